@@ -145,14 +145,14 @@ void sl_bus_free(struct sl_bus *b);
 uint32_t sl_bus_workers(const struct sl_bus *b);
 
 /*
- * The message is zeroed but for large arrays. NULL: none free now. Each end has its own pool; the receiver gives the
- * message back with the matching _done(), which clears it.
+ * The message is zeroed. NULL: none free now. Each end has its own pool; the receiver gives the message back with
+ * the matching _done(), which clears it. A sender that does not send after all gives it back with its own _done().
  */
 struct sl_msg *sl_bus_worker_new(struct sl_bus *b, uint32_t worker);		/* worker */
 void sl_bus_worker_send(struct sl_bus *b, uint32_t worker, struct sl_msg *m);	/* worker */
 struct sl_msg *sl_bus_worker_recv(struct sl_bus *b, uint32_t worker);		/* worker; NULL none */
 void sl_bus_worker_done(struct sl_bus *b, uint32_t worker, struct sl_msg *m);	/* worker */
-/* Wakes the management core if it sleeps; once per poll loop after sends. */
+/* Makes the eventfd readable if the worker sent or gave back a message since its last kick; once per poll loop. */
 void sl_bus_worker_kick(struct sl_bus *b, uint32_t worker);
 
 struct sl_msg *sl_bus_mgmt_new(struct sl_bus *b, uint32_t worker);		/* management */
