@@ -1,0 +1,101 @@
+# shellcheck shell=bash
+# sluiced in its namespace: configuration, policy, start, stop. Nothing here knows more than the manual says.
+# GW_WORKERS, GW_POLL: for tests that want other than one worker and adaptive polling.
+
+gw_config() {
+	local workers=${GW_WORKERS:-1} poll=${GW_POLL:-adaptive} vdev
+	vdev="blocksz=65536,framesz=2048,framecnt=2048,qdisc_bypass=1"
+	[[ $workers -eq 1 ]] || vdev+=",qpairs=$workers"
+	cat >"$LAB_GW/sluiced.yaml" <<-END
+		eal: ["--no-huge", "-m", "512", "--in-memory", "--no-pci", "--no-telemetry", "--vdev=net_af_packet0,iface=c0,$vdev", "--vdev=net_af_packet1,iface=t0,$vdev"]
+		workers: $workers
+		poll: $poll
+		ports:
+		  - device: net_af_packet0
+		    address: $IP_GW_CLIENT/24
+		  - device: net_af_packet1
+		    address: $IP_GW_TARGET/24
+		listeners:
+		  - name: postgres
+		    protocol: postgres
+		    address: $IP_GW_CLIENT:5432
+		    tls:
+		      certFile: $LAB_PKI/listener.pem
+		      keyFile: $LAB_PKI/listener.key
+		management:
+		  listen: $IP_MGMT_GW:8443
+		  tls:
+		    certFile: $LAB_PKI/api.pem
+		    keyFile: $LAB_PKI/api.key
+		  masterKeyFile: $LAB_GW/master.key
+		  policyBootstrap: $LAB_GW/policy.d
+		store:
+		  path: $LAB_GW/store
+		  signKeyFile: $LAB_GW/checkpoint.key
+		  size: 4G
+		limits:
+		  sessions: 1024
+		  messageBytes: 1M
+		  loginTimeout: ${GW_LOGIN_TIMEOUT:-5s}
+		  replyRecordBytes: 1M
+	END
+}
+
+gw_policy() {
+	mkdir -p "$LAB_GW/policy.d"
+	sed -e "s|@ISSUER@|$IDP_ISSUER|" -e "s|@CA@|$LAB_CA|" -e "s|@TARGET@|$IP_TARGET|" \
+		"$LAB_ROOT/tools/lab/policy.yaml" >"$LAB_GW/policy.d/lab.yaml"
+}
+
+gw_prepare() {
+	mkdir -p "$LAB_GW"
+	chmod 700 "$LAB_GW"
+	[[ -s $LAB_GW/master.key ]] || lab_random 32 | lab_secret_file "$LAB_GW/master.key"
+	gw_config
+	gw_policy
+}
+
+gw_alive() { lab_pid_alive "$LAB_GW/pid" "$NS_GW"; }
+
+gw_ready_or_dead() {
+	! gw_alive || tail -c "+$((gw_log_start + 1))" "$LAB_GW/log" | grep -q '^sluiced: ready'
+}
+
+gw_start() {
+	local gw_log_start=0
+	[[ -x $LAB_BUILD/app/sluiced ]] || lab_die "$LAB_BUILD/app/sluiced is missing: build it first"
+	lab_ns_exists "$NS_GW" || lab_die "no lab is up: tools/lab/lab up"
+	if gw_alive; then
+		lab_say "sluiced runs already"
+		return 0
+	fi
+	gw_prepare
+	[[ ! -f $LAB_GW/log ]] || gw_log_start=$(stat -c %s "$LAB_GW/log")
+	lab_spawn "$LAB_GW/pid" "$LAB_GW/log" "$NS_GW" "$LAB_BUILD/app/sluiced" --config "$LAB_GW/sluiced.yaml"
+	if ! lab_wait 30 gw_ready_or_dead || ! gw_alive; then
+		tail -30 "$LAB_GW/log" >&2
+		lab_die "sluiced does not start (log: $LAB_GW/log)"
+	fi
+	if [[ ! -e $LAB_GW/credential-set ]]; then
+		cli_as admin credentials set shop-app --username shop_app --password-file "$LAB_DIR/shop_app.password" >/dev/null ||
+			lab_die "the credential could not be set"
+		: >"$LAB_GW/credential-set"
+	fi
+}
+
+gw_stop() { lab_pid_stop "$LAB_GW/pid" "$NS_GW" TERM 15; }
+gw_kill() { lab_pid_stop "$LAB_GW/pid" "$NS_GW" KILL 5; }
+
+# The CLI as somebody, from inside the client's namespace, with a fresh token.
+cli_as() { # CLIENT ARGUMENTS...
+	local token rc=0
+	token=$(mktemp "$LAB_DIR/token.XXXXXX")
+	oidc_token "$1" >"$token" || {
+		rm -f "$token"
+		return 1
+	}
+	shift
+	lab_in "$NS_CLIENT" "$LAB_BUILD/tools/sluice/sluice" --server "$API_URL" --ca "$LAB_CA" --token-file "$token" "$@" || rc=$?
+	rm -f "$token"
+	return $rc
+}
