@@ -50,6 +50,9 @@ enum sl_flow_control {
 	X(SL_E_NET_TX_FULL, 'D', "transmit queue full")                                                       \
 	X(SL_E_NET_HANDOFF_FULL, 'D', "hand-off ring to the owning worker full")                              \
 	X(SL_E_NET_NO_MBUF, 'S', "packet pool empty")                                                         \
+	X(SL_E_NET_SRC_MAC, 'D', "frame from a station that cannot be one, or from ourselves")                \
+	X(SL_E_NET_MTU, 'D', "packet larger than the interface's MTU")                                        \
+	X(SL_E_NET_ICMP_RATE, 'D', "ICMP echo request over the rate limit")                                   \
 	X(SL_E_TCP_HEADER, 'D', "TCP header malformed")                                                       \
 	X(SL_E_TCP_CSUM, 'D', "TCP checksum wrong")                                                           \
 	X(SL_E_TCP_OPTIONS, 'D', "TCP options malformed")                                                     \

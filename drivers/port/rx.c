@@ -1,0 +1,141 @@
+#include "port_priv.h"
+
+#include <netinet/in.h>
+
+#include "sl_counter.h"
+
+static void set_rx(struct rte_mbuf *m, uint64_t mask, uint64_t value)
+{
+	m->ol_flags = (m->ol_flags & ~mask) | value;
+}
+
+/* rte_raw_cksum() of a correct header, checksum included, is all ones. */
+static bool ip_sum_good(const struct port_ip *h)
+{
+	return rte_raw_cksum(h->ip, h->l3_len) == 0xffff;
+}
+
+uint16_t port_tcp_sum(const struct rte_mbuf *m, const struct rte_ipv4_hdr *ip, uint32_t l4_off)
+{
+	uint32_t ip_len = rte_be_to_cpu_16(ip->total_length);
+	uint32_t l3_len = rte_ipv4_hdr_len(ip);
+	uint16_t raw = 0;
+	uint32_t sum;
+
+	if (ip_len < l3_len || rte_raw_cksum_mbuf(m, l4_off, ip_len - l3_len, &raw) != 0)
+		return 0;
+	sum = (uint32_t)raw + rte_ipv4_phdr_cksum(ip, 0);
+	return (uint16_t)((sum >> 16) + (sum & 0xffff));
+}
+
+void port_verify(struct rte_mbuf *m)
+{
+	uint64_t ip = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+	uint64_t l4 = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+	struct port_ip h;
+
+	/* NONE: "the checksum is not in the packet, but its integrity is verified" (a virtio peer on the same
+	 * host). */
+	if (ip == RTE_MBUF_F_RX_IP_CKSUM_NONE)
+		ip = RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+	if (l4 == RTE_MBUF_F_RX_L4_CKSUM_NONE)
+		l4 = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+	if (ip == RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN || l4 == RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN) {
+		if (!port_parse(m, &h))
+			return;
+		if (ip == RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN)
+			ip = ip_sum_good(&h) ? RTE_MBUF_F_RX_IP_CKSUM_GOOD : RTE_MBUF_F_RX_IP_CKSUM_BAD;
+		if (l4 == RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN && h.ip->next_proto_id == IPPROTO_TCP && !h.fragment)
+			l4 = port_tcp_sum(m, h.ip, (uint32_t)h.l3_off + h.l3_len) == 0xffff
+			             ? RTE_MBUF_F_RX_L4_CKSUM_GOOD
+			             : RTE_MBUF_F_RX_L4_CKSUM_BAD;
+	}
+	set_rx(m, RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK, ip | l4);
+}
+
+static uint16_t take_handed(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+{
+	if (p->handoff[worker] == NULL)
+		return 0;
+	return (uint16_t)rte_ring_sc_dequeue_burst(p->handoff[worker], (void **)m, n, NULL);
+}
+
+/* Gives a packet to its owner's ring. */
+static void hand_over(struct sl_port *p, uint16_t owner, struct rte_mbuf *m)
+{
+	if (rte_ring_mp_enqueue(p->handoff[owner], m) != 0) {
+		(void)sl_fail(SL_E_NET_HANDOFF_FULL);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	sl_count(SL_C_HANDOFF_PACKETS);
+}
+
+/* Keeps the packets of this worker at the front of m; returns how many. */
+static uint16_t keep_own(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+{
+	uint16_t kept = 0;
+
+	if (p->nb_workers == 1)
+		return n;
+	for (uint16_t i = 0; i < n; i++) {
+		uint16_t owner = port_steer(p, m[i]);
+
+		if (owner == worker)
+			m[kept++] = m[i];
+		else
+			hand_over(p, owner, m[i]);
+	}
+	return kept;
+}
+
+/* No receive offload that makes chains is asked for; a device that makes one all the same is put right here.
+ */
+static uint16_t flatten(struct rte_mbuf **m, uint16_t n)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (likely(m[i]->nb_segs == 1) || rte_pktmbuf_linearize(m[i]) == 0) {
+			m[kept++] = m[i];
+			continue;
+		}
+		(void)sl_fail(SL_E_NET_NO_MBUF);
+		rte_pktmbuf_free(m[i]);
+	}
+	return kept;
+}
+
+static uint16_t receive(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+{
+	uint64_t bytes = 0;
+
+	n = rte_eth_rx_burst(p->id, worker, m, n);
+	if (n == 0)
+		return 0;
+	for (uint16_t i = 0; i < n; i++)
+		bytes += m[i]->pkt_len;
+	sl_count_n(SL_C_RX_PACKETS, n);
+	sl_count_n(SL_C_RX_BYTES, bytes);
+	return keep_own(p, worker, m, flatten(m, n));
+}
+
+/*
+ * A worker that polls a queue takes at most half of the burst from its ring, so that neither source starves
+ * the other. Checksums are verified by the owner, not by the worker that polls: the work is spread like the
+ * flows are.
+ */
+uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+{
+	bool polls = worker < p->caps.nb_rx_queues;
+	uint16_t got = take_handed(p, worker, m, polls ? (uint16_t)((n + 1) / 2) : n);
+
+	if (polls && got < n)
+		got = (uint16_t)(got + receive(p, worker, m + got, (uint16_t)(n - got)));
+	for (uint16_t i = 0; i < got; i++) {
+		if (i + 2 < got)
+			rte_prefetch0(rte_pktmbuf_mtod(m[i + 2], void *));
+		port_verify(m[i]);
+	}
+	return got;
+}

@@ -1,0 +1,169 @@
+#include "port_priv.h"
+
+#include <rte_pause.h>
+#include <rte_tcp.h>
+
+#include "sl_counter.h"
+
+#define WANTS_SUMS (RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK)
+
+/*
+ * Checksums as the packet asks for them. Where the device computes TCP's, it wants the sum of the
+ * pseudo-header in the field and a zero in IP's (what Intel's devices need, and no other minds). False: the
+ * flags do not fit the packet.
+ */
+static bool fill_sums(const struct sl_port *p, struct rte_mbuf *m)
+{
+	uint32_t l4_off = (uint32_t)m->l2_len + m->l3_len;
+	uint64_t l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+	struct rte_ipv4_hdr *ip;
+	struct rte_tcp_hdr *tcp;
+
+	if ((m->ol_flags & RTE_MBUF_F_TX_IPV4) == 0 || m->l3_len < sizeof(*ip) || m->data_len < l4_off)
+		return false;
+	ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, m->l2_len);
+	if ((m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM) != 0) {
+		ip->hdr_checksum = 0;
+		if (!p->caps.tx_ip_csum) {
+			ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, m->l3_len);
+			m->ol_flags &= ~RTE_MBUF_F_TX_IP_CKSUM;
+		}
+	}
+	if (l4 == RTE_MBUF_F_TX_L4_NO_CKSUM)
+		return true;
+	if (l4 != RTE_MBUF_F_TX_TCP_CKSUM || m->data_len < l4_off + sizeof(*tcp) ||
+	    (uint32_t)m->l2_len + rte_be_to_cpu_16(ip->total_length) > m->pkt_len)
+		return false;
+	tcp = rte_pktmbuf_mtod_offset(m, struct rte_tcp_hdr *, l4_off);
+	if (p->caps.tx_tcp_csum) {
+		tcp->cksum = rte_ipv4_phdr_cksum(ip, m->ol_flags);
+		return true;
+	}
+	tcp->cksum = 0;
+	tcp->cksum = (uint16_t)~port_tcp_sum(m, ip, l4_off);
+	m->ol_flags &= ~(uint64_t)RTE_MBUF_F_TX_L4_MASK;
+	return true;
+}
+
+/* One segment of the same packet; NULL when there is no buffer that is large enough. */
+static struct rte_mbuf *flatten(struct rte_mempool *pool, struct rte_mbuf *m)
+{
+	struct rte_mbuf *flat;
+	char *to;
+
+	if (RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1 && rte_pktmbuf_linearize(m) == 0)
+		return m;
+	flat = rte_pktmbuf_alloc(pool);
+	if (flat == NULL)
+		return NULL;
+	to = m->pkt_len <= UINT16_MAX ? rte_pktmbuf_append(flat, (uint16_t)m->pkt_len) : NULL;
+	if (to == NULL) {
+		rte_pktmbuf_free(flat);
+		return NULL;
+	}
+	for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
+		memcpy(to, rte_pktmbuf_mtod(s, const char *), s->data_len);
+		to += s->data_len;
+	}
+	flat->ol_flags = m->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
+	flat->tx_offload = m->tx_offload;
+	rte_pktmbuf_free(m);
+	return flat;
+}
+
+struct rte_mbuf *port_tx_fix(const struct sl_port *p, uint16_t worker, struct rte_mbuf *m)
+{
+	struct rte_mbuf *flat;
+
+	if (m->nb_segs > 1 && !p->caps.multi_seg) {
+		flat = flatten(p->pool[worker], m);
+		if (flat == NULL) {
+			(void)sl_fail(SL_E_NET_NO_MBUF);
+			rte_pktmbuf_free(m);
+			return NULL;
+		}
+		m = flat;
+	}
+	if ((m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0 ||
+	    ((m->ol_flags & WANTS_SUMS) != 0 && !fill_sums(p, m))) {
+		(void)sl_fail(SL_E_INVAL);
+		rte_pktmbuf_free(m);
+		return NULL;
+	}
+	return m;
+}
+
+/* What the driver itself has to ready for its offloads; a packet that it refuses is dropped, the rest goes
+ * on. */
+static uint16_t prepare(const struct sl_port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+	uint16_t ok = 0;
+
+	if ((p->tx_offloads & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)) == 0)
+		return n;
+	while (ok < n) {
+		ok = (uint16_t)(ok + rte_eth_tx_prepare(p->id, q, m + ok, (uint16_t)(n - ok)));
+		if (ok == n)
+			break;
+		(void)sl_fail(SL_E_INVAL);
+		rte_pktmbuf_free(m[ok]);
+		n--;
+		memmove(&m[ok], &m[ok + 1], (size_t)(n - ok) * sizeof(m[0]));
+	}
+	return n;
+}
+
+/* Returns how many of the n the device took. */
+static uint16_t burst(const struct sl_port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+	uint16_t sent = rte_eth_tx_burst(p->id, q, m, n);
+
+	for (int i = 0; sent < n && i < PORT_TX_TRIES; i++) {
+		rte_pause();
+		sent = (uint16_t)(sent + rte_eth_tx_burst(p->id, q, m + sent, (uint16_t)(n - sent)));
+	}
+	return sent;
+}
+
+static void send_ready(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+{
+	uint16_t q = (uint16_t)(worker % p->caps.nb_tx_queues);
+	uint64_t bytes = 0;
+	uint16_t sent;
+
+	if (p->tx_shared)
+		rte_spinlock_lock(&p->tx_lock[q]);
+	n = prepare(p, q, m, n);
+	for (uint16_t i = 0; i < n; i++)
+		bytes += m[i]->pkt_len;
+	sent = burst(p, q, m, n);
+	if (p->tx_shared)
+		rte_spinlock_unlock(&p->tx_lock[q]);
+	for (uint16_t i = sent; i < n; i++) {
+		bytes -= m[i]->pkt_len;
+		(void)sl_fail(SL_E_NET_TX_FULL);
+		rte_pktmbuf_free(m[i]);
+	}
+	sl_count_n(SL_C_TX_PACKETS, sent);
+	sl_count_n(SL_C_TX_BYTES, bytes);
+}
+
+void sl_port_tx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+{
+	struct rte_mbuf *ready[SL_PORT_BURST];
+	uint16_t nb = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mbuf *fixed = port_tx_fix(p, worker, m[i]);
+
+		if (fixed == NULL)
+			continue;
+		ready[nb++] = fixed;
+		if (nb == SL_PORT_BURST) {
+			send_ready(p, worker, ready, nb);
+			nb = 0;
+		}
+	}
+	if (nb > 0)
+		send_ready(p, worker, ready, nb);
+}
