@@ -155,11 +155,20 @@ static bool take_value(struct sl_span *in, struct sl_record_value *v)
 	return true;
 }
 
+static bool is_key(struct sl_span k)
+{
+	for (size_t i = 0; i < k.n; i++) {
+		if ((k.p[i] < 'a' || k.p[i] > 'z') && (k.p[i] < '0' || k.p[i] > '9'))
+			return false;
+	}
+	return k.n > 0 && k.n <= SL_RECORD_KEY_MAX;
+}
+
 static bool take_pair(struct sl_span *in, struct sl_span *key, struct sl_record_value *v)
 {
 	struct sl_record_value k;
 
-	if (!take_scalar(in, &k) || k.type != SL_RV_STR || k.s.n == 0 || k.s.n > SL_RECORD_KEY_MAX)
+	if (!take_scalar(in, &k) || k.type != SL_RV_STR || !is_key(k.s))
 		return false;
 	*key = k.s;
 	return take_value(in, v);

@@ -24,7 +24,7 @@
 #define SL_RECORD_TEXT_MAX     6144
 #define SL_RECORD_PAIRS_MAX    40 /* pairs of one record, the common ones included */
 #define SL_RECORD_PAIRS_COMMON 3
-#define SL_RECORD_KEY_MAX      15 /* bytes of a key */
+#define SL_RECORD_KEY_MAX      15 /* bytes of a key: a-z, 0-9 */
 
 enum sl_record_kind {
 	SL_REC_SESSION = 1,  /* login done: user(u) issuer(iss) groups(g: array) resource(r) database(db)

@@ -131,6 +131,7 @@ static void test_refused(void **state)
 	        {"empty key", SL_SPAN_LIT("\x84\xa1k\x09\xa1t\x01\xa1n\x00\xa0\x00")},
 	        {"long key", SL_SPAN_LIT("\x84\xa1k\x09\xa1t\x01\xa1n\x00\xb0"
 	                                 "0123456789abcdef\x00")},
+	        {"key in capitals", SL_SPAN_LIT("\x84\xa1k\x09\xa1t\x01\xa1n\x00\xa1X\x00")},
 	        {"negative", SL_SPAN_LIT("\x84\xa1k\x09\xa1t\x01\xa1n\x00\xa1x\xff")},
 	        {"float", SL_SPAN_LIT("\x84\xa1k\x09\xa1t\x01\xa1n\x00\xa1x\xca\0\0\0\0")},
 	        {"map inside", SL_SPAN_LIT("\x84\xa1k\x09\xa1t\x01\xa1n\x00\xa1x\x80")},
