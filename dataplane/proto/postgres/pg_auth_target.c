@@ -1,0 +1,421 @@
+/*
+ * The login at the target, from SSLRequest to the first ReadyForQuery, and the catalog query behind it. Each
+ * state takes only the messages that belong to it. Nothing of what the target says here reaches the client
+ * before the session has been accepted: AuthenticationOk, ParameterStatus, BackendKeyData and ReadyForQuery
+ * go out together at the end.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pg_priv.h"
+#include "sl_secret.h"
+
+static int startup_send(struct pg *d)
+{
+	static const char fixed[] = "client_encoding\0UTF8\0standard_conforming_strings\0on";
+	uint8_t b[SL_DEC_ROOM_MIN];
+	const struct sl_span user = d->login.user, db = d->login.database;
+	size_t at = 8;
+
+	if (user.n == 0 || user.n > PG_VALUE_MAX || db.n > PG_VALUE_MAX ||
+	    memchr(user.p, 0, user.n) != NULL || (db.n > 0 && memchr(db.p, 0, db.n) != NULL))
+		return pg_fatal(d, SL_TARGET, SL_E_CONFIG, "08004",
+		                "the target's user or database name cannot be used");
+	memcpy(b + at, "user", 5);
+	memcpy(b + at + 5, user.p, user.n);
+	at += 5 + user.n;
+	b[at++] = 0;
+	if (db.n > 0) {
+		memcpy(b + at, "database", 9);
+		memcpy(b + at + 9, db.p, db.n);
+		at += 9 + db.n;
+		b[at++] = 0;
+	}
+	memcpy(b + at, fixed, sizeof(fixed));
+	at += sizeof(fixed);
+	memcpy(b + at, d->forward, d->forward_n);
+	at += d->forward_n;
+	b[at++] = 0;
+	sl_put_be32(b, (uint32_t)at);
+	sl_put_be32(b + 4, 3u << 16);
+	d->ts = PG_T_AUTH;
+	return pg_add(d, SL_TARGET, b, at);
+}
+
+int pg_login_begin(struct pg *d, const struct sl_login *l)
+{
+	static const uint8_t ssl[8] = {0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f};
+
+	if (d->ts != PG_T_NONE || !(d->cs == PG_C_LOGIN || (d->cs == PG_C_PASSWORD && d->auth_allowed)))
+		return SL_E_INVAL;
+	d->login = *l;
+	d->logging_in = true;
+	if (!l->tls_offered && !l->tls_required)
+		return startup_send(d);
+	d->ts = PG_T_SSL;
+	return pg_add(d, SL_TARGET, ssl, sizeof(ssl));
+}
+
+/*
+ * One byte. An ErrorResponse here is of somebody who has not shown a certificate: its text is not read
+ * (CVE-2024-10977).
+ */
+static int ssl_answer(struct pg *d, struct sl_span b, size_t *used)
+{
+	int rc;
+
+	if (b.p[0] == 'S') {
+		if (b.n > 1)
+			return pg_fatal(d, SL_TARGET, SL_E_TLS_PIGGYBACK, "08006",
+			                "the target sent clear bytes before TLS");
+		rc = d->io.upgrade(d->io.ctx, SL_TARGET);
+		if (rc < 0)
+			return pg_fatal(d, SL_TARGET, rc, "08006", "TLS with the target cannot be begun");
+		d->target_tls = true;
+	} else if (b.p[0] != 'N') {
+		return pg_target_broken(d, "the target did not answer the request for TLS");
+	} else if (d->login.tls_required) {
+		return pg_fatal(d, SL_TARGET, SL_E_PROTO_UNSUPPORTED, "08006",
+		                "the target has no TLS, which is required");
+	}
+	*used = 1;
+	return startup_send(d);
+}
+
+static int auth_failed(struct pg *d, const char *text)
+{
+	return pg_fatal(d, SL_TARGET, SL_E_PROTO_TARGET_AUTH, "08004", text);
+}
+
+static int password_send(struct pg *d, struct sl_span secret)
+{
+	uint8_t b[PG_HEADER + SL_SECRET_MAX + 1];
+	int rc;
+
+	if (secret.n > SL_SECRET_MAX || (secret.n > 0 && memchr(secret.p, 0, secret.n) != NULL))
+		return auth_failed(d, "the stored credential cannot be sent");
+	b[0] = 'p';
+	sl_put_be32(b + 1, (uint32_t)(5 + secret.n));
+	if (secret.n > 0)
+		memcpy(b + PG_HEADER, secret.p, secret.n);
+	b[PG_HEADER + secret.n] = 0;
+	rc = pg_add(d, SL_TARGET, b, PG_HEADER + secret.n + 1);
+	sl_cleanse(b, sizeof(b));
+	d->ts = PG_T_SENT;
+	return rc;
+}
+
+static int auth_md5(struct pg *d, struct sl_span b)
+{
+	char answer[36];
+	int rc;
+
+	if (b.n != 4)
+		return pg_target_broken(d, "malformed authentication request of the target");
+	if (pg_md5_answer(d->login.user, d->login.secret, b.p, answer) != SL_OK)
+		return auth_failed(d, "MD5 authentication is not available");
+	rc = password_send(d, sl_span(answer, 35));
+	sl_cleanse(answer, sizeof(answer));
+	return rc;
+}
+
+static int auth_sasl(struct pg *d, struct sl_span b)
+{
+	static const char mechanism[] = "SCRAM-SHA-256";
+	uint8_t out[PG_HEADER + sizeof(mechanism) + 4 + 64];
+	struct sl_span name;
+	bool found = false;
+	size_t n, at = PG_HEADER;
+
+	while (b.n > 0 && b.p[0] != 0) {
+		if (pg_get_str(&b, &name) < 0)
+			return pg_target_broken(d, "malformed authentication request of the target");
+		found = found || sl_span_is(name, mechanism);
+	}
+	if (b.n != 1)
+		return pg_target_broken(d, "malformed authentication request of the target");
+	if (!found)
+		return auth_failed(d, "the target offers no authentication that is known here");
+	memcpy(out + at, mechanism, sizeof(mechanism));
+	at += sizeof(mechanism);
+	n = pg_scram_first(&d->scram, d->login.nonce, (char *)out + at + 4, 64);
+	if (n == 0)
+		return auth_failed(d, "SCRAM authentication is not available");
+	sl_put_be32(out + at, (uint32_t)n);
+	at += 4 + n;
+	out[0] = 'p';
+	sl_put_be32(out + 1, (uint32_t)(at - 1));
+	d->ts = PG_T_SASL_FIRST;
+	return pg_add(d, SL_TARGET, out, at);
+}
+
+static int auth_sasl_continue(struct pg *d, struct sl_span b)
+{
+	uint8_t out[PG_HEADER + 512];
+	int n = pg_scram_final(&d->scram, d->login.secret, b, (char *)out + PG_HEADER,
+	                       sizeof(out) - PG_HEADER);
+
+	if (n < 0)
+		return auth_failed(d, "the target's SCRAM message is not acceptable");
+	out[0] = 'p';
+	sl_put_be32(out + 1, (uint32_t)(4 + n));
+	d->ts = PG_T_SASL_FINAL;
+	return pg_add(d, SL_TARGET, out, PG_HEADER + (size_t)n);
+}
+
+static int auth_sasl_final(struct pg *d, struct sl_span b)
+{
+	if (pg_scram_verify(&d->scram, b) != SL_OK)
+		return auth_failed(d, "the target could not prove that it knows the credential");
+	d->ts = PG_T_SASL_DONE;
+	return SL_OK;
+}
+
+static int authentication(struct pg *d, struct sl_span b)
+{
+	uint32_t code;
+
+	if (pg_get_32(&b, &code) < 0)
+		return pg_target_broken(d, "malformed authentication request of the target");
+	if (code == 0 && b.n == 0 && (d->ts == PG_T_AUTH || d->ts == PG_T_SENT || d->ts == PG_T_SASL_DONE)) {
+		d->ts = PG_T_PARAMS;
+		return SL_OK;
+	}
+	if (code == 11 && d->ts == PG_T_SASL_FIRST)
+		return auth_sasl_continue(d, b);
+	if (code == 12 && d->ts == PG_T_SASL_FINAL)
+		return auth_sasl_final(d, b);
+	if (d->ts != PG_T_AUTH)
+		return auth_failed(d, "authentication message of the target out of order");
+	switch (code) {
+	case 3:
+		if (!d->target_tls)
+			return auth_failed(d, "the target asks for the password in clear outside TLS");
+		return password_send(d, d->login.secret);
+	case 5:
+		return auth_md5(d, b);
+	case 10:
+		return auth_sasl(d, b);
+	default:
+		return auth_failed(d, "the target offers no authentication that is known here");
+	}
+}
+
+/* Class 28 tells about the gateway's own credential, which is not the client's to know. */
+static int login_error(struct pg *d, struct sl_span body)
+{
+	struct pg_fields f;
+	char text[PG_SAY_MESSAGE], sqlstate[6] = "08006";
+
+	if (pg_get_fields(body, &f) < 0)
+		return pg_target_broken(d, "malformed error of the target");
+	if (f.sqlstate.n == 5 && memcmp(f.sqlstate.p, "28", 2) == 0)
+		return auth_failed(d, "the target refused the stored credential");
+	if (f.sqlstate.n == 5)
+		memcpy(sqlstate, f.sqlstate.p, 5);
+	(void)snprintf(text, sizeof(text), "the target refused the login: %.*s",
+	               (int)(f.message.n < 400 ? f.message.n : 400), (const char *)f.message.p);
+	return pg_fatal(d, SL_TARGET, SL_E_PROTO_TARGET_AUTH, sqlstate, text);
+}
+
+/* What the lexer of statements builds on, and what the client hears. */
+int pg_parameter_status(struct pg *d, struct sl_span body)
+{
+	struct sl_span name, value;
+
+	if (pg_get_str(&body, &name) < 0 || pg_get_str(&body, &value) < 0 || body.n != 0)
+		return pg_target_broken(d, "malformed ParameterStatus");
+	if (sl_span_is(name, "standard_conforming_strings"))
+		d->scs_on = sl_span_is(value, "on");
+	else if (sl_span_is(name, "client_encoding"))
+		d->utf8 = sl_span_is(value, "UTF8");
+	else if (sl_span_is(name, "server_version"))
+		(void)sl_span_cstr(value, d->version, sizeof(d->version));
+	if (d->ts == PG_T_READY && !(d->scs_on && d->utf8))
+		return pg_fatal(d, SL_TARGET, SL_E_PROTO_UNSUPPORTED, "0A000",
+		                "client_encoding must stay UTF8 and standard_conforming_strings on");
+	return SL_OK;
+}
+
+static int greeting_keep(struct pg *d, const struct pg_msg *m)
+{
+	int rc = pg_parameter_status(d, m->body);
+
+	if (rc != SL_OK)
+		return rc;
+	if (m->size > PG_GREETING_BYTES - d->greeting_n)
+		return pg_target_broken(d, "the target sent too many parameters");
+	memcpy(d->greeting + d->greeting_n, m->all.p, m->size);
+	d->greeting_n += m->size;
+	return SL_OK;
+}
+
+static int key_keep(struct pg *d, struct sl_span body)
+{
+	if (body.n != 8 || ++d->nb_keys > PG_KEYS_MAX)
+		return pg_target_broken(d, "malformed or repeated BackendKeyData");
+	memcpy(d->target_key, body.p, 8);
+	return SL_OK;
+}
+
+static int greet(struct pg *d)
+{
+	uint8_t b[9 + 13] = {'R', 0, 0, 0, 8, 0, 0, 0, 0, 'K', 0, 0, 0, 12};
+	int rc;
+
+	sl_put_be32(b + 14, d->login.cancel_pid);
+	sl_put_be32(b + 18, d->login.cancel_key);
+	sl_cleanse(&d->login, sizeof(d->login));
+	sl_cleanse(&d->scram, sizeof(d->scram));
+	d->logging_in = false;
+	d->ts = PG_T_READY;
+	d->cs = PG_C_READY;
+	rc = pg_add(d, SL_CLIENT, b, 9);
+	if (rc == SL_OK && d->greeting_n > 0)
+		rc = pg_add(d, SL_CLIENT, d->greeting, d->greeting_n);
+	if (rc == SL_OK)
+		rc = pg_add(d, SL_CLIENT, b + 9, 13);
+	return rc == SL_OK ? pg_write_ready(d) : rc;
+}
+
+static int session_denied(struct pg *d, const struct sl_verdict *v)
+{
+	struct pg_say s = {0};
+	int rc;
+
+	pg_say_reason(&s, &v->reason, "the session was refused");
+	d->last_word = true;
+	rc = pg_write_say(d, 'E', "FATAL", &s);
+	return rc < 0 ? rc : SL_E_POLICY_DENIED;
+}
+
+static int session_begin(struct pg *d, struct sl_span body)
+{
+	struct sl_event ev = {.kind = SL_EV_SESSION};
+	struct sl_verdict v;
+	int rc;
+
+	if (body.n != 1 || body.p[0] != 'I')
+		return pg_target_broken(d, "the target's login ended in a strange state");
+	if (!d->scs_on || !d->utf8)
+		return pg_fatal(
+		        d, SL_TARGET, SL_E_PROTO_UNSUPPORTED, "0A000",
+		        "the target does not keep client_encoding=UTF8 and standard_conforming_strings=on");
+	ev.session.server_version = sl_span_str(d->version);
+	rc = pg_event(d, &ev, &v);
+	if (rc != SL_OK)
+		return rc;
+	d->tx = 'I';
+	if (v.action != SL_ACT_ALLOW)
+		return session_denied(d, &v);
+	if (v.origin_query.n == 0)
+		return greet(d);
+	d->ts = PG_T_ORIGIN;
+	return pg_send_query(d, v.origin_query);
+}
+
+/* ---- the catalog query ---- */
+
+static int number(struct sl_span s, uint32_t max, uint32_t *out)
+{
+	uint64_t n = 0;
+
+	if (s.n == 0 || s.n > 10)
+		return SL_E_PROTO_MALFORMED;
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] < '0' || s.p[i] > '9')
+			return SL_E_PROTO_MALFORMED;
+		n = n * 10 + (uint32_t)(s.p[i] - '0');
+	}
+	*out = (uint32_t)n;
+	return n <= max ? SL_OK : SL_E_PROTO_MALFORMED;
+}
+
+static int origin_row(struct pg *d, struct sl_span b)
+{
+	struct sl_event ev = {.kind = SL_EV_ORIGIN};
+	struct sl_span col[5];
+	struct sl_verdict v;
+	uint32_t len, attr;
+	uint16_t n;
+
+	if (pg_get_16(&b, &n) < 0 || n != 5)
+		return pg_target_broken(d, "the catalog query gave other columns than asked for");
+	for (int i = 0; i < 5; i++)
+		if (pg_get_32(&b, &len) < 0 || pg_get_bytes(&b, len, &col[i]) < 0)
+			return pg_target_broken(d, "the catalog query gave a malformed row");
+	if (b.n != 0 || number(col[0], UINT32_MAX, &ev.origin.table) < 0 ||
+	    number(col[1], UINT16_MAX, &attr) < 0)
+		return pg_target_broken(d, "the catalog query gave a malformed row");
+	ev.origin.attr = (uint16_t)attr;
+	ev.origin.schema = col[2];
+	ev.origin.relation = col[3];
+	ev.origin.column = col[4];
+	return pg_event(d, &ev, &v);
+}
+
+static int origin_message(struct pg *d, const struct pg_msg *m)
+{
+	switch (m->type) {
+	case 'T':
+		return SL_OK;
+	case 'D':
+		return d->origin_done ? pg_target_broken(d, "row behind the catalog query's end")
+		                      : origin_row(d, m->body);
+	case 'C':
+		d->origin_done = true;
+		return SL_OK;
+	case 'Z':
+		if (!d->origin_done || m->body.n != 1 || m->body.p[0] != 'I')
+			return pg_target_broken(d, "the catalog query did not end well");
+		return greet(d);
+	default:
+		return pg_target_broken(d, "the catalog query failed");
+	}
+}
+
+static int login_message(struct pg *d, const struct pg_msg *m)
+{
+	if (m->type == 'N')
+		return SL_OK;
+	if (d->ts >= PG_T_PARAMS && m->type == 'S')
+		return greeting_keep(d, m);
+	if (d->ts >= PG_T_PARAMS && m->type == 'K')
+		return key_keep(d, m->body);
+	if (d->ts == PG_T_ORIGIN)
+		return origin_message(d, m);
+	if (m->type == 'E')
+		return login_error(d, m->body);
+	if (d->ts == PG_T_PARAMS)
+		return m->type == 'Z' ? session_begin(d, m->body)
+		                      : pg_target_broken(d, "unexpected message in the target's login");
+	if (m->type != 'R')
+		return pg_target_broken(d, "unexpected message in the target's login");
+	return authentication(d, m->body);
+}
+
+int pg_login_step(struct pg *d, struct sl_span b, size_t *used)
+{
+	struct pg_msg m;
+	int rc;
+
+	if (b.n == 0)
+		return SL_MORE;
+	if (d->ts == PG_T_NONE)
+		return pg_target_broken(d, "the target spoke first");
+	if (!pg_has_room(d))
+		return SL_AGAIN;
+	if (d->ts == PG_T_SSL)
+		return ssl_answer(d, b, used);
+	rc = pg_header(b, &m);
+	if (rc != SL_OK)
+		return rc;
+	if (m.size == 0 || m.size > PG_LOGIN_MAX)
+		return pg_target_broken(d, "message of an impossible length in the target's login");
+	if (m.all.n < m.size)
+		return SL_MORE;
+	rc = login_message(d, &m);
+	if (rc == SL_OK)
+		*used = m.size;
+	return rc;
+}

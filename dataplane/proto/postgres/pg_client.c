@@ -1,0 +1,619 @@
+/*
+ * The client's messages in the session. Each is judged where it must be, leaves its entry in the queue of
+ * expected replies, and is passed on; or it is refused, and the refusal takes its place in the order of
+ * replies.
+ *
+ * What a handler decides is one of: pass the message (c_left), drop it (c_skip), wait (SL_AGAIN, SL_PARK),
+ * end the flow (< 0).
+ */
+#include "pg_priv.h"
+
+/* The replies of what went before are needed: makes sure that the target sends them. */
+static int wait_replies(struct pg *d)
+{
+	int rc = pg_send_flush(d);
+
+	return rc < 0 ? rc : SL_AGAIN;
+}
+
+static int pass(struct pg *d, const struct pg_msg *m)
+{
+	d->c_left = m->size;
+	d->judged = PG_J_NONE;
+	return SL_OK;
+}
+
+static int pass_extended(struct pg *d, const struct pg_msg *m)
+{
+	d->segment_up = true;
+	d->flushed = false;
+	return pass(d, m);
+}
+
+static int drop(struct pg *d, const struct pg_msg *m)
+{
+	if (d->judged == PG_J_DENIED)
+		pg_say_free(d, d->judged_say);
+	d->c_skip = m->size;
+	d->judged = PG_J_NONE;
+	return SL_OK;
+}
+
+static void segment_end(struct pg *d)
+{
+	d->seg++;
+	d->segment_up = false;
+	d->flushed = false;
+	d->described = PG_NO_SLOT;
+}
+
+/* ---- refusal ---- */
+
+static int refuse_here(struct pg *d, const struct pg_msg *m, bool simple)
+{
+	const struct pg_say *s = &d->says[d->judged_say];
+	struct sl_ev_result r = {.failed = true, .local = true};
+	int rc;
+
+	if (!pg_client_free(d))
+		return SL_AGAIN;
+	r.sqlstate = sl_span_str(s->sqlstate);
+	r.message = sl_span(s->message, s->message_n);
+	rc = pg_result(d, &r, d->judged_cmd);
+	if (rc != SL_OK)
+		return rc;
+	rc = pg_write_say(d, 'E', "ERROR", s);
+	if (rc == SL_OK && simple)
+		rc = pg_write_ready(d);
+	if (rc < 0)
+		return rc;
+	if (!simple)
+		d->discard = d->discard_local = true;
+	return drop(d, m);
+}
+
+/*
+ * The message in hand is refused, with what judged_say says. Where the target's transaction state is known
+ * and an error cannot change it, all happens here. Else a statement of our own that fails goes upstream in
+ * the message's place: the target aborts its transaction as it would have for an error of its own, its
+ * ErrorResponse marks the turn, and ours replaces it.
+ */
+static int refuse(struct pg *d, const struct pg_msg *m)
+{
+	bool simple = m->type == 'Q' || m->type == 'F';
+	struct pg_entry *e;
+	int rc;
+
+	if (pg_queue_n(d) == 0 && !d->segment_up && d->tx != 'T')
+		return refuse_here(d, m, simple);
+	rc = simple ? pg_send_query(d, SL_SPAN_LIT(PG_FAILING_SQL)) : pg_send_failing_parse(d);
+	if (rc < 0)
+		return rc;
+	e = pg_queue_push(d, simple ? PG_Q_SIMPLE : PG_Q_PARSE, d->judged_cmd);
+	e->flags = PG_QF_DENIED;
+	e->slot = d->judged_say;
+	e->seq = d->seg;
+	if (simple) {
+		segment_end(d);
+	} else {
+		d->segment_up = true;
+		d->flushed = false;
+		d->discard = true;
+		d->discard_local = false;
+	}
+	d->c_skip = m->size;
+	d->judged = PG_J_NONE;
+	return SL_OK;
+}
+
+/* An error of the gateway's own that leaves the session usable. */
+static int local_error(struct pg *d, const struct pg_msg *m, const char *sqlstate, const char *text)
+{
+	if (d->judged == PG_J_NONE)
+		d->judged_cmd = 0;
+	d->judged_say = pg_say_new(d);
+	if (d->judged_say == PG_NO_SLOT)
+		return wait_replies(d);
+	pg_say_set(&d->says[d->judged_say], sqlstate, sl_span_str(text), SL_SPAN_EMPTY, SL_SPAN_EMPTY);
+	d->judged = PG_J_DENIED;
+	return refuse(d, m);
+}
+
+/* ---- judging ---- */
+
+static int park(struct pg *d, const struct sl_verdict *v)
+{
+	uint16_t slot = pg_say_new(d);
+	struct pg_entry *e;
+	int rc;
+
+	d->judged = PG_J_PARKED;
+	if (slot != PG_NO_SLOT) {
+		pg_say_reason(&d->says[slot], &v->reason, "waiting for approval");
+		memcpy(d->says[slot].sqlstate, "00000", 5);
+		e = pg_queue_push(d, PG_Q_NOTICE, d->judged_cmd);
+		e->slot = slot;
+	}
+	rc = pg_send_flush(d);
+	if (rc == SL_OK)
+		rc = pg_pump(d);
+	return rc < 0 ? rc : SL_PARK;
+}
+
+static bool says_left(const struct pg *d, int want)
+{
+	for (int i = 0; i < PG_SAYS_MAX; i++)
+		want -= !d->says[i].used;
+	return want <= 0;
+}
+
+/*
+ * Raises COMMAND unless it was raised for this message before. SL_OK: judged is ALLOWED or DENIED.
+ */
+static int judge(struct pg *d, const struct sl_ev_command *c)
+{
+	struct sl_event ev = {.kind = SL_EV_COMMAND, .cmd = d->next_cmd + 1, .command = *c};
+	struct sl_verdict v;
+	int rc;
+
+	if (d->judged != PG_J_NONE)
+		return d->judged == PG_J_PARKED ? SL_PARK : SL_OK;
+	if (!says_left(d, 2)) /* one for the notice, one for the denial */
+		return wait_replies(d);
+	rc = pg_event(d, &ev, &v);
+	if (rc != SL_OK)
+		return rc;
+	d->judged_cmd = d->last_cmd = ++d->next_cmd;
+	if (v.action == SL_ACT_ALLOW) {
+		d->judged = PG_J_ALLOWED;
+		return SL_OK;
+	}
+	d->judged_say = pg_say_new(d);
+	if (v.action == SL_ACT_PARK)
+		return park(d, &v);
+	pg_say_reason(&d->says[d->judged_say], &v.reason, "denied by policy");
+	d->judged = PG_J_DENIED;
+	return SL_OK;
+}
+
+static int client_query(struct pg *d, const struct pg_msg *m)
+{
+	struct sl_ev_command c = {.phase = SL_PHASE_SIMPLE, .op = SL_SPAN_LIT("query")};
+	struct sl_span b = m->body;
+	int rc;
+
+	if (pg_get_str(&b, &c.text) < 0 || b.n != 0)
+		return pg_broken(d, "malformed Query message");
+	rc = judge(d, &c);
+	if (rc != SL_OK)
+		return rc;
+	if (d->judged == PG_J_DENIED)
+		return refuse(d, m);
+	pg_queue_push(d, PG_Q_SIMPLE, d->judged_cmd)->seq = d->seg;
+	segment_end(d);
+	return pass(d, m);
+}
+
+static int client_function(struct pg *d, const struct pg_msg *m)
+{
+	struct sl_ev_command c = {.phase = SL_PHASE_OTHER, .op = SL_SPAN_LIT("function call")};
+	int rc = judge(d, &c);
+
+	if (rc != SL_OK)
+		return rc;
+	if (d->judged == PG_J_DENIED)
+		return refuse(d, m);
+	pg_queue_push(d, PG_Q_FUNCTION, d->judged_cmd)->seq = d->seg;
+	segment_end(d);
+	return pass(d, m);
+}
+
+static int client_parse(struct pg *d, const struct pg_msg *m)
+{
+	struct sl_ev_command c = {.phase = SL_PHASE_PREPARE, .op = SL_SPAN_LIT("parse")};
+	struct sl_span b = m->body, name, types;
+	struct pg_entry *e;
+	uint16_t n, slot, text;
+	bool waiting;
+	int rc;
+
+	if (pg_get_str(&b, &name) < 0 || pg_get_str(&b, &c.text) < 0 || pg_get_16(&b, &n) < 0 ||
+	    pg_get_bytes(&b, 4 * (size_t)n, &types) < 0 || b.n != 0)
+		return pg_broken(d, "malformed Parse message");
+	if (name.n > PG_NAME_MAX)
+		return local_error(d, m, "42622", "prepared statement name is longer than 63 bytes");
+	slot = pg_stmt_free_slot(d, &waiting);
+	if (slot == PG_NO_SLOT && waiting)
+		return wait_replies(d);
+	if (slot == PG_NO_SLOT)
+		return local_error(d, m, "53400", "too many prepared statements for this gateway");
+	if (c.text.n + types.n > PG_TEXT_BYTES - d->text_live)
+		return local_error(d, m, "53400", "prepared statements too large for this gateway");
+	rc = judge(d, &c);
+	if (rc != SL_OK)
+		return rc;
+	if (d->judged == PG_J_DENIED)
+		return refuse(d, m);
+	text = pg_text_keep(d, c.text, types);
+	if (text == PG_NO_SLOT)
+		return local_error(d, m, "53400", "prepared statements too large for this gateway");
+	pg_stmt_make(d, slot, name, text);
+	e = pg_queue_push(d, PG_Q_PARSE, d->judged_cmd);
+	e->slot = slot;
+	e->seq = d->stmts[slot].seq;
+	return pass_extended(d, m);
+}
+
+struct bind {
+	struct sl_span portal, stmt;
+	uint16_t nb_params;
+};
+
+static int parse_bind(struct pg *d, struct sl_span b, struct bind *o)
+{
+	struct sl_span formats, skip;
+	uint16_t nf, nr;
+	uint32_t len;
+
+	if (pg_get_str(&b, &o->portal) < 0 || pg_get_str(&b, &o->stmt) < 0 || pg_get_16(&b, &nf) < 0 ||
+	    pg_get_bytes(&b, 2 * (size_t)nf, &formats) < 0 || pg_get_16(&b, &o->nb_params) < 0)
+		return SL_E_PROTO_MALFORMED;
+	if (nf > 1 && nf != o->nb_params)
+		return SL_E_PROTO_MALFORMED;
+	for (uint32_t i = 0; i < o->nb_params; i++) {
+		struct sl_param p = {.value = SL_SPAN_EMPTY};
+
+		if (nf > 0)
+			p.format = formats.p[nf == 1 ? 1 : 2 * i + 1];
+		if (pg_get_32(&b, &len) < 0 || (len != UINT32_MAX && pg_get_bytes(&b, len, &p.value) < 0))
+			return SL_E_PROTO_MALFORMED;
+		if (i < PG_PARAMS_MAX)
+			d->tmp.params[i] = p;
+	}
+	if (pg_get_16(&b, &nr) < 0 || pg_get_bytes(&b, 2 * (size_t)nr, &skip) < 0 || b.n != 0)
+		return SL_E_PROTO_MALFORMED;
+	return SL_OK;
+}
+
+/* True when the entry's meaning hangs on a reply that has not come: see pg_names.c. */
+static bool undecided(const struct pg *d, const struct pg_named *e)
+{
+	return e->pending && e->seg != d->seg;
+}
+
+static int judge_bind(struct pg *d, const struct bind *b, uint16_t stmt)
+{
+	struct sl_ev_command c = {.phase = SL_PHASE_EXECUTE, .op = SL_SPAN_LIT("execute")};
+	uint16_t text = d->stmts[stmt].text;
+	int rc;
+
+	for (uint32_t i = 0; i < b->nb_params; i++)
+		d->tmp.params[i].type = pg_text_type(d, text, i);
+	c.text = pg_text_sql(d, text);
+	c.params = d->tmp.params;
+	c.nb_params = b->nb_params;
+	rc = d->judged == PG_J_NONE ? SL_MORE : SL_OK;
+	if (rc == SL_MORE)
+		d->judged_seq = d->stmts[stmt].seq;
+	return judge(d, &c);
+}
+
+static int client_bind(struct pg *d, const struct pg_msg *m)
+{
+	struct pg_entry *e;
+	struct bind b;
+	uint16_t stmt, slot;
+	bool waiting;
+	int rc;
+
+	if (parse_bind(d, m->body, &b) < 0)
+		return pg_broken(d, "malformed Bind message");
+	if (b.portal.n > PG_NAME_MAX || b.stmt.n > PG_NAME_MAX)
+		return local_error(d, m, "42622", "name is longer than 63 bytes");
+	if (b.nb_params > PG_PARAMS_MAX)
+		return local_error(d, m, "54000", "more parameters than this gateway reads");
+	stmt = pg_stmt_find(d, b.stmt);
+	if (stmt == PG_NO_SLOT)
+		return local_error(d, m, "26000", "prepared statement does not exist");
+	if (undecided(d, &d->stmts[stmt]))
+		return wait_replies(d);
+	slot = pg_portal_free_slot(d, &waiting);
+	if (slot == PG_NO_SLOT && waiting)
+		return wait_replies(d);
+	if (slot == PG_NO_SLOT)
+		return local_error(d, m, "53400", "too many portals for this gateway");
+	rc = judge_bind(d, &b, stmt);
+	if (rc != SL_OK)
+		return rc;
+	if (d->judged == PG_J_DENIED)
+		return refuse(d, m);
+	if (d->judged_seq != d->stmts[stmt].seq) /* the statement changed while the Bind waited */
+		return local_error(d, m, "26000", "prepared statement does not exist");
+	pg_portal_make(d, slot, b.portal, d->stmts[stmt].text, d->judged_cmd);
+	e = pg_queue_push(d, PG_Q_BIND, d->judged_cmd);
+	e->slot = slot;
+	e->seq = d->portals[slot].seq;
+	return pass_extended(d, m);
+}
+
+/*
+ * A first Execute of a portal, and one that goes on with suspended rows, belong to the Bind's command. Any
+ * other runs anew.
+ */
+static int judge_execute(struct pg *d, struct pg_named *p)
+{
+	struct sl_ev_command c = {.phase = SL_PHASE_EXECUTE, .op = SL_SPAN_LIT("execute")};
+	int rc;
+
+	if (p->running)
+		return wait_replies(d);
+	if (!p->executed || p->suspended)
+		return SL_OK;
+	c.text = pg_text_sql(d, p->text);
+	rc = judge(d, &c);
+	if (rc == SL_OK && d->judged == PG_J_ALLOWED)
+		p->cmd = d->judged_cmd;
+	return rc;
+}
+
+/*
+ * Rows are read by what the target has just said about the portal: unless the client itself asked for it
+ * right before, we ask. (An older description could be of another portal of the same name by now.)
+ */
+static int describe_first(struct pg *d, uint16_t slot, struct sl_span name)
+{
+	const struct pg_named *p = &d->portals[slot];
+	struct pg_entry *e;
+	int rc;
+
+	if (d->described == slot && d->described_seq == p->seq)
+		return SL_OK;
+	rc = pg_send_describe_portal(d, name);
+	if (rc < 0)
+		return rc;
+	e = pg_queue_push(d, PG_Q_DESC_PORTAL, p->cmd);
+	e->flags = PG_QF_OURS;
+	e->slot = slot;
+	e->seq = p->seq;
+	return SL_OK;
+}
+
+static int client_execute(struct pg *d, const struct pg_msg *m)
+{
+	struct sl_span b = m->body, name;
+	struct pg_named *p;
+	struct pg_entry *e;
+	uint32_t max;
+	uint16_t slot;
+	int rc;
+
+	if (pg_get_str(&b, &name) < 0 || pg_get_32(&b, &max) < 0 || b.n != 0)
+		return pg_broken(d, "malformed Execute message");
+	slot = pg_portal_find(d, name);
+	if (slot == PG_NO_SLOT)
+		return local_error(d, m, "34000", "portal does not exist");
+	p = &d->portals[slot];
+	if (undecided(d, p))
+		return wait_replies(d);
+	rc = judge_execute(d, p);
+	if (rc != SL_OK)
+		return rc;
+	if (d->judged == PG_J_DENIED)
+		return refuse(d, m);
+	rc = describe_first(d, slot, name);
+	if (rc < 0)
+		return rc;
+	e = pg_queue_push(d, PG_Q_EXECUTE, p->cmd);
+	e->slot = slot;
+	e->seq = p->seq;
+	p->running = p->executed = true;
+	p->suspended = false;
+	d->described = PG_NO_SLOT;
+	return pass_extended(d, m);
+}
+
+static int client_describe(struct pg *d, const struct pg_msg *m)
+{
+	struct sl_span b = m->body, name;
+	uint8_t what = b.n > 0 ? b.p[0] : 0;
+	struct pg_entry *e;
+	uint16_t slot;
+
+	b = sl_span_sub(b, 1, b.n);
+	if ((what != 'S' && what != 'P') || pg_get_str(&b, &name) < 0 || b.n != 0)
+		return pg_broken(d, "malformed Describe message");
+	if (name.n > PG_NAME_MAX)
+		return local_error(d, m, "42622", "name is longer than 63 bytes");
+	e = pg_queue_push(d, what == 'S' ? PG_Q_DESC_STMT : PG_Q_DESC_PORTAL, 0);
+	if (what == 'P') {
+		slot = pg_portal_find(d, name);
+		d->described = PG_NO_SLOT;
+		if (slot != PG_NO_SLOT && !undecided(d, &d->portals[slot])) {
+			d->described = slot;
+			d->described_seq = d->portals[slot].seq;
+			e->cmd = d->portals[slot].cmd;
+		}
+	}
+	return pass_extended(d, m);
+}
+
+static int client_close(struct pg *d, const struct pg_msg *m)
+{
+	struct sl_span b = m->body, name;
+	uint8_t what = b.n > 0 ? b.p[0] : 0;
+	struct pg_entry *e;
+
+	b = sl_span_sub(b, 1, b.n);
+	if ((what != 'S' && what != 'P') || pg_get_str(&b, &name) < 0 || b.n != 0)
+		return pg_broken(d, "malformed Close message");
+	if (name.n > PG_NAME_MAX)
+		return local_error(d, m, "42622", "name is longer than 63 bytes");
+	e = pg_queue_push(d, what == 'S' ? PG_Q_CLOSE_STMT : PG_Q_CLOSE_PORTAL, 0);
+	if (what == 'S') {
+		e->slot = pg_stmt_find(d, name);
+		e->seq = e->slot == PG_NO_SLOT ? 0 : d->stmts[e->slot].seq;
+	} else {
+		e->slot = pg_portal_find(d, name);
+		e->seq = e->slot == PG_NO_SLOT ? 0 : d->portals[e->slot].seq;
+		d->described = PG_NO_SLOT;
+	}
+	return pass_extended(d, m);
+}
+
+static int client_flush(struct pg *d, const struct pg_msg *m)
+{
+	if (m->size != PG_HEADER)
+		return pg_broken(d, "malformed Flush message");
+	if (d->copy_in)
+		return drop(d, m);
+	d->flushed = true;
+	return pass(d, m);
+}
+
+static int client_sync(struct pg *d, const struct pg_msg *m)
+{
+	int rc;
+
+	if (m->size != PG_HEADER)
+		return pg_broken(d, "malformed Sync message");
+	if (d->copy_in)
+		return drop(d, m);
+	if (d->discard && d->discard_local) {
+		if (!pg_client_free(d))
+			return SL_AGAIN;
+		rc = pg_write_ready(d);
+		if (rc < 0)
+			return rc;
+		d->discard = d->discard_local = false;
+		segment_end(d);
+		return drop(d, m);
+	}
+	d->discard = false;
+	pg_queue_push(d, PG_Q_SYNC, d->last_cmd)->seq = d->seg;
+	segment_end(d);
+	return pass(d, m);
+}
+
+/*
+ * CopyData, CopyDone, CopyFail. Outside of a COPY the target would ignore them (they are what was under way
+ * when a COPY failed), and so does the gateway. While a reply is due that may begin a COPY they wait.
+ */
+static int client_copy(struct pg *d, const struct pg_msg *m)
+{
+	if (d->copy_in) {
+		if (m->type != 'd')
+			d->copy_in = false;
+		return pass(d, m);
+	}
+	return pg_queue_n(d) > 0 ? wait_replies(d) : drop(d, m);
+}
+
+static int client_terminate(struct pg *d, const struct pg_msg *m)
+{
+	if (m->size != PG_HEADER)
+		return pg_broken(d, "malformed Terminate message");
+	d->terminated = true;
+	return pass(d, m);
+}
+
+static const struct client_message {
+	uint8_t type;
+	bool whole, small;
+	int (*handle)(struct pg *d, const struct pg_msg *m);
+} messages[] = {
+        {'Q', true, false, client_query},     {'P', true, false, client_parse},
+        {'B', true, false, client_bind},      {'E', true, true, client_execute},
+        {'D', true, true, client_describe},   {'C', true, true, client_close},
+        {'H', false, true, client_flush},     {'S', false, true, client_sync},
+        {'F', true, false, client_function},  {'d', false, false, client_copy},
+        {'c', false, true, client_copy},      {'f', true, false, client_copy},
+        {'X', false, true, client_terminate},
+};
+
+static const struct client_message *find_message(uint8_t type)
+{
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
+		if (messages[i].type == type)
+			return &messages[i];
+	return NULL;
+}
+
+static int check_size(struct pg *d, const struct client_message *h, const struct pg_msg *m)
+{
+	if (m->size == 0 || (h->small && m->size > PG_SMALL_MAX))
+		return pg_broken(d, "message of an impossible length");
+	if (h->whole && m->size - 1 > d->cfg.message_max)
+		return pg_fatal(d, SL_CLIENT, SL_E_FLOW_MESSAGE_SIZE, "54000",
+		                "message larger than this gateway reads");
+	return SL_OK;
+}
+
+static int dispatch(struct pg *d, const struct client_message *h, const struct pg_msg *m)
+{
+	if (d->copy_in && !(m->type == 'd' || m->type == 'c' || m->type == 'f' || m->type == 'H' ||
+	                    m->type == 'S' || m->type == 'X'))
+		return pg_fatal(d, SL_CLIENT, SL_E_PROTO_STATE, "08P01",
+		                "unexpected message during COPY from stdin");
+	if (d->discard && m->type != 'S' && m->type != 'X')
+		return drop(d, m);
+	if (h->whole && m->all.n < m->size)
+		return SL_MORE;
+	if (!pg_has_room(d))
+		return SL_AGAIN;
+	if (pg_queue_n(d) + PG_QUEUE_SLACK > PG_QUEUE_MAX)
+		return wait_replies(d);
+	if (d->judged == PG_J_DENIED)
+		return refuse(d, m);
+	return h->handle(d, m);
+}
+
+/* The rest of the message in hand. */
+static int stream(struct pg *d, struct sl_span b, size_t *used)
+{
+	size_t n = b.n, room;
+	int rc;
+
+	if (d->c_skip > 0) {
+		n = n < d->c_skip ? n : d->c_skip;
+		d->c_skip -= (uint32_t)n;
+		*used = n;
+		return SL_OK;
+	}
+	n = n < d->c_left ? n : d->c_left;
+	room = d->io.room(d->io.ctx, SL_TARGET);
+	n = n < room ? n : room;
+	if (n == 0)
+		return SL_AGAIN;
+	rc = d->io.pass(d->io.ctx, SL_TARGET, sl_span_sub(b, 0, n));
+	if (rc < 0)
+		return rc;
+	d->c_left -= (uint32_t)n;
+	*used = n;
+	if (d->c_left == 0 && d->terminated) {
+		d->cs = PG_C_CLOSED;
+		return SL_CLOSED;
+	}
+	return SL_OK;
+}
+
+int pg_client_step(struct pg *d, struct sl_span b, size_t *used)
+{
+	const struct client_message *h;
+	struct pg_msg m;
+	int rc;
+
+	if (d->judged == PG_J_PARKED)
+		return SL_PARK;
+	if (b.n == 0)
+		return SL_MORE;
+	if (d->c_left > 0 || d->c_skip > 0)
+		return stream(d, b, used);
+	rc = pg_header(b, &m);
+	if (rc != SL_OK)
+		return rc;
+	h = find_message(m.type);
+	if (h == NULL)
+		return pg_fatal(d, SL_CLIENT, SL_E_PROTO_STATE, "08P01", "message of an unknown type");
+	rc = check_size(d, h, &m);
+	return rc != SL_OK ? rc : dispatch(d, h, &m);
+}

@@ -1,0 +1,375 @@
+/*
+ * The PostgreSQL decoder's inside. One struct pg per flow; it lies wholly in the state memory that the flow
+ * gives, holds no pointer into itself or elsewhere but the flow's own interface and what login() lends, and
+ * is bounded by the names below.
+ *
+ * Two streams meet in it. Messages of the client are judged, and each that goes upstream leaves an entry in
+ * the queue of expected replies (pg_queue.c). Messages of the target are matched with the head of that queue.
+ * What the gateway says itself has its place in the same queue, so that answers keep their order.
+ */
+#ifndef PG_PRIV_H
+#define PG_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sl_decoder.h"
+#include "sl_postgres.h"
+
+#define PG_HEADER         5           /* type and length of a message */
+#define PG_STARTUP_MAX    10000       /* MAX_STARTUP_PACKET_LENGTH of PostgreSQL */
+#define PG_PASSWORD_MAX   16384       /* a token as a password */
+#define PG_LOGIN_MAX      16384       /* a message of the target's before the session begins */
+#define PG_SMALL_MAX      10000       /* messages without content: PQ_SMALL_MESSAGE_LIMIT */
+#define PG_STREAM_MAX     0x3fffffffu /* a message that streams: what PostgreSQL itself allows */
+#define PG_PARAMSTAT_MAX  8192        /* a ParameterStatus in the session */
+#define PG_NAME_MAX       63          /* NAMEDATALEN - 1: longer names collide in the target */
+#define PG_VALUE_MAX      255         /* a start-up parameter's value */
+#define PG_FORWARD_BYTES  1536        /* start-up parameters kept for the target */
+#define PG_PQ_OPTIONS_MAX 8           /* unknown _pq_ options that are named back */
+#define PG_GREETING_BYTES 3072        /* ParameterStatus messages of the login */
+#define PG_KEYS_MAX       16          /* BackendKeyData messages that are put up with */
+#define PG_STMTS_MAX      256         /* prepared statements */
+#define PG_PORTALS_MAX    128
+#define PG_TEXTS_MAX      (PG_STMTS_MAX + PG_PORTALS_MAX)
+#define PG_TEXT_BYTES     (256 * 1024) /* of prepared statements' text, together */
+#define PG_PARAMS_MAX     4096         /* of one Bind */
+#define PG_COLUMNS_MAX    1664         /* MaxTupleAttributeNumber */
+#define PG_WANTED_MAX     512          /* columns of one result that are masked */
+#define PG_REPLACE_BYTES  (32 * 1024)  /* new values of one row */
+#define PG_COLNAME_BYTES  (16 * 1024)  /* names of masked columns */
+#define PG_QUEUE_MAX      2048         /* expected replies; a power of two */
+#define PG_QUEUE_SLACK    8            /* entries that one client message may add */
+#define PG_SAYS_MAX       8            /* denials and notices that wait for their turn */
+#define PG_SAY_MESSAGE    512
+#define PG_SAY_HINT       256
+#define PG_SAY_ID         64
+#define PG_SCRAM_MIN_ITER 4096
+#define PG_SCRAM_MAX_ITER 100000 /* about 50 ms of a worker: a target that asks for more is refused */
+#define PG_SCRAM_AUTH_MAX 1024   /* AuthMessage */
+
+#define PG_CODE_CANCEL 80877102u
+#define PG_CODE_SSL    80877103u
+#define PG_CODE_GSSENC 80877104u
+
+/* A statement of the gateway's own that fails at parse whatever the target's catalog holds: it aborts the
+ * transaction. */
+#define PG_FAILING_SQL "SLUICE DENIED"
+
+enum pg_client_state {
+	PG_C_STARTUP = 0,
+	PG_C_PASSWORD,
+	PG_C_LOGIN, /* accepted; the target's login is under way */
+	PG_C_READY,
+	PG_C_CLOSED,
+};
+
+enum pg_target_state {
+	PG_T_NONE = 0, /* not connected */
+	PG_T_SSL,      /* SSLRequest sent */
+	PG_T_AUTH,     /* StartupMessage sent */
+	PG_T_SASL_FIRST,
+	PG_T_SASL_FINAL,
+	PG_T_SASL_DONE, /* server signature verified; AuthenticationOk must follow */
+	PG_T_SENT,      /* a password went out: AuthenticationOk must follow */
+	PG_T_PARAMS,    /* until the first ReadyForQuery */
+	PG_T_ORIGIN,    /* the catalog query of our own is running */
+	PG_T_READY,
+};
+
+/* What a reply is expected for. */
+enum pg_reply {
+	PG_Q_SIMPLE = 1,
+	PG_Q_FUNCTION,
+	PG_Q_PARSE,
+	PG_Q_BIND,
+	PG_Q_DESC_STMT,
+	PG_Q_DESC_PORTAL,
+	PG_Q_EXECUTE,
+	PG_Q_CLOSE_STMT,
+	PG_Q_CLOSE_PORTAL,
+	PG_Q_SYNC,
+	PG_Q_NOTICE, /* nothing of the target's: our own NoticeResponse has its turn here */
+};
+
+#define PG_QF_OURS   1 /* asked by us: the answer is swallowed */
+#define PG_QF_DENIED 2 /* a failing statement of ours in the place of a denied one; slot is the says slot */
+#define PG_NO_SLOT   0xffff
+
+struct pg_entry {
+	uint8_t kind, flags;
+	uint16_t slot; /* of the statement, portal or say */
+	uint32_t seq;  /* the slot's seq then; the segment for SYNC, SIMPLE, FUNCTION */
+	uint64_t cmd;
+};
+
+/* Text of a prepared statement, followed by its parameter types; shared by a statement and its portals. */
+struct pg_text {
+	uint32_t off, n;
+	uint16_t refs, nb_types;
+};
+
+/* A statement or a portal. Several of one name may live until the target has said which one holds. */
+struct pg_named {
+	bool used, pending; /* pending: the target has not confirmed it */
+	bool running;       /* portal: an Execute of it has no answer yet */
+	bool executed, suspended;
+	uint8_t name_n;
+	uint16_t text;
+	uint32_t seq, seg; /* seg: the pipeline segment (Sync to Sync) that it was made in */
+	uint64_t cmd;
+	char name[PG_NAME_MAX + 1];
+};
+
+/* Something that the gateway says when its turn comes. */
+struct pg_say {
+	bool used;
+	char sqlstate[6];
+	uint16_t message_n, hint_n, id_n;
+	char message[PG_SAY_MESSAGE], hint[PG_SAY_HINT], id[PG_SAY_ID];
+};
+
+/* The verdict on the client's message in hand; it outlives the call when the message is parked or had no
+ * room. */
+enum pg_judged {
+	PG_J_NONE = 0,
+	PG_J_PARKED,
+	PG_J_ALLOWED,
+	PG_J_DENIED,
+};
+
+/* The column of a wanted value. */
+struct pg_wanted {
+	uint16_t index, want, attr, name_off;
+	uint8_t name_n, format;
+	uint32_t table, type;
+};
+
+/* One value of the row in hand that is replaced: `del` bytes at `off` of the message by `ins` bytes of the
+ * new values. */
+struct pg_edit {
+	uint32_t off, del, at, ins;
+};
+
+struct pg_rows {
+	bool have;    /* a RowDescription holds for the rows to come */
+	bool refused; /* its rows cannot be masked */
+	uint16_t nb_columns, nb_wanted;
+	uint64_t rows, bytes;
+	uint32_t masked;
+	/* The row in hand: judged up to column `col` at `off`; then passed out with its edits. */
+	bool judging, emitting;
+	uint16_t col, next, nb_edits, edit;
+	uint32_t off, used, total, skip;
+	struct pg_wanted wanted[PG_WANTED_MAX];
+	struct pg_edit edits[PG_WANTED_MAX];
+	uint8_t replaced[PG_REPLACE_BYTES];
+	char names[PG_COLNAME_BYTES];
+};
+
+struct pg_scram {
+	char nonce[25]; /* base64 of login.nonce */
+	char first_bare[40];
+	uint8_t server_signature[32];
+};
+
+struct pg {
+	struct sl_decoder_cfg cfg;
+	struct sl_io io;
+	enum pg_client_state cs;
+	enum pg_target_state ts;
+
+	/* Start-up and login. */
+	bool client_tls, target_tls, ssl_asked, gss_asked;
+	bool auth_parked, auth_allowed, auth_denied;
+	bool last_word; /* the client was told that this is the end */
+	char user[PG_VALUE_MAX + 1], database[PG_VALUE_MAX + 1], app[PG_VALUE_MAX + 1];
+	uint8_t forward[PG_FORWARD_BYTES];
+	uint32_t forward_n;
+	struct sl_login login;
+	bool logging_in;
+	struct pg_scram scram;
+	uint8_t greeting[PG_GREETING_BYTES];
+	uint32_t greeting_n;
+	char version[64];
+	bool scs_on, utf8;
+	uint8_t target_key[8];
+	uint32_t nb_keys;
+	bool origin_done; /* the catalog query's CommandComplete came */
+
+	/* The client's stream. */
+	uint32_t c_left, c_skip; /* of the message in hand: bytes still to pass, to skip */
+	bool terminated;
+	bool discard;       /* the client's messages are dropped up to Sync */
+	bool discard_local; /* and that Sync is answered here */
+	bool segment_up;    /* extended messages went upstream since the last Sync */
+	bool flushed;       /* and a Flush behind them */
+	bool copy_in;       /* the target waits for CopyData */
+	uint16_t described; /* portal that the last RowDescription asked for belongs to; PG_NO_SLOT none */
+	uint32_t described_seq;
+	uint32_t seg, seq;
+	uint64_t next_cmd, last_cmd;
+	enum pg_judged judged;
+	uint16_t judged_say;
+	uint64_t judged_cmd;
+	uint32_t judged_seq; /* of the statement that was judged */
+
+	/* The target's stream. */
+	uint32_t t_left, t_skip;
+	uint8_t tx;     /* of the last ReadyForQuery */
+	bool q_skip;    /* the target drops what stands in the queue up to Sync */
+	bool got_t;     /* Describe statement: ParameterDescription came */
+	bool got_error; /* head: its ErrorResponse came, ReadyForQuery is due */
+	bool got_reply; /* FunctionCall: its answer came */
+	bool copy_out, copy_done;
+	bool drop;  /* the result was refused: replies are swallowed up to ReadyForQuery */
+	bool fatal; /* the target has said that it ends the session */
+	bool sql_deallocated;
+	uint64_t failed_cmd;
+
+	uint32_t q_head, q_tail;
+	struct pg_entry queue[PG_QUEUE_MAX];
+	struct pg_say says[PG_SAYS_MAX];
+	struct pg_named stmts[PG_STMTS_MAX];
+	struct pg_named portals[PG_PORTALS_MAX];
+	struct pg_text texts[PG_TEXTS_MAX];
+	uint32_t text_used, text_live;
+	uint8_t text_bytes[PG_TEXT_BYTES];
+	struct pg_rows rows;
+	union { /* good for one call */
+		struct sl_param params[PG_PARAMS_MAX];
+		struct {
+			struct sl_column columns[PG_COLUMNS_MAX];
+			uint16_t want[PG_COLUMNS_MAX];
+		} meta;
+	} tmp;
+};
+
+/* A message whose header is known. `all` holds what is there of it, header included. */
+struct pg_msg {
+	uint8_t type;
+	uint32_t size; /* header included */
+	struct sl_span all, body;
+};
+
+/* ---- pg_write.c: what the gateway says ---- */
+int pg_add(struct pg *d, enum sl_side to, const void *p, size_t n);
+int pg_event(struct pg *d, const struct sl_event *ev, struct sl_verdict *v);
+/* True when a message of the gateway's own may go to the client now: none is half passed. */
+bool pg_client_free(const struct pg *d);
+bool pg_has_room(struct pg *d);
+/* ErrorResponse or NoticeResponse; severity is its S and V field. */
+int pg_write_say(struct pg *d, char type, const char *severity, const struct pg_say *s);
+void pg_say_set(struct pg_say *s, const char *sqlstate, struct sl_span message, struct sl_span id,
+                struct sl_span hint);
+void pg_say_reason(struct pg_say *s, const struct sl_reason *r, const char *fallback);
+/* A free slot of says, or PG_NO_SLOT. */
+uint16_t pg_say_new(struct pg *d);
+void pg_say_free(struct pg *d, uint16_t slot);
+int pg_write_ready(struct pg *d);
+/*
+ * Ends the flow: raises ERROR, tells the client (FATAL) where it can, returns err. SL_AGAIN when the event
+ * had no room: nothing has changed then. `text` says what was wrong.
+ */
+int pg_fatal(struct pg *d, enum sl_side side, int err, const char *sqlstate, const char *text);
+int pg_broken(struct pg *d, const char *text); /* the client broke the protocol: 08P01 */
+int pg_target_broken(struct pg *d, const char *text);
+/* Query with our text. */
+int pg_send_query(struct pg *d, struct sl_span sql);
+int pg_send_failing_parse(struct pg *d);
+int pg_send_flush(struct pg *d);
+int pg_send_describe_portal(struct pg *d, struct sl_span name);
+
+/* ---- reading (pg_write.c) ---- */
+/* Takes the header of a message. SL_OK, SL_MORE; a length < 4 gives size 0. */
+int pg_header(struct sl_span b, struct pg_msg *m);
+/* Takes a NUL-terminated string off *b. 0, or SL_E_PROTO_MALFORMED. */
+int pg_get_str(struct sl_span *b, struct sl_span *out);
+int pg_get_16(struct sl_span *b, uint16_t *out);
+int pg_get_32(struct sl_span *b, uint32_t *out);
+int pg_get_bytes(struct sl_span *b, size_t n, struct sl_span *out);
+bool pg_span_ieq(struct sl_span a, const char *s);
+struct pg_fields {
+	struct sl_span severity, sqlstate, message;
+};
+/* ErrorResponse and NoticeResponse. A missing field is empty. 0, or SL_E_PROTO_MALFORMED. */
+int pg_get_fields(struct sl_span body, struct pg_fields *f);
+
+/* ---- pg_queue.c ---- */
+uint32_t pg_queue_n(const struct pg *d);
+struct pg_entry *pg_queue_head(struct pg *d);
+struct pg_entry *pg_queue_push(struct pg *d, enum pg_reply kind, uint64_t cmd);
+void pg_queue_pop(struct pg *d);
+bool pg_queue_has_sync(const struct pg *d);
+/* Gives everything at the head that needs no reply its turn. SL_OK, SL_AGAIN, < 0. */
+int pg_pump(struct pg *d);
+int pg_result(struct pg *d, const struct sl_ev_result *r, uint64_t cmd);
+
+/* ---- pg_names.c ---- */
+/* The newest of that name, or PG_NO_SLOT. */
+uint16_t pg_find(const struct pg_named *tab, uint32_t n, struct sl_span name);
+uint16_t pg_stmt_find(const struct pg *d, struct sl_span name);
+uint16_t pg_portal_find(const struct pg *d, struct sl_span name);
+/* A free slot: PG_NO_SLOT when there is none. *waiting: one may come free when replies arrive. */
+uint16_t pg_stmt_free_slot(const struct pg *d, bool *waiting);
+uint16_t pg_portal_free_slot(const struct pg *d, bool *waiting);
+/* Keeps a statement's text and types (4 bytes each, network order). PG_NO_SLOT: no room. */
+uint16_t pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span types);
+void pg_text_ref(struct pg *d, uint16_t text);
+void pg_text_unref(struct pg *d, uint16_t text);
+struct sl_span pg_text_sql(const struct pg *d, uint16_t text);
+uint32_t pg_text_type(const struct pg *d, uint16_t text, uint32_t i);
+void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, uint16_t text);
+void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, uint16_t text, uint64_t cmd);
+/* The target has confirmed it: older ones of its name are gone. */
+void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq);
+void pg_portal_confirm(struct pg *d, uint16_t slot, uint32_t seq);
+/* It never came to be. */
+void pg_stmt_fail(struct pg *d, uint16_t slot, uint32_t seq);
+void pg_portal_fail(struct pg *d, uint16_t slot, uint32_t seq);
+/* Closed: it and older ones of its name are gone. */
+void pg_stmt_close(struct pg *d, uint16_t slot, uint32_t seq);
+void pg_portal_close(struct pg *d, uint16_t slot, uint32_t seq);
+/* A transaction has ended with that segment: its portals are gone. */
+void pg_portals_end(struct pg *d, uint32_t seg);
+/* SQL has removed statements: all named ones that the target had confirmed are forgotten. */
+void pg_stmts_forget(struct pg *d);
+
+/* ---- the sides ---- */
+/* One step on the bytes of a side. SL_OK: go on (*used bytes were consumed); all else ends the feed. */
+int pg_startup_step(struct pg *d, struct sl_span b, size_t *used);
+int pg_password_step(struct pg *d, struct sl_span b, size_t *used);
+int pg_client_step(struct pg *d, struct sl_span b, size_t *used);
+int pg_login_step(struct pg *d, struct sl_span b, size_t *used);
+int pg_target_step(struct pg *d, struct sl_span b, size_t *used);
+int pg_auth_resume(struct pg *d, const struct sl_verdict *v);
+int pg_login_begin(struct pg *d, const struct sl_login *l);
+/* ParameterStatus: checks what must hold. SL_OK or an error that was told. */
+int pg_parameter_status(struct pg *d, struct sl_span body);
+
+/* ---- pg_rows.c ---- */
+/* RowDescription: raises ROWMETA and keeps what is wanted. */
+int pg_rows_describe(struct pg *d, const struct pg_msg *m, uint64_t cmd);
+/* Results without columns of their own (COPY, function call) under a pseudo column. *wanted: they would have
+ * to be masked. */
+int pg_rows_opaque(struct pg *d, const char *name, uint64_t cmd, bool *wanted);
+/* A DataRow of which values are wanted. SL_OK: it is on its way (passed, emitting, or the result was
+ * refused). */
+int pg_rows_judge(struct pg *d, const struct pg_msg *m, uint64_t cmd);
+int pg_rows_emit(struct pg *d, struct sl_span b, size_t *used);
+void pg_rows_reset(struct pg *d);
+/* Replaces the rest of the result in hand by an ErrorResponse. */
+int pg_rows_refuse(struct pg *d, const char *text, const struct sl_reason *r);
+
+/* ---- pg_scram.c ---- */
+/* Fills the client-first-message; returns its length. */
+size_t pg_scram_first(struct pg_scram *s, const uint8_t nonce[18], char *out, size_t cap);
+/* server-first-message to client-final-message. Its length, or SL_E_PROTO_TARGET_AUTH. */
+int pg_scram_final(struct pg_scram *s, struct sl_span secret, struct sl_span server_first, char *out,
+                   size_t cap);
+/* Verifies the server-final-message. 0, or SL_E_PROTO_TARGET_AUTH. */
+int pg_scram_verify(const struct pg_scram *s, struct sl_span server_final);
+/* "md5" and 32 hex digits and NUL. */
+int pg_md5_answer(struct sl_span user, struct sl_span secret, const uint8_t salt[4], char out[36]);
+
+#endif

@@ -1,0 +1,296 @@
+/*
+ * Rows under a mask. RowDescription says which columns are wanted; a DataRow of such a result is read whole,
+ * each wanted value is judged, and the row goes out with its replaced values and a new length. What is not
+ * wanted is passed by reference.
+ *
+ * A result that cannot be masked is refused: an ErrorResponse takes the place of the rest of it, and the
+ * target's replies are swallowed up to ReadyForQuery.
+ */
+#include "pg_priv.h"
+
+void pg_rows_reset(struct pg *d)
+{
+	struct pg_rows *r = &d->rows;
+
+	r->have = r->refused = false;
+	r->nb_columns = r->nb_wanted = 0;
+	r->rows = r->bytes = 0;
+	r->masked = 0;
+	r->judging = r->emitting = false;
+}
+
+static int parse_columns(struct pg *d, struct sl_span b, uint16_t *nb)
+{
+	uint16_t n, attr, size, format;
+	uint32_t modifier;
+
+	if (pg_get_16(&b, &n) < 0 || n > PG_COLUMNS_MAX)
+		return SL_E_PROTO_TARGET;
+	for (uint16_t i = 0; i < n; i++) {
+		struct sl_column *c = &d->tmp.meta.columns[i];
+
+		if (pg_get_str(&b, &c->name) < 0 || pg_get_32(&b, &c->table) < 0 ||
+		    pg_get_16(&b, &attr) < 0 || pg_get_32(&b, &c->type) < 0 || pg_get_16(&b, &size) < 0 ||
+		    pg_get_32(&b, &modifier) < 0 || pg_get_16(&b, &format) < 0 || format > 1)
+			return SL_E_PROTO_TARGET;
+		c->attr = attr;
+		c->format = (uint8_t)format;
+	}
+	*nb = n;
+	return b.n == 0 ? SL_OK : SL_E_PROTO_TARGET;
+}
+
+static void keep_wanted(struct pg *d, uint16_t nb)
+{
+	struct pg_rows *r = &d->rows;
+	size_t names = 0;
+
+	for (uint16_t i = 0; i < nb; i++) {
+		const struct sl_column *c = &d->tmp.meta.columns[i];
+		struct pg_wanted *w = &r->wanted[r->nb_wanted];
+		size_t n = c->name.n < PG_NAME_MAX ? c->name.n : PG_NAME_MAX;
+
+		if (d->tmp.meta.want[i] == 0)
+			continue;
+		if (r->nb_wanted == PG_WANTED_MAX || names + n > PG_COLNAME_BYTES) {
+			r->refused = true;
+			return;
+		}
+		w->index = i;
+		w->want = d->tmp.meta.want[i];
+		w->attr = c->attr;
+		w->table = c->table;
+		w->type = c->type;
+		w->format = c->format;
+		w->name_off = (uint16_t)names;
+		w->name_n = (uint8_t)n;
+		if (n > 0)
+			memcpy(r->names + names, c->name.p, n);
+		names += n;
+		r->nb_wanted++;
+	}
+}
+
+static int rowmeta(struct pg *d, uint16_t nb, uint64_t cmd)
+{
+	struct sl_event ev = {.kind = SL_EV_ROWMETA, .cmd = cmd};
+	struct sl_verdict v;
+
+	memset(d->tmp.meta.want, 0, nb * sizeof(d->tmp.meta.want[0]));
+	ev.rowmeta.columns = d->tmp.meta.columns;
+	ev.rowmeta.nb_columns = nb;
+	ev.rowmeta.want = d->tmp.meta.want;
+	return pg_event(d, &ev, &v);
+}
+
+int pg_rows_describe(struct pg *d, const struct pg_msg *m, uint64_t cmd)
+{
+	uint16_t nb;
+	int rc;
+
+	if (parse_columns(d, m->body, &nb) < 0)
+		return pg_target_broken(d, "malformed RowDescription");
+	rc = rowmeta(d, nb, cmd);
+	if (rc != SL_OK)
+		return rc;
+	pg_rows_reset(d);
+	d->rows.have = true;
+	d->rows.nb_columns = nb;
+	keep_wanted(d, nb);
+	return SL_OK;
+}
+
+int pg_rows_opaque(struct pg *d, const char *name, uint64_t cmd, bool *wanted)
+{
+	int rc;
+
+	d->tmp.meta.columns[0] = (struct sl_column){.name = sl_span_str(name)};
+	rc = rowmeta(d, 1, cmd);
+	*wanted = rc == SL_OK && d->tmp.meta.want[0] != 0;
+	return rc;
+}
+
+int pg_rows_refuse(struct pg *d, const char *text, const struct sl_reason *reason)
+{
+	const struct pg_entry *e = pg_queue_head(d);
+	struct pg_say s = {0};
+	int rc;
+
+	if (d->drop)
+		return SL_OK;
+	if (reason != NULL)
+		pg_say_reason(&s, reason, text);
+	else
+		pg_say_set(&s, "42501", sl_span_str(text), SL_SPAN_EMPTY, SL_SPAN_EMPTY);
+	rc = pg_write_say(d, 'E', "ERROR", &s);
+	if (rc < 0)
+		return rc;
+	d->drop = true;
+	d->rows.judging = false;
+	if (e != NULL && e->kind == PG_Q_EXECUTE && !pg_queue_has_sync(d)) {
+		d->discard = true;
+		d->discard_local = false;
+	}
+	return SL_OK;
+}
+
+/* ---- one row ---- */
+
+static int field(struct pg *d, const struct pg_wanted *w, struct sl_span value, uint64_t cmd,
+                 struct sl_verdict *v)
+{
+	struct sl_event ev = {.kind = SL_EV_FIELD, .cmd = cmd};
+
+	ev.field.want = w->want;
+	ev.field.value = value;
+	ev.field.column.name = sl_span(d->rows.names + w->name_off, w->name_n);
+	ev.field.column.table = w->table;
+	ev.field.column.attr = w->attr;
+	ev.field.column.type = w->type;
+	ev.field.column.format = w->format;
+	return pg_event(d, &ev, v);
+}
+
+/* Keeps the new value, with its length before it. False: there is no room for it. */
+static bool edit(struct pg_rows *r, uint32_t off, uint32_t len, struct sl_span by)
+{
+	struct pg_edit *e = &r->edits[r->nb_edits];
+
+	if (by.n > PG_REPLACE_BYTES - 4 || r->used > PG_REPLACE_BYTES - 4 - by.n)
+		return false;
+	e->off = off;
+	e->del = 4 + len;
+	e->at = r->used;
+	e->ins = (uint32_t)(4 + by.n);
+	sl_put_be32(r->replaced + r->used, by.p == NULL ? UINT32_MAX : (uint32_t)by.n);
+	if (by.n > 0)
+		memcpy(r->replaced + r->used + 4, by.p, by.n);
+	r->used += e->ins;
+	r->nb_edits++;
+	return true;
+}
+
+/* One wanted value. SL_OK: judged (or the result was refused: drop is set). */
+static int judge_value(struct pg *d, struct sl_span value, uint64_t cmd)
+{
+	struct pg_rows *r = &d->rows;
+	struct sl_verdict v;
+	int rc = field(d, &r->wanted[r->next], value, cmd, &v);
+
+	if (rc != SL_OK)
+		return rc;
+	if (v.action == SL_ACT_REPLACE) {
+		r->masked++;
+		if (!edit(r, r->off, (uint32_t)value.n, v.replace))
+			return pg_rows_refuse(d, "the row's masked values are too large", NULL);
+	} else if (v.action != SL_ACT_ALLOW) {
+		return pg_rows_refuse(d, "a value of this result cannot be masked", &v.reason);
+	}
+	return SL_OK;
+}
+
+static int judge_columns(struct pg *d, const struct pg_msg *m, uint64_t cmd)
+{
+	struct pg_rows *r = &d->rows;
+	uint32_t len;
+	int rc;
+
+	for (; r->col < r->nb_columns; r->col++) {
+		struct sl_span b = sl_span_sub(m->all, r->off, m->size), value = SL_SPAN_EMPTY;
+		bool wanted = r->next < r->nb_wanted && r->wanted[r->next].index == r->col;
+
+		if (pg_get_32(&b, &len) < 0 || (len != UINT32_MAX && pg_get_bytes(&b, len, &value) < 0))
+			return pg_target_broken(d, "malformed DataRow");
+		if (wanted && len != UINT32_MAX) {
+			rc = judge_value(d, value, cmd);
+			if (rc != SL_OK || d->drop)
+				return rc;
+		}
+		r->next = (uint16_t)(r->next + wanted);
+		r->off += 4 + (uint32_t)value.n;
+	}
+	return r->off == m->size ? SL_OK : pg_target_broken(d, "malformed DataRow");
+}
+
+static int emit_begin(struct pg *d, const struct pg_msg *m)
+{
+	struct pg_rows *r = &d->rows;
+	uint64_t size = m->size;
+	uint8_t head[PG_HEADER] = {'D'};
+
+	r->judging = false;
+	r->rows++;
+	for (uint16_t i = 0; i < r->nb_edits; i++)
+		size = size + r->edits[i].ins - r->edits[i].del;
+	r->bytes += size;
+	if (r->nb_edits == 0) {
+		d->t_left = m->size;
+		return SL_OK;
+	}
+	sl_put_be32(head + 1, (uint32_t)(size - 1));
+	r->emitting = true;
+	r->off = 0;
+	r->edit = 0;
+	r->total = m->size;
+	r->skip = PG_HEADER;
+	return pg_add(d, SL_CLIENT, head, sizeof(head));
+}
+
+int pg_rows_judge(struct pg *d, const struct pg_msg *m, uint64_t cmd)
+{
+	struct pg_rows *r = &d->rows;
+	int rc;
+
+	if (!r->judging) {
+		if (m->body.n < 2 || sl_get_be16(m->body.p) != r->nb_columns)
+			return pg_target_broken(d, "DataRow does not match its RowDescription");
+		r->judging = true;
+		r->col = r->next = r->nb_edits = 0;
+		r->off = PG_HEADER + 2;
+		r->used = 0;
+	}
+	rc = judge_columns(d, m, cmd);
+	if (rc != SL_OK)
+		return rc;
+	if (d->drop) {
+		d->t_skip = m->size;
+		return SL_OK;
+	}
+	return emit_begin(d, m);
+}
+
+int pg_rows_emit(struct pg *d, struct sl_span b, size_t *used)
+{
+	struct pg_rows *r = &d->rows;
+	const struct pg_edit *e = r->edit < r->nb_edits ? &r->edits[r->edit] : NULL;
+	uint32_t end = e != NULL ? e->off : r->total;
+	size_t n = b.n, room;
+	int rc;
+
+	if (r->skip > 0) {
+		n = n < r->skip ? n : r->skip;
+		r->skip -= (uint32_t)n;
+	} else {
+		room = d->io.room(d->io.ctx, SL_CLIENT);
+		if (room == 0)
+			return SL_AGAIN;
+		if (e != NULL && r->off == end) {
+			rc = pg_add(d, SL_CLIENT, r->replaced + e->at, e->ins);
+			r->skip = e->del;
+			r->edit++;
+			return rc;
+		}
+		if (n == 0)
+			return SL_MORE;
+		n = n < end - r->off ? n : end - r->off;
+		n = n < room ? n : room;
+		rc = d->io.pass(d->io.ctx, SL_CLIENT, sl_span_sub(b, 0, n));
+		if (rc < 0)
+			return rc;
+	}
+	r->off += (uint32_t)n;
+	*used = n;
+	if (r->off == r->total && r->skip == 0 && r->edit == r->nb_edits)
+		r->emitting = false;
+	return SL_OK;
+}

@@ -1,0 +1,215 @@
+/*
+ * SCRAM-SHA-256 (RFC 5802, RFC 7677) as its client, and PostgreSQL's MD5 answer. Without channel binding: TLS
+ * ends in the gateway and the target's certificate is verified there. The gs2 header is "n", never "y": "y"
+ * would claim that the server offered no PLUS mechanism, and fail when it did.
+ *
+ * Run once per login; OpenSSL may allocate here.
+ */
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+
+#include "pg_priv.h"
+#include "sl_secret.h"
+
+#define SHA_BYTES       32
+#define SCRAM_SALT_MAX  64
+#define SCRAM_NONCE_MAX 256
+
+static const char hex_digits[] = "0123456789abcdef";
+
+/* Strict base64: whole groups, padding at the end only. Returns the number of bytes, or -1. */
+static int base64_decode(struct sl_span in, uint8_t *out, size_t cap)
+{
+	uint8_t tmp[4 * ((SCRAM_SALT_MAX + 2) / 3)];
+	size_t pad = 0;
+	int n;
+
+	if (in.n == 0 || in.n % 4 != 0 || in.n > sizeof(tmp))
+		return -1;
+	while (pad < 2 && in.p[in.n - 1 - pad] == '=')
+		pad++;
+	for (size_t i = 0; i < in.n - pad; i++) {
+		uint8_t c = in.p[i];
+
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		      c == '+' || c == '/'))
+			return -1;
+	}
+	n = EVP_DecodeBlock(tmp, in.p, (int)in.n);
+	if (n < (int)pad || (size_t)n - pad > cap)
+		return -1;
+	memcpy(out, tmp, (size_t)n - pad);
+	sl_cleanse(tmp, sizeof(tmp));
+	return n - (int)pad;
+}
+
+static int hmac(const uint8_t key[SHA_BYTES], const void *data, size_t n, uint8_t out[SHA_BYTES])
+{
+	unsigned int len = SHA_BYTES;
+
+	if (HMAC(EVP_sha256(), key, SHA_BYTES, data, n, out, &len) == NULL || len != SHA_BYTES)
+		return SL_E_PROTO_TARGET_AUTH;
+	return SL_OK;
+}
+
+size_t pg_scram_first(struct pg_scram *s, const uint8_t nonce[18], char *out, size_t cap)
+{
+	int n;
+
+	(void)EVP_EncodeBlock((uint8_t *)s->nonce, nonce, 18);
+	(void)snprintf(s->first_bare, sizeof(s->first_bare), "n=,r=%s", s->nonce);
+	n = snprintf(out, cap, "n,,%s", s->first_bare);
+	return n < 0 || (size_t)n >= cap ? 0 : (size_t)n;
+}
+
+struct server_first {
+	struct sl_span nonce;
+	uint8_t salt[SCRAM_SALT_MAX];
+	int salt_n;
+	int iterations;
+};
+
+/* "x=value" up to the next comma or the end. */
+static int attribute(struct sl_span *b, char name, struct sl_span *value)
+{
+	size_t n = 2;
+
+	if (b->n < 2 || b->p[0] != (uint8_t)name || b->p[1] != '=')
+		return -1;
+	while (n < b->n && b->p[n] != ',')
+		n++;
+	*value = sl_span(b->p + 2, n - 2);
+	*b = n < b->n ? sl_span(b->p + n + 1, b->n - n - 1) : SL_SPAN_EMPTY;
+	return 0;
+}
+
+static int iterations(struct sl_span s)
+{
+	int n = 0;
+
+	if (s.n == 0 || s.n > 7 || s.p[0] == '0')
+		return -1;
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] < '0' || s.p[i] > '9')
+			return -1;
+		n = n * 10 + (s.p[i] - '0');
+	}
+	return n >= PG_SCRAM_MIN_ITER && n <= PG_SCRAM_MAX_ITER ? n : -1;
+}
+
+static int parse_server_first(const struct pg_scram *s, struct sl_span b, struct server_first *f)
+{
+	size_t own = strlen(s->nonce);
+	struct sl_span salt, iter;
+
+	if (attribute(&b, 'r', &f->nonce) < 0 || attribute(&b, 's', &salt) < 0 ||
+	    attribute(&b, 'i', &iter) < 0 || b.n > 0)
+		return SL_E_PROTO_TARGET_AUTH;
+	if (f->nonce.n <= own || f->nonce.n > SCRAM_NONCE_MAX || memcmp(f->nonce.p, s->nonce, own) != 0)
+		return SL_E_PROTO_TARGET_AUTH;
+	for (size_t i = 0; i < f->nonce.n; i++)
+		if (f->nonce.p[i] < 0x21 || f->nonce.p[i] > 0x7e)
+			return SL_E_PROTO_TARGET_AUTH;
+	f->salt_n = base64_decode(salt, f->salt, sizeof(f->salt));
+	f->iterations = iterations(iter);
+	return f->salt_n > 0 && f->iterations > 0 ? SL_OK : SL_E_PROTO_TARGET_AUTH;
+}
+
+/* ClientProof and ServerSignature of RFC 5802, section 3. */
+static int proofs(struct sl_span secret, const struct server_first *f, const char *auth, size_t auth_n,
+                  uint8_t proof[SHA_BYTES], uint8_t signature[SHA_BYTES])
+{
+	uint8_t salted[SHA_BYTES], client_key[SHA_BYTES], stored[SHA_BYTES], server_key[SHA_BYTES],
+	        sig[SHA_BYTES];
+	int rc = SL_E_PROTO_TARGET_AUTH;
+
+	if (PKCS5_PBKDF2_HMAC((const char *)secret.p, (int)secret.n, f->salt, f->salt_n, f->iterations,
+	                      EVP_sha256(), SHA_BYTES, salted) != 1)
+		goto out;
+	if (hmac(salted, "Client Key", 10, client_key) != SL_OK ||
+	    hmac(salted, "Server Key", 10, server_key) != SL_OK)
+		goto out;
+	if (EVP_Digest(client_key, SHA_BYTES, stored, NULL, EVP_sha256(), NULL) != 1)
+		goto out;
+	if (hmac(stored, auth, auth_n, sig) != SL_OK || hmac(server_key, auth, auth_n, signature) != SL_OK)
+		goto out;
+	for (int i = 0; i < SHA_BYTES; i++)
+		proof[i] = client_key[i] ^ sig[i];
+	rc = SL_OK;
+out:
+	sl_cleanse(salted, sizeof(salted));
+	sl_cleanse(client_key, sizeof(client_key));
+	sl_cleanse(stored, sizeof(stored));
+	sl_cleanse(server_key, sizeof(server_key));
+	sl_cleanse(sig, sizeof(sig));
+	return rc;
+}
+
+int pg_scram_final(struct pg_scram *s, struct sl_span secret, struct sl_span server_first, char *out,
+                   size_t cap)
+{
+	struct server_first f = {0};
+	uint8_t proof[SHA_BYTES];
+	char auth[PG_SCRAM_AUTH_MAX];
+	int n, bare, rc;
+
+	if (secret.n == 0 || parse_server_first(s, server_first, &f) != SL_OK)
+		return SL_E_PROTO_TARGET_AUTH;
+	bare = snprintf(out, cap, "c=biws,r=%.*s", (int)f.nonce.n, (const char *)f.nonce.p);
+	if (bare < 0 || (size_t)bare + 3 + 44 + 1 > cap)
+		return SL_E_PROTO_TARGET_AUTH;
+	n = snprintf(auth, sizeof(auth), "%s,%.*s,%s", s->first_bare, (int)server_first.n,
+	             (const char *)server_first.p, out);
+	if (n < 0 || (size_t)n >= sizeof(auth))
+		return SL_E_PROTO_TARGET_AUTH;
+	rc = proofs(secret, &f, auth, (size_t)n, proof, s->server_signature);
+	if (rc != SL_OK)
+		return rc;
+	memcpy(out + bare, ",p=", 3);
+	n = EVP_EncodeBlock((uint8_t *)out + bare + 3, proof, SHA_BYTES);
+	sl_cleanse(proof, sizeof(proof));
+	return bare + 3 + n;
+}
+
+int pg_scram_verify(const struct pg_scram *s, struct sl_span b)
+{
+	uint8_t sig[SHA_BYTES];
+	struct sl_span v;
+
+	if (attribute(&b, 'v', &v) < 0 || b.n > 0 || base64_decode(v, sig, sizeof(sig)) != SHA_BYTES)
+		return SL_E_PROTO_TARGET_AUTH;
+	return CRYPTO_memcmp(sig, s->server_signature, SHA_BYTES) == 0 ? SL_OK : SL_E_PROTO_TARGET_AUTH;
+}
+
+static int md5_hex(const void *a, size_t na, const void *b, size_t nb, char out[33])
+{
+	uint8_t sum[16];
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_md5(), NULL) == 1 &&
+	         EVP_DigestUpdate(ctx, a, na) == 1 && EVP_DigestUpdate(ctx, b, nb) == 1 &&
+	         EVP_DigestFinal_ex(ctx, sum, NULL) == 1;
+
+	EVP_MD_CTX_free(ctx);
+	if (!ok)
+		return SL_E_PROTO_TARGET_AUTH;
+	for (int i = 0; i < 16; i++) {
+		out[2 * i] = hex_digits[sum[i] >> 4];
+		out[2 * i + 1] = hex_digits[sum[i] & 15];
+	}
+	out[32] = '\0';
+	return SL_OK;
+}
+
+int pg_md5_answer(struct sl_span user, struct sl_span secret, const uint8_t salt[4], char out[36])
+{
+	char inner[33];
+	int rc = md5_hex(secret.p, secret.n, user.p, user.n, inner);
+
+	if (rc == SL_OK)
+		rc = md5_hex(inner, 32, salt, 4, out + 3);
+	memcpy(out, "md5", 3);
+	sl_cleanse(inner, sizeof(inner));
+	return rc;
+}

@@ -1,0 +1,290 @@
+/*
+ * What comes before the session on the client's side: SSLRequest, GSSENCRequest, CancelRequest,
+ * StartupMessage. Start-up parameters are an allow-list: each is forwarded, checked, or refused by name.
+ */
+#include <stdio.h>
+#include <strings.h>
+
+#include "pg_priv.h"
+
+enum param_use {
+	USE_USER,
+	USE_DATABASE,
+	USE_APP,
+	USE_ENCODING,
+	USE_FORWARD,
+	USE_EMPTY, /* refused unless it says nothing */
+	USE_OFF,   /* refused unless it says no */
+};
+
+static const struct {
+	const char *name;
+	enum param_use use;
+} params[] = {
+        {"user", USE_USER},
+        {"database", USE_DATABASE},
+        {"application_name", USE_APP},
+        {"client_encoding", USE_ENCODING},
+        {"DateStyle", USE_FORWARD},
+        {"TimeZone", USE_FORWARD},
+        {"IntervalStyle", USE_FORWARD},
+        {"extra_float_digits", USE_FORWARD},
+        {"options", USE_EMPTY},
+        {"replication", USE_OFF},
+};
+
+#define NB_PARAMS (sizeof(params) / sizeof(params[0]))
+
+/* Of one StartupMessage. */
+struct startup {
+	uint32_t seen;
+	struct sl_span pq[PG_PQ_OPTIONS_MAX];
+	uint32_t nb_pq;
+};
+
+static int refuse_param(struct pg *d, const char *sqlstate, const char *what, struct sl_span name)
+{
+	char text[160];
+	char safe[PG_NAME_MAX + 1];
+	size_t n = name.n < PG_NAME_MAX ? name.n : PG_NAME_MAX;
+
+	for (size_t i = 0; i < n; i++)
+		safe[i] = name.p[i] >= 0x20 && name.p[i] < 0x7f ? (char)name.p[i] : '?';
+	safe[n] = '\0';
+	(void)snprintf(text, sizeof(text), "start-up parameter \"%s\" %s", safe, what);
+	return pg_fatal(d, SL_CLIENT, SL_E_PROTO_UNSUPPORTED, sqlstate, text);
+}
+
+static int keep(struct pg *d, char *to, struct sl_span name, struct sl_span value)
+{
+	if (sl_span_cstr(value, to, PG_VALUE_MAX + 1) < 0)
+		return refuse_param(d, "22023", "is too long", name);
+	return SL_OK;
+}
+
+static int forward(struct pg *d, const char *name, struct sl_span value)
+{
+	size_t nn = strlen(name) + 1;
+
+	if (value.n > PG_VALUE_MAX || nn + value.n + 1 > PG_FORWARD_BYTES - d->forward_n)
+		return refuse_param(d, "22023", "is too long", sl_span_str(name));
+	memcpy(d->forward + d->forward_n, name, nn);
+	if (value.n > 0)
+		memcpy(d->forward + d->forward_n + nn, value.p, value.n);
+	d->forward[d->forward_n + nn + value.n] = 0;
+	d->forward_n += (uint32_t)(nn + value.n + 1);
+	return SL_OK;
+}
+
+/*
+ * The gateway reads statements as UTF-8 and makes the target do so too. SQL_ASCII is what libpq derives from
+ * the C locale; it claims nothing about the bytes, so it may as well be UTF-8; ParameterStatus tells the
+ * client.
+ */
+static bool encoding_ok(struct sl_span v)
+{
+	if (v.n >= 2 && v.p[0] == '\'' && v.p[v.n - 1] == '\'')
+		v = sl_span(v.p + 1, v.n - 2);
+	return pg_span_ieq(v, "UTF8") || pg_span_ieq(v, "UTF-8") || pg_span_ieq(v, "UTF_8") ||
+	       pg_span_ieq(v, "UNICODE") || pg_span_ieq(v, "SQL_ASCII");
+}
+
+static bool is_off(struct sl_span v)
+{
+	return pg_span_ieq(v, "false") || pg_span_ieq(v, "off") || pg_span_ieq(v, "no") ||
+	       pg_span_ieq(v, "0");
+}
+
+static int use_param(struct pg *d, size_t i, struct sl_span name, struct sl_span value)
+{
+	switch (params[i].use) {
+	case USE_USER:
+		return keep(d, d->user, name, value);
+	case USE_DATABASE:
+		return keep(d, d->database, name, value);
+	case USE_APP: {
+		int rc = keep(d, d->app, name, value);
+
+		return rc != SL_OK ? rc : forward(d, params[i].name, value);
+	}
+	case USE_ENCODING:
+		if (!encoding_ok(value))
+			return refuse_param(d, "22023", "must be UTF8 (set PGCLIENTENCODING=UTF8)", name);
+		return SL_OK;
+	case USE_FORWARD:
+		return forward(d, params[i].name, value);
+	case USE_EMPTY:
+		return value.n == 0 ? SL_OK : refuse_param(d, "42501", "is not allowed", name);
+	default:
+		return is_off(value) ? SL_OK : refuse_param(d, "42501", "is not allowed", name);
+	}
+}
+
+static int one_param(struct pg *d, struct startup *s, struct sl_span name, struct sl_span value)
+{
+	if (name.n >= 5 && memcmp(name.p, "_pq_.", 5) == 0) {
+		if (s->nb_pq == PG_PQ_OPTIONS_MAX)
+			return refuse_param(d, "54000", "is one option too many", name);
+		s->pq[s->nb_pq++] = name;
+		return SL_OK;
+	}
+	for (size_t i = 0; i < NB_PARAMS; i++) {
+		if (!pg_span_ieq(name, params[i].name))
+			continue;
+		if (s->seen & 1u << i)
+			return refuse_param(d, "08P01", "is given twice", name);
+		s->seen |= 1u << i;
+		return use_param(d, i, name, value);
+	}
+	return refuse_param(d, "42501", "is not allowed", name);
+}
+
+static int negotiate(struct pg *d, const struct startup *s)
+{
+	uint8_t b[SL_DEC_ROOM_MIN];
+	size_t at = PG_HEADER + 8;
+
+	for (uint32_t i = 0; i < s->nb_pq; i++) {
+		if (s->pq[i].n > PG_VALUE_MAX)
+			return refuse_param(d, "22023", "is too long", s->pq[i]);
+		memcpy(b + at, s->pq[i].p, s->pq[i].n);
+		at += s->pq[i].n;
+		b[at++] = 0;
+	}
+	b[0] = 'v';
+	sl_put_be32(b + 1, (uint32_t)(at - 1));
+	sl_put_be32(b + 5, 0); /* newest minor version of protocol 3 that is spoken here */
+	sl_put_be32(b + 9, s->nb_pq);
+	return pg_add(d, SL_CLIENT, b, at);
+}
+
+static int startup_params(struct pg *d, struct sl_span b, struct startup *s)
+{
+	struct sl_span name, value;
+	int rc;
+
+	d->forward_n = 0;
+	d->user[0] = d->database[0] = d->app[0] = '\0';
+	while (b.n > 1) {
+		if (pg_get_str(&b, &name) < 0 || name.n == 0 || pg_get_str(&b, &value) < 0)
+			return pg_broken(d, "malformed start-up message");
+		rc = one_param(d, s, name, value);
+		if (rc != SL_OK)
+			return rc;
+	}
+	if (b.n != 1 || b.p[0] != 0)
+		return pg_broken(d, "start-up message without its terminator");
+	if (d->user[0] == '\0')
+		return pg_fatal(d, SL_CLIENT, SL_E_AUTH, "28000", "no user name in the start-up message");
+	return SL_OK;
+}
+
+static int startup_message(struct pg *d, struct sl_span msg, size_t *used)
+{
+	static const uint8_t ask[] = {'R', 0, 0, 0, 8, 0, 0, 0, 3}; /* AuthenticationCleartextPassword */
+	uint32_t version = sl_get_be32(msg.p + 4);
+	struct startup s = {0};
+	int rc;
+
+	if (version >> 16 != 3)
+		return pg_fatal(d, SL_CLIENT, SL_E_PROTO_UNSUPPORTED, "0A000",
+		                "only protocol version 3 is spoken here");
+	if (d->cfg.client_tls_required && !d->client_tls)
+		return pg_fatal(d, SL_CLIENT, SL_E_AUTH, "28000",
+		                "this gateway takes a login inside TLS only (sslmode=require)");
+	rc = startup_params(d, sl_span_sub(msg, 8, msg.n), &s);
+	if (rc != SL_OK)
+		return rc;
+	if ((version & 0xffff) > 0 || s.nb_pq > 0)
+		rc = negotiate(d, &s);
+	if (rc == SL_OK)
+		rc = pg_add(d, SL_CLIENT, ask, sizeof(ask));
+	if (rc != SL_OK)
+		return rc;
+	d->cs = PG_C_PASSWORD;
+	*used = msg.n;
+	return SL_OK;
+}
+
+static int ssl_request(struct pg *d, size_t len, struct sl_span b, size_t *used)
+{
+	int rc;
+
+	if (len != 8 || d->ssl_asked)
+		return pg_broken(d, "second or malformed SSLRequest");
+	if (!d->cfg.client_tls_offered) {
+		rc = pg_add(d, SL_CLIENT, "N", 1);
+		if (rc < 0)
+			return rc;
+	} else {
+		/* CVE-2021-23214: bytes behind the request came in clear and must never be read as if TLS had
+		 * brought them. */
+		if (b.n > 8)
+			return pg_fatal(d, SL_CLIENT, SL_E_TLS_PIGGYBACK, "08P01",
+			                "clear bytes behind SSLRequest");
+		rc = pg_add(d, SL_CLIENT, "S", 1);
+		if (rc == SL_OK)
+			rc = d->io.upgrade(d->io.ctx, SL_CLIENT);
+		if (rc < 0)
+			return rc;
+		d->client_tls = true;
+	}
+	d->ssl_asked = true;
+	*used = 8;
+	return SL_OK;
+}
+
+static int gss_request(struct pg *d, size_t len, size_t *used)
+{
+	int rc;
+
+	if (len != 8 || d->gss_asked || d->client_tls)
+		return pg_broken(d, "second or malformed GSSENCRequest");
+	rc = pg_add(d, SL_CLIENT, "N", 1);
+	if (rc < 0)
+		return rc;
+	d->gss_asked = true;
+	*used = 8;
+	return SL_OK;
+}
+
+static int cancel_request(struct pg *d, struct sl_span msg, size_t *used)
+{
+	struct sl_event ev = {.kind = SL_EV_CANCEL};
+	struct sl_verdict v;
+	int rc;
+
+	if (msg.n != 16)
+		return pg_broken(d, "malformed CancelRequest");
+	ev.cancel.pid = sl_get_be32(msg.p + 8);
+	ev.cancel.key = sl_get_be32(msg.p + 12);
+	rc = pg_event(d, &ev, &v);
+	if (rc != SL_OK)
+		return rc;
+	d->cs = PG_C_CLOSED;
+	*used = 16;
+	return SL_CLOSED;
+}
+
+int pg_startup_step(struct pg *d, struct sl_span b, size_t *used)
+{
+	uint32_t len, code;
+
+	if (b.n < 4)
+		return SL_MORE;
+	len = sl_get_be32(b.p);
+	if (len < 8 || len > PG_STARTUP_MAX)
+		return pg_broken(d, "start-up message of an impossible length");
+	if (b.n < len)
+		return SL_MORE;
+	if (d->io.room(d->io.ctx, SL_CLIENT) < SL_DEC_ROOM_MIN)
+		return SL_AGAIN;
+	code = sl_get_be32(b.p + 4);
+	if (code == PG_CODE_SSL)
+		return ssl_request(d, len, b, used);
+	if (code == PG_CODE_GSSENC)
+		return gss_request(d, len, used);
+	if (code == PG_CODE_CANCEL)
+		return cancel_request(d, sl_span_sub(b, 0, len), used);
+	return startup_message(d, sl_span_sub(b, 0, len), used);
+}
