@@ -1,10 +1,10 @@
 /*
- * TCP (RFC 9293) in user space: one stack per worker, no locks, no clock and no Ethernet inside. Time comes in with each
- * call (monotonic microseconds), packets go out through a callback.
+ * TCP (RFC 9293) in user space: one stack per worker, no locks, no clock and no Ethernet inside. Time comes
+ * in with each call (monotonic microseconds), packets go out through a callback.
  *
- * Ownership: a connection belongs to its stack. The user holds a pointer from accept or connect until sl_tcp_release()
- * or sl_tcp_abort(), after which it must not touch it; the stack then finishes alone (FIN, retransmission, TIME_WAIT).
- * All calls from the stack's worker thread.
+ * Ownership: a connection belongs to its stack. The user holds a pointer from accept or connect until
+ * sl_tcp_release() or sl_tcp_abort(), after which it must not touch it; the stack then finishes alone (FIN,
+ * retransmission, TIME_WAIT). All calls from the stack's worker thread.
  *
  * Deviations from the RFCs are listed in docs/tcp.md.
  */
@@ -28,19 +28,22 @@ struct sl_tcp_listener;
 /* What happened; bits of the notify callback. */
 enum sl_tcp_event {
 	SL_TCP_EV_CONNECTED = 1, /* an active open has finished */
-	SL_TCP_EV_READABLE = 2,	 /* sl_tcp_peek() has bytes that it had not */
-	SL_TCP_EV_WRITABLE = 4,	 /* there is room again after sl_tcp_write() took less than all */
-	SL_TCP_EV_EOF = 8,	 /* the peer's FIN: no byte comes after what peek gives */
-	SL_TCP_EV_ERROR = 16,	 /* the connection is dead; sl_tcp_error() says why; only release is left to do */
+	SL_TCP_EV_READABLE = 2,  /* sl_tcp_peek() has bytes that it had not */
+	SL_TCP_EV_WRITABLE = 4,  /* there is room again after sl_tcp_write() took less than all */
+	SL_TCP_EV_EOF = 8,       /* the peer's FIN: no byte comes after what peek gives */
+	SL_TCP_EV_ERROR =
+	        16, /* the connection is dead; sl_tcp_error() says why; only release is left to do */
 };
 
 struct sl_tcp_ops {
 	/* Sends a segment: m starts at the TCP header; takes it. The stack wants its checksum filled in. */
-	int (*output)(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst, uint8_t ecn,
-		      uint64_t now_us);
-	/* A new connection on a listener, in ESTABLISHED. Returns the user pointer of it; NULL refuses it (RST). */
+	int (*output)(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst,
+	              uint8_t ecn, uint64_t now_us);
+	/* A new connection on a listener, in ESTABLISHED. Returns the user pointer of it; NULL refuses it
+	 * (RST). */
 	void *(*accept)(void *ctx, struct sl_tcp_listener *l, void *listener_user, struct sl_tcp_conn *c);
-	/* Something happened on a connection. Called inside input and tick: only note it; do not call into the stack. */
+	/* Something happened on a connection. Called inside input and tick: only note it; do not call into
+	 * the stack. */
 	void (*notify)(void *ctx, struct sl_tcp_conn *c, void *user, uint32_t events);
 	/* Source address and MTU towards dst. 0, or < 0. */
 	int (*route)(void *ctx, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu);
@@ -52,15 +55,16 @@ struct sl_tcp_cfg {
 	struct rte_mempool *pool; /* for segments out */
 	const struct sl_tcp_ops *ops;
 	void *ctx;
-	uint32_t max_conns;	      /* all states but TIME_WAIT */
-	uint32_t max_time_wait;
-	uint32_t rx_buf_bytes;	      /* receive buffer of a connection at most, default 256 KiB */
-	uint32_t tx_buf_bytes;	      /* send buffer of a connection at most, default 256 KiB */
-	uint16_t mss;		      /* 0: from the MTU */
-	uint32_t keepalive_idle_s;    /* default 60; 0 off */
-	uint32_t keepalive_intvl_s;   /* default 10 */
-	uint32_t keepalive_probes;    /* default 6 */
-	uint8_t secret[16];	      /* for ISNs (RFC 6528), ports (RFC 6056), timestamps */
+	uint32_t max_conns; /* all states but TIME_WAIT */
+	uint32_t max_time_wait;     /* 48 bytes each; 0: as many as max_conns */
+	uint32_t rx_buf_bytes;      /* receive buffer of a connection at most, default 256 KiB */
+	uint32_t tx_buf_bytes;      /* send buffer of a connection at most, default 256 KiB */
+	uint16_t mss;               /* 0: from the MTU */
+	uint32_t keepalive_idle_s;  /* default 60; 0 off */
+	uint32_t keepalive_intvl_s; /* default 10 */
+	uint32_t keepalive_probes;  /* default 6 */
+	uint64_t max_total_bytes;   /* buffers of all connections together, default 1 GiB */
+	uint8_t secret[16];         /* for ISNs (RFC 6528), ports (RFC 6056), timestamps */
 };
 
 int sl_tcp_new(const struct sl_tcp_cfg *cfg, struct sl_tcp **out);
@@ -77,15 +81,17 @@ void sl_tcp_flush(struct sl_tcp *t, uint64_t now_us);
 
 /* Listens on an address of ours (family NONE: any) and port. 0, SL_E_EXISTS. */
 int sl_tcp_listen(struct sl_tcp *t, const struct sl_endpoint *local, uint32_t backlog, void *user,
-		  struct sl_tcp_listener **out);
+                  struct sl_tcp_listener **out);
 void sl_tcp_unlisten(struct sl_tcp *t, struct sl_tcp_listener *l);
 
-/* Opens a connection. The result comes as CONNECTED or ERROR. 0; SL_E_TCP_NO_PORT, SL_E_TCP_CONN_LIMIT, no route. */
+/* Opens a connection. The result comes as CONNECTED or ERROR. 0; SL_E_TCP_NO_PORT, SL_E_TCP_CONN_LIMIT, no
+ * route. */
 int sl_tcp_connect(struct sl_tcp *t, const struct sl_endpoint *remote, void *user, uint64_t now_us,
-		   struct sl_tcp_conn **out);
+                   struct sl_tcp_conn **out);
 void sl_tcp_set_user(struct sl_tcp_conn *c, void *user);
 
-/* Received bytes in order, as up to nb spans, good until consume or release. Returns the number of spans filled. */
+/* Received bytes in order, as up to nb spans, good until consume or release. Returns the number of spans
+ * filled. */
 uint32_t sl_tcp_peek(struct sl_tcp_conn *c, struct sl_span *v, uint32_t nb);
 /* Bytes that peek could give in all. */
 size_t sl_tcp_readable(const struct sl_tcp_conn *c);
@@ -102,7 +108,8 @@ size_t sl_tcp_space(const struct sl_tcp_conn *c);
 size_t sl_tcp_unacked(const struct sl_tcp_conn *c);
 /* FIN behind what was written; receiving goes on. */
 void sl_tcp_shutdown(struct sl_tcp_conn *c);
-/* Lets go: the stack sends what was written, FIN, and forgets; RST when received bytes were not consumed (RFC 2525). */
+/* Lets go: the stack sends what was written, FIN, and forgets; RST when received bytes were not consumed (RFC
+ * 2525). */
 void sl_tcp_release(struct sl_tcp_conn *c);
 /* RST now. */
 void sl_tcp_abort(struct sl_tcp_conn *c, uint64_t now_us);

@@ -1,0 +1,312 @@
+/* What the user calls: the stack itself, active opens, and the two streams of a connection. */
+#include <stdlib.h>
+
+#include "sl_secret.h"
+#include "tcp_priv.h"
+
+static uint32_t buf_size(uint32_t asked)
+{
+	if (asked == 0)
+		return TCP_BUF_DEFAULT;
+	return u32_max(u32_min(asked, TCP_BUF_MAX), TCP_BUF_MIN);
+}
+
+static int init_memory(struct sl_tcp *t)
+{
+	uint32_t room = rte_pktmbuf_data_room_size(t->cfg.pool), nb_buckets = 16;
+	uint64_t total = t->cfg.max_total_bytes != 0 ? t->cfg.max_total_bytes : TCP_TOTAL_DEFAULT;
+
+	if (room < RTE_PKTMBUF_HEADROOM + TCP_HDR_MAX + TCP_MSS_MIN)
+		return sl_fail(SL_E_INVAL);
+	t->seg_bytes_max = room - RTE_PKTMBUF_HEADROOM;
+	t->chunks.nb_max = total / TCP_CHUNK_BYTES;
+	while (nb_buckets < t->cfg.max_conns)
+		nb_buckets *= 2;
+	t->bucket_mask = nb_buckets - 1;
+	t->buckets = calloc(nb_buckets, sizeof(struct sl_tcp_conn *));
+	if (t->buckets == NULL)
+		return sl_fail(SL_E_NOMEM);
+	return tcp_tw_init(t);
+}
+
+static void init_counters(struct sl_tcp *t)
+{
+	/* Where the walk through the ports starts must not be guessed either. */
+	for (uint32_t i = 0; i < TCP_PORT_COUNTERS; i++)
+		t->port_counters[i] = (uint32_t)tcp_siphash(t->key, &i, sizeof(i));
+}
+
+int sl_tcp_new(const struct sl_tcp_cfg *cfg, struct sl_tcp **out)
+{
+	struct sl_tcp *t;
+	int err;
+
+	if (cfg->pool == NULL || cfg->ops == NULL || cfg->ops->output == NULL || cfg->ops->accept == NULL ||
+	    cfg->ops->route == NULL || cfg->max_conns == 0 || cfg->max_conns > TCP_CONNS_MAX ||
+	    cfg->max_time_wait > TCP_CONNS_MAX)
+		return sl_fail(SL_E_INVAL);
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return sl_fail(SL_E_NOMEM);
+	t->cfg = *cfg;
+	t->cfg.rx_buf_bytes = buf_size(cfg->rx_buf_bytes);
+	t->cfg.tx_buf_bytes = buf_size(cfg->tx_buf_bytes);
+	if (cfg->max_time_wait == 0)
+		t->cfg.max_time_wait = cfg->max_conns;
+	if (cfg->keepalive_intvl_s == 0)
+		t->cfg.keepalive_intvl_s = TCP_KEEP_INTVL_S;
+	if (cfg->keepalive_probes == 0)
+		t->cfg.keepalive_probes = TCP_KEEP_PROBES;
+	memcpy(t->key, cfg->secret, sizeof(t->key));
+	sl_cleanse(t->cfg.secret, sizeof(t->cfg.secret));
+	TAILQ_INIT(&t->all);
+	TAILQ_INIT(&t->out);
+	TAILQ_INIT(&t->starved);
+	TAILQ_INIT(&t->dead);
+	tcp_timers_init(t);
+	init_counters(t);
+	err = init_memory(t);
+	if (err < 0) {
+		sl_tcp_free(t);
+		return err;
+	}
+	*out = t;
+	return SL_OK;
+}
+
+void sl_tcp_free(struct sl_tcp *t)
+{
+	if (t == NULL)
+		return;
+	tcp_listeners_fini(t);
+	tcp_conn_slabs_fini(t);
+	tcp_ranges_fini(t);
+	tcp_buf_fini(t);
+	tcp_tw_fini(t);
+	free(t->buckets);
+	sl_cleanse(t->key, sizeof(t->key));
+	free(t);
+}
+
+int sl_tcp_connect(struct sl_tcp *t, const struct sl_endpoint *remote, void *user, uint64_t now_us,
+                   struct sl_tcp_conn **out)
+{
+	struct tcp_tuple u = {.rport = remote->port, .family = remote->addr.family};
+	struct sl_tcp_conn *c;
+	struct sl_addr src;
+	uint16_t mss;
+	int err;
+
+	tcp_touch(t, now_us);
+	if (remote->port == 0)
+		return sl_fail(SL_E_INVAL);
+	if (t->nb_conns >= t->cfg.max_conns)
+		return sl_fail(SL_E_TCP_CONN_LIMIT);
+	memcpy(u.raddr, remote->addr.b, sizeof(u.raddr));
+	err = tcp_path_mss(t, &u, &src, &mss);
+	if (err < 0)
+		return err;
+	memcpy(u.laddr, src.b, sizeof(u.laddr));
+	err = tcp_pick_port(t, &u);
+	if (err < 0)
+		return err;
+	c = tcp_conn_new(t, &u);
+	if (c == NULL)
+		return sl_fail(SL_E_NOMEM);
+	c->held = true;
+	c->user = user;
+	c->state = TCP_SYN_SENT;
+	c->path_mss = mss;
+	c->adv_mss = mss;
+	c->peer_mss = TCP_MSS_DEFAULT;
+	tcp_conn_set_mss(c);
+	c->iss = tcp_isn(t, &u, now_us);
+	c->snd_una = c->iss;
+	c->snd_nxt = c->iss;
+	c->recover = c->iss;
+	tcp_conn_want_out(c);
+	*out = c;
+	return SL_OK;
+}
+
+void sl_tcp_set_user(struct sl_tcp_conn *c, void *user)
+{
+	c->user = user;
+}
+
+uint32_t sl_tcp_peek(struct sl_tcp_conn *c, struct sl_span *v, uint32_t nb)
+{
+	uint64_t off = c->rx.head;
+	uint32_t n = 0;
+
+	while (n < nb && off < c->rx.tail) {
+		uint64_t at = off % TCP_CHUNK_BYTES, part = TCP_CHUNK_BYTES - at;
+
+		if (part > c->rx.tail - off)
+			part = c->rx.tail - off;
+		v[n++] = sl_span(c->rx.map[off / TCP_CHUNK_BYTES % c->rx.nb_slots] + at, (size_t)part);
+		off += part;
+	}
+	return n;
+}
+
+size_t sl_tcp_readable(const struct sl_tcp_conn *c)
+{
+	return (size_t)(c->rx.tail - c->rx.head);
+}
+
+void sl_tcp_consume(struct sl_tcp_conn *c, size_t n)
+{
+	size_t have = sl_tcp_readable(c);
+
+	tcp_ring_drop(c->t, &c->rx, c->rx.head + (n < have ? n : have));
+	if (state_receives(c->state) && tcp_window_update_due(c)) {
+		c->ack_now = true;
+		tcp_conn_want_out(c);
+	}
+}
+
+bool sl_tcp_eof(const struct sl_tcp_conn *c)
+{
+	return c->fin_rcvd && c->rx.head == c->rx.tail;
+}
+
+static bool can_write(const struct sl_tcp_conn *c)
+{
+	if (c->fin_queued)
+		return false;
+	return c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD || c->state == TCP_ESTABLISHED ||
+	       c->state == TCP_CLOSE_WAIT;
+}
+
+/* Out of memory for all: woken by the tick when there is some again. */
+static void starve(struct sl_tcp_conn *c)
+{
+	if (c->on_starved)
+		return;
+	TAILQ_INSERT_TAIL(&c->t->starved, c, starved);
+	c->on_starved = true;
+	(void)sl_fail(SL_E_NOMEM);
+}
+
+size_t sl_tcp_write(struct sl_tcp_conn *c, struct sl_span bytes)
+{
+	size_t space = sl_tcp_space(c);
+	uint32_t n = (uint32_t)(bytes.n < space ? bytes.n : space), done;
+
+	if (!can_write(c))
+		return 0;
+	done = n > 0 ? tcp_ring_put(c->t, &c->tx, c->tx.tail, bytes.p, n) : 0;
+	c->tx.tail += done;
+	if (done < bytes.n)
+		c->want_write = true;
+	if (done < n)
+		starve(c);
+	if (done > 0)
+		tcp_conn_want_out(c);
+	return done;
+}
+
+size_t sl_tcp_space(const struct sl_tcp_conn *c)
+{
+	return can_write(c) ? c->t->cfg.tx_buf_bytes - tx_bytes(c) : 0;
+}
+
+size_t sl_tcp_unacked(const struct sl_tcp_conn *c)
+{
+	return tx_bytes(c);
+}
+
+void sl_tcp_shutdown(struct sl_tcp_conn *c)
+{
+	if (!can_write(c))
+		return;
+	c->fin_queued = true;
+	c->want_write = false;
+	tcp_conn_want_out(c);
+}
+
+void sl_tcp_release(struct sl_tcp_conn *c)
+{
+	struct sl_tcp *t = c->t;
+	bool unread = sl_tcp_readable(c) > 0;
+
+	c->held = false;
+	if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT) {
+		tcp_conn_let_go(c);
+	} else if (c->state == TCP_SYN_SENT) {
+		tcp_conn_finish(c, SL_OK);
+	} else if (unread) {
+		tcp_send_rst_conn(c, t->now_us);
+		tcp_conn_finish(c, SL_E_TCP_ABORTED);
+	} else {
+		sl_tcp_shutdown(c);
+		tcp_conn_let_go(c);
+		c->orphan_until_us = t->now_us + TCP_ORPHAN_MAX;
+		tcp_orphan_restart(c, t->now_us);
+	}
+}
+
+void sl_tcp_abort(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	c->held = false;
+	if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT) {
+		tcp_conn_let_go(c);
+		return;
+	}
+	if (c->state != TCP_SYN_SENT)
+		tcp_send_rst_conn(c, now_us);
+	tcp_conn_finish(c, SL_E_TCP_ABORTED);
+}
+
+int sl_tcp_error(const struct sl_tcp_conn *c)
+{
+	return c->err;
+}
+
+struct sl_endpoint sl_tcp_local(const struct sl_tcp_conn *c)
+{
+	return (struct sl_endpoint){tcp_addr(c->tuple.laddr, c->tuple.family), c->tuple.lport};
+}
+
+struct sl_endpoint sl_tcp_remote(const struct sl_tcp_conn *c)
+{
+	return (struct sl_endpoint){tcp_addr(c->tuple.raddr, c->tuple.family), c->tuple.rport};
+}
+
+static const char *state_name(uint8_t state)
+{
+	static const char *const names[] = {
+	        [TCP_CLOSED] = "CLOSED",         [TCP_SYN_SENT] = "SYN-SENT",
+	        [TCP_SYN_RCVD] = "SYN-RECEIVED", [TCP_ESTABLISHED] = "ESTABLISHED",
+	        [TCP_FIN_WAIT_1] = "FIN-WAIT-1", [TCP_FIN_WAIT_2] = "FIN-WAIT-2",
+	        [TCP_CLOSE_WAIT] = "CLOSE-WAIT", [TCP_CLOSING] = "CLOSING",
+	        [TCP_LAST_ACK] = "LAST-ACK",     [TCP_TIME_WAIT] = "TIME-WAIT",
+	};
+
+	return names[state];
+}
+
+void sl_tcp_get_info(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->state = state_name(c->state);
+	out->snd_cwnd_bytes = c->cwnd;
+	out->ssthresh_bytes = c->ssthresh;
+	out->srtt_us = c->srtt_us;
+	out->rttvar_us = c->rttvar_us;
+	out->rto_us = (uint32_t)tcp_rto(c);
+	out->snd_wnd = c->snd_wnd;
+	out->rcv_wnd = tcp_rcv_wnd(c);
+	out->mss = c->mss;
+	out->bytes_sent = c->bytes_sent;
+	out->bytes_received = c->bytes_received;
+	out->retransmits = c->retransmits;
+	out->unacked_bytes = tx_bytes(c);
+	out->ooo_bytes = tcp_ranges_bytes(c->ooo);
+}
+
+uint32_t sl_tcp_nb_conns(const struct sl_tcp *t)
+{
+	return t->nb_conns;
+}

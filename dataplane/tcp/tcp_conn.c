@@ -1,0 +1,252 @@
+/* Connections: made, found, ended, freed; the stack's own memory. */
+#include <stdlib.h>
+
+#include "tcp_priv.h"
+
+struct sl_addr tcp_addr(const uint8_t b[16], uint8_t family)
+{
+	struct sl_addr a;
+
+	memcpy(a.b, b, sizeof(a.b));
+	a.family = family;
+	return a;
+}
+
+/* Each call from outside starts here: the time it brings, and the graves of the call before. */
+void tcp_touch(struct sl_tcp *t, uint64_t now_us)
+{
+	if (now_us > t->now_us)
+		t->now_us = now_us;
+	tcp_conn_reap(t);
+}
+
+static size_t conn_bytes(const struct sl_tcp *t)
+{
+	size_t n = sizeof(struct sl_tcp_conn);
+
+	n += (tcp_ring_slots(t->cfg.rx_buf_bytes) + tcp_ring_slots(t->cfg.tx_buf_bytes)) * sizeof(uint8_t *);
+	return (n + 63) / 64 * 64;
+}
+
+static bool slab_grow(struct sl_tcp *t)
+{
+	size_t each = conn_bytes(t);
+	struct tcp_slab *slab = aligned_alloc(64, 64 + TCP_CONN_SLAB * each);
+	uint8_t *mem = (uint8_t *)slab + 64;
+
+	if (slab == NULL)
+		return false;
+	slab->next = t->conn_slabs;
+	t->conn_slabs = slab;
+	for (uint32_t i = 0; i < TCP_CONN_SLAB; i++, mem += each) {
+		struct sl_tcp_conn *c = (struct sl_tcp_conn *)(void *)mem;
+
+		c->hash_next = t->free_conns;
+		t->free_conns = c;
+	}
+	return true;
+}
+
+void tcp_conn_slabs_fini(struct sl_tcp *t)
+{
+	while (t->conn_slabs != NULL) {
+		struct tcp_slab *s = t->conn_slabs;
+
+		t->conn_slabs = s->next;
+		free(s);
+	}
+}
+
+static void conn_hash(struct sl_tcp_conn *c)
+{
+	struct sl_tcp_conn **bucket = &c->t->buckets[c->hash & c->t->bucket_mask];
+
+	c->hash_next = *bucket;
+	*bucket = c;
+	c->hashed = true;
+}
+
+static void conn_unhash(struct sl_tcp_conn *c)
+{
+	struct sl_tcp_conn **p = &c->t->buckets[c->hash & c->t->bucket_mask];
+
+	if (!c->hashed)
+		return;
+	while (*p != c)
+		p = &(*p)->hash_next;
+	*p = c->hash_next;
+	c->hashed = false;
+}
+
+struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
+{
+	uint32_t rx_slots = tcp_ring_slots(t->cfg.rx_buf_bytes),
+	         tx_slots = tcp_ring_slots(t->cfg.tx_buf_bytes);
+	struct sl_tcp_conn *c;
+
+	if (t->nb_conns >= t->cfg.max_conns || (t->free_conns == NULL && !slab_grow(t)))
+		return NULL;
+	c = t->free_conns;
+	t->free_conns = c->hash_next;
+	memset(c, 0, conn_bytes(t));
+	c->t = t;
+	c->tuple = *u;
+	c->hash = (uint32_t)tcp_tuple_hash(t, u);
+	c->rx.map = (uint8_t **)(void *)(c + 1);
+	c->rx.nb_slots = rx_slots;
+	c->tx.map = c->rx.map + rx_slots;
+	c->tx.nb_slots = tx_slots;
+	c->quickack = TCP_QUICKACK_SEGMENTS;
+	c->ts_offset = tcp_ts_offset(t, u);
+	c->ssthresh = UINT32_MAX;
+	while (c->rcv_shift < TCP_WND_SHIFT_MAX && t->cfg.rx_buf_bytes >> c->rcv_shift > UINT16_MAX)
+		c->rcv_shift++;
+	tcp_rtt_init(c);
+	conn_hash(c);
+	TAILQ_INSERT_TAIL(&t->all, c, list);
+	t->nb_conns++;
+	return c;
+}
+
+struct sl_tcp_conn *tcp_conn_find(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t hash)
+{
+	struct sl_tcp_conn *c = t->buckets[(uint32_t)hash & t->bucket_mask];
+
+	while (c != NULL && (c->hash != (uint32_t)hash || memcmp(&c->tuple, u, sizeof(*u)) != 0))
+		c = c->hash_next;
+	return c;
+}
+
+void tcp_conn_no_half_open(struct sl_tcp_conn *c)
+{
+	if (!c->on_half_open)
+		return;
+	TAILQ_REMOVE(&c->listener->half_open, c, half_open);
+	c->listener->nb_half_open--;
+	c->on_half_open = false;
+}
+
+static void leave_lists(struct sl_tcp_conn *c)
+{
+	struct sl_tcp *t = c->t;
+
+	conn_unhash(c);
+	tcp_conn_no_half_open(c);
+	tcp_timer_remove(c);
+	memset(c->tmr, 0, sizeof(c->tmr));
+	if (c->on_out) {
+		TAILQ_REMOVE(&t->out, c, out);
+		t->nb_out--;
+		c->on_out = false;
+	}
+	if (c->on_starved) {
+		TAILQ_REMOVE(&t->starved, c, starved);
+		c->on_starved = false;
+	}
+}
+
+/* Off the wire; bytes that the user has not consumed stay until it lets go. */
+static void detach(struct sl_tcp_conn *c)
+{
+	leave_lists(c);
+	tcp_ring_clear(c->t, &c->tx);
+	tcp_ranges_clear(c->t, &c->sacked);
+	tcp_ranges_clear(c->t, &c->ooo);
+	if (!c->held)
+		tcp_conn_let_go(c);
+}
+
+void tcp_conn_finish(struct sl_tcp_conn *c, int err)
+{
+	if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
+		return;
+	if (state_synchronized(c->state))
+		sl_count(SL_C_TCP_CLOSED);
+	c->state = TCP_CLOSED;
+	c->err = err;
+	c->want_write = false;
+	if (err != SL_OK) {
+		(void)sl_fail(err);
+		tcp_post(c, SL_TCP_EV_ERROR);
+	}
+	detach(c);
+}
+
+void tcp_conn_time_wait(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	tcp_tw_add(c->t, c, now_us);
+	sl_count(SL_C_TCP_CLOSED);
+	c->state = TCP_TIME_WAIT;
+	detach(c);
+}
+
+void tcp_conn_let_go(struct sl_tcp_conn *c)
+{
+	c->held = false;
+	c->events = 0;
+	tcp_ring_clear(c->t, &c->rx);
+	if ((c->state != TCP_CLOSED && c->state != TCP_TIME_WAIT) || c->dead)
+		return;
+	c->dead = true;
+	TAILQ_REMOVE(&c->t->all, c, list);
+	TAILQ_INSERT_TAIL(&c->t->dead, c, list);
+}
+
+void tcp_conn_reap(struct sl_tcp *t)
+{
+	struct sl_tcp_conn *c;
+
+	while ((c = TAILQ_FIRST(&t->dead)) != NULL) {
+		TAILQ_REMOVE(&t->dead, c, list);
+		c->hash_next = t->free_conns;
+		t->free_conns = c;
+		t->nb_conns--;
+	}
+}
+
+void tcp_conn_want_out(struct sl_tcp_conn *c)
+{
+	if (c->on_out || c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
+		return;
+	TAILQ_INSERT_TAIL(&c->t->out, c, out);
+	c->t->nb_out++;
+	c->on_out = true;
+}
+
+void tcp_notify(struct sl_tcp_conn *c)
+{
+	uint32_t events = c->events;
+
+	c->events = 0;
+	if (events != 0 && c->held && c->t->cfg.ops->notify != NULL)
+		c->t->cfg.ops->notify(c->t->cfg.ctx, c, c->user, events);
+}
+
+int tcp_path_mss(struct sl_tcp *t, const struct tcp_tuple *u, struct sl_addr *src, uint16_t *mss)
+{
+	struct sl_addr dst = tcp_addr(u->raddr, u->family);
+	uint32_t headers = u->family == SL_AF_INET6 ? 60 : 40, m;
+	uint16_t mtu = 0;
+	int err = t->cfg.ops->route(t->cfg.ctx, &dst, src, &mtu);
+
+	if (err < 0)
+		return err;
+	m = mtu > headers + TCP_MSS_MIN ? mtu - headers : TCP_MSS_MIN;
+	if (t->cfg.mss != 0)
+		m = u32_min(m, u32_max(t->cfg.mss, TCP_MSS_MIN));
+	*mss = (uint16_t)u32_min(m, t->seg_bytes_max - (uint32_t)sizeof(struct rte_tcp_hdr));
+	return SL_OK;
+}
+
+void tcp_conn_set_mss(struct sl_tcp_conn *c)
+{
+	c->mss = u32_max(u32_min(c->path_mss, c->peer_mss), TCP_MSS_MIN);
+}
+
+/* A released connection that makes progress lives on, but not for ever. */
+void tcp_orphan_restart(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	uint64_t when = now_us + TCP_ORPHAN_IDLE;
+
+	tcp_timer_set(c, TCP_TMR_LIFE, when < c->orphan_until_us ? when : c->orphan_until_us);
+}

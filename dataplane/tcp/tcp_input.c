@@ -1,0 +1,369 @@
+/* Segments in (RFC 9293, 3.10.7): read, checked, given to the connection, TIME_WAIT block or listener that
+ * they are for. */
+#include <rte_ip.h>
+
+#include "tcp_priv.h"
+
+/* One's complement sum of the pseudo-header (RFC 9293, 3.1). */
+static uint32_t pseudo_sum(const struct sl_net_segment *ip, uint32_t len)
+{
+	uint32_t n = ip->src.family == SL_AF_INET6 ? 16 : 4, sum = IPPROTO_TCP + (len >> 16) + (len & 0xffff);
+
+	for (uint32_t i = 0; i < n; i += 2)
+		sum += (uint32_t)sl_get_be16(ip->src.b + i) + sl_get_be16(ip->dst.b + i);
+	return sum;
+}
+
+static bool checksum_good(const struct rte_mbuf *m, const struct sl_net_segment *ip)
+{
+	uint64_t said = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+	uint16_t raw;
+	uint32_t sum;
+
+	if (said != RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN)
+		return said != RTE_MBUF_F_RX_L4_CKSUM_BAD;
+	if (rte_raw_cksum_mbuf(m, 0, m->pkt_len, &raw) < 0)
+		return false;
+	sum = pseudo_sum(ip, m->pkt_len) + rte_be_to_cpu_16(raw);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff;
+}
+
+static void read_header(const uint8_t *p, const struct sl_net_segment *ip, struct tcp_seg *s)
+{
+	struct tcp_tuple *u = &s->tuple;
+
+	memset(u, 0, sizeof(*u));
+	memcpy(u->laddr, ip->dst.b, sizeof(u->laddr));
+	memcpy(u->raddr, ip->src.b, sizeof(u->raddr));
+	u->rport = sl_get_be16(p);
+	u->lport = sl_get_be16(p + 2);
+	u->family = ip->dst.family;
+	s->seq = sl_get_be32(p + 4);
+	s->ack = sl_get_be32(p + 8);
+	s->flags = p[13];
+	s->wnd = sl_get_be16(p + 14);
+}
+
+int tcp_parse(struct rte_mbuf *m, const struct sl_net_segment *ip, struct tcp_seg *s)
+{
+	uint8_t copy[TCP_HDR_MAX];
+	const uint8_t *p = rte_pktmbuf_read(m, 0, sizeof(struct rte_tcp_hdr), copy);
+	uint32_t hdr_len;
+
+	if (p == NULL)
+		return sl_fail(SL_E_TCP_HEADER);
+	hdr_len = (uint32_t)(p[12] >> 4) * 4;
+	if (hdr_len < sizeof(struct rte_tcp_hdr) || hdr_len > m->pkt_len)
+		return sl_fail(SL_E_TCP_HEADER);
+	if (!checksum_good(m, ip))
+		return sl_fail(SL_E_TCP_CSUM);
+	p = rte_pktmbuf_read(m, 0, hdr_len, copy);
+	if (p == NULL)
+		return sl_fail(SL_E_TCP_HEADER);
+	s->m = m;
+	s->ip = ip;
+	read_header(p, ip, s);
+	if (s->tuple.lport == 0 || s->tuple.rport == 0)
+		return sl_fail(SL_E_TCP_HEADER);
+	s->data_at = hdr_len;
+	s->len = m->pkt_len - hdr_len;
+	if (tcp_options_parse(p + sizeof(struct rte_tcp_hdr), hdr_len - (uint32_t)sizeof(struct rte_tcp_hdr),
+	                      &s->opts) != SL_OK)
+		return sl_fail(SL_E_TCP_OPTIONS);
+	return SL_OK;
+}
+
+/* PAWS (RFC 7323, 5.3, R1), but not against a value that is too old to say anything (5.5). */
+static bool paws_good(const struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+{
+	if (!c->ts_ok)
+		return true;
+	if (!s->opts.has_ts)
+		return (s->flags & RTE_TCP_RST_FLAG) != 0;
+	if (s->flags & RTE_TCP_RST_FLAG || !seq_lt(s->opts.ts_val, c->ts_recent))
+		return true;
+	return now_us - c->ts_recent_us > TCP_PAWS_MAX_AGE;
+}
+
+/* RFC 9293, table 6. */
+static bool seq_acceptable(const struct sl_tcp_conn *c, const struct tcp_seg *s)
+{
+	uint32_t wnd = tcp_rcv_wnd(c), len = seg_len(s), edge = c->rcv_nxt + wnd;
+
+	if (wnd == 0 && len == 0)
+		return s->seq == c->rcv_nxt;
+	if (wnd == 0)
+		return false;
+	if (len == 0)
+		return seq_le(c->rcv_nxt, s->seq) && seq_lt(s->seq, edge);
+	return seq_lt(s->seq, edge) && seq_lt(c->rcv_nxt, s->seq + len) &&
+	       (seq_le(c->rcv_nxt, s->seq) || seq_le(s->seq, c->rcv_nxt));
+}
+
+/* Cuts what was received before and what lies beyond the window. */
+static void trim_to_window(const struct sl_tcp_conn *c, struct tcp_seg *s)
+{
+	uint32_t edge = c->rcv_nxt + tcp_rcv_wnd(c);
+
+	if (seq_lt(s->seq, c->rcv_nxt)) {
+		uint32_t n = c->rcv_nxt - s->seq;
+
+		s->seq += n;
+		s->data_at += u32_min(n, s->len);
+		s->len -= u32_min(n, s->len);
+	}
+	if (seq_lt(edge, s->seq + seg_len(s))) {
+		s->len = u32_min(s->len, edge - s->seq);
+		s->flags &= (uint8_t)~RTE_TCP_FIN_FLAG;
+	}
+}
+
+/* RFC 5961, 3.2: only the exact sequence number resets. */
+static void rst_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+{
+	if (s->seq == c->rcv_nxt) {
+		tcp_conn_finish(c,
+		                c->state == TCP_SYN_RCVD && !c->passive ? SL_E_TCP_REFUSED : SL_E_TCP_RESET);
+		return;
+	}
+	if (seq_acceptable(c, s)) {
+		(void)sl_fail(SL_E_TCP_RST_CHALLENGE);
+		tcp_send_challenge(c, now_us);
+	} else {
+		(void)sl_fail(SL_E_TCP_SEQ);
+	}
+}
+
+/* Not in the window: the peer is told where we are. Data always, empty segments within the challenge limit.
+ */
+static void not_acceptable(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+{
+	(void)sl_fail(SL_E_TCP_SEQ);
+	if (s->len > 0)
+		(void)tcp_send_ack(c, now_us);
+	else
+		tcp_send_challenge(c, now_us);
+}
+
+static void become_established(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+{
+	uint8_t shift = c->snd_shift;
+
+	if (!c->wscale_ok)
+		c->snd_shift = shift = 0;
+	c->state = TCP_ESTABLISHED;
+	c->rto_shift = 0;
+	c->nb_rtx = 0;
+	c->snd_una = s->ack;
+	c->snd_wnd = s->wnd << (s->flags & RTE_TCP_SYN_FLAG ? 0 : shift);
+	c->max_snd_wnd = u32_max(c->max_snd_wnd, c->snd_wnd);
+	c->snd_wl1 = s->seq;
+	c->snd_wl2 = s->ack;
+	c->high_rxt = c->snd_una;
+	c->lost_to = c->snd_una;
+	if (c->rtt_timing) {
+		c->rtt_timing = false;
+		tcp_rtt_sample(c, now_us - c->rtt_us);
+	} else {
+		c->rto_us = (uint32_t)TCP_RTO_INIT_SYN_LOST; /* RFC 6298 (5.7) */
+	}
+	tcp_cc_init(c);
+	tcp_timer_off(c, TCP_TMR_RTX);
+	tcp_keepalive_restart(c, now_us);
+	if (!c->held)
+		tcp_orphan_restart(c, now_us);
+	if (c->tx.tail > 0 || c->fin_queued)
+		tcp_conn_want_out(c);
+}
+
+/* The third segment of a passive open. False: nobody wants the connection. */
+static bool accept_conn(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	struct sl_tcp *t = c->t;
+	struct sl_tcp_listener *l = c->listener;
+
+	tcp_conn_no_half_open(c);
+	c->listener = NULL;
+	c->held = true;
+	c->user = t->cfg.ops->accept(t->cfg.ctx, l, l->user, c);
+	if (c->user == NULL && c->held) {
+		c->held = false;
+		tcp_send_rst_conn(c, now_us);
+		tcp_conn_finish(c, SL_E_TCP_ABORTED);
+	}
+	if (c->state == TCP_CLOSED)
+		return false;
+	sl_count(SL_C_TCP_ACCEPTED);
+	return true;
+}
+
+/* SYN_RCVD, fifth check. False: done with the segment. */
+static bool syn_rcvd_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+{
+	if (!(s->flags & RTE_TCP_ACK_FLAG))
+		return false;
+	if (!seq_lt(c->snd_una, s->ack) || seq_lt(c->snd_nxt, s->ack)) {
+		(void)sl_fail(SL_E_TCP_ACK);
+		tcp_send_rst_for(c->t, s, now_us);
+		return false;
+	}
+	become_established(c, s, now_us);
+	if (c->passive)
+		return accept_conn(c, now_us);
+	sl_count(SL_C_TCP_CONNECTED);
+	tcp_post(c, SL_TCP_EV_CONNECTED);
+	return true;
+}
+
+/* The peer's SYN again: our SYN-ACK was lost, or the other half of a simultaneous open. False: done. */
+static bool syn_rcvd_syn(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
+{
+	if (!(s->flags & RTE_TCP_SYN_FLAG) || s->seq != c->irs || s->flags & RTE_TCP_RST_FLAG)
+		return true;
+	if (s->flags & RTE_TCP_ACK_FLAG) {
+		s->flags &= (uint8_t)~RTE_TCP_SYN_FLAG;
+		s->seq++;
+		s->wnd >>= c->wscale_ok ? c->snd_shift : 0; /* the window of a SYN is never scaled */
+		return true;
+	}
+	if (now_us - c->challenge_us >= TCP_CHALLENGE_SPAN) {
+		c->challenge_us = now_us;
+		c->snd_nxt = c->iss;
+		c->syn_lost = true;
+		tcp_output(c, now_us);
+	}
+	return false;
+}
+
+/* RFC 9293, 3.10.7.3, fourth check on. */
+static void syn_sent_syn(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+{
+	bool acked = (s->flags & RTE_TCP_ACK_FLAG) != 0;
+
+	tcp_take_syn_options(c, s, now_us);
+	if (!acked) {
+		/* Simultaneous open: SYN-ACK in the place of the SYN. */
+		c->state = TCP_SYN_RCVD;
+		c->snd_nxt = c->iss;
+		tcp_output(c, now_us);
+		return;
+	}
+	become_established(c, s, now_us);
+	c->ack_now = true;
+	tcp_conn_want_out(c);
+	sl_count(SL_C_TCP_CONNECTED);
+	tcp_post(c, SL_TCP_EV_CONNECTED);
+}
+
+static void syn_sent_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+{
+	if (s->flags & RTE_TCP_ACK_FLAG && (seq_le(s->ack, c->iss) || seq_lt(c->snd_nxt, s->ack))) {
+		(void)sl_fail(SL_E_TCP_ACK);
+		tcp_send_rst_for(c->t, s, now_us);
+		return;
+	}
+	if (s->flags & RTE_TCP_RST_FLAG) {
+		if (s->flags & RTE_TCP_ACK_FLAG)
+			tcp_conn_finish(c, SL_E_TCP_REFUSED);
+		return;
+	}
+	if ((s->flags & (RTE_TCP_SYN_FLAG | RTE_TCP_FIN_FLAG)) == RTE_TCP_SYN_FLAG)
+		syn_sent_syn(c, s, now_us);
+}
+
+/* First to fourth check (RFC 9293, 3.10.7.4). False: done with the segment. */
+static bool checks(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
+{
+	if (c->state == TCP_SYN_RCVD && !syn_rcvd_syn(c, s, now_us))
+		return false;
+	if (!paws_good(c, s, now_us)) {
+		(void)sl_fail(SL_E_TCP_PAWS);
+		if (s->opts.has_ts)
+			not_acceptable(c, s, now_us);
+		return false;
+	}
+	if (s->flags & RTE_TCP_RST_FLAG) {
+		rst_input(c, s, now_us);
+		return false;
+	}
+	if (s->flags & RTE_TCP_SYN_FLAG) { /* RFC 5961, 4.2: whatever its sequence number */
+		(void)sl_fail(SL_E_TCP_RST_CHALLENGE);
+		tcp_send_challenge(c, now_us);
+		return false;
+	}
+	if (!seq_acceptable(c, s)) {
+		/* A shut window takes no data, but the ACK of a segment that stands right at it is good. */
+		if (tcp_rcv_wnd(c) != 0 || s->seq != c->rcv_nxt) {
+			not_acceptable(c, s, now_us);
+			return false;
+		}
+		c->ack_now = true;
+		tcp_conn_want_out(c);
+	}
+	trim_to_window(c, s);
+	return true;
+}
+
+static void conn_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
+{
+	if (c->state == TCP_SYN_SENT) {
+		syn_sent_input(c, s, now_us);
+		return;
+	}
+	if (!checks(c, s, now_us))
+		return;
+	if (c->state == TCP_SYN_RCVD && !syn_rcvd_ack(c, s, now_us))
+		return;
+	/* RFC 7323, 4.3 (2) */
+	if (c->ts_ok && s->opts.has_ts && !seq_lt(s->opts.ts_val, c->ts_recent) &&
+	    seq_le(s->seq, c->last_ack_sent)) {
+		c->ts_recent = s->opts.ts_val;
+		c->ts_recent_us = now_us;
+	}
+	tcp_keepalive_restart(c, now_us);
+	if (!tcp_ack_input(c, s, now_us))
+		return;
+	if (state_receives(c->state) && (s->len > 0 || s->flags & RTE_TCP_FIN_FLAG))
+		tcp_data_input(c, s, now_us);
+}
+
+static void demux(struct sl_tcp *t, struct tcp_seg *s, uint64_t now_us)
+{
+	uint64_t hash = tcp_tuple_hash(t, &s->tuple);
+	struct sl_tcp_conn *c = tcp_conn_find(t, &s->tuple, hash);
+	struct sl_tcp_listener *l;
+	uint32_t floor = 0;
+	struct tcp_tw *w;
+	bool reopens = false;
+
+	if (c != NULL) {
+		conn_input(c, s, now_us);
+		tcp_notify(c);
+		return;
+	}
+	l = tcp_listener_find(t, &s->tuple);
+	w = tcp_tw_find(t, hash);
+	if (w != NULL) {
+		if (tcp_tw_input(t, w, s, &floor, now_us))
+			return;
+		reopens = true;
+	}
+	if (l != NULL) {
+		tcp_listen_input(t, l, s, reopens ? &floor : NULL, now_us);
+		return;
+	}
+	(void)sl_fail(SL_E_TCP_NO_LISTENER);
+	tcp_send_rst_for(t, s, now_us);
+}
+
+void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf *m, const struct sl_net_segment *seg, uint64_t now_us)
+{
+	struct tcp_seg s;
+
+	tcp_touch(t, now_us);
+	if (tcp_parse(m, seg, &s) == SL_OK)
+		demux(t, &s, now_us);
+	rte_pktmbuf_free(m);
+}

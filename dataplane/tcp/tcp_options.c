@@ -1,0 +1,191 @@
+/* TCP options: MSS, window scale, SACK permitted, SACK, timestamps. Others are skipped by their length. */
+#include "tcp_priv.h"
+
+enum {
+	OPT_END = 0,
+	OPT_NOP = 1,
+	OPT_MSS = 2,
+	OPT_WSCALE = 3,
+	OPT_SACK_PERMITTED = 4,
+	OPT_SACK = 5,
+	OPT_TS = 8,
+};
+
+static int parse_mss(const uint8_t *p, uint32_t len, struct tcp_opts *o)
+{
+	if (len != 4 || o->has_mss)
+		return SL_E_TCP_OPTIONS;
+	o->has_mss = true;
+	o->mss = sl_get_be16(p + 2);
+	return SL_OK;
+}
+
+static int parse_wscale(const uint8_t *p, uint32_t len, struct tcp_opts *o)
+{
+	if (len != 3 || o->has_wscale)
+		return SL_E_TCP_OPTIONS;
+	o->has_wscale = true;
+	o->wscale = p[2] > TCP_WND_SHIFT_MAX ? TCP_WND_SHIFT_MAX : p[2]; /* RFC 7323, 2.3 */
+	return SL_OK;
+}
+
+static int parse_ts(const uint8_t *p, uint32_t len, struct tcp_opts *o)
+{
+	if (len != 10 || o->has_ts)
+		return SL_E_TCP_OPTIONS;
+	o->has_ts = true;
+	o->ts_val = sl_get_be32(p + 2);
+	o->ts_ecr = sl_get_be32(p + 6);
+	return SL_OK;
+}
+
+static int parse_sack(const uint8_t *p, uint32_t len, struct tcp_opts *o)
+{
+	uint32_t nb = (len - 2) / 8;
+
+	if (len < 10 || (len - 2) % 8 != 0 || nb > 4 || o->nb_sack > 0)
+		return SL_E_TCP_OPTIONS;
+	for (uint32_t i = 0; i < nb; i++)
+		o->sack[i] = (struct tcp_range){sl_get_be32(p + 2 + i * 8), sl_get_be32(p + 6 + i * 8)};
+	o->nb_sack = (uint8_t)nb;
+	return SL_OK;
+}
+
+static int parse_one(const uint8_t *p, uint32_t len, struct tcp_opts *o)
+{
+	switch (p[0]) {
+	case OPT_MSS:
+		return parse_mss(p, len, o);
+	case OPT_WSCALE:
+		return parse_wscale(p, len, o);
+	case OPT_SACK_PERMITTED:
+		if (len != 2 || o->has_sack_permitted)
+			return SL_E_TCP_OPTIONS;
+		o->has_sack_permitted = true;
+		return SL_OK;
+	case OPT_SACK:
+		return parse_sack(p, len, o);
+	case OPT_TS:
+		return parse_ts(p, len, o);
+	default:
+		return SL_OK;
+	}
+}
+
+int tcp_options_parse(const uint8_t *p, uint32_t n, struct tcp_opts *out)
+{
+	uint32_t at = 0;
+
+	memset(out, 0, sizeof(*out));
+	while (at < n && p[at] != OPT_END) {
+		uint32_t len;
+
+		if (p[at] == OPT_NOP) {
+			at++;
+			continue;
+		}
+		if (n - at < 2)
+			return SL_E_TCP_OPTIONS;
+		len = p[at + 1];
+		if (len < 2 || len > n - at || parse_one(p + at, len, out) != SL_OK)
+			return SL_E_TCP_OPTIONS;
+		at += len;
+	}
+	return SL_OK;
+}
+
+uint32_t tcp_ts_now(uint32_t offset, uint64_t now_us)
+{
+	return (uint32_t)(now_us / TCP_MS) + offset;
+}
+
+uint32_t tcp_options_ts(uint32_t val, uint32_t ecr, uint8_t *p)
+{
+	p[0] = OPT_NOP;
+	p[1] = OPT_NOP;
+	p[2] = OPT_TS;
+	p[3] = 10;
+	sl_put_be32(p + 4, val);
+	sl_put_be32(p + 8, ecr);
+	return 12;
+}
+
+uint32_t tcp_options_syn(const struct sl_tcp_conn *c, uint16_t mss, bool answer, uint64_t now_us, uint8_t *p)
+{
+	uint32_t n = 4;
+
+	p[0] = OPT_MSS;
+	p[1] = 4;
+	sl_put_be16(p + 2, mss);
+	if (!answer || c->wscale_ok) {
+		p[n] = OPT_NOP;
+		p[n + 1] = OPT_WSCALE;
+		p[n + 2] = 3;
+		p[n + 3] = c->rcv_shift;
+		n += 4;
+	}
+	if (!answer || c->sack_ok) {
+		p[n] = OPT_NOP;
+		p[n + 1] = OPT_NOP;
+		p[n + 2] = OPT_SACK_PERMITTED;
+		p[n + 3] = 2;
+		n += 4;
+	}
+	if (!answer || c->ts_ok)
+		n += tcp_options_ts(tcp_ts_now(c->ts_offset, now_us), answer ? c->ts_recent : 0, p + n);
+	return n;
+}
+
+/* Blocks to report: first where data came last (RFC 2018, 4), then the older ones, then any others. */
+static uint32_t choose_blocks(const struct sl_tcp_conn *c, uint32_t max, struct tcp_range *out)
+{
+	uint32_t nb = 0;
+
+	for (uint32_t i = 0; i < c->nb_recent + c->ooo->nb && nb < max; i++) {
+		const struct tcp_range *r = i < c->nb_recent ? tcp_ranges_find(c->ooo, c->recent[i])
+		                                             : &c->ooo->r[i - c->nb_recent];
+		uint32_t k = 0;
+
+		while (r != NULL && k < nb && out[k].start != r->start)
+			k++;
+		if (r != NULL && k == nb)
+			out[nb++] = *r;
+	}
+	return nb;
+}
+
+static uint32_t nb_sack_blocks(const struct sl_tcp_conn *c)
+{
+	if (!c->sack_ok || c->ooo == NULL)
+		return 0;
+	return u32_min(c->ooo->nb, c->ts_ok ? 3 : 4);
+}
+
+uint32_t tcp_options_data_len(const struct sl_tcp_conn *c)
+{
+	uint32_t nb = nb_sack_blocks(c);
+
+	return (c->ts_ok ? 12U : 0U) + (nb > 0 ? 4 + nb * 8 : 0);
+}
+
+uint32_t tcp_options_data(const struct sl_tcp_conn *c, uint64_t now_us, uint8_t *p)
+{
+	struct tcp_range blocks[4];
+	uint32_t n = 0, nb = nb_sack_blocks(c);
+
+	if (c->ts_ok)
+		n += tcp_options_ts(tcp_ts_now(c->ts_offset, now_us), c->ts_recent, p);
+	if (nb == 0)
+		return n;
+	nb = choose_blocks(c, nb, blocks);
+	p[n] = OPT_NOP;
+	p[n + 1] = OPT_NOP;
+	p[n + 2] = OPT_SACK;
+	p[n + 3] = (uint8_t)(2 + nb * 8);
+	n += 4;
+	for (uint32_t i = 0; i < nb; i++, n += 8) {
+		sl_put_be32(p + n, blocks[i].start);
+		sl_put_be32(p + n + 4, blocks[i].end);
+	}
+	return n;
+}

@@ -1,0 +1,376 @@
+/* Segments out: when, how much, and their bytes. */
+#include "tcp_priv.h"
+
+#define SEND_OK   1
+#define SEND_NONE 0
+
+/* The window, if it were announced now: never less than before, and not more by crumbs (RFC 9293, 3.8.6.2.2).
+ */
+uint32_t tcp_window_now(const struct sl_tcp_conn *c)
+{
+	uint32_t size = c->t->cfg.rx_buf_bytes, used = (uint32_t)(c->rx.tail - c->rx.head);
+	uint32_t room = size > used ? size - used : 0, open = tcp_rcv_wnd(c);
+
+	if (tcp_pressure(c->t))
+		room = u32_min(room, 2 * c->adv_mss);
+	if (room < open + u32_min(size / 2, c->adv_mss))
+		return open;
+	return room;
+}
+
+bool tcp_window_update_due(const struct sl_tcp_conn *c)
+{
+	uint32_t size = c->t->cfg.rx_buf_bytes;
+	uint32_t step = u32_min(size / 2, u32_max(2U * c->adv_mss, size / 8));
+
+	return tcp_window_now(c) - tcp_rcv_wnd(c) >= step;
+}
+
+/* The window's header field; moves the edge up to which data is taken. Rounded down: the field says no more
+ * than there is. */
+static uint16_t window_field(struct sl_tcp_conn *c, bool syn)
+{
+	uint8_t shift = syn ? 0 : c->rcv_shift;
+	uint32_t field = u32_min(tcp_window_now(c) >> shift, UINT16_MAX);
+
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + (field << shift));
+	return (uint16_t)field;
+}
+
+static struct rte_mbuf *seg_alloc(const struct sl_tcp *t, uint32_t len, uint8_t **p)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(t->cfg.pool);
+
+	if (m == NULL) {
+		(void)sl_fail(SL_E_NOMEM);
+		return NULL;
+	}
+	*p = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)len);
+	if (*p == NULL) {
+		rte_pktmbuf_free(m);
+		(void)sl_fail(SL_E_NOMEM);
+		return NULL;
+	}
+	return m;
+}
+
+static void seg_send(struct sl_tcp *t, struct rte_mbuf *m, uint32_t hdr_len, const struct tcp_tuple *u,
+                     uint64_t now_us)
+{
+	struct sl_addr src = tcp_addr(u->laddr, u->family), dst = tcp_addr(u->raddr, u->family);
+
+	m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+	m->ol_flags |= u->family == SL_AF_INET6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4;
+	m->l4_len = hdr_len & 0xff;
+	/* What the wire loses is sent again: the result is of no use here. */
+	(void)t->cfg.ops->output(t->cfg.ctx, m, &src, &dst, 0, now_us);
+}
+
+static void put_header(uint8_t *p, const struct tcp_tuple *u, uint32_t seq, uint32_t ack, uint8_t flags,
+                       uint16_t wnd, uint32_t hdr_len)
+{
+	sl_put_be16(p, u->lport);
+	sl_put_be16(p + 2, u->rport);
+	sl_put_be32(p + 4, seq);
+	sl_put_be32(p + 8, flags & RTE_TCP_ACK_FLAG ? ack : 0);
+	p[12] = (uint8_t)(hdr_len / 4 << 4);
+	p[13] = flags;
+	sl_put_be16(p + 14, wnd);
+	memset(p + 16, 0, 4);
+}
+
+/* The ACK that every segment carries has told the peer all there is. */
+static void ack_is_sent(struct sl_tcp_conn *c)
+{
+	c->ack_now = false;
+	c->delack_segs = 0;
+	c->last_ack_sent = c->rcv_nxt;
+	tcp_timer_off(c, TCP_TMR_DELACK);
+}
+
+/* A segment of a synchronized connection: n bytes of the send buffer from seq. */
+static int send_segment(struct sl_tcp_conn *c, uint32_t seq, uint8_t flags, uint32_t n, uint64_t now_us)
+{
+	uint32_t hdr_len = (uint32_t)sizeof(struct rte_tcp_hdr) + tcp_options_data_len(c);
+	uint8_t *p;
+	struct rte_mbuf *m = seg_alloc(c->t, hdr_len + n, &p);
+
+	if (m == NULL)
+		return SL_E_NOMEM;
+	flags |= RTE_TCP_ACK_FLAG;
+	if (n > 0) {
+		tcp_ring_get(&c->tx, c->tx.head + (seq - c->snd_una), p + hdr_len, n);
+		c->bytes_sent += n;
+		c->last_send_us = now_us;
+		if (seq + n == tx_end_seq(c))
+			flags |= RTE_TCP_PSH_FLAG;
+	}
+	(void)tcp_options_data(c, now_us, p + sizeof(struct rte_tcp_hdr));
+	put_header(p, &c->tuple, seq, c->rcv_nxt, flags, window_field(c, false), hdr_len);
+	ack_is_sent(c);
+	seg_send(c->t, m, hdr_len, &c->tuple, now_us);
+	return SEND_OK;
+}
+
+int tcp_send_ack(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	return send_segment(c, c->snd_nxt, 0, 0, now_us);
+}
+
+void tcp_send_challenge(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	if (now_us - c->challenge_us >= TCP_CHALLENGE_SPAN) {
+		c->challenge_us = now_us;
+		c->nb_challenge = 0;
+	}
+	if (c->nb_challenge >= TCP_CHALLENGE_MAX)
+		return;
+	c->nb_challenge++;
+	(void)tcp_send_ack(c, now_us);
+}
+
+/* For keep-alive and zero window: an old sequence number, which the peer must answer (RFC 9293, 3.8.4). */
+void tcp_send_probe(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	(void)send_segment(c, c->snd_una - 1, 0, 0, now_us);
+}
+
+static void send_rst(struct sl_tcp *t, const struct tcp_tuple *u, uint32_t seq, uint32_t ack, uint8_t flags,
+                     uint64_t now_us)
+{
+	const uint32_t hdr_len = sizeof(struct rte_tcp_hdr);
+	uint8_t *p;
+	struct rte_mbuf *m = seg_alloc(t, hdr_len, &p);
+
+	if (m == NULL)
+		return;
+	put_header(p, u, seq, ack, flags | RTE_TCP_RST_FLAG, 0, hdr_len);
+	seg_send(t, m, hdr_len, u, now_us);
+}
+
+void tcp_send_rst_conn(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	send_rst(c->t, &c->tuple, c->snd_nxt, c->rcv_nxt, RTE_TCP_ACK_FLAG, now_us);
+}
+
+/* RFC 9293, 3.5.2, group 1. Never an answer to a RST. */
+void tcp_send_rst_for(struct sl_tcp *t, const struct tcp_seg *s, uint64_t now_us)
+{
+	if (s->flags & RTE_TCP_RST_FLAG)
+		return;
+	if (s->flags & RTE_TCP_ACK_FLAG)
+		send_rst(t, &s->tuple, s->ack, 0, 0, now_us);
+	else
+		send_rst(t, &s->tuple, 0, s->seq + seg_len(s), RTE_TCP_ACK_FLAG, now_us);
+}
+
+void tcp_send_tw_ack(struct sl_tcp *t, const struct tcp_tw *w, const struct tcp_seg *s, uint64_t now_us)
+{
+	uint32_t hdr_len = sizeof(struct rte_tcp_hdr) + (w->ts_ok ? 12 : 0);
+	uint8_t *p;
+	struct rte_mbuf *m = seg_alloc(t, hdr_len, &p);
+
+	if (m == NULL)
+		return;
+	if (w->ts_ok)
+		(void)tcp_options_ts(tcp_ts_now(w->ts_offset, now_us), w->ts_recent,
+		                     p + sizeof(struct rte_tcp_hdr));
+	put_header(p, &s->tuple, w->snd_nxt, w->rcv_nxt, RTE_TCP_ACK_FLAG, (uint16_t)w->rcv_wnd_field,
+	           hdr_len);
+	seg_send(t, m, hdr_len, &s->tuple, now_us);
+}
+
+static int send_syn(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	bool answer = c->state == TCP_SYN_RCVD;
+	uint8_t flags = RTE_TCP_SYN_FLAG | (answer ? RTE_TCP_ACK_FLAG : 0);
+	uint8_t opts[TCP_HDR_MAX - sizeof(struct rte_tcp_hdr)], *p;
+	uint32_t n = tcp_options_syn(c, c->adv_mss, answer, now_us, opts);
+	uint32_t hdr_len = (uint32_t)sizeof(struct rte_tcp_hdr) + n;
+	struct rte_mbuf *m = seg_alloc(c->t, hdr_len, &p);
+
+	if (m == NULL)
+		return SL_E_NOMEM;
+	memcpy(p + sizeof(struct rte_tcp_hdr), opts, n);
+	put_header(p, &c->tuple, c->iss, c->rcv_nxt, flags, window_field(c, true), hdr_len);
+	c->snd_nxt = c->iss + 1;
+	c->rtt_timing = !c->syn_lost;
+	c->rtt_seq = c->snd_nxt;
+	c->rtt_us = now_us;
+	seg_send(c->t, m, hdr_len, &c->tuple, now_us);
+	tcp_rtx_timer_update(c, false, now_us);
+	return SEND_OK;
+}
+
+static uint32_t payload_max(const struct sl_tcp_conn *c)
+{
+	return c->mss - tcp_options_data_len(c);
+}
+
+/* Bytes from seq that the peer's window takes. */
+static uint32_t window_from(const struct sl_tcp_conn *c, uint32_t seq)
+{
+	uint32_t edge = c->snd_una + c->snd_wnd;
+
+	return seq_lt(seq, edge) ? edge - seq : 0;
+}
+
+/* One lost piece again. > 0 sent, 0 nothing (more) to do, < 0 no mbuf. */
+static int send_again(struct sl_tcp_conn *c, bool lost_only, uint32_t *pipe, uint64_t now_us)
+{
+	uint32_t seq, len, data;
+	uint8_t flags = 0;
+	int err;
+
+	if (c->ca_state == TCP_CA_OPEN || !tcp_sack_next(c, lost_only, &seq, &len))
+		return SEND_NONE;
+	len = u32_min(len, payload_max(c));
+	/* The first one of a recovery goes in any case (RFC 6675, 5, step 4.3). */
+	if (seq != c->snd_una && (*pipe + len > c->cwnd || len > window_from(c, seq)))
+		return SEND_NONE;
+	data = seq_lt(seq, tx_end_seq(c)) ? u32_min(len, tx_end_seq(c) - seq) : 0;
+	if (fin_sent(c) && len > data)
+		flags = RTE_TCP_FIN_FLAG;
+	err = send_segment(c, seq, flags, data, now_us);
+	if (err < 0)
+		return err;
+	sl_count(SL_C_TCP_RETRANSMITS);
+	c->retransmits++;
+	c->rtt_timing = false;
+	c->high_rxt = seq + len;
+	*pipe += len;
+	tcp_rtx_timer_update(c, seq == c->snd_una, now_us);
+	return SEND_OK;
+}
+
+/*
+ * How many new bytes may go now, in one segment; the sender's silly-window avoidance with Nagle off
+ * (RFC 9293, 3.8.6.2.1): a full segment, or all there is, or half of the largest window seen, or after the
+ * persist timer.
+ */
+static uint32_t new_bytes(const struct sl_tcp_conn *c, uint32_t avail)
+{
+	uint32_t max = payload_max(c), wnd = window_from(c, c->snd_nxt),
+	         n = u32_min(u32_min(avail, max), wnd);
+
+	if (n == max || n == avail || n >= (c->max_snd_wnd + 1) / 2)
+		return n;
+	return c->probe_now ? n : 0;
+}
+
+static void fin_goes_out(struct sl_tcp_conn *c)
+{
+	c->snd_nxt++;
+	if (c->state == TCP_ESTABLISHED)
+		c->state = TCP_FIN_WAIT_1;
+	else if (c->state == TCP_CLOSE_WAIT)
+		c->state = TCP_LAST_ACK;
+}
+
+/* One new segment. Returns as send_again(). */
+static int send_new(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
+{
+	uint32_t avail, n;
+	bool fin;
+	int err;
+
+	if (!seq_lt(c->snd_nxt, tx_last_seq(c)))
+		return SEND_NONE;
+	avail = tx_end_seq(c) - c->snd_nxt;
+	n = new_bytes(c, avail);
+	fin = c->fin_queued && n == avail && window_from(c, c->snd_nxt) > n;
+	if (n == 0 && !fin)
+		return SEND_NONE;
+	if (*pipe > 0 && *pipe + n > c->cwnd) {
+		c->cwnd_limited = true;
+		return SEND_NONE;
+	}
+	err = send_segment(c, c->snd_nxt, fin ? RTE_TCP_FIN_FLAG : 0, n, now_us);
+	if (err < 0)
+		return err;
+	if (!c->rtt_timing && c->ca_state == TCP_CA_OPEN) {
+		c->rtt_timing = true;
+		c->rtt_seq = c->snd_nxt + n;
+		c->rtt_us = now_us;
+	}
+	c->snd_nxt += n;
+	if (fin)
+		fin_goes_out(c);
+	c->probe_now = false;
+	*pipe += n;
+	tcp_rtx_timer_update(c, false, now_us);
+	return SEND_OK;
+}
+
+/* What is lost first, then new data, then, in recovery, what may be lost (NextSeg() of RFC 6675, rules 1, 2,
+ * 3). */
+static int send_stream(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	uint32_t pipe;
+	int r;
+
+	if (c->snd_una == tx_last_seq(c))
+		return SEND_NONE;
+	tcp_cc_idle(c, now_us);
+	pipe = tcp_sack_pipe(c);
+	c->cwnd_limited = false;
+	do
+		r = send_again(c, true, &pipe, now_us);
+	while (r > 0);
+	if (r == SEND_NONE) {
+		do
+			r = send_new(c, &pipe, now_us);
+		while (r > 0);
+	}
+	if (r == SEND_NONE && c->ca_state == TCP_CA_RECOVERY && c->sack_ok) {
+		do
+			r = send_again(c, false, &pipe, now_us);
+		while (r > 0);
+	}
+	/* In slow start half of the window is enough to prove it (RFC 7661). */
+	if (c->cwnd < c->ssthresh && pipe >= c->cwnd / 2)
+		c->cwnd_limited = true;
+	tcp_rtx_timer_update(c, false, now_us);
+	return r;
+}
+
+void tcp_output(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	int r = SEND_NONE;
+
+	switch (c->state) {
+	case TCP_CLOSED:
+	case TCP_TIME_WAIT:
+		return;
+	case TCP_SYN_SENT:
+	case TCP_SYN_RCVD:
+		if (c->snd_nxt == c->iss)
+			r = send_syn(c, now_us);
+		else if (c->ack_now)
+			r = tcp_send_ack(c, now_us);
+		break;
+	default:
+		r = send_stream(c, now_us);
+		if (r >= 0 && c->ack_now)
+			r = tcp_send_ack(c, now_us);
+		break;
+	}
+	if (r < 0)
+		tcp_conn_want_out(c);
+}
+
+/* Those that find no mbuf enter the list again, behind the last of this round. */
+void sl_tcp_flush(struct sl_tcp *t, uint64_t now_us)
+{
+	tcp_touch(t, now_us);
+	for (uint32_t n = t->nb_out; n > 0; n--) {
+		struct sl_tcp_conn *c = TAILQ_FIRST(&t->out);
+
+		if (c == NULL)
+			return;
+		TAILQ_REMOVE(&t->out, c, out);
+		c->on_out = false;
+		t->nb_out--;
+		tcp_output(c, now_us);
+	}
+}

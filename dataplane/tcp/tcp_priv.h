@@ -1,0 +1,507 @@
+/*
+ * What the files of this folder share. Reading order: tcp_input.c (RFC 9293, 3.10.7), tcp_ack.c, tcp_reass.c,
+ * tcp_output.c, tcp_timer.c; the rest are their tools.
+ *
+ * Life of a connection: conn_new() -> hashed, timers -> conn_detach() (off the hash table and the wheel; what
+ * the user may still read stays) -> released by the user and detached: on the list of the dead -> freed by
+ * conn_reap() at the next call from outside. Nothing is freed in the middle of a call, so a callback can
+ * never leave a dangling pointer.
+ */
+#ifndef TCP_PRIV_H
+#define TCP_PRIV_H
+
+#include <sys/queue.h>
+
+#include <rte_tcp.h>
+
+#include "sl_counter.h"
+#include "sl_tcp.h"
+
+/* Limits and constants. Times are in microseconds unless the name says otherwise. */
+#define TCP_MS                UINT64_C(1000)
+#define TCP_S                 UINT64_C(1000000)
+#define TCP_RTO_INIT          TCP_S       /* RFC 6298 (2.1) */
+#define TCP_RTO_INIT_SYN_LOST (3 * TCP_S) /* RFC 6298 (5.7) */
+#define TCP_RTO_MIN           (200 * TCP_MS)
+#define TCP_RTO_MAX           (60 * TCP_S)
+#define TCP_SYN_RETRIES       6  /* 127 s in all */
+#define TCP_SYNACK_RETRIES    5  /* 63 s in all */
+#define TCP_RTX_RETRIES       12 /* R2 of RFC 9293: 5 minutes at the smallest RTO */
+#define TCP_DELACK            (40 * TCP_MS)
+#define TCP_DELACK_SEGMENTS   2
+#define TCP_QUICKACK_SEGMENTS 16
+#define TCP_TIME_WAIT_SPAN    (60 * TCP_S)
+#define TCP_ORPHAN_IDLE       (60 * TCP_S)  /* a released connection without progress, FIN_WAIT_2 among it */
+#define TCP_ORPHAN_MAX        (600 * TCP_S) /* a released connection in all */
+#define TCP_PAWS_MAX_AGE      (24 * 24 * 3600 * TCP_S)
+#define TCP_STARVED_RETRY     TCP_MS
+#define TCP_CHALLENGE_MAX     10 /* challenge ACKs of a connection in TCP_CHALLENGE_SPAN */
+#define TCP_CHALLENGE_SPAN    TCP_S
+#define TCP_DUPTHRESH         3
+#define TCP_IW_SEGMENTS       10
+#define TCP_MSS_DEFAULT       536 /* the peer sent no MSS option */
+#define TCP_MSS_MIN           48  /* the smallest the peer can make us use */
+#define TCP_PMTU_MIN          552 /* ICMP cannot lower the path MTU below this */
+#define TCP_WND_SHIFT_MAX     14
+#define TCP_BUF_DEFAULT       (256U * 1024)
+#define TCP_BUF_MIN           512U
+#define TCP_BUF_MAX           (64U * 1024 * 1024)
+#define TCP_TOTAL_DEFAULT     (UINT64_C(1) << 30)
+#define TCP_CHUNK_BYTES       4096U
+#define TCP_CHUNK_SLAB        64U /* chunks taken from the heap at a time */
+#define TCP_CONN_SLAB         32U
+#define TCP_CONNS_MAX         (1U << 22)
+#define TCP_RANGES_MAX        64U /* out-of-order or SACKed ranges of a connection */
+#define TCP_SACK_RECENT       4U
+#define TCP_BACKLOG_DEFAULT   128U
+#define TCP_LISTEN_BUCKETS    64U
+#define TCP_PORT_FIRST        16384U
+#define TCP_PORT_COUNT        (65536U - TCP_PORT_FIRST)
+#define TCP_PORT_COUNTERS     256U /* RFC 6056, algorithm 4 */
+#define TCP_KEEP_INTVL_S      10
+#define TCP_KEEP_PROBES       6
+#define TCP_HDR_MAX           60U
+#define TCP_WHEEL_LEVELS      4
+#define TCP_WHEEL_SLOTS       64
+
+enum tcp_state {
+	TCP_CLOSED,
+	TCP_SYN_SENT,
+	TCP_SYN_RCVD,
+	TCP_ESTABLISHED,
+	TCP_FIN_WAIT_1,
+	TCP_FIN_WAIT_2,
+	TCP_CLOSE_WAIT,
+	TCP_CLOSING,
+	TCP_LAST_ACK,
+	TCP_TIME_WAIT,
+};
+
+enum tcp_ca_state {
+	TCP_CA_OPEN,
+	TCP_CA_RECOVERY, /* fast recovery (RFC 6675, or RFC 6582 without SACK) */
+	TCP_CA_LOSS,     /* after a retransmission timeout */
+};
+
+enum tcp_timer_id {
+	TCP_TMR_RTX, /* retransmission, or persist when nothing is in flight */
+	TCP_TMR_DELACK,
+	TCP_TMR_KEEP,
+	TCP_TMR_LIFE, /* a released connection's end */
+	TCP_TMR_COUNT,
+};
+
+/* The 4-tuple as it is hashed and compared; unused bytes are zero. */
+struct tcp_tuple {
+	uint8_t laddr[16];
+	uint8_t raddr[16];
+	uint16_t lport, rport;
+	uint8_t family;
+	uint8_t zero[3];
+};
+
+/* Sequence ranges [start, end), sorted, apart from each other. Pooled: held only while not empty. */
+struct tcp_range {
+	uint32_t start, end;
+};
+struct tcp_ranges {
+	uint32_t nb;
+	struct tcp_range r[TCP_RANGES_MAX];
+	struct tcp_ranges *next_free;
+};
+
+/*
+ * A byte stream in 4 KiB chunks that are taken when bytes come and given back when they are consumed;
+ * positions are 64-bit stream offsets. [head, tail) are the bytes in order; the receive ring may hold bytes
+ * behind tail, up to top.
+ */
+struct tcp_ring {
+	uint64_t head, tail, top;
+	uint8_t **map; /* chunk of offset o at (o / TCP_CHUNK_BYTES) % nb_slots */
+	uint32_t nb_slots;
+};
+
+struct tcp_cubic {
+	uint64_t epoch_us; /* 0: no epoch */
+	uint32_t w_max;    /* bytes */
+	uint32_t origin;   /* bytes: the plateau */
+	uint32_t k_ms;
+	uint32_t w_est;               /* bytes: what Reno would have */
+	uint32_t w_est_acc, cwnd_acc; /* parts smaller than a byte times the window */
+	uint32_t cwnd_prior;
+};
+
+struct sl_tcp_conn {
+	/* Found and judged. */
+	struct sl_tcp *t;
+	struct sl_tcp_conn *hash_next;
+	struct tcp_tuple tuple;
+	uint32_t hash;
+	uint8_t state;    /* enum tcp_state */
+	uint8_t ca_state; /* enum tcp_ca_state */
+	uint8_t snd_shift, rcv_shift;
+
+	/* Sent. */
+	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd, iss;
+	uint32_t cwnd, ssthresh;
+	uint32_t recover;  /* RecoveryPoint */
+	uint32_t high_rxt; /* HighRxt: what is below was sent again already */
+	uint32_t lost_to;  /* all below that is not SACKed counts as lost */
+	uint32_t mss;      /* of a segment we send, options counted in it */
+	uint16_t path_mss, peer_mss;
+	uint16_t adv_mss; /* the MSS option we send */
+	/* Received. */
+	uint32_t rcv_nxt, rcv_adv, last_ack_sent, irs, fin_rcv_seq;
+	uint32_t ts_recent, ts_offset;
+	uint64_t ts_recent_us;
+
+	bool ts_ok : 1, sack_ok : 1, wscale_ok : 1;
+	bool held : 1; /* the user has the pointer */
+	bool hashed : 1, on_out : 1, on_starved : 1, on_half_open : 1, dead : 1;
+	bool passive : 1;
+	bool ack_now : 1;
+	bool fin_queued : 1; /* by shutdown or release */
+	bool fin_rcvd : 1;   /* in order */
+	bool fin_ooo : 1;    /* fin_rcv_seq is known, bytes before it are missing */
+	bool want_write : 1; /* a write took less than all */
+	bool cwnd_limited : 1;
+	bool rtt_timing : 1; /* rtt_seq and rtt_us are good */
+	bool syn_lost : 1;
+	bool probe_now : 1; /* the persist timer ran out: send what the window takes, or a probe */
+	bool closed_clean : 1;
+	uint8_t rto_shift, nb_rtx, nb_keep, dupacks, delack_segs, quickack, nb_challenge;
+	int32_t err;
+	int32_t soft_err;
+
+	struct tcp_ring tx, rx;
+	struct tcp_ranges *sacked;        /* by the peer */
+	struct tcp_ranges *ooo;           /* received out of order */
+	uint32_t recent[TCP_SACK_RECENT]; /* where out-of-order segments came last */
+	uint8_t nb_recent;
+	uint32_t events;
+	void *user;
+
+	uint32_t srtt_us, rttvar_us, rto_us, rtt_seq;
+	uint64_t rtt_us, last_send_us, last_recv_us, challenge_us, orphan_until_us;
+	struct tcp_cubic cubic;
+	uint64_t bytes_sent, bytes_received, retransmits;
+
+	uint64_t tmr[TCP_TMR_COUNT]; /* 0: off */
+	uint64_t wheel_ms;           /* 0: not in the wheel */
+	uint8_t wheel_level, wheel_slot;
+	LIST_ENTRY(sl_tcp_conn) wheel;
+	TAILQ_ENTRY(sl_tcp_conn) out, starved, half_open, list; /* list: of all, or of the dead */
+	struct sl_tcp_listener *listener;
+};
+
+LIST_HEAD(tcp_wheel_slot, sl_tcp_conn);
+TAILQ_HEAD(tcp_conn_list, sl_tcp_conn);
+
+struct sl_tcp_listener {
+	struct sl_endpoint local;
+	uint32_t backlog, nb_half_open;
+	void *user;
+	struct tcp_conn_list half_open; /* oldest first */
+	struct sl_tcp_listener *next;
+};
+
+/*
+ * TIME_WAIT in 48 bytes. The 4-tuple is kept as its 64-bit keyed hash: nobody without the secret can make two
+ * collide, and replies take their addresses from the segment that asked.
+ */
+struct tcp_tw {
+	uint64_t tag;
+	uint32_t snd_nxt, rcv_nxt;
+	uint32_t ts_recent, ts_offset;
+	uint32_t expires_ms; /* since the stack's epoch */
+	uint32_t hash_next;  /* index + 1; 0: none */
+	uint32_t prev, next; /* by age; index + 1 */
+	uint32_t ts_ok : 1, rcv_wnd_field : 16;
+	uint32_t unused;
+};
+
+struct tcp_wheel {
+	uint64_t now_ms;
+	uint32_t nb;
+	uint64_t bits[TCP_WHEEL_LEVELS];
+	struct tcp_wheel_slot slot[TCP_WHEEL_LEVELS][TCP_WHEEL_SLOTS];
+};
+
+struct tcp_slab {
+	struct tcp_slab *next;
+};
+
+struct tcp_chunk_pool {
+	uint8_t *free; /* linked through the first bytes */
+	uint64_t nb_made, nb_used, nb_max;
+	struct tcp_slab *slabs;
+};
+
+struct sl_tcp {
+	struct sl_tcp_cfg cfg;
+	uint64_t now_us; /* of the last call */
+	uint64_t key[2];
+	uint32_t seg_bytes_max; /* header and payload that fit an mbuf */
+	struct sl_tcp_conn **buckets;
+	uint32_t bucket_mask;
+	uint32_t nb_conns;
+	struct tcp_conn_list all, out, starved, dead;
+	uint32_t nb_out;
+	struct sl_tcp_conn *free_conns; /* through hash_next */
+	struct tcp_slab *conn_slabs;
+	struct tcp_chunk_pool chunks;
+	struct tcp_ranges *free_ranges;
+	uint32_t nb_ranges_used, nb_ranges_made;
+	struct tcp_slab *range_slabs;
+	struct tcp_wheel wheel;
+	struct sl_tcp_listener *listeners[TCP_LISTEN_BUCKETS];
+	struct tcp_tw *tw;
+	uint32_t *tw_buckets;
+	uint32_t tw_mask, tw_free, tw_used, tw_nb, tw_oldest, tw_newest;
+	uint32_t port_counters[TCP_PORT_COUNTERS];
+};
+
+struct tcp_opts {
+	uint32_t ts_val, ts_ecr;
+	uint16_t mss;
+	uint8_t wscale;
+	bool has_mss, has_wscale, has_sack_permitted, has_ts;
+	uint8_t nb_sack;
+	struct tcp_range sack[4];
+};
+
+/* A segment that came in, in host order; `m` still holds it whole, payload at `data_at`. */
+struct tcp_seg {
+	struct rte_mbuf *m;
+	const struct sl_net_segment *ip;
+	struct tcp_tuple tuple;
+	uint32_t seq, ack;
+	uint32_t len;     /* payload bytes (those left after trimming) */
+	uint32_t data_at; /* offset of the payload in m */
+	uint32_t wnd;     /* as in the header: not scaled */
+	uint8_t flags;
+	struct tcp_opts opts;
+};
+
+static inline bool seq_lt(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static inline bool seq_le(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) <= 0;
+}
+
+static inline uint32_t seq_max(uint32_t a, uint32_t b)
+{
+	return seq_lt(a, b) ? b : a;
+}
+
+static inline uint32_t seq_min(uint32_t a, uint32_t b)
+{
+	return seq_lt(a, b) ? a : b;
+}
+
+static inline uint32_t u32_min(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint32_t u32_max(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* SEG.LEN of RFC 9293: SYN and FIN count. */
+static inline uint32_t seg_len(const struct tcp_seg *s)
+{
+	return s->len + ((s->flags & RTE_TCP_SYN_FLAG) != 0) + ((s->flags & RTE_TCP_FIN_FLAG) != 0);
+}
+
+/* Data or FIN may still come from the peer. */
+static inline bool state_receives(uint8_t state)
+{
+	return state == TCP_ESTABLISHED || state == TCP_FIN_WAIT_1 || state == TCP_FIN_WAIT_2;
+}
+
+static inline bool state_synchronized(uint8_t state)
+{
+	return state >= TCP_ESTABLISHED && state < TCP_TIME_WAIT;
+}
+
+static inline uint32_t tx_bytes(const struct sl_tcp_conn *c)
+{
+	return (uint32_t)(c->tx.tail - c->tx.head);
+}
+
+/* The sequence number behind the last byte written: the FIN's place. Synchronized states. */
+static inline uint32_t tx_end_seq(const struct sl_tcp_conn *c)
+{
+	return c->iss + 1 + (uint32_t)c->tx.tail;
+}
+
+/* Sequence number behind all that there is to send, the FIN counted. */
+static inline uint32_t tx_last_seq(const struct sl_tcp_conn *c)
+{
+	return tx_end_seq(c) + (c->fin_queued ? 1 : 0);
+}
+
+static inline bool fin_sent(const struct sl_tcp_conn *c)
+{
+	return c->fin_queued && seq_lt(tx_end_seq(c), c->snd_nxt);
+}
+
+/* tcp_secret.c */
+uint64_t tcp_siphash(const uint64_t key[2], const void *data, size_t n);
+uint64_t tcp_tuple_hash(const struct sl_tcp *t, const struct tcp_tuple *u);
+uint32_t tcp_isn(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t now_us);
+uint32_t tcp_ts_offset(const struct sl_tcp *t, const struct tcp_tuple *u);
+/* Picks lport (RFC 6056, algorithm 4). 0, SL_E_TCP_NO_PORT. */
+int tcp_pick_port(struct sl_tcp *t, struct tcp_tuple *u);
+
+/* tcp_buf.c */
+void tcp_buf_fini(struct sl_tcp *t);
+uint32_t tcp_ring_slots(uint32_t buf_bytes);
+/* Copies n bytes to offset off, taking chunks; returns how many it could place. Moves neither head nor tail.
+ */
+uint32_t tcp_ring_put(struct sl_tcp *t, struct tcp_ring *r, uint64_t off, const uint8_t *p, uint32_t n);
+void tcp_ring_get(const struct tcp_ring *r, uint64_t off, uint8_t *p, uint32_t n);
+/* Moves head on and gives back the chunks that nobody needs any more. */
+void tcp_ring_drop(struct sl_tcp *t, struct tcp_ring *r, uint64_t new_head);
+/* Gives up what lies behind tail (out of order). */
+void tcp_ring_cut(struct sl_tcp *t, struct tcp_ring *r);
+void tcp_ring_clear(struct sl_tcp *t, struct tcp_ring *r);
+/* More than 3/4 of the memory for buffers is taken. */
+bool tcp_pressure(const struct sl_tcp *t);
+/* The stream may take a chunk now. */
+bool tcp_chunk_available(const struct sl_tcp *t, const struct tcp_ring *r);
+
+/* tcp_ranges.c; *set is taken from the pool when it is NULL and given back when it becomes empty. */
+void tcp_ranges_fini(struct sl_tcp *t);
+/* Adds [start, end). False when there is no place (nothing changed). */
+bool tcp_ranges_add(struct sl_tcp *t, struct tcp_ranges **set, uint32_t start, uint32_t end);
+/* Cuts all below seq. */
+void tcp_ranges_trim(struct sl_tcp *t, struct tcp_ranges **set, uint32_t seq);
+void tcp_ranges_clear(struct sl_tcp *t, struct tcp_ranges **set);
+uint32_t tcp_ranges_bytes(const struct tcp_ranges *set);
+/* The range that holds seq, or NULL. */
+const struct tcp_range *tcp_ranges_find(const struct tcp_ranges *set, uint32_t seq);
+
+/* tcp_options.c */
+/* 0, SL_E_TCP_OPTIONS: bad length, or an option twice. */
+int tcp_options_parse(const uint8_t *p, uint32_t n, struct tcp_opts *out);
+/* Options of a SYN or SYN-ACK; of any other segment. Returns the length, a multiple of 4. */
+uint32_t tcp_options_syn(const struct sl_tcp_conn *c, uint16_t mss, bool answer, uint64_t now_us, uint8_t *p);
+uint32_t tcp_options_data(const struct sl_tcp_conn *c, uint64_t now_us, uint8_t *p);
+uint32_t tcp_options_data_len(const struct sl_tcp_conn *c);
+uint32_t tcp_options_ts(uint32_t val, uint32_t ecr, uint8_t *p);
+uint32_t tcp_ts_now(uint32_t offset, uint64_t now_us);
+
+/* tcp_timer.c */
+void tcp_timers_init(struct sl_tcp *t);
+void tcp_timer_set(struct sl_tcp_conn *c, enum tcp_timer_id id, uint64_t when_us);
+void tcp_timer_off(struct sl_tcp_conn *c, enum tcp_timer_id id);
+void tcp_timer_remove(struct sl_tcp_conn *c);
+void tcp_keepalive_restart(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_rtx_timer_update(struct sl_tcp_conn *c, bool restart, uint64_t now_us);
+uint64_t tcp_rto(const struct sl_tcp_conn *c);
+
+/* tcp_rtt.c */
+void tcp_rtt_init(struct sl_tcp_conn *c);
+void tcp_rtt_sample(struct sl_tcp_conn *c, uint64_t rtt_us);
+
+/* tcp_cc_cubic.c */
+void tcp_cc_init(struct sl_tcp_conn *c);
+void tcp_cc_acked(struct sl_tcp_conn *c, uint32_t acked, uint64_t now_us);
+void tcp_cc_loss(struct sl_tcp_conn *c); /* sets ssthresh and cwnd */
+void tcp_cc_timeout(struct sl_tcp_conn *c);
+void tcp_cc_idle(struct sl_tcp_conn *c, uint64_t now_us);
+uint32_t tcp_cbrt(uint64_t x);
+
+/* tcp_sack.c: the sender's scoreboard */
+/* Takes the blocks of an ACK; returns the bytes that were not known before. */
+uint32_t tcp_sack_update(struct sl_tcp_conn *c, const struct tcp_seg *s);
+bool tcp_sack_is_lost(const struct sl_tcp_conn *c, uint32_t seq);
+uint32_t tcp_sack_pipe(const struct sl_tcp_conn *c);
+/* NextSeg() of RFC 6675, rules 1 and 3: what to send again. False: nothing. */
+bool tcp_sack_next(const struct sl_tcp_conn *c, bool lost_only, uint32_t *seq, uint32_t *len);
+/* Everything in flight counts as lost: after a timeout, and when the path MTU fell. */
+void tcp_sack_lose_all(struct sl_tcp_conn *c);
+
+/* tcp_conn.c */
+struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u);
+void tcp_conn_slabs_fini(struct sl_tcp *t);
+struct sl_tcp_conn *tcp_conn_find(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t hash);
+/* Off the tables; ends with `err` (0: in order). The user hears of errors. */
+void tcp_conn_finish(struct sl_tcp_conn *c, int err);
+void tcp_conn_let_go(struct sl_tcp_conn *c); /* the user has no pointer any more */
+void tcp_conn_reap(struct sl_tcp *t);
+void tcp_conn_time_wait(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_conn_want_out(struct sl_tcp_conn *c);
+void tcp_conn_no_half_open(struct sl_tcp_conn *c);
+/* Works out mss from the path's and the peer's. */
+void tcp_conn_set_mss(struct sl_tcp_conn *c);
+/* MSS for the path to the peer: cfg.mss or from the MTU. 0, or < 0. */
+int tcp_path_mss(struct sl_tcp *t, const struct tcp_tuple *u, struct sl_addr *src, uint16_t *mss);
+static inline void tcp_post(struct sl_tcp_conn *c, uint32_t events)
+{
+	c->events |= events;
+}
+void tcp_notify(struct sl_tcp_conn *c);
+void tcp_touch(struct sl_tcp *t, uint64_t now_us);
+void tcp_orphan_restart(struct sl_tcp_conn *c, uint64_t now_us);
+struct sl_addr tcp_addr(const uint8_t b[16], uint8_t family);
+
+/* tcp_tw.c */
+int tcp_tw_init(struct sl_tcp *t);
+void tcp_tw_fini(struct sl_tcp *t);
+void tcp_tw_add(struct sl_tcp *t, const struct sl_tcp_conn *c, uint64_t now_us);
+struct tcp_tw *tcp_tw_find(struct sl_tcp *t, uint64_t tag);
+/* True: the segment is dealt with. False: a SYN that may open the connection anew; *iss_floor is what ISS
+ * must pass. */
+bool tcp_tw_input(struct sl_tcp *t, struct tcp_tw *w, const struct tcp_seg *s, uint32_t *iss_floor,
+                  uint64_t now_us);
+/* Forgets those whose time has come. Returns when the next one is due. */
+uint64_t tcp_tw_tick(struct sl_tcp *t, uint64_t now_us);
+
+/* tcp_listen.c */
+struct sl_tcp_listener *tcp_listener_find(const struct sl_tcp *t, const struct tcp_tuple *u);
+bool tcp_port_listened(const struct sl_tcp *t, uint16_t port);
+void tcp_listen_input(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
+                      const uint32_t *iss_floor, uint64_t now_us);
+void tcp_listeners_fini(struct sl_tcp *t);
+void tcp_take_syn_options(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us);
+
+/* tcp_ack.c */
+/* ACK field of a segment in a synchronized state (RFC 9293, fifth check). False: drop the segment. */
+bool tcp_ack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us);
+/* A retransmission timeout. */
+void tcp_ack_timeout(struct sl_tcp_conn *c);
+
+/* tcp_reass.c */
+void tcp_data_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us);
+/* RCV.WND: the window that is open to the peer now. */
+static inline uint32_t tcp_rcv_wnd(const struct sl_tcp_conn *c)
+{
+	return seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
+}
+
+/* tcp_output.c */
+void tcp_output(struct sl_tcp_conn *c, uint64_t now_us);
+int tcp_send_ack(struct sl_tcp_conn *c, uint64_t now_us);
+/* ACK to a segment that was not acceptable: limited per connection (RFC 5961, 7). */
+void tcp_send_challenge(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_send_probe(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_send_rst_conn(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_send_rst_for(struct sl_tcp *t, const struct tcp_seg *s, uint64_t now_us);
+void tcp_send_tw_ack(struct sl_tcp *t, const struct tcp_tw *w, const struct tcp_seg *s, uint64_t now_us);
+/* The window that a segment would announce now; *field is its header field. Moves nothing. */
+uint32_t tcp_window_now(const struct sl_tcp_conn *c);
+bool tcp_window_update_due(const struct sl_tcp_conn *c);
+
+/* tcp_input.c */
+/* Reads header and options. 0, or < 0: counted. */
+int tcp_parse(struct rte_mbuf *m, const struct sl_net_segment *ip, struct tcp_seg *out);
+
+#endif

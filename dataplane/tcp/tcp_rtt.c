@@ -1,0 +1,38 @@
+/* Round-trip time and retransmission timeout (RFC 6298). */
+#include "tcp_priv.h"
+
+void tcp_rtt_init(struct sl_tcp_conn *c)
+{
+	c->srtt_us = 0;
+	c->rttvar_us = 0;
+	c->rto_us = (uint32_t)TCP_RTO_INIT;
+}
+
+/* (2.2), (2.3): G is a millisecond, below the minimum of 4 * RTTVAR that matters. */
+void tcp_rtt_sample(struct sl_tcp_conn *c, uint64_t rtt_us)
+{
+	uint32_t r = (uint32_t)(rtt_us > TCP_RTO_MAX ? TCP_RTO_MAX : rtt_us);
+	uint32_t rto;
+
+	if (r == 0)
+		r = 1;
+	if (c->srtt_us == 0) {
+		c->srtt_us = r;
+		c->rttvar_us = r / 2;
+	} else {
+		uint32_t diff = c->srtt_us > r ? c->srtt_us - r : r - c->srtt_us;
+
+		c->rttvar_us = c->rttvar_us - c->rttvar_us / 4 + diff / 4;
+		c->srtt_us = c->srtt_us - c->srtt_us / 8 + r / 8;
+	}
+	rto = c->srtt_us + u32_max(4 * c->rttvar_us, (uint32_t)TCP_MS);
+	c->rto_us = u32_min(u32_max(rto, (uint32_t)TCP_RTO_MIN), (uint32_t)TCP_RTO_MAX);
+}
+
+/* The timeout in force, backed off (5.5). */
+uint64_t tcp_rto(const struct sl_tcp_conn *c)
+{
+	uint64_t rto = (uint64_t)c->rto_us << c->rto_shift;
+
+	return rto > TCP_RTO_MAX ? TCP_RTO_MAX : rto;
+}

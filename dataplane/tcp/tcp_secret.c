@@ -1,0 +1,122 @@
+/*
+ * Everything that must not be guessed from outside: the hash of 4-tuples, initial sequence numbers (RFC
+ * 6528), local ports (RFC 6056), timestamp offsets (RFC 7323, 5.4). All from SipHash-2-4 under the secret of
+ * the configuration, each use with a domain of its own.
+ */
+#include "tcp_priv.h"
+
+enum domain {
+	DOMAIN_TABLE = 1,
+	DOMAIN_ISN,
+	DOMAIN_PORT,
+	DOMAIN_PORT_COUNTER,
+	DOMAIN_TS,
+};
+
+static inline uint64_t rotl(uint64_t x, int b)
+{
+	return x << b | x >> (64 - b);
+}
+
+static inline void sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[1] = rotl(v[1], 13) ^ v[0];
+	v[0] = rotl(v[0], 32);
+	v[2] += v[3];
+	v[3] = rotl(v[3], 16) ^ v[2];
+	v[0] += v[3];
+	v[3] = rotl(v[3], 21) ^ v[0];
+	v[2] += v[1];
+	v[1] = rotl(v[1], 17) ^ v[2];
+	v[2] = rotl(v[2], 32);
+}
+
+static inline void sip_word(uint64_t v[4], uint64_t m)
+{
+	v[3] ^= m;
+	sip_round(v);
+	sip_round(v);
+	v[0] ^= m;
+}
+
+/* Words are read in the machine's order, which is the algorithm's on every machine that DPDK's x86 build runs
+ * on. */
+uint64_t tcp_siphash(const uint64_t key[2], const void *data, size_t n)
+{
+	uint64_t v[4] = {
+	        key[0] ^ UINT64_C(0x736f6d6570736575),
+	        key[1] ^ UINT64_C(0x646f72616e646f6d),
+	        key[0] ^ UINT64_C(0x6c7967656e657261),
+	        key[1] ^ UINT64_C(0x7465646279746573),
+	};
+	const uint8_t *p = data;
+	size_t left = n;
+	uint64_t m;
+
+	for (; left >= 8; left -= 8, p += 8) {
+		memcpy(&m, p, 8);
+		sip_word(v, m);
+	}
+	m = 0;
+	memcpy(&m, p, left);
+	sip_word(v, m | (uint64_t)(n & 0xff) << 56);
+	v[2] ^= 0xff;
+	for (int i = 0; i < 4; i++)
+		sip_round(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static uint64_t hash_for(const struct sl_tcp *t, enum domain d, const struct tcp_tuple *u)
+{
+	struct tcp_tuple x = *u;
+
+	x.zero[0] = (uint8_t)d;
+	return tcp_siphash(t->key, &x, sizeof(x));
+}
+
+uint64_t tcp_tuple_hash(const struct sl_tcp *t, const struct tcp_tuple *u)
+{
+	return hash_for(t, DOMAIN_TABLE, u);
+}
+
+/* ISN = M + F(tuple, secret): M ticks each 4 microseconds. */
+uint32_t tcp_isn(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t now_us)
+{
+	return (uint32_t)(now_us / 4) + (uint32_t)hash_for(t, DOMAIN_ISN, u);
+}
+
+uint32_t tcp_ts_offset(const struct sl_tcp *t, const struct tcp_tuple *u)
+{
+	return (uint32_t)hash_for(t, DOMAIN_TS, u);
+}
+
+static bool port_free(struct sl_tcp *t, const struct tcp_tuple *u)
+{
+	struct sl_endpoint local = {tcp_addr(u->laddr, u->family), u->lport};
+	struct sl_endpoint remote = {tcp_addr(u->raddr, u->family), u->rport};
+	uint64_t h;
+
+	if (tcp_port_listened(t, u->lport))
+		return false;
+	if (t->cfg.ops->port_ok != NULL && !t->cfg.ops->port_ok(t->cfg.ctx, &local, &remote))
+		return false;
+	h = tcp_tuple_hash(t, u);
+	return tcp_conn_find(t, u, h) == NULL && tcp_tw_find(t, h) == NULL;
+}
+
+int tcp_pick_port(struct sl_tcp *t, struct tcp_tuple *u)
+{
+	uint32_t offset, *counter;
+
+	u->lport = 0;
+	offset = (uint32_t)hash_for(t, DOMAIN_PORT, u);
+	counter = &t->port_counters[hash_for(t, DOMAIN_PORT_COUNTER, u) % TCP_PORT_COUNTERS];
+	for (uint32_t i = 0; i < TCP_PORT_COUNT; i++) {
+		u->lport = (uint16_t)(TCP_PORT_FIRST + (offset + *counter) % TCP_PORT_COUNT);
+		++*counter;
+		if (port_free(t, u))
+			return SL_OK;
+	}
+	return sl_fail(SL_E_TCP_NO_PORT);
+}

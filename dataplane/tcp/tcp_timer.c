@@ -1,0 +1,304 @@
+/*
+ * Timers. A connection has a few of its own and one entry in a hierarchical wheel of 1 ms (4 levels of 64
+ * slots), at the earliest of them. A timer that moves to later leaves the entry where it is: when it fires
+ * too early it is entered again. So the restart of the retransmission timer at each ACK costs one store.
+ */
+#include "tcp_priv.h"
+
+#define WHEEL_MASK     (TCP_WHEEL_SLOTS - 1)
+#define WHEEL_SPAN_MAX ((UINT64_C(1) << 6 * TCP_WHEEL_LEVELS) - 1)
+
+void tcp_timers_init(struct sl_tcp *t)
+{
+	for (int l = 0; l < TCP_WHEEL_LEVELS; l++) {
+		for (int s = 0; s < TCP_WHEEL_SLOTS; s++)
+			LIST_INIT(&t->wheel.slot[l][s]);
+	}
+}
+
+static void wheel_link(struct tcp_wheel *w, struct sl_tcp_conn *c, uint64_t ms)
+{
+	uint64_t delta = ms - w->now_ms;
+	uint8_t level = 0;
+
+	while (level < TCP_WHEEL_LEVELS - 1 && delta >> 6 * (level + 1) != 0)
+		level++;
+	c->wheel_ms = ms;
+	c->wheel_level = level;
+	c->wheel_slot = (uint8_t)(ms >> 6 * level & WHEEL_MASK);
+	LIST_INSERT_HEAD(&w->slot[level][c->wheel_slot], c, wheel);
+	w->bits[level] |= UINT64_C(1) << c->wheel_slot;
+	w->nb++;
+}
+
+void tcp_timer_remove(struct sl_tcp_conn *c)
+{
+	struct tcp_wheel *w = &c->t->wheel;
+
+	if (c->wheel_ms == 0)
+		return;
+	LIST_REMOVE(c, wheel);
+	if (LIST_EMPTY(&w->slot[c->wheel_level][c->wheel_slot]))
+		w->bits[c->wheel_level] &= ~(UINT64_C(1) << c->wheel_slot);
+	w->nb--;
+	c->wheel_ms = 0;
+}
+
+/* Enters c at `when` (rounded up), not before the wheel's next millisecond. */
+static void wheel_enter(struct sl_tcp_conn *c, uint64_t when_us)
+{
+	struct tcp_wheel *w = &c->t->wheel;
+	uint64_t ms = when_us / TCP_MS + (when_us % TCP_MS != 0);
+
+	if (w->nb == 0)
+		w->now_ms = c->t->now_us / TCP_MS;
+	if (ms <= w->now_ms)
+		ms = w->now_ms + 1;
+	if (ms - w->now_ms > WHEEL_SPAN_MAX)
+		ms = w->now_ms + WHEEL_SPAN_MAX;
+	if (c->wheel_ms != 0 && c->wheel_ms <= ms)
+		return;
+	tcp_timer_remove(c);
+	wheel_link(w, c, ms);
+}
+
+void tcp_timer_set(struct sl_tcp_conn *c, enum tcp_timer_id id, uint64_t when_us)
+{
+	c->tmr[id] = when_us;
+	wheel_enter(c, when_us);
+}
+
+void tcp_timer_off(struct sl_tcp_conn *c, enum tcp_timer_id id)
+{
+	c->tmr[id] = 0;
+}
+
+/* The next millisecond at which a slot fires or a higher slot must be spread out. */
+static uint64_t wheel_next(const struct tcp_wheel *w)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (int l = 0; l < TCP_WHEEL_LEVELS; l++) {
+		uint64_t block = (w->now_ms >> 6 * l) + 1, at;
+		unsigned int r = (unsigned int)(block & WHEEL_MASK);
+		uint64_t bits = w->bits[l];
+
+		if (bits == 0)
+			continue;
+		bits = r == 0 ? bits : bits >> r | bits << (64 - r);
+		at = (block + (uint64_t)__builtin_ctzll(bits)) << 6 * l;
+		if (at < best)
+			best = at;
+	}
+	return best;
+}
+
+static void cascade(struct tcp_wheel *w, int level)
+{
+	struct tcp_wheel_slot *slot = &w->slot[level][w->now_ms >> 6 * level & WHEEL_MASK];
+	struct sl_tcp_conn *c;
+
+	while ((c = LIST_FIRST(slot)) != NULL) {
+		uint64_t ms = c->wheel_ms;
+
+		tcp_timer_remove(c);
+		wheel_link(w, c, ms);
+	}
+}
+
+void tcp_keepalive_restart(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	c->nb_keep = 0;
+	c->last_recv_us = now_us;
+	if (c->t->cfg.keepalive_idle_s != 0 && c->tmr[TCP_TMR_KEEP] == 0)
+		tcp_timer_set(c, TCP_TMR_KEEP, now_us + c->t->cfg.keepalive_idle_s * TCP_S);
+}
+
+/* Retransmission timer while something is in flight; persist timer while something waits for the peer's
+ * window. */
+void tcp_rtx_timer_update(struct sl_tcp_conn *c, bool restart, uint64_t now_us)
+{
+	bool wants = c->snd_una != c->snd_nxt;
+
+	if (!wants && state_synchronized(c->state))
+		wants = seq_lt(c->snd_nxt, tx_last_seq(c));
+	if (!wants)
+		tcp_timer_off(c, TCP_TMR_RTX);
+	else if (restart || c->tmr[TCP_TMR_RTX] == 0)
+		tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
+}
+
+static void give_up(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	if (state_synchronized(c->state))
+		tcp_send_rst_conn(c, now_us);
+	tcp_conn_finish(c, c->soft_err != 0 ? c->soft_err : SL_E_TCP_TIMEOUT);
+}
+
+static void back_off(struct sl_tcp_conn *c)
+{
+	c->nb_rtx++;
+	if (c->rto_shift < TCP_RTX_RETRIES)
+		c->rto_shift++;
+}
+
+static void on_syn_timeout(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	if (c->nb_rtx >= (c->passive ? TCP_SYNACK_RETRIES : TCP_SYN_RETRIES)) {
+		give_up(c, now_us);
+		return;
+	}
+	sl_count(SL_C_TCP_RTO);
+	sl_count(SL_C_TCP_RETRANSMITS);
+	back_off(c);
+	c->retransmits++;
+	c->syn_lost = true;
+	c->snd_nxt = c->iss;
+	tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
+	tcp_output(c, now_us);
+}
+
+/* The peer's window takes nothing: what fits goes out, however small, or a probe. */
+static void on_persist(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	back_off(c);
+	c->probe_now = true;
+	tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
+	tcp_output(c, now_us);
+	if (c->probe_now)
+		tcp_send_probe(c, now_us);
+	c->probe_now = false;
+}
+
+static void on_rtx(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD) {
+		on_syn_timeout(c, now_us);
+		return;
+	}
+	if (c->nb_rtx >= TCP_RTX_RETRIES) {
+		give_up(c, now_us);
+		return;
+	}
+	if (c->snd_una == c->snd_nxt) {
+		on_persist(c, now_us);
+		return;
+	}
+	sl_count(SL_C_TCP_RTO);
+	back_off(c);
+	tcp_ack_timeout(c);
+	tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
+	tcp_output(c, now_us);
+}
+
+static void on_delack(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	c->ack_now = true;
+	tcp_output(c, now_us);
+}
+
+static void on_keepalive(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	const struct sl_tcp_cfg *cfg = &c->t->cfg;
+	uint64_t due = c->last_recv_us + cfg->keepalive_idle_s * TCP_S;
+
+	/* While something is in flight or held back, its own timer finds a dead peer. */
+	if (c->snd_una != c->snd_nxt || c->tmr[TCP_TMR_RTX] != 0)
+		due = now_us + cfg->keepalive_intvl_s * TCP_S;
+	if (now_us < due) {
+		tcp_timer_set(c, TCP_TMR_KEEP, due);
+		return;
+	}
+	if (c->nb_keep >= cfg->keepalive_probes) {
+		give_up(c, now_us);
+		return;
+	}
+	c->nb_keep++;
+	tcp_send_probe(c, now_us);
+	tcp_timer_set(c, TCP_TMR_KEEP, now_us + cfg->keepalive_intvl_s * TCP_S);
+}
+
+static void on_life(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	tcp_send_rst_conn(c, now_us);
+	tcp_conn_finish(c, SL_E_TCP_TIMEOUT);
+}
+
+static void conn_expire(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	static void (*const on[TCP_TMR_COUNT])(struct sl_tcp_conn *, uint64_t) = {
+	        [TCP_TMR_RTX] = on_rtx,
+	        [TCP_TMR_DELACK] = on_delack,
+	        [TCP_TMR_KEEP] = on_keepalive,
+	        [TCP_TMR_LIFE] = on_life,
+	};
+	uint64_t first = UINT64_MAX;
+
+	for (int i = 0; i < TCP_TMR_COUNT && c->state != TCP_CLOSED; i++) {
+		if (c->tmr[i] == 0 || c->tmr[i] > now_us)
+			continue;
+		c->tmr[i] = 0;
+		on[i](c, now_us);
+	}
+	for (int i = 0; i < TCP_TMR_COUNT && c->state != TCP_CLOSED; i++) {
+		if (c->tmr[i] != 0 && c->tmr[i] < first)
+			first = c->tmr[i];
+	}
+	if (first != UINT64_MAX)
+		wheel_enter(c, first);
+	tcp_notify(c);
+}
+
+static void wheel_advance(struct sl_tcp *t, uint64_t now_us)
+{
+	struct tcp_wheel *w = &t->wheel;
+	uint64_t to = now_us / TCP_MS, next;
+
+	while (w->nb > 0 && (next = wheel_next(w)) <= to) {
+		struct sl_tcp_conn *c;
+
+		w->now_ms = next;
+		for (int l = TCP_WHEEL_LEVELS - 1; l > 0; l--) {
+			if ((next & ((UINT64_C(1) << 6 * l) - 1)) == 0)
+				cascade(w, l);
+		}
+		while ((c = LIST_FIRST(&w->slot[0][next & WHEEL_MASK])) != NULL) {
+			tcp_timer_remove(c);
+			conn_expire(c, now_us);
+		}
+	}
+	if (w->now_ms < to)
+		w->now_ms = to;
+}
+
+/* Writers that found no memory: there may be some again. */
+static void wake_starved(struct sl_tcp *t)
+{
+	struct sl_tcp_conn *c, *next;
+
+	for (c = TAILQ_FIRST(&t->starved); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, starved);
+		if (!tcp_chunk_available(t, &c->tx))
+			continue;
+		TAILQ_REMOVE(&t->starved, c, starved);
+		c->on_starved = false;
+		c->want_write = false;
+		tcp_post(c, SL_TCP_EV_WRITABLE);
+		tcp_notify(c);
+	}
+}
+
+uint64_t sl_tcp_tick(struct sl_tcp *t, uint64_t now_us)
+{
+	uint64_t next, tw;
+
+	tcp_touch(t, now_us);
+	wheel_advance(t, now_us);
+	tw = tcp_tw_tick(t, now_us);
+	if (!TAILQ_EMPTY(&t->starved))
+		wake_starved(t);
+	next = t->wheel.nb > 0 ? wheel_next(&t->wheel) * TCP_MS : UINT64_MAX;
+	if (t->nb_out > 0 || !TAILQ_EMPTY(&t->starved))
+		next = next < now_us + TCP_STARVED_RETRY ? next : now_us + TCP_STARVED_RETRY;
+	return next < tw ? next : tw;
+}

@@ -1,0 +1,112 @@
+/* Two stacks back to back over a bad wire: what goes in comes out, whatever the wire does. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "test_tcp_util.h"
+
+#define MiB (1024 * 1024)
+
+struct stream_case {
+	const char *name;
+	struct wire_cfg wire;
+	struct sl_tcp_cfg tune;
+	uint64_t bytes_a, bytes_b;
+	uint16_t mtu;
+	uint64_t limit_us;
+};
+
+static uint64_t base_seed;
+
+static void run_stream(const struct stream_case *sc, uint64_t seed)
+{
+	static struct sim s;
+	struct end ea = {.to_send = sc->bytes_a, .tx_seed = 1}, eb = {.to_send = sc->bytes_b, .tx_seed = 2};
+	struct sl_endpoint to;
+	struct sl_tcp_listener *l;
+	uint64_t start;
+
+	sim_init(&s, &sc->wire, &sc->tune, seed);
+	s.a.mtu = s.b.mtu = sc->mtu != 0 ? sc->mtu : 1500;
+	s.b.accept_end = &eb;
+	to = (struct sl_endpoint){s.b.addr, 5432};
+	start = s.now;
+	assert_int_equal(sl_tcp_listen(s.b.t, &to, 0, &s.b, &l), 0);
+	assert_int_equal(sl_tcp_connect(s.a.t, &to, &ea, s.now, &ea.c), 0);
+	while (ea.c != NULL || eb.c != NULL || s.b.nb_accepted == 0) {
+		sim_step(&s, 1000000);
+		end_pump(&ea);
+		end_pump(&eb);
+		if (s.now - start > sc->limit_us) {
+			print_message("%s seed %lu: %lu/%lu %lu/%lu err %d %d\n", sc->name,
+			              (unsigned long)seed, (unsigned long)eb.received,
+			              (unsigned long)sc->bytes_a, (unsigned long)ea.received,
+			              (unsigned long)sc->bytes_b, ea.err, eb.err);
+			fail_msg("%s: not done in time", sc->name);
+		}
+	}
+	print_message("  %-28s %8.3f s, %lu packets\n", sc->name, (double)(s.now - start) / 1e6,
+	              (unsigned long)s.wire.nb_sent);
+	assert_int_equal(ea.err, 0);
+	assert_int_equal(eb.err, 0);
+	assert_int_equal(eb.received, sc->bytes_a);
+	assert_int_equal(ea.received, sc->bytes_b);
+	assert_true(ea.tx_digest == eb.rx_digest);
+	assert_true(eb.tx_digest == ea.rx_digest);
+	for (start = s.now; s.now - start < 200000000 && sl_tcp_nb_conns(s.a.t) + sl_tcp_nb_conns(s.b.t) > 0;)
+		sim_step(&s, 1000000);
+	sl_tcp_unlisten(s.b.t, l);
+	sim_fini(&s);
+}
+
+static const struct stream_case cases[] = {
+        {"clean", {.delay_us = 1000}, {0}, 4 * MiB, 3 * MiB, 0, 20000000},
+        {"one byte", {.delay_us = 1000}, {0}, 1, 1, 0, 5000000},
+        {"nothing", {.delay_us = 1000}, {0}, 0, 0, 0, 5000000},
+        {"1 % loss", {.loss = 1, .delay_us = 5000}, {0}, 2 * MiB, 2 * MiB, 0, 300000000},
+        {"5 % loss", {.loss = 5, .delay_us = 5000}, {0}, MiB, MiB, 0, 900000000},
+        {"10 % loss", {.loss = 10, .delay_us = 5000}, {0}, MiB, MiB, 0, 3600000000},
+        {"reordering", {.reorder = 10, .delay_us = 5000}, {0}, 2 * MiB, MiB, 0, 300000000},
+        {"duplicates, jitter", {.dup = 10, .delay_us = 5000, .jitter_us = 3000}, {0}, MiB, MiB, 0, 300000000},
+        {"everything",
+         {.loss = 5, .dup = 5, .reorder = 5, .delay_us = 8000, .jitter_us = 4000},
+         {0},
+         MiB,
+         MiB,
+         0,
+         3600000000},
+        {"tiny MSS", {.loss = 1, .delay_us = 2000}, {.mss = 64}, 200000, 100000, 0, 900000000},
+        {"tiny window", {.loss = 1, .delay_us = 2000}, {.rx_buf_bytes = 512}, 100000, 100000, 0, 3600000000},
+        {"tiny buffers",
+         {.loss = 1, .delay_us = 2000},
+         {.rx_buf_bytes = 2048, .tx_buf_bytes = 600},
+         200000,
+         200000,
+         0,
+         3600000000},
+        {"memory short",
+         {.loss = 1, .delay_us = 2000},
+         {.max_total_bytes = 20 * 4096},
+         MiB,
+         MiB,
+         0,
+         3600000000},
+};
+
+static void test_streams(void **state)
+{
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		run_stream(&cases[i], base_seed + i);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_streams),
+	};
+
+	if (test_eal() < 0)
+		return 1;
+	base_seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 20261121;
+	print_message("seed %lu\n", (unsigned long)base_seed);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,307 @@
+#include "test_tcp_util.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_eal.h>
+#include <rte_ip.h>
+
+struct rte_mempool *test_pool;
+
+int test_eal(void)
+{
+	static char *argv[] = {"test", "--no-huge", "--no-pci",       "--no-shconf",
+	                       "-m",   "128",       "--no-telemetry", "--log-level=*:error"};
+
+	if (test_pool != NULL)
+		return 0;
+	if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])), argv) < 0)
+		return -1;
+	test_pool = rte_pktmbuf_pool_create("test", 8191, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	return test_pool == NULL ? -1 : 0;
+}
+
+/* splitmix64 */
+uint64_t test_rand(uint64_t *seed)
+{
+	uint64_t z = *seed += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+uint64_t digest(uint64_t d, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		d = (d ^ p[i]) * UINT64_C(0x100000001b3);
+	return d;
+}
+
+static bool chance(struct wire *w, uint32_t percent)
+{
+	return test_rand(&w->seed) % 100 < percent;
+}
+
+static void wire_put(struct wire *w, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst,
+                     uint64_t at)
+{
+	if (w->n == WIRE_MAX) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	w->q[w->n++] = (struct packet){m, *src, *dst, at, w->order++};
+}
+
+/* What a port does on the way out: fills in the checksum; so that the receiver's check is tested too. */
+static void fill_checksum(struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst)
+{
+	struct rte_ipv4_hdr ip = {.next_proto_id = IPPROTO_TCP};
+	struct rte_tcp_hdr *th = rte_pktmbuf_mtod(m, struct rte_tcp_hdr *);
+
+	memcpy(&ip.src_addr, src->b, 4);
+	memcpy(&ip.dst_addr, dst->b, 4);
+	ip.version_ihl = 0x45;
+	ip.total_length = rte_cpu_to_be_16((uint16_t)(m->pkt_len + 20));
+	th->cksum = 0;
+	th->cksum = rte_ipv4_udptcp_cksum(&ip, th);
+}
+
+static int on_output(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst,
+                     uint8_t ecn, uint64_t now_us)
+{
+	struct host *h = ctx;
+	struct wire *w = h->wire;
+	uint64_t at = now_us + w->cfg.delay_us;
+
+	assert_true(m->ol_flags & RTE_MBUF_F_TX_TCP_CKSUM);
+	assert_true(rte_pktmbuf_headroom(m) >= 64);
+	assert_int_equal(m->l4_len, (rte_pktmbuf_mtod(m, uint8_t *)[12] >> 4) * 4);
+	assert_int_equal(ecn, 0);
+	assert_true(m->pkt_len + 20 <= h->mtu);
+	m->ol_flags = 0;
+	fill_checksum(m, src, dst);
+	w->nb_sent++;
+	if (w->cfg.jitter_us > 0)
+		at += test_rand(&w->seed) % w->cfg.jitter_us;
+	if (chance(w, w->cfg.reorder))
+		at += 3 * w->cfg.delay_us / 2 + 1000;
+	if (chance(w, w->cfg.loss)) {
+		rte_pktmbuf_free(m);
+		return 0;
+	}
+	if (chance(w, w->cfg.dup)) {
+		struct rte_mbuf *copy = rte_pktmbuf_copy(m, test_pool, 0, UINT32_MAX);
+
+		if (copy != NULL)
+			wire_put(w, copy, src, dst, at + 700);
+	}
+	wire_put(w, m, src, dst, at);
+	return 0;
+}
+
+static void *on_accept(void *ctx, struct sl_tcp_listener *l, void *listener_user, struct sl_tcp_conn *c)
+{
+	struct host *h = ctx;
+	struct end *e = h->accept_end;
+
+	assert_ptr_equal(listener_user, h);
+	if (h->refuse || e == NULL)
+		return NULL;
+	h->nb_accepted++;
+	e->c = c;
+	return e;
+}
+
+static void on_notify(void *ctx, struct sl_tcp_conn *c, void *user, uint32_t events)
+{
+	struct end *e = user;
+
+	assert_ptr_equal(e->c, c);
+	e->events |= events;
+	if (events & SL_TCP_EV_READABLE)
+		e->nb_readable++;
+	if (events & SL_TCP_EV_ERROR)
+		e->err = sl_tcp_error(c);
+}
+
+static int on_route(void *ctx, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu)
+{
+	struct host *h = ctx;
+
+	*src = h->addr;
+	*mtu = h->mtu;
+	return h->route_err;
+}
+
+static bool on_port_ok(void *ctx, const struct sl_endpoint *local, const struct sl_endpoint *remote)
+{
+	struct host *h = ctx;
+
+	return h->port_ok == NULL || h->port_ok(local->port);
+}
+
+static const struct sl_tcp_ops ops = {on_output, on_accept, on_notify, on_route, on_port_ok};
+
+void host_init(struct host *h, struct wire *w, const char *addr, const struct sl_tcp_cfg *tune)
+{
+	struct sl_tcp_cfg cfg = {.max_conns = 64, .max_time_wait = 64};
+
+	if (tune != NULL)
+		cfg = *tune;
+	if (cfg.max_conns == 0)
+		cfg.max_conns = 64;
+	cfg.pool = test_pool;
+	cfg.ops = &ops;
+	cfg.ctx = h;
+	memcpy(cfg.secret, addr, 8);
+	h->wire = w;
+	h->mtu = 1500;
+	assert_int_equal(sl_addr_parse(addr, &h->addr), 0);
+	assert_int_equal(sl_tcp_new(&cfg, &h->t), 0);
+}
+
+void host_check_empty(struct host *h)
+{
+	tcp_conn_reap(h->t);
+	assert_int_equal(h->t->chunks.nb_used, 0);
+	assert_int_equal(h->t->nb_ranges_used, 0);
+	assert_int_equal(sl_tcp_nb_conns(h->t), 0);
+	assert_int_equal(h->t->wheel.nb, 0);
+	assert_int_equal(h->t->nb_out, 0);
+}
+
+void wire_clear(struct wire *w)
+{
+	for (uint32_t i = 0; i < w->n; i++)
+		rte_pktmbuf_free(w->q[i].m);
+	w->n = 0;
+}
+
+void sim_init(struct sim *s, const struct wire_cfg *cfg, const struct sl_tcp_cfg *tune, uint64_t seed)
+{
+	memset(s, 0, sizeof(*s));
+	s->now = 1000000;
+	s->wire.cfg = *cfg;
+	s->wire.seed = seed;
+	s->wire.a = &s->a;
+	s->wire.b = &s->b;
+	host_init(&s->a, &s->wire, "10.0.0.1", tune);
+	host_init(&s->b, &s->wire, "10.0.0.2", tune);
+}
+
+void sim_fini(struct sim *s)
+{
+	wire_clear(&s->wire);
+	host_check_empty(&s->a);
+	host_check_empty(&s->b);
+	sl_tcp_free(s->a.t);
+	sl_tcp_free(s->b.t);
+	assert_int_equal(rte_mempool_in_use_count(test_pool), 0);
+}
+
+static int earliest(const struct wire *w)
+{
+	int best = -1;
+
+	for (uint32_t i = 0; i < w->n; i++) {
+		const struct packet *p = &w->q[i];
+
+		if (best < 0 || p->at < w->q[best].at ||
+		    (p->at == w->q[best].at && p->order < w->q[best].order))
+			best = (int)i;
+	}
+	return best;
+}
+
+static void deliver(struct sim *s)
+{
+	int i;
+
+	while ((i = earliest(&s->wire)) >= 0 && s->wire.q[i].at <= s->now) {
+		struct packet p = s->wire.q[i];
+		struct sl_net_segment ip = {.src = p.src, .dst = p.dst, .ttl = 64};
+
+		s->wire.q[i] = s->wire.q[--s->wire.n];
+		sl_tcp_input(sl_addr_eq(&p.dst, &s->a.addr) ? s->a.t : s->b.t, p.m, &ip, s->now);
+	}
+}
+
+/* Sends what is ready, then goes to the next thing that happens (an arrival, a timer), at most max_us
+ * further. */
+void sim_step(struct sim *s, uint64_t max_us)
+{
+	uint64_t ta, tb, next = s->now + max_us;
+	int i;
+
+	sl_tcp_flush(s->a.t, s->now);
+	sl_tcp_flush(s->b.t, s->now);
+	ta = sl_tcp_tick(s->a.t, s->now);
+	tb = sl_tcp_tick(s->b.t, s->now);
+	if (ta < next)
+		next = ta;
+	if (tb < next)
+		next = tb;
+	i = earliest(&s->wire);
+	if (i >= 0 && s->wire.q[i].at < next)
+		next = s->wire.q[i].at;
+	s->now = next > s->now ? next : s->now + 1;
+	deliver(s);
+	sl_tcp_tick(s->a.t, s->now);
+	sl_tcp_tick(s->b.t, s->now);
+}
+
+static void pump_write(struct end *e)
+{
+	uint8_t buf[8192];
+
+	while (e->sent < e->to_send) {
+		uint64_t left = e->to_send - e->sent;
+		size_t n = left < sizeof(buf) ? (size_t)left : sizeof(buf), took;
+
+		for (size_t i = 0; i < n; i++)
+			buf[i] = (uint8_t)((e->sent + i) * 31 + (e->sent + i) / 251 + e->tx_seed);
+		took = sl_tcp_write(e->c, sl_span(buf, n));
+		e->tx_digest = digest(e->tx_digest, buf, took);
+		e->sent += took;
+		if (took < n)
+			return;
+	}
+}
+
+static void pump_read(struct end *e)
+{
+	struct sl_span v[4];
+	uint32_t nb;
+
+	while ((nb = sl_tcp_peek(e->c, v, 4)) > 0) {
+		size_t n = 0;
+
+		for (uint32_t i = 0; i < nb; i++) {
+			e->rx_digest = digest(e->rx_digest, v[i].p, v[i].n);
+			n += v[i].n;
+		}
+		e->received += n;
+		sl_tcp_consume(e->c, n);
+	}
+}
+
+/* Writes what is to be sent, reads what has come, closes when both are done. */
+void end_pump(struct end *e)
+{
+	if (e->c == NULL)
+		return;
+	pump_write(e);
+	if (!e->read_paused)
+		pump_read(e);
+	if (e->sent == e->to_send && !e->shut) {
+		sl_tcp_shutdown(e->c);
+		e->shut = true;
+	}
+	if (sl_tcp_eof(e->c))
+		e->eof = true;
+	if ((e->shut && e->eof && sl_tcp_unacked(e->c) == 0) || e->err != 0) {
+		sl_tcp_release(e->c);
+		e->c = NULL;
+	}
+}
