@@ -1,0 +1,401 @@
+/*
+ * Commands: judged, recorded, answered, in this order. Nothing of the flow changes before the record is
+ * written, so that the same event can come again when there was no room for it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "inspect_priv.h"
+#include "sl_counter.h"
+#include "sl_log.h"
+
+#define APPROVAL_TEXT_MAX 128 /* bytes of one parameter in what an approver reads */
+
+struct judgement {
+	enum sl_decision_kind decision;
+	const struct sl_rule *rule; /* NULL: none */
+	const char *message;        /* "" none */
+	enum sl_reason_code code;   /* of a denial */
+};
+
+static struct sl_span cstr(const char *s)
+{
+	return s != NULL ? sl_span_str(s) : SL_SPAN_EMPTY;
+}
+
+void deny(struct sl_inspect *in, struct sl_verdict *v, enum sl_reason_code code, int err, const char *message)
+{
+	snprintf(in->message, sizeof(in->message), "%s", message);
+	*v = (struct sl_verdict){.action = SL_ACT_DENY};
+	v->reason.code = code;
+	v->reason.err = err;
+	v->reason.message = sl_span_str(in->message);
+}
+
+/* The client reads one line: control characters of a rule's or an approver's text become spaces. */
+static void one_line(char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = ' ';
+}
+
+/* ---- what the policy and we say ---- */
+
+/* Protocol commands without a statement. Those that only go on with, or end, what was judged already may
+ * pass. */
+static bool op_harmless(struct sl_span op)
+{
+	static const char *const ops[] = {"copy fail", "close"};
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		if (sl_span_is(op, ops[i]))
+			return true;
+	return false;
+}
+
+static bool scan(struct sl_inspect *in, const struct sl_ev_command *c)
+{
+	struct sl_sql *sql = &in->w->sql;
+
+	if (c->phase != SL_PHASE_OTHER) {
+		sl_sql_scan(c->text, sql);
+		return statement_set(&in->w->stmt, c->text, sql->kinds);
+	}
+	/* No text to scan: one statement of a kind that only the protocol has. */
+	memset(sql, 0, sizeof(*sql));
+	sql->nb_stmts = 1;
+	sql->complete = true;
+	sql->kinds = sl_span_is(c->op, "function call") ? SL_SQL_BIT(SL_SQL_FUNCTION_CALL)
+	                                                : SL_SQL_BIT(SL_SQL_OPAQUE);
+	sql->stmts[0].kinds = sql->kinds;
+	sql->stmts[0].main = sql->kinds == SL_SQL_BIT(SL_SQL_OPAQUE) ? SL_SQL_OPAQUE : SL_SQL_FUNCTION_CALL;
+	return statement_set(&in->w->stmt, SL_SPAN_EMPTY, 0);
+}
+
+static const char *refused_set(const struct sl_sql *sql)
+{
+	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
+		const char *why = NULL;
+
+		if ((sql->stmts[i].kinds & SL_SQL_BIT(SL_SQL_SET)) != 0)
+			why = set_refused(sql->stmts[i].text);
+		if (why != NULL)
+			return why;
+	}
+	return NULL;
+}
+
+/* No rule speaks: the kinds that no role allows are named. */
+static const char *default_deny(struct sl_inspect *in)
+{
+	uint64_t kinds = in->w->sql.kinds & ~in->now.p.kinds;
+	size_t n = 0, cap = sizeof(in->message);
+
+	for (int k = 0; k < SL_SQL_KIND_COUNT && n < cap / 2; k++) {
+		const char *name = sl_sql_kind_name((enum sl_sql_kind)k);
+
+		if ((kinds & SL_SQL_BIT(k)) != 0 && name != NULL)
+			n += (size_t)snprintf(in->message + n, cap - n, "%s%s",
+			                      n == 0 ? "statement not allowed by policy (kind: " : ", ",
+			                      name);
+	}
+	if (n == 0)
+		return "statement not allowed by policy";
+	snprintf(in->message + n, cap - n, ")");
+	return in->message;
+}
+
+static void refuse(struct judgement *j, enum sl_reason_code code, const char *message)
+{
+	j->decision = SL_DEC_DENY;
+	j->rule = NULL;
+	j->message = message;
+	j->code = code;
+}
+
+static void ask_policy(struct sl_inspect *in, struct sl_span text, struct judgement *j)
+{
+	const struct sl_snapshot *s = in->now.slot->s;
+	struct sl_eval_result r;
+
+	sl_eval_statement(s, &in->now.p, in->w->cfg.worker, text, &in->w->sql, &r);
+	j->decision = r.decision;
+	j->code = SL_RSN_POLICY;
+	j->rule = r.rule >= 0 && (uint32_t)r.rule < s->nb_rules ? &s->rules[r.rule] : NULL;
+	j->message = "";
+	if (r.decision == SL_DEC_ALLOW)
+		return;
+	if (j->rule != NULL)
+		j->message = r.message;
+	else if (r.decision == SL_DEC_DENY)
+		j->message = default_deny(in);
+	else
+		refuse(j, SL_RSN_POLICY, "statement not allowed by policy");
+}
+
+/* The groups that may approve. False when they do not fit: fewer would be another rule, and none would mean
+ * anybody. */
+static bool approvers(const struct sl_rule *rule, char *out, size_t cap, uint16_t *n)
+{
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < rule->approvers.nb; i++) {
+		size_t len = strlen(rule->approvers.v[i]) + 1;
+
+		if (len > cap - at)
+			return false;
+		if (out != NULL)
+			memcpy(out + at, rule->approvers.v[i], len);
+		at += len;
+	}
+	*n = (uint16_t)at;
+	return true;
+}
+
+static void judge(struct sl_inspect *in, const struct sl_ev_command *c, bool readable, struct judgement *j)
+{
+	const char *set = NULL;
+	uint16_t n;
+
+	*j = (struct judgement){.message = ""};
+	if (!in->now.has_role) {
+		refuse(j, SL_RSN_POLICY, "the policy allows you nothing here any more");
+		return;
+	}
+	if (in->who.expires_us != 0 && in->w->wall_us >= in->who.expires_us) {
+		refuse(j, SL_RSN_AUTH, "your login has expired: log in again");
+		return;
+	}
+	if (!readable) {
+		refuse(j, SL_RSN_POLICY, "too many passwords in one query string");
+		return;
+	}
+	if (c->phase == SL_PHASE_OTHER && op_harmless(c->op)) {
+		j->decision = SL_DEC_ALLOW;
+		return;
+	}
+	ask_policy(in, c->text, j);
+	if (j->decision == SL_DEC_DENY)
+		return;
+	if ((in->w->sql.kinds & SL_SQL_BIT(SL_SQL_SET)) != 0)
+		set = refused_set(&in->w->sql);
+	if (set != NULL)
+		refuse(j, SL_RSN_POLICY, set);
+	else if (j->decision == SL_DEC_HOLD &&
+	         !approvers(j->rule, NULL, sizeof(((struct sl_msg_hold *)0)->approvers), &n))
+		refuse(j, SL_RSN_POLICY,
+		       "the rule that holds this names more approvers than a request can carry");
+}
+
+/* ---- holds ---- */
+
+static void copy_name(char *out, size_t cap, const char *s)
+{
+	snprintf(out, cap, "%s", s != NULL ? s : "");
+}
+
+/* Parameters under the text, for the approver: values in quotes, so that none can pass for another. */
+static void hold_params(struct sl_msg_hold *hold, const struct sl_ev_command *c)
+{
+	size_t cap = sizeof(hold->text), n = hold->text_n;
+	char value[APPROVAL_TEXT_MAX];
+
+	for (uint32_t i = 0; i < c->nb_params && n + APPROVAL_TEXT_MAX + 32 < cap; i++) {
+		const struct sl_param *p = &c->params[i];
+
+		if (p->value.p == NULL)
+			n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n$%u = NULL", i + 1);
+		else if (p->format != 0)
+			n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n$%u = (%zu binary bytes)",
+			                      i + 1, p->value.n);
+		else
+			n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n$%u = \"%s\"", i + 1,
+			                      sl_log_quote(p->value, value, sizeof(value)));
+	}
+	hold->text_n = (uint32_t)n;
+}
+
+static void fill_hold(struct sl_inspect *in, const struct sl_event *ev, const struct judgement *j,
+                      const uint8_t hash[32], const struct sl_id *approval, struct sl_msg_hold *hold)
+{
+	const struct statement *st = &in->w->stmt;
+	struct statement_at at = {0};
+	struct sl_span text = statement_take(st, &at, sizeof(hold->text), in->w->chunk);
+
+	hold->session = in->id;
+	hold->cmd = ev->cmd;
+	copy_name(hold->event_id, sizeof(hold->event_id), in->event_id);
+	copy_name(hold->resource, sizeof(hold->resource), in->resource);
+	copy_name(hold->database, sizeof(hold->database), in->database);
+	copy_name(hold->rule, sizeof(hold->rule), j->rule->name);
+	copy_name(hold->message, sizeof(hold->message), j->message);
+	hold->policy_version = in->now.version;
+	hold->expires_us = in->w->wall_us + (uint64_t)j->rule->expires_s * 1000000;
+	hold->approval = *approval;
+	(void)approvers(j->rule, hold->approvers, sizeof(hold->approvers), &hold->approvers_n);
+	memcpy(hold->statement_sha256, hash, sizeof(hold->statement_sha256));
+	hold->text_total = (uint32_t)(st->total < UINT32_MAX ? st->total : UINT32_MAX);
+	if (text.n > 0)
+		memcpy(hold->text, text.p, text.n);
+	hold->text_n = (uint32_t)text.n;
+	if (at.done == st->total)
+		hold_params(hold, &ev->command);
+	hold->identity = in->who;
+}
+
+/* ---- the verdict ---- */
+
+static const char *const verdict_names[] = {
+        [SL_DEC_ALLOW] = "allow", [SL_DEC_DENY] = "deny", [SL_DEC_HOLD] = "hold"};
+
+static void answer(struct sl_inspect *in, const struct sl_event *ev, const struct judgement *j,
+                   const struct sl_id *approval, struct sl_verdict *v)
+{
+	char id[SL_ID_STR_MAX];
+
+	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
+	if (j->decision == SL_DEC_ALLOW) {
+		sl_count(SL_C_ALLOWED);
+		if (ev->command.phase != SL_PHASE_PREPARE)
+			policy_pin(in, ev->cmd);
+		return;
+	}
+	if (j->decision == SL_DEC_DENY) {
+		sl_count(SL_C_DENIED);
+		in->nb_denied++;
+		v->action = SL_ACT_DENY;
+		v->reason.code = j->code;
+		v->reason.err = j->code == SL_RSN_AUTH ? SL_E_AUTH : SL_E_POLICY_DENIED;
+		if (j->message != in->message)
+			copy_name(in->message, sizeof(in->message), j->message);
+	} else {
+		sl_count(SL_C_HELD);
+		policy_pin(in, ev->cmd);
+		in->hold.on = true;
+		in->hold.cmd = ev->cmd;
+		in->hold.approval = *approval;
+		v->action = SL_ACT_PARK;
+		v->reason.code = SL_RSN_HELD;
+		snprintf(in->message, sizeof(in->message), "held for approval %s: %s",
+		         sl_id_str(approval, id), j->message);
+	}
+	one_line(in->message);
+	v->reason.event_id = sl_span_str(in->event_id);
+	v->reason.message = sl_span_str(in->message);
+}
+
+/* The store cannot take a record: the command does not run. This denial itself is only counted. */
+static int unrecordable(struct sl_inspect *in, struct sl_verdict *v)
+{
+	sl_count(SL_C_COMMANDS);
+	sl_count(SL_C_DENIED);
+	in->nb_commands++;
+	in->nb_denied++;
+	deny(in, v, SL_RSN_UNAVAILABLE, sl_fail(SL_E_STORE_WRITE),
+	     "the gateway cannot record this command: try again later");
+	return SL_OK;
+}
+
+int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,
+                  struct sl_msg_hold *hold)
+{
+	const struct sl_ev_command *c = &ev->command;
+	struct command_record rec = {.cmd = ev->cmd, .phase = c->phase, .ev = c};
+	struct judgement j;
+	struct sl_id approval = {{0}};
+	uint8_t hash[32];
+	int rc;
+
+	if (sl_store_failed(in->w->cfg.store))
+		return unrecordable(in, v);
+	/* What the client sends behind a held command stays in the decoder. */
+	if (in->hold.on)
+		return sl_fail(SL_E_PROTO_STATE);
+	rc = policy_bind(in);
+	if (rc != SL_OK)
+		return rc;
+	judge(in, c, scan(in, c), &j);
+	/* A prepared statement that would be held is held when it is executed. */
+	if (j.decision == SL_DEC_HOLD && c->phase == SL_PHASE_PREPARE) {
+		j.decision = SL_DEC_ALLOW;
+		j.message = "held when it is executed";
+	}
+	if (j.decision == SL_DEC_HOLD && hold == NULL)
+		return SL_AGAIN;
+	if (j.decision == SL_DEC_HOLD) {
+		approval = sl_id_make(&in->w->approval_ids, in->w->wall_us);
+		rec.approval = &approval;
+	}
+	hash_statement(&in->w->stmt, c->params, c->nb_params, hash);
+	rec.verdict = verdict_names[j.decision];
+	rec.rule = j.rule != NULL ? cstr(j.rule->name) : SL_SPAN_EMPTY;
+	rec.message = cstr(j.message);
+	rec.policy_version = in->now.version;
+	rec.kinds = in->w->sql.kinds;
+	rec.hash = hash;
+	(void)record_event_id(in);
+	rc = record_command(in, &rec);
+	if (rc != SL_OK)
+		return rc;
+	sl_count(SL_C_COMMANDS);
+	in->nb_commands++;
+	answer(in, ev, &j, &approval, v);
+	if (j.decision == SL_DEC_HOLD)
+		fill_hold(in, ev, &j, hash, &approval, hold);
+	return SL_OK;
+}
+
+/* ---- the end of a hold ---- */
+
+struct outcome {
+	const char *name;
+	enum sl_reason_code code;
+	const char *message;
+};
+
+static const struct outcome *outcome_of(enum sl_decision d)
+{
+	static const struct outcome outcomes[] = {
+	        [SL_DECISION_APPROVED] = {"approved", SL_RSN_NONE, ""},
+	        [SL_DECISION_DENIED] = {"denied", SL_RSN_REFUSED, "the approver refused this command"},
+	        [SL_DECISION_EXPIRED] = {"expired", SL_RSN_EXPIRED, "nobody approved this command in time"},
+	        [SL_DECISION_CANCELLED] = {"cancelled", SL_RSN_CANCELLED,
+	                                   "cancelled while it was held for approval"},
+	};
+
+	return d >= SL_DECISION_APPROVED && d <= SL_DECISION_CANCELLED ? &outcomes[d] : NULL;
+}
+
+int sl_inspect_decision(struct sl_inspect *in, const struct sl_msg_decision *d, struct sl_verdict *v)
+{
+	const struct outcome *o = outcome_of(d->decision);
+	size_t note_n = strnlen(d->note, sizeof(d->note));
+	int rc;
+
+	if (o == NULL || !in->hold.on ||
+	    memcmp(d->approval.b, in->hold.approval.b, sizeof(d->approval.b)) != 0)
+		return sl_fail(SL_E_INVAL);
+	/* No block at all while the store fails: an approval cannot be recorded, so it cannot be acted upon
+	 * yet. */
+	(void)record_event_id(in);
+	rc = record_decision(in, in->hold.cmd, d, o->name);
+	if (rc != SL_OK)
+		return rc;
+	in->hold.on = false;
+	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
+	if (d->decision == SL_DECISION_APPROVED) {
+		sl_count(SL_C_ALLOWED);
+		return SL_OK;
+	}
+	sl_count(SL_C_DENIED);
+	in->nb_denied++;
+	deny(in, v, o->code, SL_E_POLICY_DENIED, o->message);
+	v->reason.event_id = sl_span_str(in->event_id);
+	if (note_n > 0 && d->decision == SL_DECISION_DENIED) {
+		snprintf(in->message, sizeof(in->message), "%s: %.*s", o->message, (int)note_n, d->note);
+		one_line(in->message);
+		v->reason.message = sl_span_str(in->message);
+	}
+	return SL_OK;
+}

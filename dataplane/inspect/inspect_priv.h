@@ -1,0 +1,168 @@
+/*
+ * What the files of inspection share. A worker's state and a flow's; every function here runs on that worker.
+ */
+#ifndef INSPECT_PRIV_H
+#define INSPECT_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sl_inspect.h"
+#include "sqltext.h"
+
+#define EVENT_ID_MAX       48  /* "<session>.<number>" and NUL */
+#define MESSAGE_MAX        512 /* one line for the client */
+#define MASK_SCRATCH_MAX   (64u * 1024)
+#define CHUNK_MAX          SL_RECORD_TEXT_MAX
+#define PARAM_TEXT_MAX     512  /* bytes of one parameter in a record */
+#define PARAMS_MAX         3072 /* of all of them, encoded */
+#define RECORD_HEAD_MAX    1536 /* what a COMMAND record needs besides text and parameters */
+#define NAME_RECORD_MAX    256  /* bytes of a rule's name, an application's name and the like in a record */
+#define MESSAGE_RECORD_MAX 512
+#define ERROR_TEXT_MAX     200 /* of the target's error message, when no mask applies */
+#define SNAPSHOTS_MAX      64  /* policy versions in use on a worker at a time */
+#define ORIGIN_TABLES_MAX  64  /* on a worker: one for each resource, database and set of masks in use */
+#define ORIGIN_QUERY_MAX   (32u * 1024)
+
+/* ---- the policy in use: policy.c ---- */
+
+/* A snapshot that the worker holds one count of. It leaves the worker when it is not current and no flow pins
+ * it. */
+struct slot {
+	struct sl_snapshot *s; /* NULL: free */
+	uint32_t nb_pins;
+	bool released; /* waits for sl_inspect_released() */
+};
+
+/* A flow's standing under one snapshot. */
+struct binding {
+	struct slot *slot; /* NULL: none; valid while pinned, or while it is the worker's current one */
+	uint64_t version;
+	struct sl_principal p;
+	bool has_role;
+	bool pinned;
+	uint8_t gen;       /* names this binding in want numbers; 6 bits */
+	uint64_t last_cmd; /* the last command that it let through and that will have a result */
+};
+
+/* ---- origins: origin.c ---- */
+
+struct origins;
+
+struct origin_names {
+	struct sl_span schema, relation, column;
+};
+
+struct sl_inspect_worker {
+	struct sl_inspect_worker_cfg cfg;
+	uint64_t now_us, wall_us;
+	uint32_t nb_blocks; /* of this worker in the store, all of them */
+	struct sl_id_maker session_ids, approval_ids;
+	struct slot slots[SNAPSHOTS_MAX];
+	struct slot *current; /* NULL: no policy yet, everything is denied */
+	uint32_t nb_released;
+	struct origins *origins[ORIGIN_TABLES_MAX];
+	struct sl_sql sql; /* the scan of the statement at hand */
+	struct statement stmt;
+	uint8_t chunk[CHUNK_MAX];
+	uint8_t mask[MASK_SCRATCH_MAX];
+	uint8_t value[MASK_SCRATCH_MAX]; /* a value brought into a form that can be scanned */
+	char query[ORIGIN_QUERY_MAX];
+	uint8_t record[SL_RECORD_MAX]; /* being encoded */
+};
+
+struct sl_inspect {
+	struct sl_inspect_worker *w;
+	struct sl_id id;
+	char id_str[SL_ID_STR_MAX];
+	char client[SL_ENDPOINT_STR_MAX];
+	char protocol[32];
+	bool client_tls;
+	bool began, ended;
+	uint64_t next_record;
+	uint64_t barrier;
+	uint64_t nb_commands, nb_denied;
+	struct sl_identity who;
+	char resource[SL_BUS_NAME_MAX], database[SL_BUS_NAME_MAX];
+	struct binding now, before; /* `before` is pinned or empty */
+	uint8_t next_gen;
+	struct origins *origins; /* counted */
+	uint8_t query_hash[32];  /* of the origin query of this session; zeros: none was needed */
+	bool session_up;         /* SESSION was judged: the set of masks is fixed from then on */
+	struct {
+		bool on;
+		uint64_t cmd;
+		struct sl_id approval;
+	} hold;
+	struct {
+		uint64_t cmd, recorded, skipped;
+	} reply;
+	char event_id[EVENT_ID_MAX];
+	char message[MESSAGE_MAX];
+};
+
+/* policy.c */
+int policy_bind(
+        struct sl_inspect *in); /* `now` follows the worker's snapshot; SL_OK or < 0: the flow must end */
+const struct binding *policy_for(const struct sl_inspect *in, uint64_t cmd); /* what judged this command */
+const struct binding *policy_gen(const struct sl_inspect *in, uint8_t gen);  /* NULL: gone */
+void policy_pin(struct sl_inspect *in, uint64_t cmd);
+void policy_unpin(struct sl_inspect *in, uint64_t cmd); /* the results up to this command are in */
+void policy_drop(struct sl_inspect *in);
+bool policy_usable(const struct sl_inspect *in, const struct binding *b);
+int policy_query(struct sl_inspect *in, struct sl_span *query, uint8_t hash[32]);
+
+/* origin.c: one table for all sessions of a worker with the same resource, database and query. NULL: no table
+ * left. */
+struct origins *origins_get(struct sl_inspect_worker *w, const char *resource, const char *database,
+                            const uint8_t hash[32]);
+void origins_put(struct origins *o);
+int origins_add(struct origins *o, const struct sl_ev_origin *ev); /* SL_E_LIMIT */
+bool origins_find(const struct origins *o, uint32_t table, uint16_t attr, struct origin_names *out);
+void origins_free(struct sl_inspect_worker *w);
+
+/* command.c */
+int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,
+                  struct sl_msg_hold *hold);
+void deny(struct sl_inspect *in, struct sl_verdict *v, enum sl_reason_code code, int err,
+          const char *message);
+
+/* mask.c */
+int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
+int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
+int mask_session(struct sl_inspect *in, struct sl_verdict *v);
+int mask_origin(struct sl_inspect *in, const struct sl_event *ev);
+
+/* recorder.c: each returns SL_OK (and raises in->next_record), or SL_AGAIN and nothing has changed. */
+struct command_record {
+	uint64_t cmd;
+	enum sl_phase phase;
+	const struct sl_ev_command *ev;
+	const char *verdict;
+	struct sl_span rule, message;
+	uint64_t policy_version;
+	uint64_t kinds;
+	const struct sl_id *approval; /* NULL: none */
+	const uint8_t *hash;
+};
+int record_session(struct sl_inspect *in, struct sl_span target_user, struct sl_span app);
+int record_refused(struct sl_inspect *in, int err, struct sl_span user, struct sl_span resource,
+                   struct sl_span text);
+int record_command(struct sl_inspect *in, const struct command_record *c);
+int record_decision(struct sl_inspect *in, uint64_t cmd, const struct sl_msg_decision *d,
+                    const char *outcome);
+int record_result(struct sl_inspect *in, uint64_t cmd, const struct sl_ev_result *r, bool with_text);
+int record_note(struct sl_inspect *in, struct sl_span code, struct sl_span text);
+int record_reply(struct sl_inspect *in, uint64_t cmd, struct sl_span bytes);
+int record_skipped(struct sl_inspect *in);
+int record_end(struct sl_inspect *in, int err, struct sl_span why, uint64_t bytes_in, uint64_t bytes_out);
+/* "<session>.<n>" of the record that is written next, into in->event_id. */
+struct sl_span record_event_id(struct sl_inspect *in);
+
+/* hash.c: SHA-256 without an allocation. */
+void hash_bytes(struct sl_span bytes, uint8_t out[32]);
+/* Of a statement as it is recorded, and all its parameters whole. */
+void hash_statement(const struct statement *st, const struct sl_param *params, uint32_t nb, uint8_t out[32]);
+void hash_hex(const uint8_t hash[32], char out[65]);
+
+#endif

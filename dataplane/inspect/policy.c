@@ -1,0 +1,202 @@
+/*
+ * The policy in use. A worker holds one count of each snapshot that it knows: the current one, and older ones
+ * while commands run that they let through. A flow is bound to a snapshot by its version; it pins it only
+ * while such a command's result is not in, so that an idle session never keeps an old policy in memory.
+ *
+ * Each command is judged by the worker's current snapshot, and its rows are masked by the same one: `now` is
+ * the binding of the newest commands, `before` that of older ones still running. A third version that comes
+ * while both have commands running takes the place of `now`, `now` that of `before`, and rows of the oldest
+ * commands are then masked by the older of the two that stay.
+ */
+#include <string.h>
+
+#include "inspect_priv.h"
+#include "sl_counter.h"
+#include "sl_log.h"
+
+#define GEN_MASK 63 /* bits of a generation in a want number */
+
+/* ---- the worker's snapshots ---- */
+
+static void slot_release(struct sl_inspect_worker *w, struct slot *slot)
+{
+	slot->released = true;
+	w->nb_released++;
+}
+
+static struct slot *slot_free(struct sl_inspect_worker *w)
+{
+	for (uint32_t i = 0; i < SNAPSHOTS_MAX; i++)
+		if (w->slots[i].s == NULL)
+			return &w->slots[i];
+	return NULL;
+}
+
+struct sl_snapshot *sl_inspect_worker_policy(struct sl_inspect_worker *w, struct sl_snapshot *s)
+{
+	struct slot *old = w->current, *slot;
+	struct sl_snapshot *back = NULL;
+
+	if (old != NULL && old->nb_pins == 0) {
+		back = old->s;
+		old->s = NULL;
+	}
+	w->current = NULL;
+	slot = s != NULL ? slot_free(w) : NULL;
+	if (slot == NULL) {
+		/* Never seen unless commands of SNAPSHOTS_MAX versions run at once. Without a policy
+		 * everything is denied. */
+		if (s != NULL)
+			sl_log(SL_LOG_ERROR, "inspect",
+			       "too many policy versions in use: all commands are denied");
+		return s != NULL ? s : back;
+	}
+	*slot = (struct slot){.s = s};
+	w->current = slot;
+	return back;
+}
+
+struct sl_snapshot *sl_inspect_released(struct sl_inspect_worker *w)
+{
+	struct sl_snapshot *s;
+
+	for (uint32_t i = 0; w->nb_released > 0 && i < SNAPSHOTS_MAX; i++) {
+		if (!w->slots[i].released)
+			continue;
+		s = w->slots[i].s;
+		w->slots[i] = (struct slot){0};
+		w->nb_released--;
+		return s;
+	}
+	return NULL;
+}
+
+/* ---- a flow's bindings ---- */
+
+static void unpin(struct sl_inspect *in, struct binding *b)
+{
+	if (!b->pinned)
+		return;
+	b->pinned = false;
+	if (--b->slot->nb_pins == 0 && b->slot != in->w->current)
+		slot_release(in->w, b->slot);
+}
+
+void policy_pin(struct sl_inspect *in, uint64_t cmd)
+{
+	struct binding *b = &in->now;
+
+	b->last_cmd = cmd;
+	if (b->pinned)
+		return;
+	b->pinned = true;
+	b->slot->nb_pins++;
+}
+
+void policy_unpin(struct sl_inspect *in, uint64_t cmd)
+{
+	if (in->before.slot != NULL && cmd >= in->before.last_cmd) {
+		unpin(in, &in->before);
+		in->before = (struct binding){0};
+	}
+	if (cmd >= in->now.last_cmd)
+		unpin(in, &in->now);
+}
+
+void policy_drop(struct sl_inspect *in)
+{
+	unpin(in, &in->before);
+	unpin(in, &in->now);
+	in->before = (struct binding){0};
+	in->now = (struct binding){0};
+}
+
+bool policy_usable(const struct sl_inspect *in, const struct binding *b)
+{
+	const struct slot *current = in->w->current;
+
+	/* An unpinned one may have left the worker, and its slot may hold another snapshot by now. */
+	return b->slot != NULL &&
+	       (b->pinned || (b->slot == current && current->s != NULL && current->s->version == b->version));
+}
+
+const struct binding *policy_for(const struct sl_inspect *in, uint64_t cmd)
+{
+	if (cmd != 0 && in->before.slot != NULL && cmd <= in->before.last_cmd)
+		return &in->before;
+	return &in->now;
+}
+
+const struct binding *policy_gen(const struct sl_inspect *in, uint8_t gen)
+{
+	if (policy_usable(in, &in->now) && in->now.gen == gen)
+		return &in->now;
+	if (policy_usable(in, &in->before) && in->before.gen == gen)
+		return &in->before;
+	return NULL;
+}
+
+static void bind(struct sl_inspect *in, struct slot *slot)
+{
+	const struct sl_resource *res = sl_snapshot_resource(slot->s, sl_span_str(in->resource));
+	struct sl_caller who = {.subject = sl_span_str(in->who.subject),
+	                        .groups = sl_span(in->who.groups, in->who.groups_n)};
+	struct binding *b = &in->now;
+
+	*b = (struct binding){.slot = slot, .version = slot->s->version};
+	b->gen = in->next_gen++ & GEN_MASK;
+	if (res != NULL)
+		b->has_role = sl_eval_bind(slot->s, &who, res, sl_span_str(in->database), &b->p);
+}
+
+int policy_query(struct sl_inspect *in, struct sl_span *query, uint8_t hash[32])
+{
+	struct sl_inspect_worker *w = in->w;
+	long n = sl_eval_origin_query(in->now.slot->s, &in->now.p, w->query, sizeof(w->query));
+
+	if (n < 0)
+		return sl_fail(SL_E_LIMIT);
+	*query = sl_span(w->query, (size_t)n);
+	memset(hash, 0, 32);
+	if (n > 0)
+		hash_bytes(*query, hash);
+	return SL_OK;
+}
+
+/*
+ * The columns' origins were asked for once, when the session began. Masks that need others cannot be applied
+ * to this session any more, so it ends, and the client's next one begins under the new policy.
+ */
+static int check_query(struct sl_inspect *in)
+{
+	static const uint8_t none[32];
+	uint8_t hash[32];
+	struct sl_span query;
+	int rc;
+
+	if (!in->session_up || !in->now.has_role)
+		return SL_OK;
+	rc = policy_query(in, &query, hash);
+	if (rc != SL_OK)
+		return rc;
+	if (memcmp(hash, none, sizeof(hash)) == 0 || memcmp(hash, in->query_hash, sizeof(hash)) == 0)
+		return SL_OK;
+	return sl_fail(SL_E_POLICY_CHANGED);
+}
+
+int policy_bind(struct sl_inspect *in)
+{
+	struct slot *current = in->w->current;
+
+	if (current == NULL || current->s == NULL)
+		return sl_fail(SL_E_POLICY_DENIED);
+	if (policy_usable(in, &in->now) && in->now.slot == current)
+		return SL_OK;
+	if (in->now.pinned) {
+		unpin(in, &in->before);
+		in->before = in->now; /* with its pin */
+		in->now = (struct binding){0};
+	}
+	bind(in, current);
+	return check_query(in);
+}
