@@ -43,8 +43,9 @@ gw_config() {
 
 gw_policy() {
 	mkdir -p "$LAB_GW/policy.d"
-	sed -e "s|@ISSUER@|$IDP_ISSUER|" -e "s|@CA@|$LAB_CA|" -e "s|@TARGET@|$IP_TARGET|" \
-		"$LAB_ROOT/tools/lab/policy.yaml" >"$LAB_GW/policy.d/lab.yaml"
+	# LAB_POLICY names further documents, for tests.
+	cat "$LAB_ROOT/tools/lab/policy.yaml" ${LAB_POLICY:+"$LAB_POLICY"} |
+		sed -e "s|@ISSUER@|$IDP_ISSUER|" -e "s|@CA@|$LAB_CA|" -e "s|@TARGET@|$IP_TARGET|" >"$LAB_GW/policy.d/lab.yaml"
 }
 
 gw_prepare() {
