@@ -1,32 +1,33 @@
 /*
- * The decoder contract. A decoder turns one protocol's bytes into events and applies verdicts to the bytes. It does no
- * I/O, reads no clock, allocates nothing after open and knows no policy: all it knows comes through this page. The flow
- * (sl_flow.h) drives it; the tests and the fuzz targets drive it the same way.
+ * The decoder contract. A decoder turns one protocol's bytes into events and applies verdicts to the bytes.
+ * It does no I/O, reads no clock, allocates nothing after open and knows no policy: all it knows comes
+ * through this page. The flow (sl_flow.h) drives it; the tests and the fuzz targets drive it the same way.
  *
- * Bytes. The flow calls feed() with the bytes that one side has sent and that were not consumed yet, as one contiguous
- * span that starts where the last feed() of that side stopped. The decoder consumes a prefix of it: each byte consumed
- * was passed on (pass), or skipped, exactly once. What it cannot decide yet it does not consume. It may add bytes of its
- * own to either side at any time (add). The same bytes, however they are cut, give the same events and output.
+ * Bytes. The flow calls feed() with the bytes that one side has sent and that were not consumed yet, as one
+ * contiguous span that starts where the last feed() of that side stopped. The decoder consumes a prefix of
+ * it: each byte consumed was passed on (pass), or skipped, exactly once. What it cannot decide yet it does
+ * not consume. It may add bytes of its own to either side at any time (add). The same bytes, however they are
+ * cut, give the same events and output.
  *
- * Room. Before it handles a message, a decoder makes sure that io->room() of the sides it may write to is at least
- * SL_DEC_ROOM_MIN, and returns SL_AGAIN when it is not: the flow calls again when there is. Bytes passed through of a
- * message already judged are limited to room likewise.
+ * Room. Before it handles a message, a decoder makes sure that io->room() of the sides it may write to is at
+ * least SL_DEC_ROOM_MIN, and returns SL_AGAIN when it is not: the flow calls again when there is. Bytes
+ * passed through of a message already judged are limited to room likewise.
  *
  * Events. io->event() is a call: the verdict is there when it returns. It returns
  *   SL_OK    *v is filled;
- *   SL_AGAIN there is no room to record it: the decoder leaves its state as it was before that message, consumes nothing of
- *            it, and returns SL_AGAIN;
- *   < 0      the flow must end: the decoder returns the error.
- * An event that was answered SL_OK is never raised again for the same message. The exception that proves it: a command
- * that was parked is not raised again either; resume() brings its verdict.
+ *   SL_AGAIN there is no room to record it: the decoder leaves its state as it was before that message,
+ * consumes nothing of it, and returns SL_AGAIN; < 0      the flow must end: the decoder returns the error. An
+ * event that was answered SL_OK is never raised again for the same message. The exception that proves it: a
+ * command that was parked is not raised again either; resume() brings its verdict.
  *
- * Parking. A verdict SL_PARK on AUTH or COMMAND parks that direction: feed() of the client's side consumes nothing of the
- * message (and what comes behind it) and returns SL_PARK until resume(). The target's side goes on meanwhile. For a held
- * COMMAND the decoder tells the client, in its turn behind earlier replies, where the protocol can (v->reason.message).
+ * Parking. A verdict SL_PARK on AUTH or COMMAND parks that direction: feed() of the client's side consumes
+ * nothing of the message (and what comes behind it) and returns SL_PARK until resume(). The target's side
+ * goes on meanwhile. For a held COMMAND the decoder tells the client, in its turn behind earlier replies,
+ * where the protocol can (v->reason.message).
  *
- * Errors. Any return < 0 ends the flow: the flow calls inject(SL_INJ_BYE) so that the client may get a last word in its
- * dialect (where state allows it), sends what is queued towards the client, closes both sides, records it. Nothing more of what
- * was not consumed goes on. There is no way to pass unread bytes.
+ * Errors. Any return < 0 ends the flow: the flow calls inject(SL_INJ_BYE) so that the client may get a last
+ * word in its dialect (where state allows it), sends what is queued towards the client, closes both sides,
+ * records it. Nothing more of what was not consumed goes on. There is no way to pass unread bytes.
  */
 #ifndef SL_DECODER_H
 #define SL_DECODER_H
@@ -38,7 +39,8 @@
 #include "sl_err.h"
 #include "sl_span.h"
 
-#define SL_DEC_ROOM_MIN 4096 /* bytes a decoder may add on a side while it handles one message, rows apart */
+#define SL_DEC_ROOM_MIN 4096 /* bytes a decoder may add on a side while it handles one message, rows apart   \
+	                      */
 
 enum sl_side {
 	SL_CLIENT = 0,
@@ -47,22 +49,22 @@ enum sl_side {
 
 enum sl_event_kind {
 	SL_EV_AUTH = 1, /* the caller has said who it is */
-	SL_EV_SESSION,	/* the target has accepted the login; before the client hears of it */
-	SL_EV_COMMAND,	/* something that the client wants done */
-	SL_EV_RESULT,	/* a command's outcome, when its reply is complete */
-	SL_EV_ROWMETA,	/* the columns of rows to come */
-	SL_EV_FIELD,	/* one value that ROWMETA's verdict asked for */
-	SL_EV_ORIGIN,	/* one column of the target's catalog, answer to SESSION's question */
-	SL_EV_CANCEL,	/* a request to cancel what another flow is doing */
-	SL_EV_ERROR,	/* the peer's message was refused; the flow ends after it */
-	SL_EV_NOTE,	/* something to keep in the record: target notices of weight, refused options */
+	SL_EV_SESSION,  /* the target has accepted the login; before the client hears of it */
+	SL_EV_COMMAND,  /* something that the client wants done */
+	SL_EV_RESULT,   /* a command's outcome, when its reply is complete */
+	SL_EV_ROWMETA,  /* the columns of rows to come */
+	SL_EV_FIELD,    /* one value that ROWMETA's verdict asked for */
+	SL_EV_ORIGIN,   /* one column of the target's catalog, answer to SESSION's question */
+	SL_EV_CANCEL,   /* a request to cancel what another flow is doing */
+	SL_EV_ERROR,    /* the peer's message was refused; the flow ends after it */
+	SL_EV_NOTE,     /* something to keep in the record: target notices of weight, refused options */
 };
 
 struct sl_ev_auth {
-	struct sl_span user;	 /* as the client gave it: names the resource unless the listener does */
+	struct sl_span user;     /* as the client gave it: names the resource unless the listener does */
 	struct sl_span database; /* "" when not given */
-	struct sl_span app;	 /* application_name or like */
-	struct sl_span token;	 /* the secret that was presented; never recorded */
+	struct sl_span app;      /* application_name or like */
+	struct sl_span token;    /* the secret that was presented; never recorded */
 };
 
 struct sl_ev_session {
@@ -73,13 +75,13 @@ enum sl_phase {
 	SL_PHASE_SIMPLE = 1, /* judged and run at once */
 	SL_PHASE_PREPARE,    /* judged now, run later: a hold is put off until EXECUTE */
 	SL_PHASE_EXECUTE,    /* a prepared statement is to be run, with its parameters */
-	SL_PHASE_OTHER,	     /* a protocol command without text: `op` says which */
+	SL_PHASE_OTHER,      /* a protocol command without text: `op` says which */
 };
 
 struct sl_param {
 	struct sl_span value; /* p NULL: SQL NULL */
-	uint8_t format;	      /* 0 text, 1 binary */
-	uint32_t type;	      /* the protocol's type number, 0 unknown */
+	uint8_t format;       /* 0 text, 1 binary */
+	uint32_t type;        /* the protocol's type number, 0 unknown */
 };
 
 struct sl_ev_command {
@@ -93,7 +95,7 @@ struct sl_ev_command {
 struct sl_ev_result {
 	struct sl_span tag; /* "SELECT 3"; "" when it failed */
 	uint64_t rows, bytes;
-	uint32_t masked; /* fields */
+	uint32_t masked;    /* fields */
 	bool failed, local; /* local: refused by us, the target never saw it */
 	struct sl_span sqlstate, message;
 };
@@ -101,7 +103,7 @@ struct sl_ev_result {
 struct sl_column {
 	struct sl_span name;
 	uint32_t table; /* the target's number of the table it comes from, 0 none */
-	uint16_t attr;	/* and of the column in it, 0 none */
+	uint16_t attr;  /* and of the column in it, 0 none */
 	uint32_t type;
 	uint8_t format; /* 0 text, 1 binary */
 };
@@ -109,7 +111,8 @@ struct sl_column {
 struct sl_ev_rowmeta {
 	const struct sl_column *columns;
 	uint32_t nb_columns;
-	/* Out: for each column, 0 pass it unread, else raise FIELD for each value of it with this number. Size nb_columns. */
+	/* Out: for each column, 0 pass it unread, else raise FIELD for each value of it with this number.
+	 * Size nb_columns. */
 	uint16_t *want;
 };
 
@@ -142,7 +145,7 @@ struct sl_ev_note {
 struct sl_event {
 	enum sl_event_kind kind;
 	uint32_t stream; /* 0 in protocols with one */
-	uint64_t cmd;	 /* the command's number in the session, from 1 in order of arrival; 0 none */
+	uint64_t cmd;    /* the command's number in the session, from 1 in order of arrival; 0 none */
 	union {
 		struct sl_ev_auth auth;
 		struct sl_ev_session session;
@@ -160,30 +163,31 @@ struct sl_event {
 enum sl_action {
 	SL_ACT_ALLOW = 0,
 	SL_ACT_DENY,
-	SL_ACT_REPLACE, /* FIELD: v->replace stands in for the value (p NULL: SQL NULL); good until the next event */
-	SL_ACT_PARK,	/* AUTH, COMMAND: resume() will say */
+	SL_ACT_REPLACE, /* FIELD: v->replace stands in for the value (p NULL: SQL NULL); good until the next
+	                   event */
+	SL_ACT_PARK,    /* AUTH, COMMAND: resume() will say */
 };
 
 enum sl_reason_code {
 	SL_RSN_NONE = 0,
-	SL_RSN_POLICY,	   /* a rule, or no rule: 42501 and the like */
-	SL_RSN_HELD,	   /* waits for approval (with PARK) */
-	SL_RSN_REFUSED,	   /* the approver said no */
-	SL_RSN_EXPIRED,	   /* nobody said anything in time */
-	SL_RSN_CANCELLED,  /* the client asked to cancel */
-	SL_RSN_AUTH,	   /* not authenticated, or not allowed on this resource */
+	SL_RSN_POLICY,      /* a rule, or no rule: 42501 and the like */
+	SL_RSN_HELD,        /* waits for approval (with PARK) */
+	SL_RSN_REFUSED,     /* the approver said no */
+	SL_RSN_EXPIRED,     /* nobody said anything in time */
+	SL_RSN_CANCELLED,   /* the client asked to cancel */
+	SL_RSN_AUTH,        /* not authenticated, or not allowed on this resource */
 	SL_RSN_UNAVAILABLE, /* store, provider or target down: try later */
-	SL_RSN_SHUTDOWN,   /* killed by an operator, drain, token expired */
-	SL_RSN_PROTOCOL,   /* the peer broke the protocol */
-	SL_RSN_UNREADABLE, /* a result that cannot be masked */
+	SL_RSN_SHUTDOWN,    /* killed by an operator, drain, token expired */
+	SL_RSN_PROTOCOL,    /* the peer broke the protocol */
+	SL_RSN_UNREADABLE,  /* a result that cannot be masked */
 };
 
 struct sl_reason {
 	enum sl_reason_code code;
-	int err;		 /* of the error table, 0 none */
+	int err;                 /* of the error table, 0 none */
 	struct sl_span event_id; /* "" none */
-	struct sl_span message;	 /* one line for the client; UTF-8 */
-	struct sl_span hint;	 /* "" none */
+	struct sl_span message;  /* one line for the client; UTF-8 */
+	struct sl_span hint;     /* "" none */
 };
 
 struct sl_verdict {
@@ -191,8 +195,9 @@ struct sl_verdict {
 	struct sl_span replace;
 	struct sl_reason reason; /* spans good until the next call into the flow */
 	/*
-	 * Verdict on SESSION only: a query for the catalog whose rows (table number, column number, schema, relation,
-	 * column) the decoder fetches before the client hears of the login, raising ORIGIN for each. Empty: none.
+	 * Verdict on SESSION only: a query for the catalog whose rows (table number, column number, schema,
+	 * relation, column) the decoder fetches before the client hears of the login, raising ORIGIN for
+	 * each. Empty: none.
 	 */
 	struct sl_span origin_query;
 };
@@ -200,16 +205,17 @@ struct sl_verdict {
 struct sl_io {
 	void *ctx;
 	int (*event)(void *ctx, const struct sl_event *ev, struct sl_verdict *v);
-	/* Forwards bytes that lie inside the span given to feed(), to the other side. 0, < 0 over the hard bound. */
+	/* Forwards bytes that lie inside the span given to feed(), to the other side. 0, < 0 over the hard
+	 * bound. */
 	int (*pass)(void *ctx, enum sl_side to, struct sl_span bytes);
 	/* Sends bytes of the decoder's own; copied. 0, < 0 over the hard bound. */
 	int (*add)(void *ctx, enum sl_side to, struct sl_span bytes);
 	/* Bytes that may be sent to a side before it counts as full. */
 	size_t (*room)(void *ctx, enum sl_side to);
 	/*
-	 * From the next byte on, that side speaks TLS: everything added before goes out in clear first. The side's feed() goes on
-	 * when the handshake is done. SL_E_TLS_PIGGYBACK when that side has sent clear bytes behind the request.
-	 * SL_E_PROTO_UNSUPPORTED when no TLS is configured there.
+	 * From the next byte on, that side speaks TLS: everything added before goes out in clear first. The
+	 * side's feed() goes on when the handshake is done. SL_E_TLS_PIGGYBACK when that side has sent clear
+	 * bytes behind the request. SL_E_PROTO_UNSUPPORTED when no TLS is configured there.
 	 */
 	int (*upgrade)(void *ctx, enum sl_side side);
 };
@@ -218,37 +224,39 @@ struct sl_io {
 struct sl_decoder_cfg {
 	bool client_tls_offered;  /* the listener has a certificate */
 	bool client_tls_required; /* a secret in clear is refused */
-	size_t message_max;	  /* bytes of a message that must be read whole (statement, parameters, masked row) */
+	size_t message_max; /* bytes of a message that must be read whole (statement, parameters, masked row)
+	                     */
 };
 
 /* For login(): lent until SESSION has been raised or the flow closed. */
 struct sl_login {
-	struct sl_span user;	 /* at the target */
+	struct sl_span user; /* at the target */
 	struct sl_span secret;
 	struct sl_span database; /* "" the target's default */
-	bool tls_required;	 /* towards the target: refuse when it has none */
-	bool tls_offered;	 /* try TLS */
-	uint8_t nonce[18];	 /* random, for this login alone */
-	uint32_t cancel_pid;	 /* what the client gets as its cancel key */
+	bool tls_required;       /* towards the target: refuse when it has none */
+	bool tls_offered;        /* try TLS */
+	uint8_t nonce[18];       /* random, for this login alone */
+	uint32_t cancel_pid;     /* what the client gets as its cancel key */
 	uint32_t cancel_key;
 };
 
 enum sl_inject {
 	SL_INJ_BYE,    /* last word to the client: reason says why; then the flow closes it */
-	SL_INJ_CANCEL, /* on a fresh connection to the target: ask it to cancel what this decoder's session is doing */
+	SL_INJ_CANCEL, /* on a fresh connection to the target: ask it to cancel what this decoder's session is
+	                  doing */
 };
 
 /*
- * A decoder. state_bytes of zeroed memory, 64-byte aligned, is its whole memory; it may hold buffers in it. All calls
- * from one thread.
+ * A decoder. state_bytes of zeroed memory, 64-byte aligned, is its whole memory; it may hold buffers in it.
+ * All calls from one thread.
  */
 struct sl_decoder {
 	const char *name;
 	size_t state_bytes;
 	int (*open)(void *st, const struct sl_decoder_cfg *cfg, const struct sl_io *io);
 	/*
-	 * Returns SL_OK (all consumed that can be now), SL_MORE (a message is not whole: at least *consumed + something more
-	 * is needed), SL_PARK, SL_AGAIN, SL_CLOSED (this side has said goodbye in order), < 0.
+	 * Returns SL_OK (all consumed that can be now), SL_MORE (a message is not whole: at least *consumed +
+	 * something more is needed), SL_PARK, SL_AGAIN, SL_CLOSED (this side has said goodbye in order), < 0.
 	 * *consumed is set in every case but < 0.
 	 */
 	int (*feed)(void *st, enum sl_side from, struct sl_span bytes, size_t *consumed);
@@ -258,11 +266,12 @@ struct sl_decoder {
 	int (*login)(void *st, const struct sl_login *l);
 	/* Says something of the gateway's own. 0, SL_AGAIN (not now), < 0 (cannot in this state). */
 	int (*inject)(void *st, enum sl_inject what, const struct sl_reason *reason);
-	/* A side has closed its sending half (FIN) and all its bytes were fed. SL_OK: the other half may close too. */
+	/* A side has closed its sending half (FIN) and all its bytes were fed. SL_OK: the other half may
+	 * close too. */
 	int (*eof)(void *st, enum sl_side from);
 	/*
-	 * For cancel: fills the bytes that a fresh connection to the target must carry. Returns their number, or 0 when there
-	 * is nothing to cancel. A decoder without cancelling has NULL here.
+	 * For cancel: fills the bytes that a fresh connection to the target must carry. Returns their number,
+	 * or 0 when there is nothing to cancel. A decoder without cancelling has NULL here.
 	 */
 	size_t (*cancel_request)(void *st, uint8_t *out, size_t cap);
 	/* Clears secrets. Nothing else: the flow owns the memory. */

@@ -1,0 +1,96 @@
+#include "sl_buf.h"
+
+#include <stdlib.h>
+
+#include "sl_secret.h"
+
+struct size_class {
+	size_t cap;
+	uint32_t nb_made, max;
+	struct sl_buf *free;
+};
+
+struct sl_buf_pool {
+	struct size_class small, large;
+	uint32_t in_use;
+};
+
+struct sl_buf_pool *sl_buf_pool_new(size_t large, uint32_t max_small, uint32_t max_large)
+{
+	struct sl_buf_pool *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->small = (struct size_class){.cap = SL_BUF_SMALL, .max = max_small};
+	p->large = (struct size_class){.cap = large, .max = max_large};
+	return p;
+}
+
+static void class_free(struct size_class *c)
+{
+	while (c->free != NULL) {
+		struct sl_buf *b = c->free;
+
+		c->free = b->next;
+		free(b);
+	}
+}
+
+void sl_buf_pool_free(struct sl_buf_pool *p)
+{
+	if (p == NULL)
+		return;
+	class_free(&p->small);
+	class_free(&p->large);
+	free(p);
+}
+
+/* Grows by one at a time up to the bound: a worker that has warmed up never allocates. */
+static struct sl_buf *class_get(struct sl_buf_pool *p, struct size_class *c)
+{
+	struct sl_buf *b = c->free;
+
+	if (b != NULL) {
+		c->free = b->next;
+	} else {
+		if (c->nb_made == c->max)
+			return NULL;
+		b = malloc(sizeof(*b) + c->cap);
+		if (b == NULL)
+			return NULL;
+		c->nb_made++;
+		b->cap = c->cap;
+	}
+	b->next = NULL;
+	b->from = b->to = b->high = 0;
+	p->in_use++;
+	return b;
+}
+
+struct sl_buf *sl_buf_small(struct sl_buf_pool *p)
+{
+	return class_get(p, &p->small);
+}
+
+struct sl_buf *sl_buf_large(struct sl_buf_pool *p)
+{
+	return class_get(p, &p->large);
+}
+
+void sl_buf_put(struct sl_buf_pool *p, struct sl_buf *b)
+{
+	struct size_class *c;
+
+	if (b == NULL)
+		return;
+	c = b->cap == p->small.cap ? &p->small : &p->large;
+	sl_cleanse(b->data, b->high);
+	b->next = c->free;
+	c->free = b;
+	p->in_use--;
+}
+
+uint32_t sl_buf_in_use(const struct sl_buf_pool *p)
+{
+	return p->in_use;
+}

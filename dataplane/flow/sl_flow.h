@@ -1,0 +1,112 @@
+/*
+ * A flow: two legs (client, target), one decoder between them, and the bounded queues that tie them together.
+ *
+ *   client stream -> input buffer -> decoder.feed -> target queue -(barrier)-> target stream
+ *   target stream -> input buffer -> decoder.feed -> client queue -(tap)-----> client stream
+ *
+ * Bytes that the decoder has not consumed stay in the input buffer, and behind it in TCP: a slow side closes
+ * the other side's window, memory does not grow. Bytes to the target wait at the barrier until the record
+ * that allowed them is durable. Bytes to the client go through the host's tap (the recorder) before they are
+ * sent. A flow never forwards a byte that its decoder did not pass.
+ *
+ * The flow knows no policy, no store and no bus: its host does (the worker). One thread.
+ */
+#ifndef SL_FLOW_H
+#define SL_FLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sl_buf.h"
+#include "sl_decoder.h"
+#include "sl_stream.h"
+
+/* Bytes that may wait towards one side before the flow stops reading the other. */
+#define SL_FLOW_QUEUE_SOFT (256 * 1024)
+/* Barriers that are told apart; more are merged into the last one, which only makes it stricter. */
+#define SL_FLOW_BARRIERS 64
+
+struct sl_flow_host {
+	void *ctx;
+	/* As sl_io.event. */
+	int (*event)(void *ctx, const struct sl_event *ev, struct sl_verdict *v);
+	/* Puts TLS on that leg. Nothing waits in the leg's queues: what came before has gone in clear. 0, <
+	 * 0. */
+	int (*upgrade)(void *ctx, enum sl_side side);
+	/* Bytes about to go to the client, in pieces. SL_OK, or < 0: they must not go, the flow ends. */
+	int (*tap)(void *ctx, struct sl_span bytes);
+	/* True when there is room to record whatever one feed may bring. */
+	bool (*may_feed)(void *ctx);
+	/* What must be durable before bytes passed from now on may go to the target. */
+	uint64_t (*barrier)(void *ctx);
+	/* What is durable now. */
+	uint64_t (*durable)(void *ctx);
+};
+
+struct sl_flow_leg {
+	struct sl_stream stream; /* ops NULL: not connected (yet, or any more) */
+	struct sl_buf *in;
+	struct sl_buf *out_head, *out_tail;
+	size_t out_bytes;
+	int end;      /* SL_OK open; SL_CLOSED the peer sends nothing more; < 0 the stream is dead */
+	bool upgrade; /* the decoder asked for a layer on this leg during this feed */
+	bool parked;  /* feed returned SL_PARK */
+	bool shut;    /* we said that we will send nothing more */
+	uint64_t nb_in, nb_out;
+};
+
+struct sl_flow {
+	struct sl_flow_leg leg[2];
+	const struct sl_decoder *dec;
+	void *dec_state;
+	struct sl_io io;
+	struct sl_flow_host host;
+	struct sl_buf_pool *pool;
+	size_t message_max;
+	size_t client_tapped; /* bytes at the client queue's end that the tap has not seen */
+	uint64_t target_total,
+	        target_released; /* bytes ever queued for the target; and those past the barrier */
+	struct {
+		uint64_t offset, number;
+	} barrier[SL_FLOW_BARRIERS];
+	uint32_t barrier_head, nb_barriers;
+	bool closed; /* the decoder said that the session is over in order */
+};
+
+/*
+ * Starts a flow in zeroed memory; dec_state is zeroed memory of dec->state_bytes that outlives it. 0, < 0.
+ */
+int sl_flow_open(struct sl_flow *f, const struct sl_decoder *dec, void *dec_state,
+                 const struct sl_decoder_cfg *cfg, const struct sl_flow_host *host, struct sl_buf_pool *pool);
+/* Gives a leg its stream; the stream above a layer replaces the one below. */
+void sl_flow_set_stream(struct sl_flow *f, enum sl_side side, struct sl_stream s);
+
+/*
+ * Moves everything that can move now, in both directions. SL_OK: waits for the streams. SL_AGAIN: waits for
+ * room in the records, for buffers or for durability (run again when the store or the pool has moved on).
+ * SL_CLOSED: the session is over in order. < 0: it is over by error. After SL_CLOSED and < 0 call
+ * sl_flow_bye().
+ */
+int sl_flow_run(struct sl_flow *f);
+
+/* A parked command or login was decided. Then run. */
+int sl_flow_resume(struct sl_flow *f, const struct sl_verdict *v);
+/* The target's stream is open: log in there. Then run. */
+int sl_flow_login(struct sl_flow *f, const struct sl_login *l);
+
+/*
+ * The last word: the decoder may tell the client why (reason NULL: it was told), nothing more is read, what
+ * waits for the target is dropped. Then sl_flow_drain() until it is not SL_MORE.
+ */
+void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason);
+/* Sends the rest of the client's queue and closes the stream. SL_OK all gone; SL_MORE still some; < 0 the
+ * client is gone. */
+int sl_flow_drain(struct sl_flow *f);
+
+/* Gives all buffers back; clears the decoder. Streams are the host's. */
+void sl_flow_close(struct sl_flow *f);
+
+/* True while bytes for the target wait at the barrier. */
+bool sl_flow_at_barrier(const struct sl_flow *f);
+
+#endif

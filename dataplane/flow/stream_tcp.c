@@ -1,0 +1,65 @@
+#include "sl_stream.h"
+
+static int tcp_pump(void *st)
+{
+	int err = sl_tcp_error(st);
+
+	return err < 0 ? err : SL_OK;
+}
+
+static long tcp_read(void *st, uint8_t *buf, size_t cap, int *end)
+{
+	struct sl_span v[4];
+	size_t n = 0;
+	uint32_t nb;
+
+	nb = sl_tcp_peek(st, v, 4);
+	for (uint32_t i = 0; i < nb && n < cap; i++) {
+		size_t take = v[i].n < cap - n ? v[i].n : cap - n;
+
+		memcpy(buf + n, v[i].p, take);
+		n += take;
+	}
+	if (n > 0) {
+		sl_tcp_consume(st, n);
+		return (long)n;
+	}
+	if (cap == 0)
+		return 0;
+	if (sl_tcp_error(st) < 0)
+		*end = sl_tcp_error(st);
+	else if (sl_tcp_eof(st))
+		*end = SL_CLOSED;
+	else
+		return 0;
+	return -1;
+}
+
+static size_t tcp_write(void *st, struct sl_span bytes)
+{
+	return sl_tcp_error(st) < 0 ? 0 : sl_tcp_write(st, bytes);
+}
+
+static void tcp_shutdown(void *st)
+{
+	if (sl_tcp_error(st) == 0)
+		sl_tcp_shutdown(st);
+}
+
+static void tcp_free(void *st)
+{
+	(void)st;
+}
+
+static const struct sl_stream_ops tcp_ops = {
+        .pump = tcp_pump,
+        .read = tcp_read,
+        .write = tcp_write,
+        .shutdown = tcp_shutdown,
+        .free = tcp_free,
+};
+
+struct sl_stream sl_stream_tcp(struct sl_tcp_conn *c)
+{
+	return (struct sl_stream){&tcp_ops, c};
+}
