@@ -212,3 +212,8 @@ uint64_t sl_inspect_expires_us(const struct sl_inspect *in)
 {
 	return in->who.expires_us;
 }
+
+const struct sl_identity *sl_inspect_identity(const struct sl_inspect *in)
+{
+	return in->began ? &in->who : NULL;
+}

@@ -84,6 +84,8 @@ int sl_inspect_close(struct sl_inspect *in, int err, struct sl_span why, uint64_
 struct sl_snapshot *sl_inspect_released(struct sl_inspect_worker *w);
 
 struct sl_id sl_inspect_session(const struct sl_inspect *in);
+/* The caller; NULL before login. */
+const struct sl_identity *sl_inspect_identity(const struct sl_inspect *in);
 /* The identity's expiry, wall time; 0 none. */
 uint64_t sl_inspect_expires_us(const struct sl_inspect *in);
 

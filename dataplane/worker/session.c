@@ -1,0 +1,376 @@
+#include "worker_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sl_postgres.h"
+
+static const struct sl_decoder *const decoders[] = {
+        &sl_postgres_decoder,
+};
+
+static const struct sl_decoder *decoder_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof(decoders) / sizeof(decoders[0]); i++) {
+		if (strcmp(decoders[i]->name, name) == 0)
+			return decoders[i];
+	}
+	return NULL;
+}
+
+bool sl_worker_protocol(const char *name)
+{
+	return decoder_of(name) != NULL;
+}
+
+/* ---- what the flow asks of its host ---- */
+
+static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
+{
+	struct session *s = ctx;
+	int rc;
+
+	switch (ev->kind) {
+	case SL_EV_AUTH:
+		return login_auth(s, &ev->auth, v);
+	case SL_EV_CANCEL:
+		return command_cancel(s->w, ev->cancel.pid, ev->cancel.key);
+	case SL_EV_COMMAND:
+		return command_event(s, ev, v);
+	case SL_EV_SESSION:
+		rc = sl_inspect_event(s->inspect, ev, v, NULL);
+		if (rc == SL_OK && v->action == SL_ACT_ALLOW) {
+			s->state = SESSION_OPEN;
+			s->deadline_us = 0;
+			login_free(s);
+		}
+		break;
+	default:
+		if (ev->cmd != 0)
+			s->cmd = ev->cmd;
+		rc = sl_inspect_event(s->inspect, ev, v, NULL);
+		break;
+	}
+	worker_give_back(s->w, sl_inspect_released(s->w->inspect));
+	return rc;
+}
+
+static int host_upgrade(void *ctx, enum sl_side side)
+{
+	return login_upgrade(ctx, side);
+}
+
+/* may_feed made sure that there are blocks: when there are none all the same, the bytes must not go
+ * unrecorded. */
+static int host_tap(void *ctx, struct sl_span bytes)
+{
+	struct session *s = ctx;
+
+	if (s->state != SESSION_OPEN)
+		return SL_OK;
+	return sl_inspect_reply(s->inspect, s->cmd, bytes) == SL_OK ? SL_OK : sl_fail(SL_E_STORE_WRITE);
+}
+
+static bool host_may_feed(void *ctx)
+{
+	struct session *s = ctx;
+
+	return sl_store_blocks_free(s->w->cfg.store, s->w->cfg.worker) >= FEED_BLOCKS_MIN;
+}
+
+static uint64_t host_barrier(void *ctx)
+{
+	struct session *s = ctx;
+
+	return sl_inspect_barrier(s->inspect);
+}
+
+static uint64_t host_durable(void *ctx)
+{
+	struct session *s = ctx;
+
+	return sl_store_durable(s->w->cfg.store, s->w->cfg.worker);
+}
+
+const struct sl_flow_host session_flow_host = {
+        .event = host_event,
+        .upgrade = host_upgrade,
+        .tap = host_tap,
+        .may_feed = host_may_feed,
+        .barrier = host_barrier,
+        .durable = host_durable,
+};
+
+/* ---- life ---- */
+
+static size_t align64(size_t n)
+{
+	return (n + 63) & ~(size_t)63;
+}
+
+/* One block holds the session, its inspection and its decoder; blocks are used again. */
+static struct session *session_alloc(struct sl_worker *w, const struct sl_decoder *dec)
+{
+	size_t inspect_at = align64(sizeof(struct session)),
+	       dec_at = inspect_at + align64(sl_inspect_bytes());
+	size_t bytes = dec_at + align64(dec->state_bytes);
+	struct session *s = w->pool;
+
+	if (s != NULL && s->bytes >= bytes) {
+		w->pool = s->next;
+		bytes = s->bytes;
+	} else {
+		s = aligned_alloc(64, bytes);
+		if (s == NULL)
+			return NULL;
+	}
+	memset(s, 0, bytes);
+	s->bytes = bytes;
+	s->inspect = (struct sl_inspect *)((uint8_t *)s + inspect_at);
+	s->dec_state = (uint8_t *)s + dec_at;
+	return s;
+}
+
+void session_free_pool(struct sl_worker *w)
+{
+	while (w->pool != NULL) {
+		struct session *s = w->pool;
+
+		w->pool = s->next;
+		free(s);
+	}
+}
+
+struct sl_flow_ref session_ref(const struct session *s)
+{
+	return (struct sl_flow_ref){s->w->cfg.worker, s->index, s->generation};
+}
+
+struct session *session_find(struct sl_worker *w, const struct sl_flow_ref *ref)
+{
+	struct session *s = ref->index < w->cfg.max_sessions ? w->sessions[ref->index] : NULL;
+
+	return s != NULL && s->generation == ref->generation ? s : NULL;
+}
+
+void session_ready(struct session *s)
+{
+	struct sl_worker *w = s->w;
+
+	if (s->ready)
+		return;
+	s->ready = true;
+	s->next = NULL;
+	if (w->ready_tail != NULL)
+		w->ready_tail->next = s;
+	else
+		w->ready_head = s;
+	w->ready_tail = s;
+}
+
+static void set_starving(struct session *s, bool starving)
+{
+	if (s->starving == starving)
+		return;
+	s->starving = starving;
+	if (starving)
+		TAILQ_INSERT_TAIL(&s->w->starving, s, starve_link);
+	else
+		TAILQ_REMOVE(&s->w->starving, s, starve_link);
+}
+
+void *session_accept(struct sl_worker *w, const struct sl_worker_listener *l, struct sl_tcp_conn *c)
+{
+	const struct sl_decoder *dec = decoder_of(l->protocol);
+	struct sl_decoder_cfg cfg = {
+	        .client_tls_offered = l->tls != NULL,
+	        .client_tls_required = !l->insecure,
+	        .message_max = w->cfg.message_max,
+	};
+	struct sl_flow_host host = session_flow_host;
+	struct sl_endpoint client = sl_tcp_remote(c);
+	struct session *s;
+
+	if (w->draining || w->nb_free == 0 || dec == NULL) {
+		sl_fail(SL_E_FLOW_LIMIT);
+		return NULL;
+	}
+	s = session_alloc(w, dec);
+	if (s == NULL) {
+		sl_fail(SL_E_NOMEM);
+		return NULL;
+	}
+	s->w = w;
+	s->index = w->free_index[--w->nb_free];
+	if (++w->generations[s->index] == 0)
+		w->generations[s->index] = 1;
+	s->generation = w->generations[s->index];
+	s->state = SESSION_CLIENT;
+	s->listener = l;
+	s->deadline_us = w->now_us + w->cfg.login_timeout_us;
+	s->peer[SL_CLIENT] = (struct peer){PEER_SESSION, SL_CLIENT, c, s};
+	s->peer[SL_TARGET] = (struct peer){PEER_SESSION, SL_TARGET, NULL, s};
+	w->sessions[s->index] = s;
+	w->nb_sessions++;
+	sl_inspect_open(s->inspect, w->inspect, &client, l->protocol, l->tls != NULL);
+	host.ctx = s;
+	if (sl_flow_open(&s->flow, dec, s->dec_state, &cfg, &host, w->bufs) < 0)
+		session_end(s, SL_E_INVAL, SL_RSN_NONE, "the decoder could not be opened");
+	sl_flow_set_stream(&s->flow, SL_CLIENT, sl_stream_tcp(c));
+	session_ready(s);
+	return &s->peer[SL_CLIENT];
+}
+
+static void drop_stream(struct session *s, enum sl_side side, bool abort)
+{
+	struct peer *p = &s->peer[side];
+
+	if (s->layer[side].ops != NULL)
+		s->layer[side].ops->free(s->layer[side].st);
+	s->layer[side] = (struct sl_stream){0};
+	sl_flow_set_stream(&s->flow, side, (struct sl_stream){0});
+	if (p->conn == NULL)
+		return;
+	if (abort)
+		sl_tcp_abort(p->conn, s->w->now_us);
+	else
+		sl_tcp_release(p->conn);
+	p->conn = NULL;
+}
+
+static void session_free(struct session *s)
+{
+	struct sl_worker *w = s->w;
+
+	set_starving(s, false);
+	sl_flow_close(&s->flow);
+	drop_stream(s, SL_CLIENT, s->undrained);
+	drop_stream(s, SL_TARGET, false);
+	login_free(s);
+	w->sessions[s->index] = NULL;
+	w->free_index[w->nb_free++] = s->index;
+	w->nb_sessions--;
+	s->next = w->pool;
+	w->pool = s;
+}
+
+void session_end(struct session *s, int err, enum sl_reason_code code, const char *why)
+{
+	struct sl_reason reason = {.code = code, .err = err, .message = sl_span_str(why)};
+	struct sl_stream *target = &s->flow.leg[SL_TARGET].stream;
+
+	if (s->state == SESSION_CLOSING)
+		return;
+	s->running = s->state == SESSION_OPEN && !s->flow.closed;
+	snprintf(s->end_why, sizeof(s->end_why), "%s", why);
+	s->end_err = err;
+	if (s->held) {
+		struct sl_msg_decision d = {.approval = s->approval, .decision = SL_DECISION_CANCELLED};
+
+		snprintf(d.note, sizeof(d.note), "%s", why);
+		command_decide(s, &d);
+	}
+	sl_flow_bye(&s->flow, code == SL_RSN_NONE ? NULL : &reason);
+	s->state = SESSION_CLOSING;
+	s->deadline_us = s->w->now_us + LINGER_US;
+	if (s->running)
+		command_cancel_target(s);
+	if (target->ops != NULL)
+		target->ops->shutdown(target->st);
+	session_ready(s);
+}
+
+/* Tells the management core that a session it counts is gone. SL_AGAIN: no message free. */
+static int say_ended(struct session *s)
+{
+	struct sl_worker *w = s->w;
+	struct sl_msg *m;
+
+	if (!s->authenticated)
+		return SL_OK;
+	m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
+	if (m == NULL)
+		return SL_AGAIN;
+	m->type = SL_MSG_SESSION_END;
+	m->flow = session_ref(s);
+	m->session = sl_inspect_session(s->inspect);
+	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
+	s->authenticated = false;
+	return SL_OK;
+}
+
+/* SL_OK: all is said, recorded and gone. */
+static int closing_step(struct session *s)
+{
+	struct sl_worker *w = s->w;
+	int rc;
+
+	if (s->hold_ended && command_decide_step(s) == SL_AGAIN)
+		return SL_AGAIN;
+	if (!s->end_recorded) {
+		rc = sl_inspect_close(s->inspect, s->end_err, sl_span_str(s->end_why),
+		                      s->flow.leg[SL_CLIENT].nb_in, s->flow.leg[SL_CLIENT].nb_out);
+		worker_give_back(w, sl_inspect_released(w->inspect));
+		if (rc == SL_AGAIN)
+			return SL_AGAIN;
+		s->end_recorded = true;
+		sl_count(SL_C_SESSIONS_ENDED);
+	}
+	if (say_ended(s) == SL_AGAIN)
+		return SL_AGAIN;
+	rc = sl_flow_drain(&s->flow);
+	if (rc == SL_MORE && w->now_us < s->deadline_us)
+		return SL_MORE;
+	s->undrained = rc != SL_OK;
+	return SL_OK;
+}
+
+/* The flow is over by error: who broke it, and what does the client hear? */
+static void flow_failed(struct session *s, int err)
+{
+	const struct sl_flow_leg *target = &s->flow.leg[SL_TARGET], *client = &s->flow.leg[SL_CLIENT];
+
+	if (client->end != SL_OK)
+		session_end(s, err, SL_RSN_NONE, "the client closed the connection");
+	else if (err == SL_E_TLS_VERIFY)
+		session_end(s, err, SL_RSN_UNAVAILABLE, "the target's certificate was not accepted");
+	else if (err == SL_E_PROTO_TARGET_AUTH)
+		session_end(s, err, SL_RSN_UNAVAILABLE, "the target refused the stored credential");
+	else if (target->end != SL_OK)
+		session_end(s, err, SL_RSN_UNAVAILABLE, "the target closed the connection");
+	else if (err == SL_E_STORE_WRITE)
+		session_end(s, err, SL_RSN_UNAVAILABLE, "the gateway cannot record this session");
+	else
+		session_end(s, err, SL_RSN_PROTOCOL, sl_err_text(err));
+}
+
+static void run_flow(struct session *s)
+{
+	int rc;
+
+	if (s->hold_ended && command_decide_step(s) == SL_AGAIN) {
+		set_starving(s, true);
+		return;
+	}
+	rc = sl_flow_run(&s->flow);
+	set_starving(s, rc == SL_AGAIN);
+	if (rc == SL_CLOSED)
+		session_end(s, SL_OK, SL_RSN_NONE, "closed by the client");
+	else if (rc < 0)
+		flow_failed(s, rc);
+}
+
+void session_run(struct session *s)
+{
+	if (s->state == SESSION_AUTH || s->state == SESSION_CONNECT)
+		login_step(s);
+	if (s->state != SESSION_CLOSING)
+		run_flow(s);
+	if (s->state == SESSION_CLOSING) {
+		int rc = closing_step(s);
+
+		set_starving(s, rc == SL_AGAIN);
+		if (rc == SL_OK)
+			session_free(s);
+	}
+}

@@ -1,0 +1,60 @@
+/*
+ * A worker: one core's poll loop and all that it owns: TCP stack, sessions, buffers, inspection. Nothing is
+ * shared between workers but what the ports, the neighbour table, the bus and the store offer for it.
+ */
+#ifndef SL_WORKER_H
+#define SL_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mempool.h>
+
+#include "sl_addr.h"
+#include "sl_bus.h"
+#include "sl_net.h"
+#include "sl_store.h"
+#include "sl_tls.h"
+
+#define SL_WORKER_LISTENERS_MAX 64
+
+struct sl_worker;
+
+struct sl_worker_listener {
+	const char *name;
+	const char *protocol; /* "postgres" */
+	struct sl_endpoint address;
+	const char *resource;   /* NULL: the client's user name names it */
+	struct sl_tls_ctx *tls; /* NULL: none */
+	bool insecure;          /* a token in clear text is taken */
+};
+
+struct sl_worker_cfg {
+	uint32_t worker, nb_workers;
+	struct sl_bus *bus;
+	struct sl_store *store;
+	struct sl_net_shared *net;
+	struct rte_mempool *pool;
+	const struct sl_worker_listener *listeners; /* live as long as the worker */
+	uint32_t nb_listeners;
+	uint32_t max_sessions;
+	size_t message_max;
+	uint64_t login_timeout_us;
+	uint64_t reply_bytes_max;
+	bool record_replies;
+	bool full_poll;
+	uint32_t id_salt;
+	uint8_t secret[16]; /* for TCP; the same for all workers */
+};
+
+/* Does this build have a decoder for the protocol? */
+bool sl_worker_protocol(const char *name);
+
+/* Main thread, before the worker runs. 0, < 0 with the reason in err. */
+int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char *err, size_t err_cap);
+/* The poll loop, in the worker's own thread, until it was drained (SL_MSG_DRAIN). */
+int sl_worker_run(struct sl_worker *w);
+/* After run has returned. */
+void sl_worker_free(struct sl_worker *w);
+
+#endif

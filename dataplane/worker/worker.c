@@ -1,0 +1,528 @@
+#include "worker_priv.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_pause.h>
+
+/*
+ * Backing off. After the last work a worker spins for a while (a reply is often near), then sleeps a little
+ * longer each time, to a bound that keeps the first packet after idle within a millisecond.
+ */
+#define IDLE_SPIN_US       60
+#define IDLE_SLEEP_MIN_US  20
+#define IDLE_SLEEP_MAX_US  400
+#define IDLE_SLEEP_WAIT_US 20 /* while something waits for the store or the management core */
+
+#define CLOCK_SYNC_US   (1000 * 1000)
+#define STARVE_RETRY_US 500
+
+void worker_random(void *out, size_t n)
+{
+	uint8_t *p = out;
+
+	while (n > 0) {
+		ssize_t got = getrandom(p, n, 0);
+
+		if (got <= 0)
+			continue; /* interrupted before the pool was ready, at boot only */
+		p += got;
+		n -= (size_t)got;
+	}
+}
+
+static uint64_t monotonic_us(void)
+{
+	static uint64_t hz;
+
+	if (hz == 0)
+		hz = rte_get_tsc_hz();
+	return (uint64_t)((unsigned __int128)rte_rdtsc() * 1000000 / hz);
+}
+
+static void clock_update(struct sl_worker *w)
+{
+	w->now_us = monotonic_us();
+	if (w->now_us >= w->next_clock_us) {
+		struct timespec ts;
+
+		clock_gettime(CLOCK_REALTIME, &ts);
+		w->wall_offset_us = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000 - w->now_us;
+		w->next_clock_us = w->now_us + CLOCK_SYNC_US;
+	}
+	w->wall_us = w->now_us + w->wall_offset_us;
+	sl_inspect_worker_time(w->inspect, w->now_us, w->wall_us);
+}
+
+/* ---- TCP and the net below it ---- */
+
+static void net_tcp(void *ctx, struct rte_mbuf *m, const struct sl_net_segment *seg, uint64_t now_us)
+{
+	struct sl_worker *w = ctx;
+
+	sl_tcp_input(w->tcp, m, seg, now_us);
+}
+
+static void net_icmp(void *ctx, const struct sl_net_icmp_error *e, uint64_t now_us)
+{
+	struct sl_worker *w = ctx;
+
+	sl_tcp_icmp_error(w->tcp, e, now_us);
+}
+
+static int tcp_output(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst,
+                      uint8_t ecn, uint64_t now_us)
+{
+	struct sl_worker *w = ctx;
+
+	return sl_net_output(w->net, m, src, dst, 6, ecn, now_us);
+}
+
+static void *tcp_accept(void *ctx, struct sl_tcp_listener *l, void *listener_user, struct sl_tcp_conn *c)
+{
+	(void)l;
+	return session_accept(ctx, listener_user, c);
+}
+
+static void tcp_notify(void *ctx, struct sl_tcp_conn *c, void *user, uint32_t events)
+{
+	struct peer *p = user;
+	struct session *s;
+
+	(void)ctx;
+	(void)c;
+	if (p->kind == PEER_CANCEL) {
+		((struct cancel *)p->owner)->ready = true;
+		return;
+	}
+	s = p->owner;
+	if (p->side == SL_TARGET && (events & SL_TCP_EV_CONNECTED) != 0)
+		s->target_open = true;
+	session_ready(s);
+}
+
+static int tcp_route(void *ctx, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu)
+{
+	struct sl_worker *w = ctx;
+	struct sl_port *port;
+
+	return sl_net_source(w->net, dst, src, mtu, &port);
+}
+
+/* Replies from the target must reach this worker: the port that hashes them here is the one to take. */
+static bool tcp_port_ok(void *ctx, const struct sl_endpoint *local, const struct sl_endpoint *remote)
+{
+	struct sl_worker *w = ctx;
+	struct sl_port *port;
+	struct sl_addr src;
+	uint16_t mtu;
+	uint32_t from, to;
+
+	if (w->cfg.nb_workers == 1)
+		return true;
+	if (sl_net_source(w->net, &remote->addr, &src, &mtu, &port) < 0)
+		return true;
+	memcpy(&from, remote->addr.b, 4);
+	memcpy(&to, local->addr.b, 4);
+	return sl_port_owner(port, from, to, htons(remote->port), htons(local->port)) == w->cfg.worker;
+}
+
+static const struct sl_tcp_ops tcp_ops = {
+        .output = tcp_output,
+        .accept = tcp_accept,
+        .notify = tcp_notify,
+        .route = tcp_route,
+        .port_ok = tcp_port_ok,
+};
+
+/* ---- start ---- */
+
+static int sessions_new(struct sl_worker *w)
+{
+	uint32_t n = w->cfg.max_sessions;
+
+	w->sessions = calloc(n, sizeof(struct session *));
+	w->generations = calloc(n, sizeof(uint32_t));
+	w->free_index = calloc(n, sizeof(uint32_t));
+	if (w->sessions == NULL || w->generations == NULL || w->free_index == NULL)
+		return SL_E_NOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		w->free_index[w->nb_free++] = n - 1 - i;
+	return SL_OK;
+}
+
+static int stack_new(struct sl_worker *w)
+{
+	const struct sl_worker_cfg *cfg = &w->cfg;
+	struct sl_tcp_cfg tcp = {
+	        .pool = cfg->pool,
+	        .ops = &tcp_ops,
+	        .ctx = w,
+	        .max_conns = 2 * cfg->max_sessions + CANCELS_MAX,
+	        .max_time_wait = 4 * cfg->max_sessions,
+	};
+	struct sl_net_cfg net = {
+	        .worker = (uint16_t)cfg->worker,
+	        .pool = cfg->pool,
+	        .tcp_input = net_tcp,
+	        .icmp_error = net_icmp,
+	        .ctx = w,
+	};
+	int err;
+
+	memcpy(tcp.secret, cfg->secret, sizeof(tcp.secret));
+	err = sl_tcp_new(&tcp, &w->tcp);
+	return err < 0 ? err : sl_net_new(cfg->net, &net, &w->net);
+}
+
+static int listen_all(struct sl_worker *w)
+{
+	for (uint32_t i = 0; i < w->cfg.nb_listeners; i++) {
+		const struct sl_worker_listener *l = &w->cfg.listeners[i];
+		union {
+			const void *c;
+			void *v;
+		} user = {.c = l};
+		int err = sl_tcp_listen(w->tcp, &l->address, 1024, user.v, &w->listeners[i]);
+
+		if (err < 0)
+			return err;
+	}
+	return SL_OK;
+}
+
+int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char *err, size_t err_cap)
+{
+	struct sl_inspect_worker_cfg icfg = {
+	        .worker = cfg->worker,
+	        .store = cfg->store,
+	        .id_salt = cfg->id_salt,
+	        .reply_bytes_max = cfg->reply_bytes_max,
+	        .record_replies = cfg->record_replies,
+	};
+	struct sl_worker *w;
+	int rc;
+
+	if (cfg->nb_listeners > SL_WORKER_LISTENERS_MAX || cfg->max_sessions == 0 ||
+	    cfg->max_sessions > 0xffffff) {
+		snprintf(err, err_cap, "too many listeners or sessions");
+		return SL_E_LIMIT;
+	}
+	w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		return SL_E_NOMEM;
+	w->cfg = *cfg;
+	TAILQ_INIT(&w->starving);
+	rc = sl_inspect_worker_new(&icfg, &w->inspect);
+	if (rc == SL_OK)
+		rc = sessions_new(w);
+	if (rc == SL_OK)
+		rc = stack_new(w);
+	if (rc == SL_OK) {
+		/* Both input buffers and both queues of each session, and what they may grow to, for a
+		 * quarter of them. */
+		w->bufs = sl_buf_pool_new(cfg->message_max + SL_BUF_SMALL, 8 * cfg->max_sessions,
+		                          cfg->max_sessions / 16 + 16);
+		rc = w->bufs == NULL ? SL_E_NOMEM : listen_all(w);
+	}
+	if (rc < 0) {
+		snprintf(err, err_cap, "worker %u: %s", cfg->worker, sl_err_text(rc));
+		sl_worker_free(w);
+		return rc;
+	}
+	*out = w;
+	return SL_OK;
+}
+
+void sl_worker_free(struct sl_worker *w)
+{
+	if (w == NULL)
+		return;
+	if (w->hold_msg != NULL)
+		sl_bus_worker_done(w->cfg.bus, w->cfg.worker, w->hold_msg);
+	session_free_pool(w);
+	sl_buf_pool_free(w->bufs);
+	if (w->net != NULL)
+		sl_net_free(w->net);
+	if (w->tcp != NULL)
+		sl_tcp_free(w->tcp);
+	if (w->inspect != NULL)
+		sl_inspect_worker_free(w->inspect);
+	free(w->sessions);
+	free(w->generations);
+	free(w->free_index);
+	free(w);
+}
+
+/* ---- messages ---- */
+
+/* Counts of snapshots go back to the management core, which frees them; kept here while no message is free.
+ */
+void worker_give_back(struct sl_worker *w, struct sl_snapshot *s)
+{
+	if (s != NULL && w->nb_to_free < sizeof(w->to_free) / sizeof(w->to_free[0]))
+		w->to_free[w->nb_to_free++] = s;
+	while (w->nb_to_free > 0) {
+		struct sl_msg *m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
+
+		if (m == NULL)
+			return;
+		m->type = SL_MSG_SNAPSHOT_FREE;
+		m->snapshot = w->to_free[--w->nb_to_free];
+		sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
+	}
+}
+
+static bool is_of(const struct session *s, const struct sl_identity *who)
+{
+	const struct sl_identity *is = sl_inspect_identity(s->inspect);
+
+	return is != NULL && strcmp(is->subject, who->subject) == 0 && strcmp(is->issuer, who->issuer) == 0;
+}
+
+static void kill_sessions(struct sl_worker *w, const struct sl_msg *m)
+{
+	struct session *s = session_find(w, &m->flow);
+
+	if (s != NULL)
+		session_end(s, SL_E_FLOW_KILLED, SL_RSN_SHUTDOWN, "session ended by an operator");
+	for (uint32_t i = 0; m->flow.generation == 0 && i < w->cfg.max_sessions; i++) {
+		s = w->sessions[i];
+		if (s != NULL && is_of(s, &m->identity))
+			session_end(s, SL_E_FLOW_KILLED, SL_RSN_SHUTDOWN, "session ended by an operator");
+	}
+}
+
+static void drain(struct sl_worker *w, uint64_t deadline_us)
+{
+	w->draining = true;
+	w->drain_deadline_us = deadline_us;
+	for (uint32_t i = 0; i < w->cfg.nb_listeners; i++) {
+		if (w->listeners[i] != NULL)
+			sl_tcp_unlisten(w->tcp, w->listeners[i]);
+		w->listeners[i] = NULL;
+	}
+}
+
+/* The client left while the management core thought about it: what that counts as live is not. */
+static int say_unknown(struct sl_worker *w, const struct sl_flow_ref *ref)
+{
+	struct sl_msg *m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
+
+	if (m == NULL)
+		return SL_AGAIN;
+	m->type = SL_MSG_SESSION_END;
+	m->flow = *ref;
+	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
+	return SL_OK;
+}
+
+/* Takes the message. */
+static void on_message(struct sl_worker *w, struct sl_msg *m)
+{
+	struct session *s = session_find(w, &m->flow);
+
+	switch (m->type) {
+	case SL_MSG_AUTH_OK:
+	case SL_MSG_AUTH_NO:
+		if (s != NULL) {
+			login_answer(s, m);
+			return;
+		}
+		if (m->type == SL_MSG_AUTH_OK && say_unknown(w, &m->flow) == SL_AGAIN)
+			sl_fail(SL_E_LIMIT);
+		break;
+	case SL_MSG_DECISION:
+		if (s != NULL)
+			command_decide(s, &m->decision);
+		break;
+	case SL_MSG_SNAPSHOT:
+		worker_give_back(w, sl_inspect_worker_policy(w->inspect, m->snapshot));
+		break;
+	case SL_MSG_KILL:
+		kill_sessions(w, m);
+		break;
+	case SL_MSG_CANCEL:
+		(void)command_cancel(w, m->cancel.pid, m->cancel.key);
+		break;
+	case SL_MSG_DRAIN:
+		drain(w, m->deadline_us);
+		break;
+	default:
+		sl_fail(SL_E_INVAL);
+		break;
+	}
+	sl_bus_worker_done(w->cfg.bus, w->cfg.worker, m);
+}
+
+static uint32_t poll_bus(struct sl_worker *w)
+{
+	struct sl_msg *m;
+	uint32_t n = 0;
+
+	for (; n < 64 && (m = sl_bus_worker_recv(w->cfg.bus, w->cfg.worker)) != NULL; n++)
+		on_message(w, m);
+	return n;
+}
+
+/* ---- the loop ---- */
+
+/* What waits for the store: when it has moved on, or now and then for what it does not tell (pools,
+ * messages). */
+static uint32_t poll_store(struct sl_worker *w)
+{
+	uint64_t durable = sl_store_durable(w->cfg.store, w->cfg.worker);
+	bool moved = durable != w->durable_seen;
+	struct session *s;
+
+	w->durable_seen = durable;
+	if (TAILQ_EMPTY(&w->starving) || (!moved && w->now_us < w->next_starve_us))
+		return 0;
+	w->next_starve_us = w->now_us + STARVE_RETRY_US;
+	TAILQ_FOREACH(s, &w->starving, starve_link)
+	session_ready(s);
+	return moved ? 1 : 0;
+}
+
+static uint32_t run_ready(struct sl_worker *w)
+{
+	struct session *s = w->ready_head, *last = w->ready_tail;
+	uint32_t n = 0;
+
+	while (s != NULL) {
+		bool end = s == last;
+
+		w->ready_head = s->next;
+		if (w->ready_head == NULL)
+			w->ready_tail = NULL;
+		s->ready = false;
+		session_run(s);
+		n++;
+		if (end)
+			break;
+		s = w->ready_head;
+	}
+	return n;
+}
+
+static void check_deadline(struct sl_worker *w, struct session *s)
+{
+	uint64_t expires = sl_inspect_expires_us(s->inspect);
+
+	if (w->draining && w->now_us >= w->drain_deadline_us)
+		session_end(s, SL_E_FLOW_KILLED, SL_RSN_SHUTDOWN, "the gateway is shutting down");
+	else if (s->state == SESSION_OPEN && expires != 0 && w->wall_us >= expires)
+		session_end(s, SL_E_JWT_EXPIRED, SL_RSN_SHUTDOWN, "the token has expired");
+	else if (s->deadline_us == 0 || w->now_us < s->deadline_us)
+		return;
+	else if (s->state == SESSION_CONNECT || s->state == SESSION_TARGET)
+		session_end(s, SL_E_TCP_TIMEOUT, SL_RSN_UNAVAILABLE, "the target did not answer in time");
+	else if (s->state == SESSION_CLIENT || s->state == SESSION_AUTH)
+		session_end(s, SL_E_FLOW_LOGIN_TIMEOUT, SL_RSN_PROTOCOL, "login took too long");
+	session_ready(s);
+}
+
+/* Looks at a share of the sessions each time, at all of them in about a second. */
+static void sweep(struct sl_worker *w)
+{
+	uint32_t n = w->cfg.max_sessions / SWEEP_STEPS + 1;
+
+	if (w->now_us < w->next_sweep_us)
+		return;
+	w->next_sweep_us = w->now_us + SWEEP_US;
+	for (uint32_t i = 0; i < n; i++) {
+		struct session *s = w->sessions[w->sweep_at];
+
+		w->sweep_at = (w->sweep_at + 1) % w->cfg.max_sessions;
+		if (s != NULL)
+			check_deadline(w, s);
+	}
+	if (w->nb_to_free > 0)
+		worker_give_back(w, NULL);
+}
+
+static void back_off(struct sl_worker *w)
+{
+	uint64_t idle_us = w->now_us - w->last_work_us;
+	uint64_t us;
+
+	sl_count(SL_C_LOOPS_IDLE);
+	if (w->cfg.full_poll || idle_us < IDLE_SPIN_US) {
+		rte_pause();
+		return;
+	}
+	us = idle_us / 4 < IDLE_SLEEP_MIN_US ? IDLE_SLEEP_MIN_US : idle_us / 4;
+	if (us > IDLE_SLEEP_MAX_US)
+		us = IDLE_SLEEP_MAX_US;
+	if (!TAILQ_EMPTY(&w->starving))
+		us = IDLE_SLEEP_WAIT_US;
+	if (w->next_tcp_us > w->now_us && w->next_tcp_us - w->now_us < us)
+		us = w->next_tcp_us - w->now_us;
+	sl_count(SL_C_SLEEPS);
+	nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
+}
+
+static uint32_t loop(struct sl_worker *w)
+{
+	uint32_t n;
+
+	clock_update(w);
+	n = sl_net_poll(w->net, w->now_us);
+	n += poll_bus(w);
+	n += poll_store(w);
+	if (w->now_us >= w->next_tcp_us || n > 0)
+		w->next_tcp_us = sl_tcp_tick(w->tcp, w->now_us);
+	if (w->now_us >= w->next_net_us)
+		w->next_net_us = sl_net_tick(w->net, w->now_us);
+	n += run_ready(w);
+	if (w->nb_cancels > 0)
+		command_cancel_sweep(w);
+	sweep(w);
+	sl_tcp_flush(w->tcp, w->now_us);
+	sl_net_flush(w->net);
+	sl_store_kick(w->cfg.store, w->cfg.worker);
+	sl_bus_worker_kick(w->cfg.bus, w->cfg.worker);
+	return n;
+}
+
+/* The last word to the management core; the policy's count goes back with it. */
+static int say_stopped(struct sl_worker *w)
+{
+	struct sl_msg *m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
+
+	if (m == NULL)
+		return SL_AGAIN;
+	m->type = SL_MSG_STOPPED;
+	m->flow.worker = w->cfg.worker;
+	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
+	sl_bus_worker_kick(w->cfg.bus, w->cfg.worker);
+	return SL_OK;
+}
+
+int sl_worker_run(struct sl_worker *w)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "worker%u", w->cfg.worker);
+	sl_counters_register(name);
+	/* Sleeps of tens of microseconds are only that short with a small slack. */
+	prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0);
+	while (!(w->draining && w->nb_sessions == 0) || say_stopped(w) == SL_AGAIN) {
+		if (loop(w) > 0) {
+			w->last_work_us = w->now_us;
+			sl_count(SL_C_LOOPS_BUSY);
+		} else {
+			back_off(w);
+		}
+	}
+	/* FINs of the last sessions are on their way; resets would follow from the kernel of nobody: we are
+	 * gone. */
+	sl_tcp_flush(w->tcp, w->now_us);
+	sl_net_flush(w->net);
+	return SL_OK;
+}

@@ -1,0 +1,167 @@
+/* What the files of this folder share. See README.md for the path of a packet through them. */
+#ifndef WORKER_PRIV_H
+#define WORKER_PRIV_H
+
+#include <sys/queue.h>
+
+#include "sl_counter.h"
+#include "sl_flow.h"
+#include "sl_inspect.h"
+#include "sl_layer_tls.h"
+#include "sl_worker.h"
+
+#define CONNECT_TIMEOUT_US (10 * 1000000ull) /* to open and log in at the target */
+#define LINGER_US          (5 * 1000000ull)  /* for a client to take its last bytes */
+#define CANCELS_MAX        64                /* cancel requests under way to targets */
+#define CANCEL_TIMEOUT_US  (5 * 1000000ull)
+#define CANCEL_BYTES_MAX   64
+#define SWEEP_US           1000 /* between steps of the sweep for deadlines */
+#define SWEEP_STEPS        1000 /* in which all sessions are looked at: about a second */
+
+/*
+ * Free record blocks without which nothing is fed: what one feed can bring to the client at most is a full
+ * queue and one message that was read whole.
+ */
+#define FEED_BLOCKS_MIN 256
+
+enum session_state {
+	SESSION_CLIENT = 1, /* the client starts up and says who it is */
+	SESSION_AUTH,       /* the management core decides who that is */
+	SESSION_CONNECT,    /* TCP to the target */
+	SESSION_TARGET,     /* login there */
+	SESSION_OPEN,
+	SESSION_CLOSING, /* the last bytes to the client, the last record */
+};
+
+enum peer_kind {
+	PEER_SESSION,
+	PEER_CANCEL,
+};
+
+/* What a TCP connection's user pointer points to. */
+struct peer {
+	enum peer_kind kind;
+	enum sl_side side;
+	struct sl_tcp_conn *conn; /* NULL: none */
+	void *owner;
+};
+
+/* What is only needed until the session is open. */
+struct login {
+	char user[SL_BUS_NAME_MAX], database[SL_BUS_NAME_MAX], resource[SL_BUS_NAME_MAX],
+	        app[SL_BUS_NAME_MAX];
+	struct sl_msg *answer; /* AUTH_OK or AUTH_NO that could not be recorded yet */
+	struct sl_login to_target;
+	char target_user[SL_BUS_NAME_MAX];
+	struct sl_secret secret;
+};
+
+struct session {
+	struct sl_worker *w;
+	struct session *next; /* in the ready list or the free list */
+	uint32_t index, generation;
+	enum session_state state;
+	TAILQ_ENTRY(session) starve_link;
+	bool ready;    /* is in the ready list */
+	bool starving; /* waits for records, messages, buffers or durability: is in that list */
+	struct peer peer[2];
+	struct sl_stream layer[2]; /* TLS, where there is one */
+	struct sl_flow flow;
+	const struct sl_worker_listener *listener;
+	const struct sl_resource *resource; /* good until SESSION_OPEN */
+	struct sl_endpoint target;
+	struct login *login;
+	bool authenticated; /* management counts it as live */
+	bool end_recorded;
+	bool gone_said;  /* the approvers were told */
+	bool hold_ended; /* a decision waits to be recorded */
+	bool held;
+	bool target_open; /* TCP to the target is established */
+	bool undrained;   /* the client did not take its last bytes: reset it */
+	bool running;     /* when it ended, the target was still at work */
+	struct sl_id approval;
+	struct sl_msg_decision decision;
+	uint64_t cmd; /* of the reply that is being passed */
+	uint64_t deadline_us;
+	uint32_t cancel_key;
+	int end_err;
+	char end_why[96];
+	struct sl_inspect *inspect;
+	void *dec_state;
+	size_t bytes; /* of the whole block, with what inspect and dec_state point to */
+};
+
+struct cancel {
+	struct peer peer;
+	uint8_t bytes[CANCEL_BYTES_MAX];
+	size_t n;
+	uint64_t deadline_us;
+	bool used, ready;
+};
+
+struct sl_worker {
+	struct sl_worker_cfg cfg;
+	struct sl_tcp *tcp;
+	struct sl_net *net;
+	struct sl_inspect_worker *inspect;
+	struct sl_buf_pool *bufs;
+	struct sl_tcp_listener *listeners[SL_WORKER_LISTENERS_MAX];
+	struct session **sessions; /* [max_sessions] */
+	uint32_t *generations;
+	uint32_t nb_sessions, sweep_at;
+	uint32_t *free_index;
+	uint32_t nb_free;
+	struct session *pool; /* blocks to use again */
+	struct session *ready_head, *ready_tail;
+	TAILQ_HEAD(, session) starving;
+	struct cancel cancels[CANCELS_MAX];
+	uint32_t nb_cancels;
+	struct sl_msg *hold_msg;         /* kept for the next hold */
+	struct sl_snapshot *to_free[16]; /* counts to be given back */
+	uint32_t nb_to_free;
+	uint64_t now_us, wall_us, wall_offset_us, next_clock_us, next_sweep_us, next_starve_us;
+	uint64_t next_tcp_us, next_net_us, last_work_us;
+	uint64_t durable_seen;
+	bool draining, stopped;
+	uint64_t drain_deadline_us;
+};
+
+/* session.c */
+extern const struct sl_flow_host session_flow_host;
+void *session_accept(struct sl_worker *w, const struct sl_worker_listener *l, struct sl_tcp_conn *c);
+void session_ready(struct session *s);
+/* Does what can be done now. May free the session. */
+void session_run(struct session *s);
+/* Begins the end. err 0: in order. code SL_RSN_NONE: the client gets no last word. */
+void session_end(struct session *s, int err, enum sl_reason_code code, const char *why);
+struct session *session_find(struct sl_worker *w, const struct sl_flow_ref *ref);
+struct sl_flow_ref session_ref(const struct session *s);
+void session_free_pool(struct sl_worker *w);
+
+/* login.c */
+int login_auth(struct session *s, const struct sl_ev_auth *a, struct sl_verdict *v);
+/* The management core's answer: takes the message. */
+void login_answer(struct session *s, struct sl_msg *m);
+/* Goes on with an answer, a connection. May end the session. */
+void login_step(struct session *s);
+int login_upgrade(struct session *s, enum sl_side side);
+void login_free(struct session *s);
+
+/* command.c */
+int command_event(struct session *s, const struct sl_event *ev, struct sl_verdict *v);
+/* The hold's end, from the management core or by the client's cancel. */
+void command_decide(struct session *s, const struct sl_msg_decision *d);
+/* Records the decision and lets the flow go on. SL_AGAIN: not yet. */
+int command_decide_step(struct session *s);
+/* CancelRequest: finds the flow, here or on another worker. */
+int command_cancel(struct sl_worker *w, uint32_t pid, uint32_t key);
+/* Asks the target to stop what the session is doing there. */
+void command_cancel_target(struct session *s);
+void command_cancel_run(struct sl_worker *w, struct cancel *c);
+void command_cancel_sweep(struct sl_worker *w);
+
+/* worker.c */
+void worker_give_back(struct sl_worker *w, struct sl_snapshot *s);
+void worker_random(void *out, size_t n);
+
+#endif
