@@ -1,0 +1,376 @@
+#include "config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sl_yaml.h"
+
+#define FILE_MAX_BYTES (1024 * 1024)
+
+struct reader {
+	const char *file;
+	char *err;
+	size_t err_cap;
+};
+
+enum field_type {
+	FIELD_STRING,
+	FIELD_UINT,
+	FIELD_BOOL,
+	FIELD_BYTES,
+	FIELD_DURATION,
+	FIELD_PREFIX,
+	FIELD_ADDR,
+	FIELD_ENDPOINT,
+	FIELD_POLL,
+	FIELD_SECTION, /* read by its own function */
+};
+
+struct field {
+	const char *key;
+	enum field_type type;
+	bool required;
+	size_t offset;
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(const struct reader *r, const struct sl_yaml_node *at,
+                                                      const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	snprintf(r->err, r->err_cap, "%s:%u:%u: %s", r->file, at == NULL ? 1 : at->line,
+	         at == NULL ? 1 : at->column, text);
+	return SL_E_CONFIG;
+}
+
+static int set_value(const struct sl_yaml_node *n, enum field_type type, void *out)
+{
+	switch (type) {
+	case FIELD_STRING:
+		*(const char **)out = n->scalar;
+		return n->scalar[0] == '\0' ? SL_E_CONFIG : SL_OK;
+	case FIELD_UINT:
+		return sl_yaml_uint(n, out);
+	case FIELD_BOOL:
+		return sl_yaml_bool(n, out);
+	case FIELD_BYTES:
+		return sl_yaml_bytes(n, out);
+	case FIELD_DURATION:
+		return sl_yaml_duration_s(n, out);
+	case FIELD_PREFIX:
+		return sl_prefix_parse(n->scalar, out);
+	case FIELD_ADDR:
+		return sl_addr_parse(n->scalar, out);
+	case FIELD_ENDPOINT:
+		return sl_endpoint_parse(n->scalar, out);
+	case FIELD_POLL:
+		*(bool *)out = strcmp(n->scalar, "full") == 0;
+		return *(bool *)out || strcmp(n->scalar, "adaptive") == 0 ? SL_OK : SL_E_CONFIG;
+	default:
+		return SL_E_CONFIG;
+	}
+}
+
+static const char *type_text(enum field_type type)
+{
+	static const char *const texts[] = {
+	        [FIELD_STRING] = "a text that is not empty",
+	        [FIELD_UINT] = "a whole number",
+	        [FIELD_BOOL] = "true or false",
+	        [FIELD_BYTES] = "a size like 512M or 4G",
+	        [FIELD_DURATION] = "a duration like 10s or 5m",
+	        [FIELD_PREFIX] = "an address with its prefix length, like 10.0.0.1/24",
+	        [FIELD_ADDR] = "an address",
+	        [FIELD_ENDPOINT] = "an address with a port, like 10.0.0.1:5432",
+	        [FIELD_POLL] = "adaptive or full",
+	        [FIELD_SECTION] = "a section",
+	};
+
+	return texts[type];
+}
+
+/* Fills a struct from a map by its table; what the table does not know is refused. */
+static int read_map(const struct reader *r, const struct sl_yaml_node *map, const struct field *fields,
+                    void *out)
+{
+	if (map == NULL || map->type != SL_YAML_MAP)
+		return fail(r, map, "a map of keys is wanted here");
+	for (const struct sl_yaml_node *n = map->first; n != NULL; n = n->next) {
+		const struct field *f = fields;
+
+		while (f->key != NULL && strcmp(f->key, n->key) != 0)
+			f++;
+		if (f->key == NULL)
+			return fail(r, n, "unknown key '%s'", n->key);
+		if (f->type == FIELD_SECTION)
+			continue;
+		if (n->type != SL_YAML_SCALAR || set_value(n, f->type, (uint8_t *)out + f->offset) < 0)
+			return fail(r, n, "'%s' must be %s", n->key, type_text(f->type));
+	}
+	for (const struct field *f = fields; f->key != NULL; f++) {
+		if (f->required && sl_yaml_get(map, f->key) == NULL)
+			return fail(r, map, "'%s' is missing", f->key);
+	}
+	return SL_OK;
+}
+
+#define AT(type, member) offsetof(struct type, member)
+
+static const struct field port_fields[] = {
+        {"device", FIELD_STRING, true, AT(config_port, device)},
+        {"address", FIELD_PREFIX, true, AT(config_port, address)},
+        {"vlan", FIELD_UINT, false, AT(config_port, vlan)},
+        {"mtu", FIELD_UINT, false, AT(config_port, mtu)},
+        {"softwareChecksum", FIELD_BOOL, false, AT(config_port, software_checksum)},
+        {0},
+};
+
+static const struct field route_fields[] = {
+        {"to", FIELD_PREFIX, true, AT(config_route, to)},
+        {"via", FIELD_ADDR, true, AT(config_route, via)},
+        {0},
+};
+
+static const struct field listener_fields[] = {
+        {"name", FIELD_STRING, true, AT(config_listener, name)},
+        {"protocol", FIELD_STRING, true, AT(config_listener, protocol)},
+        {"address", FIELD_ENDPOINT, true, AT(config_listener, address)},
+        {"resource", FIELD_STRING, false, AT(config_listener, resource)},
+        {"insecure", FIELD_BOOL, false, AT(config_listener, insecure)},
+        {"tls", FIELD_SECTION, false, 0},
+        {0},
+};
+
+static const struct field listener_tls_fields[] = {
+        {"certFile", FIELD_STRING, true, AT(config_listener, cert_file)},
+        {"keyFile", FIELD_STRING, true, AT(config_listener, key_file)},
+        {0},
+};
+
+static const struct field mgmt_fields[] = {
+        {"listen", FIELD_STRING, true, AT(config, mgmt_listen)},
+        {"tls", FIELD_SECTION, true, 0},
+        {"masterKeyFile", FIELD_STRING, true, AT(config, master_key)},
+        {"policyBootstrap", FIELD_STRING, false, AT(config, bootstrap)},
+        {0},
+};
+
+static const struct field mgmt_tls_fields[] = {
+        {"certFile", FIELD_STRING, true, AT(config, mgmt_cert)},
+        {"keyFile", FIELD_STRING, true, AT(config, mgmt_key)},
+        {0},
+};
+
+static const struct field store_fields[] = {
+        {"path", FIELD_STRING, true, AT(config, store_path)},
+        {"signKeyFile", FIELD_STRING, true, AT(config, sign_key)},
+        {"size", FIELD_BYTES, false, AT(config, store_bytes)},
+        {0},
+};
+
+static const struct field limit_fields[] = {
+        {"sessions", FIELD_UINT, false, AT(config, max_sessions)},
+        {"messageBytes", FIELD_BYTES, false, AT(config, message_bytes)},
+        {"loginTimeout", FIELD_DURATION, false, AT(config, login_timeout_s)},
+        {"recordReplies", FIELD_BOOL, false, AT(config, record_replies)},
+        {"replyRecordBytes", FIELD_BYTES, false, AT(config, reply_bytes)},
+        {0},
+};
+
+static const struct field root_fields[] = {
+        {"eal", FIELD_SECTION, false, 0},
+        {"workers", FIELD_UINT, false, AT(config, workers)},
+        {"mainCore", FIELD_UINT, false, AT(config, main_core)},
+        {"cores", FIELD_SECTION, false, 0},
+        {"poll", FIELD_POLL, false, AT(config, full_poll)},
+        {"mbufs", FIELD_UINT, false, AT(config, mbufs)},
+        {"ports", FIELD_SECTION, true, 0},
+        {"routes", FIELD_SECTION, false, 0},
+        {"listeners", FIELD_SECTION, true, 0},
+        {"management", FIELD_SECTION, true, 0},
+        {"store", FIELD_SECTION, true, 0},
+        {"limits", FIELD_SECTION, false, 0},
+        {0},
+};
+
+/* A list of maps into an array of structs. */
+static int read_list(const struct reader *r, const struct sl_yaml_node *list, const struct field *fields,
+                     void *array, size_t item_bytes, uint32_t max, uint32_t *nb)
+{
+	if (list == NULL)
+		return SL_OK;
+	if (list->type != SL_YAML_LIST)
+		return fail(r, list, "'%s' must be a list", list->key);
+	for (const struct sl_yaml_node *n = list->first; n != NULL; n = n->next) {
+		int err;
+
+		if (*nb == max)
+			return fail(r, n, "more than %u entries in '%s'", max, list->key);
+		err = read_map(r, n, fields, (uint8_t *)array + (*nb)++ * item_bytes);
+		if (err < 0)
+			return err;
+	}
+	return SL_OK;
+}
+
+static int read_eal(const struct reader *r, const struct sl_yaml_node *list, struct config *c)
+{
+	if (list == NULL)
+		return SL_OK;
+	if (list->type != SL_YAML_LIST)
+		return fail(r, list, "'eal' must be a list of arguments");
+	for (const struct sl_yaml_node *n = list->first; n != NULL; n = n->next) {
+		if (n->type != SL_YAML_SCALAR || c->nb_eal == CONFIG_EAL_MAX)
+			return fail(r, n, "at most %d arguments, each a text", CONFIG_EAL_MAX);
+		c->eal[c->nb_eal++] = n->scalar;
+	}
+	return SL_OK;
+}
+
+static int read_cores(const struct reader *r, const struct sl_yaml_node *list, struct config *c)
+{
+	if (list == NULL)
+		return SL_OK;
+	if (list->type != SL_YAML_LIST)
+		return fail(r, list, "'cores' must be a list of core numbers, one for each worker");
+	for (const struct sl_yaml_node *n = list->first; n != NULL; n = n->next) {
+		if (c->nb_cores == SL_STORE_WORKERS_MAX || sl_yaml_uint(n, &c->cores[c->nb_cores]) < 0)
+			return fail(r, n, "'cores' must be a list of core numbers, one for each worker");
+		c->nb_cores++;
+	}
+	return SL_OK;
+}
+
+static int read_listener_tls(const struct reader *r, const struct sl_yaml_node *list, struct config *c)
+{
+	uint32_t i = 0;
+
+	for (const struct sl_yaml_node *n = list->first; n != NULL; n = n->next, i++) {
+		const struct sl_yaml_node *tls = sl_yaml_get(n, "tls");
+		int err = tls == NULL ? SL_OK : read_map(r, tls, listener_tls_fields, &c->listeners[i]);
+
+		if (err < 0)
+			return err;
+		if (tls == NULL && !c->listeners[i].insecure)
+			return fail(r, n, "a listener needs 'tls' (or, in a lab, insecure: true)");
+		if (!sl_worker_protocol(c->listeners[i].protocol))
+			return fail(r, n, "no protocol '%s' in this build", c->listeners[i].protocol);
+	}
+	return SL_OK;
+}
+
+static int check(const struct reader *r, const struct sl_yaml_node *root, const struct config *c)
+{
+	if (c->workers == 0 || c->workers > SL_STORE_WORKERS_MAX)
+		return fail(r, root, "'workers' must be 1 to %d", SL_STORE_WORKERS_MAX);
+	if (c->nb_cores != 0 && c->nb_cores != c->workers)
+		return fail(r, root, "'cores' must name one core for each worker");
+	if (c->nb_ports == 0)
+		return fail(r, root, "'ports' must name a port at least");
+	if (c->max_sessions == 0 || c->max_sessions > 1000000)
+		return fail(r, root, "'limits.sessions' must be 1 to 1000000");
+	if (c->message_bytes < 64 * 1024 || c->message_bytes > 16 * 1024 * 1024)
+		return fail(r, root, "'limits.messageBytes' must be 64K to 16M");
+	for (uint32_t i = 0; i < c->nb_ports; i++) {
+		if (c->ports[i].vlan > 4094 || c->ports[i].mtu > 9216)
+			return fail(r, root, "port %s: vlan is at most 4094, mtu at most 9216",
+			            c->ports[i].device);
+	}
+	return SL_OK;
+}
+
+static int read_root(const struct reader *r, const struct sl_yaml_node *root, struct config *c)
+{
+	int err = read_map(r, root, root_fields, c);
+
+	if (err == SL_OK)
+		err = read_eal(r, sl_yaml_get(root, "eal"), c);
+	if (err == SL_OK)
+		err = read_cores(r, sl_yaml_get(root, "cores"), c);
+	if (err == SL_OK)
+		err = read_list(r, sl_yaml_get(root, "ports"), port_fields, c->ports, sizeof(c->ports[0]),
+		                SL_NET_PORTS_MAX, &c->nb_ports);
+	if (err == SL_OK)
+		err = read_list(r, sl_yaml_get(root, "routes"), route_fields, c->routes, sizeof(c->routes[0]),
+		                SL_NET_ROUTES_MAX, &c->nb_routes);
+	if (err == SL_OK)
+		err = read_list(r, sl_yaml_get(root, "listeners"), listener_fields, c->listeners,
+		                sizeof(c->listeners[0]), SL_WORKER_LISTENERS_MAX, &c->nb_listeners);
+	if (err == SL_OK)
+		err = read_listener_tls(r, sl_yaml_get(root, "listeners"), c);
+	if (err == SL_OK)
+		err = read_map(r, sl_yaml_get(root, "management"), mgmt_fields, c);
+	if (err == SL_OK)
+		err = read_map(r, sl_yaml_get(sl_yaml_get(root, "management"), "tls"), mgmt_tls_fields, c);
+	if (err == SL_OK)
+		err = read_map(r, sl_yaml_get(root, "store"), store_fields, c);
+	if (err == SL_OK && sl_yaml_get(root, "limits") != NULL)
+		err = read_map(r, sl_yaml_get(root, "limits"), limit_fields, c);
+	return err == SL_OK ? check(r, root, c) : err;
+}
+
+static int read_file(const struct reader *r, uint8_t **text, size_t *n)
+{
+	FILE *f = fopen(r->file, "re");
+
+	if (f == NULL)
+		return fail(r, NULL, "cannot be opened");
+	*text = malloc(FILE_MAX_BYTES);
+	*n = *text == NULL ? 0 : fread(*text, 1, FILE_MAX_BYTES, f);
+	fclose(f);
+	if (*n == 0 || *n == FILE_MAX_BYTES) {
+		free(*text);
+		return fail(r, NULL, "cannot be read, is empty or larger than %d bytes", FILE_MAX_BYTES);
+	}
+	return SL_OK;
+}
+
+int config_load(const char *file, struct config *out, char *err, size_t err_cap)
+{
+	struct reader r = {file, err, err_cap};
+	struct sl_yaml_error yerr = {0};
+	uint8_t *text;
+	size_t n;
+	int rc;
+
+	*out = (struct config){
+	        .workers = 1,
+	        .mbufs = 16384,
+	        .store_bytes = 4ull << 30,
+	        .max_sessions = 4096,
+	        .message_bytes = 1 << 20,
+	        .login_timeout_s = 10,
+	        .reply_bytes = 1 << 20,
+	        .record_replies = true,
+	};
+	rc = read_file(&r, &text, &n);
+	if (rc < 0)
+		return rc;
+	rc = sl_yaml_parse(sl_span(text, n), &out->doc, &yerr);
+	free(text);
+	if (rc < 0) {
+		snprintf(err, err_cap, "%s:%u:%u: %s", file, yerr.line, yerr.column, yerr.text);
+		return SL_E_CONFIG;
+	}
+	if (out->doc == NULL || out->doc->next != NULL)
+		rc = fail(&r, NULL, "one document is wanted");
+	else
+		rc = read_root(&r, out->doc->root, out);
+	if (rc < 0)
+		config_free(out);
+	return rc;
+}
+
+void config_free(struct config *c)
+{
+	if (c->doc != NULL)
+		sl_yaml_free(c->doc);
+	c->doc = NULL;
+}

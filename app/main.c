@@ -1,0 +1,411 @@
+/*
+ * sluiced: start-up (configuration, EAL, ports, store, workers, management core), run, drain, stop. The order
+ * of gateway_start() is the order of dependence; gateway_stop() goes back the same way.
+ */
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include "config.h"
+#include "sl_bus.h"
+#include "sl_counter.h"
+#include "sl_log.h"
+#include "sl_mgmt.h"
+#include "sl_port.h"
+#include "sl_secret.h"
+#include "sl_store.h"
+#include "sl_tls.h"
+#include "sl_worker.h"
+
+#define BUS_MESSAGES      256
+#define BLOCKS_PER_WORKER 2048
+#define DRAIN_GRACE_MS    5000
+#define MBUF_CACHE        256
+
+struct gateway {
+	struct config cfg;
+	struct rte_mempool *pools[SL_STORE_WORKERS_MAX];
+	struct sl_port *ports[SL_NET_PORTS_MAX];
+	struct sl_net_shared *net;
+	struct sl_store *store;
+	struct sl_bus *bus;
+	struct sl_mgmt *mgmt;
+	struct sl_worker_listener listeners[SL_WORKER_LISTENERS_MAX];
+	struct sl_worker *workers[SL_STORE_WORKERS_MAX];
+	bool eal, launched;
+	char err[512];
+};
+
+static struct sl_mgmt *signal_mgmt;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	if (signal_mgmt != NULL)
+		sl_mgmt_stop(signal_mgmt, DRAIN_GRACE_MS);
+}
+
+/* No core dump, no other process of this user looking in: this memory holds the targets' credentials (D14).
+ */
+static void harden(void)
+{
+	const struct rlimit none = {0, 0};
+
+	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		sl_log(SL_LOG_WARN, "app", "core dumps could not be turned off");
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* "--lcores 0@0,1@1,2@0": EAL thread 0 is the management core, thread i + 1 is worker i. */
+static void lcores_text(const struct config *c, char *out, size_t cap)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	int n = snprintf(out, cap, "0@%lu", (unsigned long)c->main_core);
+
+	for (uint32_t i = 0; i < c->workers && n > 0 && (size_t)n < cap; i++) {
+		unsigned long core =
+		        c->nb_cores != 0 ? c->cores[i] : (c->main_core + 1 + i) % (unsigned long)online;
+
+		n += snprintf(out + n, cap - (size_t)n, ",%u@%lu", i + 1, core);
+	}
+}
+
+static int start_eal(struct gateway *g)
+{
+	char lcores[1024], *argv[CONFIG_EAL_MAX + 8];
+	char prog[] = "sluiced", opt_lcores[] = "--lcores", opt_main[] = "--main-lcore=0";
+	int argc = 0;
+
+	lcores_text(&g->cfg, lcores, sizeof(lcores));
+	argv[argc++] = prog;
+	argv[argc++] = opt_lcores;
+	argv[argc++] = lcores;
+	argv[argc++] = opt_main;
+	for (uint32_t i = 0; i < g->cfg.nb_eal; i++) {
+		argv[argc] = strdup(g->cfg.eal[i]); /* EAL keeps them */
+		if (argv[argc++] == NULL)
+			return SL_E_NOMEM;
+	}
+	argv[argc] = NULL;
+	if (rte_eal_init(argc, argv) < 0) {
+		snprintf(g->err, sizeof(g->err), "EAL did not start: %s", rte_strerror(rte_errno));
+		return SL_E_PORT_OPEN;
+	}
+	g->eal = true;
+	return SL_OK;
+}
+
+static int start_pools(struct gateway *g)
+{
+	for (uint32_t i = 0; i < g->cfg.workers; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "worker%u", i);
+		g->pools[i] = rte_pktmbuf_pool_create(name, (unsigned)g->cfg.mbufs, MBUF_CACHE, 0,
+		                                      RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
+		if (g->pools[i] == NULL) {
+			snprintf(g->err, sizeof(g->err), "no memory for %lu packets per worker: %s",
+			         (unsigned long)g->cfg.mbufs, rte_strerror(rte_errno));
+			return SL_E_NOMEM;
+		}
+	}
+	return SL_OK;
+}
+
+static int start_ports(struct gateway *g)
+{
+	struct sl_net_if_cfg ifs[SL_NET_PORTS_MAX];
+	struct sl_net_route_cfg routes[SL_NET_ROUTES_MAX];
+
+	for (uint32_t i = 0; i < g->cfg.nb_ports; i++) {
+		const struct config_port *p = &g->cfg.ports[i];
+		struct sl_port_cfg cfg = {
+		        .device = p->device,
+		        .nb_workers = (uint16_t)g->cfg.workers,
+		        .mtu = (uint16_t)p->mtu,
+		        .software_checksum = p->software_checksum,
+		};
+		int err = sl_port_open(&cfg, g->pools, &g->ports[i], g->err, sizeof(g->err));
+
+		if (err < 0)
+			return err;
+		ifs[i] = (struct sl_net_if_cfg){g->ports[i], p->address, (uint16_t)p->vlan};
+	}
+	for (uint32_t i = 0; i < g->cfg.nb_routes; i++)
+		routes[i] = (struct sl_net_route_cfg){g->cfg.routes[i].to, g->cfg.routes[i].via};
+	return sl_net_shared_new(ifs, (uint16_t)g->cfg.nb_ports, routes, (uint16_t)g->cfg.nb_routes, &g->net,
+	                         g->err, sizeof(g->err));
+}
+
+static int start_store(struct gateway *g)
+{
+	struct sl_store_cfg cfg = {
+	        .path = g->cfg.store_path,
+	        .sign_key = g->cfg.sign_key,
+	        .map_bytes = g->cfg.store_bytes,
+	        .nb_workers = (uint32_t)g->cfg.workers,
+	        .blocks_per_worker = BLOCKS_PER_WORKER,
+	        .batch_max = BLOCKS_PER_WORKER,
+	};
+
+	return sl_store_open(&cfg, &g->store, g->err, sizeof(g->err));
+}
+
+static int start_listeners(struct gateway *g)
+{
+	for (uint32_t i = 0; i < g->cfg.nb_listeners; i++) {
+		const struct config_listener *c = &g->cfg.listeners[i];
+		struct sl_worker_listener *l = &g->listeners[i];
+
+		*l = (struct sl_worker_listener){
+		        .name = c->name,
+		        .protocol = c->protocol,
+		        .address = c->address,
+		        .resource = c->resource,
+		        .insecure = c->insecure,
+		};
+		if (c->cert_file != NULL) {
+			struct sl_tls_server_cfg tls = {.cert_file = c->cert_file, .key_file = c->key_file};
+			int err = sl_tls_server_new(&tls, &l->tls, g->err, sizeof(g->err));
+
+			if (err < 0)
+				return err;
+		}
+		if (c->insecure)
+			sl_log(SL_LOG_WARN, "app", "listener %s takes tokens in clear text", c->name);
+	}
+	return SL_OK;
+}
+
+static int start_workers(struct gateway *g)
+{
+	struct sl_worker_cfg cfg = {
+	        .nb_workers = (uint32_t)g->cfg.workers,
+	        .bus = g->bus,
+	        .store = g->store,
+	        .net = g->net,
+	        .listeners = g->listeners,
+	        .nb_listeners = g->cfg.nb_listeners,
+	        .max_sessions = (uint32_t)g->cfg.max_sessions,
+	        .message_max = g->cfg.message_bytes,
+	        .login_timeout_us = g->cfg.login_timeout_s * 1000000,
+	        .reply_bytes_max = g->cfg.reply_bytes,
+	        .record_replies = g->cfg.record_replies,
+	        .full_poll = g->cfg.full_poll,
+	};
+
+	if (getrandom(cfg.secret, sizeof(cfg.secret), 0) != sizeof(cfg.secret) ||
+	    getrandom(&cfg.id_salt, sizeof(cfg.id_salt), 0) != sizeof(cfg.id_salt)) {
+		snprintf(g->err, sizeof(g->err), "no random numbers to be had");
+		return SL_E_SYS;
+	}
+	for (uint32_t i = 0; i < g->cfg.workers; i++) {
+		int err;
+
+		cfg.worker = i;
+		cfg.pool = g->pools[i];
+		err = sl_worker_new(&cfg, &g->workers[i], g->err, sizeof(g->err));
+		if (err < 0)
+			return err;
+	}
+	sl_cleanse(cfg.secret, sizeof(cfg.secret));
+	return SL_OK;
+}
+
+/* What GET /v1/status says about the ports. Management thread. */
+static long status_json(void *ctx, char *out, size_t cap)
+{
+	const struct gateway *g = ctx;
+	size_t n = 0;
+
+	n += (size_t)snprintf(out, cap, "{\"workers\":%lu,\"ports\":[", (unsigned long)g->cfg.workers);
+	for (uint32_t i = 0; i < g->cfg.nb_ports && n < cap; i++) {
+		const struct sl_port_caps *caps = sl_port_caps(g->ports[i]);
+		char addr[SL_ADDR_STR_MAX];
+
+		n += (size_t)snprintf(
+		        out + n, cap - n,
+		        "%s{\"name\":\"%s\",\"address\":\"%s/%u\",\"link\":%s,\"rx_queues\":%u,"
+		        "\"tx_queues\":%u,\"mtu\":%u,\"tx_checksum\":\"%s\",\"rx_checksum\":\"%s\","
+		        "\"tso\":%s,\"multi_segment\":%s,\"rss\":%s}",
+		        i > 0 ? "," : "", sl_port_name(g->ports[i]),
+		        sl_addr_str(&g->cfg.ports[i].address.addr, addr), g->cfg.ports[i].address.bits,
+		        sl_port_link(g->ports[i]) ? "true" : "false", caps->nb_rx_queues, caps->nb_tx_queues,
+		        caps->mtu, caps->tx_tcp_csum ? "device" : "software",
+		        caps->rx_tcp_csum ? "device" : "software", caps->tso ? "true" : "false",
+		        caps->multi_seg ? "true" : "false", caps->rss ? "true" : "false");
+	}
+	if (n < cap)
+		n += (size_t)snprintf(out + n, cap - n, "]}");
+	return n < cap ? (long)n : -1;
+}
+
+static int start_mgmt(struct gateway *g)
+{
+	struct sl_mgmt_cfg cfg = {
+	        .listen = g->cfg.mgmt_listen,
+	        .cert_file = g->cfg.mgmt_cert,
+	        .key_file = g->cfg.mgmt_key,
+	        .master_key_file = g->cfg.master_key,
+	        .policy_bootstrap = g->cfg.bootstrap,
+	        .bus = g->bus,
+	        .store = g->store,
+	        .nb_workers = (uint32_t)g->cfg.workers,
+	        .status = status_json,
+	        .status_ctx = g,
+	};
+
+	return sl_mgmt_new(&cfg, &g->mgmt, g->err, sizeof(g->err));
+}
+
+static int run_worker(void *w)
+{
+	return sl_worker_run(w);
+}
+
+static int launch(struct gateway *g)
+{
+	for (uint32_t i = 0; i < g->cfg.workers; i++) {
+		if (rte_eal_remote_launch(run_worker, g->workers[i], i + 1) != 0) {
+			snprintf(g->err, sizeof(g->err), "worker %u did not start", i);
+			return SL_E_SYS;
+		}
+	}
+	g->launched = true;
+	return SL_OK;
+}
+
+static int gateway_start(struct gateway *g)
+{
+	int (*const steps[])(struct gateway *) = {start_eal,       start_pools,   start_ports, start_store,
+	                                          start_listeners, start_workers, start_mgmt,  launch};
+
+	g->bus = sl_bus_new((uint32_t)g->cfg.workers, BUS_MESSAGES);
+	if (g->bus == NULL)
+		return SL_E_NOMEM;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		int err = steps[i](g);
+
+		if (err < 0)
+			return err;
+	}
+	return SL_OK;
+}
+
+static void gateway_stop(struct gateway *g)
+{
+	if (g->launched)
+		rte_eal_mp_wait_lcore();
+	sl_mgmt_free(g->mgmt);
+	for (uint32_t i = 0; i < g->cfg.workers; i++)
+		sl_worker_free(g->workers[i]);
+	for (uint32_t i = 0; i < g->cfg.nb_listeners; i++)
+		sl_tls_ctx_free(g->listeners[i].tls);
+	if (g->store != NULL)
+		sl_store_close(g->store);
+	if (g->net != NULL)
+		sl_net_shared_free(g->net);
+	for (uint32_t i = 0; i < g->cfg.nb_ports; i++) {
+		if (g->ports[i] != NULL)
+			sl_port_close(g->ports[i]);
+	}
+	sl_bus_free(g->bus);
+	if (g->eal)
+		rte_eal_cleanup();
+	config_free(&g->cfg);
+}
+
+static int run(const char *file, bool check_only)
+{
+	static struct gateway g;
+	int err = config_load(file, &g.cfg, g.err, sizeof(g.err));
+
+	if (err == SL_OK && check_only) {
+		config_free(&g.cfg);
+		printf("%s is good\n", file);
+		return EXIT_SUCCESS;
+	}
+	if (err == SL_OK) {
+		sl_counters_register("main");
+		harden();
+		err = gateway_start(&g);
+	}
+	if (err < 0) {
+		sl_log(SL_LOG_ERROR, "app", "%s: %s", sl_err_text(err), g.err);
+		/* Whatever was opened goes with the process; workers, if any run, hold nothing that is not in
+		 * the store. */
+		_exit(EXIT_FAILURE);
+	}
+	signal_mgmt = g.mgmt;
+	signal(SIGTERM, on_signal);
+	signal(SIGINT, on_signal);
+	sl_log(SL_LOG_INFO, "app", "%lu workers, %u ports, %u listeners, management on %s",
+	       (unsigned long)g.cfg.workers, g.cfg.nb_ports, g.cfg.nb_listeners, g.cfg.mgmt_listen);
+	fprintf(stderr, "sluiced: ready\n");
+	err = sl_mgmt_run(g.mgmt);
+	signal_mgmt = NULL;
+	gateway_stop(&g);
+	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void usage(FILE *to)
+{
+	fprintf(to, "usage: sluiced --config FILE [--check] [--debug]\n"
+	            "  --config FILE  the configuration (docs/configuration.md)\n"
+	            "  --check        read the configuration, say what is wrong with it, and end\n"
+	            "  --debug        log more\n");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+	        {"config", required_argument, NULL, 'c'},
+	        {"check", no_argument, NULL, 'k'},
+	        {"debug", no_argument, NULL, 'd'},
+	        {"help", no_argument, NULL, 'h'},
+	        {0},
+	};
+	const char *file = NULL;
+	bool check_only = false;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "c:kdh", options, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			file = optarg;
+			break;
+		case 'k':
+			check_only = true;
+			break;
+		case 'd':
+			sl_log_set_level(SL_LOG_DEBUG);
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (file == NULL || optind != argc) {
+		usage(stderr);
+		return 2;
+	}
+	return run(file, check_only);
+}
