@@ -80,8 +80,8 @@ int sl_endpoint_parse(const char *s, struct sl_endpoint *out)
 
 const char *sl_addr_str(const struct sl_addr *a, char *out)
 {
-	if (a->family == SL_AF_NONE || inet_ntop(a->family == SL_AF_INET ? AF_INET : AF_INET6, a->b, out,
-						 SL_ADDR_STR_MAX) == NULL)
+	if (a->family == SL_AF_NONE ||
+	    inet_ntop(a->family == SL_AF_INET ? AF_INET : AF_INET6, a->b, out, SL_ADDR_STR_MAX) == NULL)
 		memcpy(out, "-", 2);
 	return out;
 }
@@ -91,7 +91,8 @@ const char *sl_endpoint_str(const struct sl_endpoint *e, char *out)
 	char addr[SL_ADDR_STR_MAX];
 
 	sl_addr_str(&e->addr, addr);
-	snprintf(out, SL_ENDPOINT_STR_MAX, e->addr.family == SL_AF_INET6 ? "[%s]:%u" : "%s:%u", addr, e->port);
+	snprintf(out, SL_ENDPOINT_STR_MAX, e->addr.family == SL_AF_INET6 ? "[%s]:%u" : "%s:%u", addr,
+	         e->port);
 	return out;
 }
 

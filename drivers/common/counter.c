@@ -4,14 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Threads that never registered (tests, short-lived helpers) share this block: their counts may race and be lost. */
+/* Threads that never registered (tests, short-lived helpers) share this block: their counts may race and be
+ * lost. */
 static struct sl_counters spare = {.thread = "other"};
 static _Atomic(struct sl_counters *) all = &spare;
 _Thread_local struct sl_counters *sl_counters_self = &spare;
 
 static const char *const texts[SL_COUNTER_COUNT] = {
 #define ROW(id, txt) [id] = txt,
-	SL_COUNTER_TABLE(ROW)
+        SL_COUNTER_TABLE(ROW)
 #undef ROW
 };
 
@@ -21,7 +22,7 @@ __attribute__((constructor)) static void fill_names(void)
 {
 	static const char *const ids[SL_COUNTER_COUNT] = {
 #define ROW(id, txt) [id] = #id,
-		SL_COUNTER_TABLE(ROW)
+	        SL_COUNTER_TABLE(ROW)
 #undef ROW
 	};
 

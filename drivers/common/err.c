@@ -8,10 +8,9 @@ struct row {
 	char severity;
 };
 
-static const struct row rows[SL_ERR_COUNT] = {
-	[0] = {"ok", "no error", ' '},
+static const struct row rows[SL_ERR_COUNT] = {[0] = {"ok", "no error", ' '},
 #define ROW(id, sev, txt) [id##_N] = {#id, txt, sev},
-	SL_ERR_TABLE(ROW)
+                                              SL_ERR_TABLE(ROW)
 #undef ROW
 };
 

@@ -29,8 +29,8 @@ void sl_log(enum sl_log_level level, const char *module, const char *fmt, ...)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
 	n = (int)strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
-	n += snprintf(line + n, sizeof(line) - (size_t)n, ".%06ldZ %s %s ", ts.tv_nsec / 1000, level_names[level],
-		      module);
+	n += snprintf(line + n, sizeof(line) - (size_t)n, ".%06ldZ %s %s ", ts.tv_nsec / 1000,
+	              level_names[level], module);
 	va_start(ap, fmt);
 	m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
 	va_end(ap);

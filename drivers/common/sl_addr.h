@@ -1,6 +1,6 @@
 /*
- * Addresses of both families in one type: an IPv4 address is the first 4 bytes of `b` in network order, the rest
- * zero, so that two addresses are equal when their bytes are.
+ * Addresses of both families in one type: an IPv4 address is the first 4 bytes of `b` in network order, the
+ * rest zero, so that two addresses are equal when their bytes are.
  */
 #ifndef SL_ADDR_H
 #define SL_ADDR_H
@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SL_ADDR_STR_MAX	    46 /* INET6_ADDRSTRLEN */
+#define SL_ADDR_STR_MAX     46 /* INET6_ADDRSTRLEN */
 #define SL_ENDPOINT_STR_MAX 56 /* "[addr]:65535" */
 
 enum sl_family {

@@ -1,7 +1,7 @@
 /*
  * Counters. Each thread has one block, written by that thread alone with relaxed stores and read by the
- * management core at any time. A block has a counter for each row of the error table and each row of the table
- * here. Blocks are registered once at thread start and never freed before exit, so sums never go back.
+ * management core at any time. A block has a counter for each row of the error table and each row of the
+ * table here. Blocks are registered once at thread start and never freed before exit, so sums never go back.
  */
 #ifndef SL_COUNTER_H
 #define SL_COUNTER_H
@@ -11,32 +11,32 @@
 
 #include "sl_err.h"
 
-#define SL_COUNTER_TABLE(X)                                                                                   \
-	X(SL_C_RX_PACKETS, "packets received")                                                                \
-	X(SL_C_RX_BYTES, "bytes received")                                                                    \
-	X(SL_C_TX_PACKETS, "packets sent")                                                                    \
-	X(SL_C_TX_BYTES, "bytes sent")                                                                        \
-	X(SL_C_HANDOFF_PACKETS, "packets handed to the worker that owns their flow")                          \
-	X(SL_C_TCP_ACCEPTED, "TCP connections accepted")                                                      \
-	X(SL_C_TCP_CONNECTED, "TCP connections opened to targets")                                            \
-	X(SL_C_TCP_CLOSED, "TCP connections closed")                                                          \
-	X(SL_C_TCP_RETRANSMITS, "TCP segments sent again")                                                    \
-	X(SL_C_TCP_RTO, "TCP retransmission timeouts")                                                        \
-	X(SL_C_TLS_HANDSHAKES, "TLS handshakes finished")                                                     \
-	X(SL_C_SESSIONS, "sessions opened")                                                                   \
-	X(SL_C_SESSIONS_ENDED, "sessions ended")                                                              \
-	X(SL_C_AUTH_FAILED, "logins refused")                                                                 \
-	X(SL_C_COMMANDS, "commands judged")                                                                   \
-	X(SL_C_ALLOWED, "commands allowed")                                                                   \
-	X(SL_C_DENIED, "commands denied")                                                                     \
-	X(SL_C_HELD, "commands held for approval")                                                            \
-	X(SL_C_ROWS, "rows sent to clients")                                                                  \
-	X(SL_C_FIELDS_MASKED, "fields masked")                                                                \
-	X(SL_C_RECORDS, "records written")                                                                    \
-	X(SL_C_RECORD_BYTES, "bytes of records written")                                                      \
-	X(SL_C_COMMITS, "store commits")                                                                      \
-	X(SL_C_LOOPS_BUSY, "worker loops that found work")                                                    \
-	X(SL_C_LOOPS_IDLE, "worker loops that found none")                                                    \
+#define SL_COUNTER_TABLE(X)                                                                                  \
+	X(SL_C_RX_PACKETS, "packets received")                                                               \
+	X(SL_C_RX_BYTES, "bytes received")                                                                   \
+	X(SL_C_TX_PACKETS, "packets sent")                                                                   \
+	X(SL_C_TX_BYTES, "bytes sent")                                                                       \
+	X(SL_C_HANDOFF_PACKETS, "packets handed to the worker that owns their flow")                         \
+	X(SL_C_TCP_ACCEPTED, "TCP connections accepted")                                                     \
+	X(SL_C_TCP_CONNECTED, "TCP connections opened to targets")                                           \
+	X(SL_C_TCP_CLOSED, "TCP connections closed")                                                         \
+	X(SL_C_TCP_RETRANSMITS, "TCP segments sent again")                                                   \
+	X(SL_C_TCP_RTO, "TCP retransmission timeouts")                                                       \
+	X(SL_C_TLS_HANDSHAKES, "TLS handshakes finished")                                                    \
+	X(SL_C_SESSIONS, "sessions opened")                                                                  \
+	X(SL_C_SESSIONS_ENDED, "sessions ended")                                                             \
+	X(SL_C_AUTH_FAILED, "logins refused")                                                                \
+	X(SL_C_COMMANDS, "commands judged")                                                                  \
+	X(SL_C_ALLOWED, "commands allowed")                                                                  \
+	X(SL_C_DENIED, "commands denied")                                                                    \
+	X(SL_C_HELD, "commands held for approval")                                                           \
+	X(SL_C_ROWS, "rows sent to clients")                                                                 \
+	X(SL_C_FIELDS_MASKED, "fields masked")                                                               \
+	X(SL_C_RECORDS, "records written")                                                                   \
+	X(SL_C_RECORD_BYTES, "bytes of records written")                                                     \
+	X(SL_C_COMMITS, "store commits")                                                                     \
+	X(SL_C_LOOPS_BUSY, "worker loops that found work")                                                   \
+	X(SL_C_LOOPS_IDLE, "worker loops that found none")                                                   \
 	X(SL_C_SLEEPS, "worker sleeps")
 
 enum sl_counter_id {
@@ -56,7 +56,8 @@ struct sl_counters {
 /* The calling thread's block; a shared spare one before sl_counters_register(). Never NULL. */
 extern _Thread_local struct sl_counters *sl_counters_self;
 
-/* Registers a block for the calling thread under a short name. Once per thread; aborts the start when out of memory. */
+/* Registers a block for the calling thread under a short name. Once per thread; aborts the start when out of
+ * memory. */
 void sl_counters_register(const char *thread);
 /* The list of all blocks, for reading. Any thread. */
 struct sl_counters *sl_counters_all(void);

@@ -1,7 +1,7 @@
 /*
  * Identifiers. 128 bits: 48 bits of wall time in milliseconds, 8 of the maker's number, 24 of a salt drawn at
- * start, 48 of a counter; printed as 26 characters of Crockford base 32, so that they sort by time as text too. A
- * worker makes them without a system call. They are names, not secrets.
+ * start, 48 of a counter; printed as 26 characters of Crockford base 32, so that they sort by time as text
+ * too. A worker makes them without a system call. They are names, not secrets.
  */
 #ifndef SL_ID_H
 #define SL_ID_H

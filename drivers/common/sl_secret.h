@@ -1,6 +1,6 @@
 /*
- * A secret has its own type, so that it cannot be passed where a span is logged or recorded by accident. It holds
- * its bytes inside itself, is cleared on release and is never copied but by sl_secret_set().
+ * A secret has its own type, so that it cannot be passed where a span is logged or recorded by accident. It
+ * holds its bytes inside itself, is cleared on release and is never copied but by sl_secret_set().
  */
 #ifndef SL_SECRET_H
 #define SL_SECRET_H
@@ -9,7 +9,8 @@
 
 #include "sl_span.h"
 
-#define SL_SECRET_MAX 1024 /* bytes: a target's password; PostgreSQL itself takes up to 1 KB from a client library */
+#define SL_SECRET_MAX                                                                                        \
+	1024 /* bytes: a target's password; PostgreSQL itself takes up to 1 KB from a client library */
 
 struct sl_secret {
 	uint32_t n;

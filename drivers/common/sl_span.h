@@ -1,6 +1,6 @@
 /*
- * A span: a pointer and a length, passed by value. It never owns: it is borrowed for the call it is passed to,
- * unless the function that takes it says that it keeps it. It may hold any bytes, NUL included.
+ * A span: a pointer and a length, passed by value. It never owns: it is borrowed for the call it is passed
+ * to, unless the function that takes it says that it keeps it. It may hold any bytes, NUL included.
  */
 #ifndef SL_SPAN_H
 #define SL_SPAN_H

@@ -40,8 +40,9 @@ static void test_counting(void **state)
 
 static void test_addresses(void **state)
 {
-	static const char *const bad[] = {"10.0.0.1", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "::1:80", "[10.0.0.1]:80",
-					  "[::1]", "10.0.0.1:+5", "10.0.0.1: 5", ":80", "host:80"};
+	static const char *const bad[] = {"10.0.0.1",    "10.0.0.1:",     "10.0.0.1:0", "10.0.0.1:65536",
+	                                  "::1:80",      "[10.0.0.1]:80", "[::1]",      "10.0.0.1:+5",
+	                                  "10.0.0.1: 5", ":80",           "host:80"};
 	struct sl_endpoint e;
 	struct sl_prefix p;
 	struct sl_addr a;
@@ -69,7 +70,8 @@ static void test_addresses(void **state)
 static void test_ids(void **state)
 {
 	struct sl_id_maker m = {.salt = 0xabcdef, .maker = 3};
-	struct sl_id a = sl_id_make(&m, UINT64_C(1700000000000000)), b = sl_id_make(&m, UINT64_C(1700000000000000)), c;
+	struct sl_id a = sl_id_make(&m, UINT64_C(1700000000000000)),
+	             b = sl_id_make(&m, UINT64_C(1700000000000000)), c;
 	char sa[SL_ID_STR_MAX], sb[SL_ID_STR_MAX];
 
 	(void)state;
@@ -92,7 +94,8 @@ static void test_log_quote(void **state)
 	(void)state;
 	assert_string_equal(sl_log_quote(SL_SPAN_LIT("a\n\"b\\"), out, sizeof(out)), "a\\x0a\\\"b\\\\");
 	assert_string_equal(sl_log_quote(SL_SPAN_EMPTY, out, sizeof(out)), "");
-	assert_true(strlen(sl_log_quote(SL_SPAN_LIT("0123456789abcdef0123"), out, sizeof(out))) < sizeof(out));
+	assert_true(strlen(sl_log_quote(SL_SPAN_LIT("0123456789abcdef0123"), out, sizeof(out))) <
+	            sizeof(out));
 }
 
 static void test_secret(void **state)
@@ -126,9 +129,10 @@ static void test_span_cstr(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_err_table), cmocka_unit_test(test_counting), cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_ids),	  cmocka_unit_test(test_log_quote), cmocka_unit_test(test_secret),
-		cmocka_unit_test(test_span_cstr),
+	        cmocka_unit_test(test_err_table), cmocka_unit_test(test_counting),
+	        cmocka_unit_test(test_addresses), cmocka_unit_test(test_ids),
+	        cmocka_unit_test(test_log_quote), cmocka_unit_test(test_secret),
+	        cmocka_unit_test(test_span_cstr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
