@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # sluiced in its namespace: configuration, policy, start, stop. Nothing here knows more than the manual says.
-# GW_WORKERS, GW_POLL: for tests that want other than one worker and adaptive polling.
+# GW_WORKERS, GW_POLL, GW_LOGIN_TIMEOUT, GW_CORE: for runs that want other than one worker, adaptive polling and 5 s;
+# GW_CORE puts everything on one core.
 
 gw_config() {
 	local workers=${GW_WORKERS:-1} poll=${GW_POLL:-adaptive} vdev
@@ -39,12 +40,16 @@ gw_config() {
 		  loginTimeout: ${GW_LOGIN_TIMEOUT:-5s}
 		  replyRecordBytes: 1M
 	END
+	if [[ -n ${GW_CORE:-} ]]; then
+		printf 'mainCore: %s\ncores: [%s]\n' "$GW_CORE" "$GW_CORE" >>"$LAB_GW/sluiced.yaml"
+	fi
 }
 
 gw_policy() {
 	mkdir -p "$LAB_GW/policy.d"
-	sed -e "s|@ISSUER@|$IDP_ISSUER|" -e "s|@CA@|$LAB_CA|" -e "s|@TARGET@|$IP_TARGET|" \
-		"$LAB_ROOT/tools/lab/policy.yaml" >"$LAB_GW/policy.d/lab.yaml"
+	# LAB_POLICY names further documents, for tests.
+	cat "$LAB_ROOT/tools/lab/policy.yaml" ${LAB_POLICY:+"$LAB_POLICY"} |
+		sed -e "s|@ISSUER@|$IDP_ISSUER|" -e "s|@CA@|$LAB_CA|" -e "s|@TARGET@|$IP_TARGET|" >"$LAB_GW/policy.d/lab.yaml"
 }
 
 gw_prepare() {
