@@ -1,0 +1,166 @@
+"""What happens when something dies: the gateway, the client, the target, the provider."""
+import os
+import signal
+import subprocess
+import time
+
+from labtest import (BUILD, CLIENT, DIR, LISTENER, SLUICE, Failure, admin, api, approval, check, contains, eventually, finish,
+                     forget_tokens, gateway_alive, gateway_pid, gateway_start, lab, latest, marker, never_arrives, pending, psql,
+                     psql_start, reached, records, run, same, session, sessions, sluice, test, token)
+
+
+def pgbench_start(seconds, clients=8):
+    env = {**os.environ, "PGPASSWORD": token("bench"), "PGSSLMODE": "verify-full", "PGSSLROOTCERT": f"{DIR}/pki/ca.pem"}
+    return subprocess.Popen(["ip", "netns", "exec", CLIENT, "pgbench", "-n", "-S", "-h", LISTENER[0], "-U", "bench", "-c", str(clients),
+                             "-T", str(seconds), "bench"], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@test
+def client_dies_during_a_hold():
+    mark = marker()
+    waiting = psql_start("agent-7", "-c", f"update customers set city = '{mark}' where id = 20")
+    found = pending(mark)
+    waiting.kill()
+    waiting.communicate()
+    eventually(lambda: approval(found["id"])["state"] == "cancelled", "the approval is cancelled")
+    status, answer = api("alice", "POST", f"/v1/approvals/{found['id']}/approve", {})
+    same(status, 409, f"approving for a client that is gone ({answer})")
+    never_arrives(mark)
+    check(admin("select city from customers where id = 20") != mark, "the UPDATE has run")
+
+
+@test
+def client_cancels_during_a_hold():
+    mark = marker()
+    waiting = psql_start("agent-7", "-c", f"update customers set city = '{mark}' where id = 21", "-c", "select 'goes on'")
+    found = pending(mark)
+    # psql runs below `ip netns exec`, which became it: the signal is Ctrl-C.
+    waiting.send_signal(signal.SIGINT)
+    _, out, err = finish(waiting)
+    contains(err, "ERROR", "psql's messages")
+    contains(out, "goes on", "the session after a cancelled hold")
+    eventually(lambda: approval(found["id"])["state"] == "cancelled", "the approval is cancelled")
+    never_arrives(mark)
+
+
+@test
+def client_cancels_a_running_query():
+    waiting = psql_start("agent-7", "-c", "select pg_sleep(30)")
+    eventually(lambda: admin("select count(*) from pg_stat_activity where query like 'select pg_sleep(30)%' and state = 'active'") == "1",
+               "the query runs")
+    began = time.monotonic()
+    waiting.send_signal(signal.SIGINT)
+    _, _, err = finish(waiting, 15)
+    contains(err, "canceling statement due to user request", "psql's messages")
+    check(time.monotonic() - began < 5, "the query ran on after it was cancelled")
+
+
+@test
+def client_dies_in_a_transaction():
+    mark = marker()
+    w = session("agent-7")
+    w.simple("begin")
+    w.simple(f"insert into orders values (9100, 1, 1, 1, '2026-01-01') /* {mark} */")
+    w.abort()
+    eventually(lambda: admin("select count(*) from pg_stat_activity where usename = 'shop_app' and state like 'idle in transaction%'") == "0",
+               "the target's session is gone")
+    same(admin("select count(*) from orders where id = 9100"), "0", "rows of a transaction that was left open")
+
+
+@test
+def target_dies_mid_reply():
+    mark = marker()
+    waiting = psql_start("agent-7", "-v", "VERBOSITY=verbose", "-c",
+                         f"select i, '{mark}', pg_sleep(case when i > 50000 then 0.01 else 0 end) from generate_series(1, 100000) i")
+    pid = eventually(lambda: admin(f"select pid from pg_stat_activity where query like '%{mark}%' and state = 'active' "
+                                   "and pid <> pg_backend_pid()"), "the query runs")
+    time.sleep(1)
+    os.kill(int(pid), signal.SIGKILL)
+    rc, _, err = finish(waiting, 20)
+    check(rc != 0, "psql is content with half a reply")
+    contains(err, "08006", "psql's messages")
+    eventually(lambda: psql("agent-7", "-c", "select 1").stdout == "1\n", "a session when the target is back", 20)
+    mine = next(s for s in sessions(20) if any(mark in r.get("text", "") for r in records(s["id"]) if r["kind"] == "command"))
+    eventually(lambda: records(mine["id"])[-1]["kind"] == "end", "the session's end is recorded")
+    check(any(r["kind"] == "data" for r in records(mine["id"])), "what the caller saw before is not recorded")
+    sluice("noc", "sessions", "verify")
+
+
+@test
+def target_is_down():
+    lab("target", "stop")
+    try:
+        began = time.monotonic()
+        done = psql("agent-7", "-c", "select 1", timeout=40)
+        same(done.returncode, 2, "psql's exit status")
+        contains(done.stderr, "FATAL", "psql's messages")
+        check(time.monotonic() - began < 15, f"psql was told after {time.monotonic() - began:.0f} s")
+    finally:
+        lab("target", "start")
+    eventually(lambda: psql("agent-7", "-c", "select 1").stdout == "1\n", "a session when the target is back", 20)
+
+
+@test
+def target_is_an_impostor():
+    """Another certificate for the same address: the credential is not shown to it."""
+    lab("target", "impostor")
+    try:
+        done = psql("agent-7", "-c", "select 1")
+        same(done.returncode, 2, "psql's exit status")
+    finally:
+        lab("target", "honest")
+    eventually(lambda: psql("agent-7", "-c", "select 1").stdout == "1\n", "a session with the honest target", 20)
+
+
+@test
+def provider_is_down():
+    """Keys that were fetched are good for a while; nothing is let in without a check."""
+    psql("agent-7", "-c", "select 1", check_rc=True)
+    good, bad = token("agent-7"), token("agent-7", "foreign")
+    lab("provider", "stop")
+    try:
+        same(psql("agent-7", "-c", "select 1", password=good).stdout, "1\n", "a token whose key is known")
+        same(psql("agent-7", "-c", "select 1", password=bad).returncode, 2, "a foreign token")
+    finally:
+        lab("provider", "start")
+
+
+@test
+def gateway_killed_under_load():
+    direct_init()
+    load = pgbench_start(15)
+    try:
+        time.sleep(3)
+        same(load.poll(), None, "pgbench after three seconds")
+        lab("gateway", "kill")
+        verify = run([SLUICE, "store", "verify", f"{DIR}/gw/store"], check_rc=False)
+        same(verify.returncode, 0, f"sluice store verify after kill -9:\n{verify.stdout}{verify.stderr}")
+    finally:
+        load.kill()
+        load.communicate()
+    gateway_start()
+    forget_tokens()
+    states = [s["state"] for s in sessions(50) if s["user"] == "bench"]
+    check(states.count("gap") >= 8 and "live" not in states, f"sessions of the killed gateway: {states}")
+    sluice("noc", "sessions", "verify")
+    same(psql("agent-7", "-c", "select 1", check_rc=True).stdout, "1\n", "a session after the restart")
+
+
+@test
+def gateway_stops_in_order():
+    waiting = psql_start("agent-7", "-c", "select pg_sleep(60)")
+    eventually(lambda: any(s["state"] == "live" and s["user"] == "agent-7" for s in sessions()), "a live session")
+    pid, began = gateway_pid(), time.monotonic()
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not os.path.exists(f"/proc/{pid}"), "sluiced ends after SIGTERM", 40)
+    took = time.monotonic() - began
+    finish(waiting, 10)
+    gateway_start()
+    same(psql("agent-7", "-c", "select 1", check_rc=True).stdout, "1\n", f"a session after a stop ({took:.1f} s)")
+    check(not any(s["state"] == "live" for s in sessions(50) if s["user"] == "agent-7" and not s["ended_us"]), "a session without an end")
+
+
+def direct_init():
+    """The bench database's tables, made once."""
+    if admin("select to_regclass('pgbench_accounts') is null", "bench") == "t":
+        lab("direct", "pgbench", "-i", "-q", "-s", "4", "bench", timeout=120)
