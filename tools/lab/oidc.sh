@@ -11,6 +11,7 @@ noc      noc,noc-operators  EdDSA 3600
 admin    sluice-admins      RS256 3600
 stranger -                  RS256 3600
 bench    bench              RS256 3600
+reader   readers            RS256 3600
 short    agents             RS256 2
 expired  agents             RS256 -120
 '
