@@ -1,0 +1,437 @@
+#include "approval.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "json.h"
+#include "jwt.h"
+#include "sl_counter.h"
+#include "sl_log.h"
+
+#define TABLE "approval"
+
+struct pending {
+	struct pending *next; /* newest first */
+	struct sl_id id;
+	struct sl_flow_ref flow;
+	uint64_t expires_us;
+	json_t *doc; /* what the store has */
+};
+
+struct mg_approvals {
+	struct sl_store *store;
+	mg_send_fn send;
+	void *ctx;
+	struct event *timer;
+	struct pending *pending;
+	uint32_t nb_pending;
+};
+
+static struct sl_span id_key(const struct sl_id *id)
+{
+	return sl_span(id->b, sizeof(id->b));
+}
+
+static int store_doc(struct mg_approvals *a, const struct sl_id *id, const json_t *doc)
+{
+	char *text = json_dumps(doc, JSON_COMPACT);
+	int err;
+
+	if (text == NULL)
+		return sl_fail(SL_E_NOMEM);
+	err = sl_store_put(a->store, TABLE, id_key(id), sl_span_str(text));
+	free(text);
+	return err;
+}
+
+static json_t *load_doc(struct sl_span value)
+{
+	return json_loadb((const char *)value.p, value.n, 0, NULL);
+}
+
+static struct pending **find(struct mg_approvals *a, const struct sl_id *id)
+{
+	struct pending **at = &a->pending;
+
+	while (*at != NULL && memcmp((*at)->id.b, id->b, sizeof(id->b)) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static void forget(struct mg_approvals *a, struct pending **at)
+{
+	struct pending *p = *at;
+
+	*at = p->next;
+	a->nb_pending--;
+	json_decref(p->doc);
+	free(p);
+}
+
+static void tell_worker(struct mg_approvals *a, struct sl_flow_ref flow, const struct sl_id *id,
+                        enum sl_decision decision, const char *by, const char *note)
+{
+	struct sl_msg *msg = calloc(1, sizeof(*msg));
+
+	if (msg == NULL) { /* the worker's own timer ends the hold */
+		sl_fail(SL_E_NOMEM);
+		return;
+	}
+	msg->type = SL_MSG_DECISION;
+	msg->flow = flow;
+	msg->decision.approval = *id;
+	msg->decision.decision = decision;
+	snprintf(msg->decision.by, sizeof(msg->decision.by), "%s", by);
+	snprintf(msg->decision.note, sizeof(msg->decision.note), "%s", note);
+	a->send(a->ctx, flow.worker, msg);
+	free(msg);
+}
+
+/* The document with its end written in; the pending one stays as it is until the store has the new one. */
+static json_t *decided_doc(const json_t *doc, const char *state, json_t *by, const char *note,
+                           uint64_t wall_us)
+{
+	json_t *d = json_copy((json_t *)(uintptr_t)doc);
+
+	if (d == NULL || json_object_set_new(d, "state", json_string(state)) != 0 ||
+	    json_object_set_new(d, "decided_by", by != NULL ? by : json_null()) != 0 ||
+	    json_object_set_new(d, "decided_us", json_integer((json_int_t)wall_us)) != 0 ||
+	    json_object_set_new(d, "note", mg_json_text(sl_span_str(note))) != 0) {
+		json_decref(d);
+		return NULL;
+	}
+	return d;
+}
+
+/* ---- holds ---- */
+
+static json_t *approvers_json(const struct sl_msg_hold *h)
+{
+	json_t *list = json_array();
+	size_t at = 0, n = h->approvers_n < sizeof(h->approvers) ? h->approvers_n : sizeof(h->approvers);
+
+	while (at < n) {
+		size_t len = strnlen(h->approvers + at, n - at);
+
+		if (len > 0)
+			json_array_append_new(list, mg_json_text(sl_span(h->approvers + at, len)));
+		at += len + 1;
+	}
+	return list;
+}
+
+static json_t *hold_doc(const struct sl_msg_hold *h, uint64_t wall_us)
+{
+	size_t text_n = h->text_n < SL_BUS_TEXT_MAX ? h->text_n : SL_BUS_TEXT_MAX;
+
+	return json_pack("{s:o,s:s,s:o,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o,s:I,s:b,s:o,s:I,s:I,s:"
+	                 "n,s:n,s:n}",
+	                 "id", mg_json_id(&h->approval), "state", "pending", "session",
+	                 mg_json_id(&h->session), "cmd", (json_int_t)h->cmd, "event_id", h->event_id, "user",
+	                 mg_json_text(sl_span_str(h->identity.name)), "subject",
+	                 mg_json_text(sl_span_str(h->identity.subject)), "issuer",
+	                 mg_json_text(sl_span_str(h->identity.issuer)), "resource",
+	                 mg_json_text(sl_span_str(h->resource)), "database",
+	                 mg_json_text(sl_span_str(h->database)), "rule", mg_json_text(sl_span_str(h->rule)),
+	                 "message", mg_json_text(sl_span_str(h->message)), "policy_version",
+	                 (json_int_t)h->policy_version, "approvers", approvers_json(h), "statement",
+	                 mg_json_text(sl_span(h->text, text_n)), "statement_bytes", (json_int_t)h->text_total,
+	                 "statement_truncated", h->text_total > text_n, "statement_sha256",
+	                 mg_json_hex(sl_span(h->statement_sha256, sizeof(h->statement_sha256))), "created_us",
+	                 (json_int_t)wall_us, "expires_us", (json_int_t)h->expires_us, "decided_by",
+	                 "decided_us", "note");
+}
+
+static bool id_used(struct mg_approvals *a, const struct sl_id *id)
+{
+	uint8_t *value = NULL;
+	size_t n;
+	int err = sl_store_get(a->store, TABLE, id_key(id), &value, &n);
+
+	free(value);
+	return err != SL_E_NOTFOUND; /* an error too: what cannot be looked up is not trusted */
+}
+
+static int keep(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us)
+{
+	struct pending *p;
+	int err;
+
+	if (a->nb_pending >= MG_APPROVALS_MAX)
+		return sl_fail(SL_E_LIMIT);
+	if (id_used(a, &msg->hold.approval))
+		return sl_fail(SL_E_EXISTS);
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return sl_fail(SL_E_NOMEM);
+	p->id = msg->hold.approval;
+	p->flow = msg->flow;
+	p->expires_us = msg->hold.expires_us;
+	p->doc = hold_doc(&msg->hold, wall_us);
+	err = p->doc == NULL ? sl_fail(SL_E_NOMEM) : store_doc(a, &p->id, p->doc);
+	if (err != SL_OK) {
+		json_decref(p->doc);
+		free(p);
+		return err;
+	}
+	p->next = a->pending;
+	a->pending = p;
+	a->nb_pending++;
+	return SL_OK;
+}
+
+void mg_approvals_hold(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us)
+{
+	char id[SL_ID_STR_MAX];
+	int err = keep(a, msg, wall_us);
+
+	if (err == SL_OK)
+		return;
+	sl_log(SL_LOG_ERROR, "approval", "%s denied at once: %s", sl_id_str(&msg->hold.approval, id),
+	       sl_err_text(err));
+	tell_worker(a, msg->flow, &msg->hold.approval, SL_DECISION_DENIED, "sluice",
+	            err == SL_E_LIMIT ? "too many approvals are pending" : "the approval could not be kept");
+}
+
+void mg_approvals_gone(struct mg_approvals *a, const struct sl_id *id, uint64_t wall_us)
+{
+	struct pending **at = find(a, id);
+	json_t *doc;
+
+	if (*at == NULL)
+		return; /* decided a moment ago */
+	doc = decided_doc((*at)->doc, "cancelled", NULL, "the client cancelled or went away", wall_us);
+	if (doc == NULL || store_doc(a, id, doc) != SL_OK)
+		sl_log(SL_LOG_ERROR, "approval",
+		       "a cancelled approval could not be stored: it shows as expired after a restart");
+	json_decref(doc);
+	forget(a, at);
+}
+
+/* ---- decisions ---- */
+
+static bool is_requester(const json_t *doc, const struct sl_identity *who)
+{
+	const char *iss = json_string_value(json_object_get(doc, "issuer"));
+	const char *sub = json_string_value(json_object_get(doc, "subject"));
+
+	return iss == NULL || sub == NULL ||
+	       (strcmp(iss, who->issuer) == 0 && strcmp(sub, who->subject) == 0);
+}
+
+static bool in_approvers(const json_t *doc, const struct sl_identity *who)
+{
+	const json_t *list = json_object_get(doc, "approvers"), *g;
+	size_t i;
+
+	if (!json_is_array(list))
+		return false;
+	json_array_foreach(list, i,
+	                   g) if (json_is_string(g) && mg_identity_in(who, json_string_value(g))) return true;
+	return json_array_size(list) == 0;
+}
+
+int mg_approvals_decide(struct mg_approvals *a, const struct sl_id *id, bool approve,
+                        const struct sl_identity *who, const char *note, uint64_t wall_us, json_t **out)
+{
+	struct pending **at = find(a, id), *p = *at;
+	json_t *doc;
+	int err;
+
+	*out = NULL;
+	if (p == NULL) {
+		err = mg_approvals_get(a, id, out);
+		json_decref(*out);
+		*out = NULL;
+		return err == SL_OK ? sl_fail(SL_E_EXISTS) : err;
+	}
+	if (is_requester(p->doc, who) || !in_approvers(p->doc, who))
+		return sl_fail(SL_E_POLICY_DENIED);
+	if (wall_us >= p->expires_us) /* its timer is about to run */
+		return sl_fail(SL_E_EXISTS);
+	doc = decided_doc(p->doc, approve ? "approved" : "denied", mg_json_text(sl_span_str(who->name)), note,
+	                  wall_us);
+	if (doc != NULL)
+		json_object_set_new(doc, "decided_by_subject", mg_json_text(sl_span_str(who->subject)));
+	err = doc == NULL ? sl_fail(SL_E_NOMEM) : store_doc(a, id, doc);
+	if (err != SL_OK) {
+		json_decref(doc);
+		return err;
+	}
+	tell_worker(a, p->flow, id, approve ? SL_DECISION_APPROVED : SL_DECISION_DENIED, who->name, note);
+	forget(a, at);
+	*out = doc;
+	return SL_OK;
+}
+
+/* Ends what is over its time. When the store fails the command is denied all the same: only the listing is
+ * late. */
+static void expire(struct mg_approvals *a, struct pending **at, uint64_t wall_us)
+{
+	struct pending *p = *at;
+	json_t *doc = decided_doc(p->doc, "expired", NULL, "nobody decided in time", wall_us);
+
+	if (doc == NULL || store_doc(a, &p->id, doc) != SL_OK)
+		sl_log(SL_LOG_ERROR, "approval", "an expired approval could not be stored");
+	json_decref(doc);
+	tell_worker(a, p->flow, &p->id, SL_DECISION_EXPIRED, "", "nobody decided in time");
+	forget(a, at);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct mg_approvals *a = arg;
+	struct pending **at = &a->pending;
+	uint64_t now = mg_wall_us();
+
+	while (*at != NULL) {
+		if (now >= (*at)->expires_us)
+			expire(a, at, now);
+		else
+			at = &(*at)->next;
+	}
+}
+
+/* ---- reading ---- */
+
+struct list {
+	const struct sl_id *before;
+	uint32_t limit;
+	json_t *array;
+};
+
+static bool is_pending(const json_t *doc)
+{
+	const char *state = json_string_value(json_object_get(doc, "state"));
+
+	return state != NULL && strcmp(state, "pending") == 0;
+}
+
+static int list_one(void *ctx, struct sl_span key, struct sl_span value)
+{
+	struct list *l = ctx;
+	json_t *doc;
+
+	if (l->before != NULL && key.n == sizeof(l->before->b) && memcmp(key.p, l->before->b, key.n) >= 0)
+		return 0;
+	doc = load_doc(value);
+	if (doc != NULL)
+		json_array_append_new(l->array, doc);
+	return json_array_size(l->array) >= l->limit;
+}
+
+int mg_approvals_list(struct mg_approvals *a, bool pending_only, const struct sl_id *before, uint32_t limit,
+                      json_t *array)
+{
+	struct list l = {before, limit, array};
+
+	if (!pending_only)
+		return sl_store_each(a->store, TABLE, true, list_one, &l);
+	for (struct pending *p = a->pending; p != NULL && json_array_size(array) < limit; p = p->next)
+		if (before == NULL || memcmp(p->id.b, before->b, sizeof(p->id.b)) < 0)
+			json_array_append(array, p->doc);
+	return SL_OK;
+}
+
+int mg_approvals_get(struct mg_approvals *a, const struct sl_id *id, json_t **out)
+{
+	uint8_t *value = NULL;
+	size_t n = 0;
+	int err = sl_store_get(a->store, TABLE, id_key(id), &value, &n);
+
+	*out = err == SL_OK ? load_doc(sl_span(value, n)) : NULL;
+	free(value);
+	if (err == SL_OK && *out == NULL)
+		err = sl_fail(SL_E_STORE_CORRUPT);
+	return err;
+}
+
+uint32_t mg_approvals_nb_pending(const struct mg_approvals *a)
+{
+	return a->nb_pending;
+}
+
+/* ---- life ---- */
+
+/* The store is not written while it is walked: first the ids of what is pending, then the changes. */
+struct left {
+	struct sl_id *ids;
+	size_t nb, cap;
+};
+
+static int collect_left(void *ctx, struct sl_span key, struct sl_span value)
+{
+	struct left *l = ctx;
+	json_t *doc = load_doc(value);
+	bool pending = is_pending(doc);
+
+	json_decref(doc);
+	if (!pending || key.n != sizeof(l->ids[0].b))
+		return 0;
+	if (l->nb == l->cap) {
+		size_t cap = l->cap == 0 ? 64 : l->cap * 2;
+		struct sl_id *ids = realloc(l->ids, cap * sizeof(*ids));
+
+		if (ids == NULL)
+			return SL_E_NOMEM;
+		l->ids = ids;
+		l->cap = cap;
+	}
+	memcpy(l->ids[l->nb++].b, key.p, key.n);
+	return 0;
+}
+
+static int expire_left(struct mg_approvals *a)
+{
+	struct left l = {0};
+	int err = sl_store_each(a->store, TABLE, true, collect_left, &l);
+
+	for (size_t i = 0; i < l.nb && err >= 0; i++) {
+		json_t *doc = NULL, *ended = NULL;
+
+		err = mg_approvals_get(a, &l.ids[i], &doc);
+		if (err == SL_OK) {
+			ended = decided_doc(doc, "expired", NULL, "the gateway was restarted", mg_wall_us());
+			err = ended == NULL ? SL_E_NOMEM : store_doc(a, &l.ids[i], ended);
+		}
+		json_decref(doc);
+		json_decref(ended);
+	}
+	free(l.ids);
+	return err < 0 ? err : SL_OK;
+}
+
+int mg_approvals_new(struct event_base *base, struct sl_store *store, mg_send_fn send, void *ctx,
+                     struct mg_approvals **out)
+{
+	const struct timeval tick = {.tv_usec = 200000};
+	struct mg_approvals *a = calloc(1, sizeof(*a));
+	int err;
+
+	*out = NULL;
+	if (a == NULL)
+		return sl_fail(SL_E_NOMEM);
+	a->store = store;
+	a->send = send;
+	a->ctx = ctx;
+	a->timer = event_new(base, -1, EV_PERSIST, on_timer, a);
+	err = a->timer == NULL || event_add(a->timer, &tick) != 0 ? sl_fail(SL_E_NOMEM) : expire_left(a);
+	if (err != SL_OK) {
+		mg_approvals_free(a);
+		return err;
+	}
+	*out = a;
+	return SL_OK;
+}
+
+void mg_approvals_free(struct mg_approvals *a)
+{
+	if (a == NULL)
+		return;
+	while (a->pending != NULL)
+		forget(a, &a->pending);
+	if (a->timer != NULL)
+		event_free(a->timer);
+	free(a);
+}

@@ -1,0 +1,101 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sl_counter.h"
+
+#define BUCKETS 4096 /* power of two */
+
+struct mg_sessions {
+	struct mg_live *bucket[BUCKETS]; /* by worker and flow index */
+	uint32_t nb;
+};
+
+static uint32_t bucket_of(const struct sl_flow_ref *flow)
+{
+	return (flow->index * 2654435761u + flow->worker * 40503u) & (BUCKETS - 1);
+}
+
+static struct mg_live **find(struct mg_sessions *s, const struct sl_flow_ref *flow)
+{
+	struct mg_live **at = &s->bucket[bucket_of(flow)];
+
+	while (*at != NULL && ((*at)->flow.worker != flow->worker || (*at)->flow.index != flow->index))
+		at = &(*at)->next;
+	return at;
+}
+
+static void drop(struct mg_sessions *s, struct mg_live **at)
+{
+	struct mg_live *l = *at;
+
+	*at = l->next;
+	s->nb--;
+	free(l);
+}
+
+struct mg_sessions *mg_sessions_new(void)
+{
+	return calloc(1, sizeof(struct mg_sessions));
+}
+
+void mg_sessions_free(struct mg_sessions *s)
+{
+	if (s == NULL)
+		return;
+	for (uint32_t i = 0; i < BUCKETS; i++)
+		while (s->bucket[i] != NULL)
+			drop(s, &s->bucket[i]);
+	free(s);
+}
+
+int mg_sessions_add(struct mg_sessions *s, const struct sl_flow_ref *flow, const struct sl_endpoint *client,
+                    const char *user, const char *resource, uint64_t wall_us)
+{
+	struct mg_live **at = find(s, flow), *l;
+
+	if (*at != NULL)
+		drop(s, at);
+	if (s->nb >= MG_LIVE_MAX)
+		return sl_fail(SL_E_LIMIT);
+	l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return sl_fail(SL_E_NOMEM);
+	l->flow = *flow;
+	l->client = *client;
+	l->started_us = wall_us;
+	snprintf(l->user, sizeof(l->user), "%s", user);
+	snprintf(l->resource, sizeof(l->resource), "%s", resource);
+	at = &s->bucket[bucket_of(flow)];
+	l->next = *at;
+	*at = l;
+	s->nb++;
+	return SL_OK;
+}
+
+void mg_sessions_end(struct mg_sessions *s, const struct sl_flow_ref *flow)
+{
+	struct mg_live **at = find(s, flow);
+
+	if (*at != NULL && (*at)->flow.generation == flow->generation)
+		drop(s, at);
+}
+
+/* Walks all: asked by people only. */
+const struct mg_live *mg_sessions_find(const struct mg_sessions *s, const char *client, const char *resource)
+{
+	char text[SL_ENDPOINT_STR_MAX];
+
+	for (uint32_t i = 0; i < BUCKETS; i++)
+		for (const struct mg_live *l = s->bucket[i]; l != NULL; l = l->next)
+			if (strcmp(l->resource, resource) == 0 &&
+			    strcmp(sl_endpoint_str(&l->client, text), client) == 0)
+				return l;
+	return NULL;
+}
+
+uint32_t mg_sessions_nb(const struct mg_sessions *s)
+{
+	return s->nb;
+}

@@ -1,0 +1,339 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "mgmt_priv.h"
+#include "sl_counter.h"
+#include "sl_log.h"
+#include "wipe.h"
+
+#define RETRY_INTERVAL_US                                                                                    \
+	20000              /* between attempts to send what found no room, should a wake-up be missed        \
+	                    */
+#define END_MARGIN_MS 1000 /* beyond the grace: workers stop at its end and then say so */
+
+/* ---- messages from the workers ---- */
+
+static void on_stopped(struct sl_mgmt *m, uint32_t worker)
+{
+	m->lanes[worker].stopped = true;
+	for (uint32_t i = 0; i < m->nb_workers; i++)
+		if (!m->lanes[i].stopped)
+			return;
+	event_base_loopbreak(m->base);
+}
+
+/* To the worker that it names; its own cancel requests a worker handles itself. */
+static void pass_cancel(struct sl_mgmt *m, uint32_t from, const struct sl_msg *msg)
+{
+	if (msg->flow.worker < m->nb_workers && msg->flow.worker != from)
+		mg_out_send(m, msg->flow.worker, msg);
+}
+
+static void on_message(struct sl_mgmt *m, uint32_t worker, const struct sl_msg *msg)
+{
+	switch (msg->type) {
+	case SL_MSG_AUTH:
+		mg_auth(m, msg);
+		break;
+	case SL_MSG_HOLD:
+		mg_approvals_hold(m->approvals, msg, mg_wall_us());
+		break;
+	case SL_MSG_HOLD_GONE:
+		mg_approvals_gone(m->approvals, &msg->approval, mg_wall_us());
+		break;
+	case SL_MSG_SESSION_END:
+		mg_sessions_end(m->sessions, &msg->flow);
+		break;
+	case SL_MSG_SNAPSHOT_FREE:
+		mg_policy_release(msg->snapshot);
+		break;
+	case SL_MSG_CANCEL:
+		pass_cancel(m, worker, msg);
+		break;
+	case SL_MSG_STOPPED:
+		on_stopped(m, worker);
+		break;
+	default:
+		sl_fail(SL_E_INVAL);
+		break;
+	}
+}
+
+static void poll_worker(struct sl_mgmt *m, uint32_t worker)
+{
+	struct sl_msg *msg;
+
+	/* A worker that does not read its answers gets no more of them: its questions wait in its own ring.
+	 */
+	while (m->lanes[worker].nb < MG_BACKLOG_MAX && (msg = sl_bus_mgmt_recv(m->bus, worker)) != NULL) {
+		/* The ring is the worker's: what it says of others is not believed. */
+		if (msg->type != SL_MSG_CANCEL)
+			msg->flow.worker = worker;
+		on_message(m, worker, msg);
+		sl_bus_mgmt_done(m->bus, worker, msg);
+	}
+}
+
+static void poll_bus(struct sl_mgmt *m)
+{
+	const struct timeval retry = {.tv_usec = RETRY_INTERVAL_US};
+	bool waiting = false;
+
+	mg_out_flush(m);
+	for (uint32_t i = 0; i < m->nb_workers; i++) {
+		poll_worker(m, i);
+		waiting = waiting || m->lanes[i].nb > 0;
+	}
+	if (waiting)
+		event_add(m->ev_retry, &retry);
+}
+
+static void on_bus(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t nb;
+
+	/* Read first: what is sent after this makes it readable again. */
+	while (read(fd, &nb, sizeof(nb)) < 0 && errno == EINTR)
+		;
+	poll_bus(arg);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	poll_bus(arg);
+}
+
+/* ---- stopping ---- */
+
+void sl_mgmt_stop(struct sl_mgmt *m, uint32_t grace_ms)
+{
+	const uint64_t one = 1;
+	int saved = errno;
+	ssize_t n;
+
+	atomic_store(&m->grace_ms, grace_ms);
+	do {
+		n = write(m->stop_fd, &one, sizeof(one));
+	} while (n < 0 && errno == EINTR);
+	errno = saved;
+}
+
+/* A second stop sets a new deadline, so that an impatient operator is heard. */
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+	struct sl_mgmt *m = arg;
+	uint32_t grace_ms = atomic_load(&m->grace_ms);
+	uint64_t end_ms = (uint64_t)grace_ms + END_MARGIN_MS, nb;
+	const struct timeval limit = {.tv_sec = (time_t)(end_ms / 1000),
+	                              .tv_usec = (suseconds_t)(end_ms % 1000 * 1000)};
+	struct sl_msg *msg = calloc(1, sizeof(*msg));
+
+	while (read(fd, &nb, sizeof(nb)) < 0 && errno == EINTR)
+		;
+	sl_log(SL_LOG_INFO, "mgmt", "stopping: workers have %u ms to drain", grace_ms);
+	m->draining = true;
+	if (msg == NULL) {
+		event_base_loopbreak(m->base);
+		return;
+	}
+	msg->type = SL_MSG_DRAIN;
+	msg->deadline_us = mg_mono_us() + grace_ms * UINT64_C(1000);
+	for (uint32_t i = 0; i < m->nb_workers; i++) {
+		msg->flow.worker = i;
+		mg_out_send(m, i, msg);
+	}
+	free(msg);
+	poll_bus(m);
+	event_add(m->ev_end, &limit);
+}
+
+static void on_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct sl_mgmt *m = arg;
+
+	sl_log(SL_LOG_WARN, "mgmt", "not all workers have stopped in time");
+	event_base_loopbreak(m->base);
+}
+
+/* ---- what the parts ask of the core ---- */
+
+static void policy_changed(void *ctx, const struct sl_snapshot *snap)
+{
+	struct sl_mgmt *m = ctx;
+
+	/* A provider that cannot be used is logged; the others go on. */
+	(void)mg_oidc_policy(m->oidc, snap);
+	sl_log(SL_LOG_INFO, "mgmt", "policy version %llu is in force", (unsigned long long)snap->version);
+}
+
+static void health(void *ctx, json_t *reasons)
+{
+	struct sl_mgmt *m = ctx;
+	bool slow = false;
+
+	for (uint32_t i = 0; i < m->nb_workers; i++)
+		slow = slow || m->lanes[i].nb > 0;
+	if (sl_store_failed(m->store))
+		json_array_append_new(reasons, json_string("the store cannot be written"));
+	if (mg_oidc_nb_down(m->oidc) > 0)
+		json_array_append_new(reasons, json_string("an identity provider has no usable keys"));
+	if (slow)
+		json_array_append_new(reasons, json_string("a worker does not take its messages"));
+	if (m->draining)
+		json_array_append_new(reasons, json_string("the gateway is stopping"));
+}
+
+/* ---- life ---- */
+
+static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *err, size_t err_cap)
+{
+	const struct mg_policy_cfg policy = {.store = m->store,
+	                                     .jobs = m->jobs,
+	                                     .nb_workers = m->nb_workers,
+	                                     .send = mg_out_send,
+	                                     .changed = policy_changed,
+	                                     .ctx = m};
+	struct mg_rest_cfg rest = {.base = m->base,
+	                           .listen = cfg->listen,
+	                           .cert_file = cfg->cert_file,
+	                           .key_file = cfg->key_file,
+	                           .store = m->store,
+	                           .oidc = m->oidc,
+	                           .jobs = m->jobs,
+	                           .send = mg_out_send,
+	                           .send_ctx = m,
+	                           .status = cfg->status,
+	                           .status_ctx = cfg->status_ctx,
+	                           .health = health,
+	                           .health_ctx = m,
+	                           .nb_workers = m->nb_workers};
+	int rc = mg_creds_new(cfg->master_key_file, m->store, &m->creds, err, err_cap);
+
+	if (rc == SL_OK) {
+		rc = mg_approvals_new(m->base, m->store, mg_out_send, m, &m->approvals);
+		if (rc != SL_OK)
+			snprintf(err, err_cap, "approvals cannot be read: %s", sl_err_text(rc));
+	}
+	if (rc == SL_OK)
+		rc = mg_policy_new(&policy, cfg->policy_bootstrap, &m->policy, err, err_cap);
+	if (rc != SL_OK)
+		return rc;
+	rest.policy = m->policy;
+	rest.approvals = m->approvals;
+	rest.creds = m->creds;
+	rest.sessions = m->sessions;
+	return mg_rest_new(&rest, &m->rest, err, err_cap);
+}
+
+static int open_loop(struct sl_mgmt *m)
+{
+	m->base = event_base_new();
+	m->lanes = calloc(m->nb_workers, sizeof(*m->lanes));
+	m->sessions = mg_sessions_new();
+	if (m->base == NULL || m->lanes == NULL || m->sessions == NULL || m->stop_fd < 0)
+		return sl_fail(SL_E_NOMEM);
+	for (uint32_t i = 0; i < m->nb_workers; i++)
+		m->lanes[i].tail = &m->lanes[i].head;
+	m->ev_bus = event_new(m->base, sl_bus_mgmt_fd(m->bus), EV_READ | EV_PERSIST, on_bus, m);
+	m->ev_stop = event_new(m->base, m->stop_fd, EV_READ | EV_PERSIST, on_stop, m);
+	m->ev_retry = event_new(m->base, -1, 0, on_retry, m);
+	m->ev_end = event_new(m->base, -1, 0, on_end, m);
+	if (m->ev_bus == NULL || m->ev_stop == NULL || m->ev_retry == NULL || m->ev_end == NULL ||
+	    event_add(m->ev_bus, NULL) != 0 || event_add(m->ev_stop, NULL) != 0)
+		return sl_fail(SL_E_NOMEM);
+	if (mg_jobs_new(m->base, &m->jobs) != SL_OK)
+		return SL_E_NOMEM;
+	return mg_oidc_new(m->base, NULL, &m->oidc);
+}
+
+int sl_mgmt_new(const struct sl_mgmt_cfg *cfg, struct sl_mgmt **out, char *err, size_t err_cap)
+{
+	struct sl_mgmt *m;
+	int rc;
+
+	*out = NULL;
+	err[0] = '\0';
+	mg_wipe_init();
+	if (cfg->nb_workers == 0 || cfg->nb_workers > sl_bus_workers(cfg->bus)) {
+		snprintf(err, err_cap, "the bus has not as many workers");
+		return sl_fail(SL_E_INVAL);
+	}
+	m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return sl_fail(SL_E_NOMEM);
+	m->bus = cfg->bus;
+	m->store = cfg->store;
+	m->nb_workers = cfg->nb_workers;
+	m->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	rc = open_loop(m);
+	if (rc == SL_OK)
+		rc = open_parts(m, cfg, err, err_cap);
+	if (rc != SL_OK) {
+		if (err[0] == '\0')
+			snprintf(err, err_cap, "management core: %s", sl_err_text(rc));
+		sl_mgmt_free(m);
+		return rc;
+	}
+	*out = m;
+	return SL_OK;
+}
+
+int sl_mgmt_run(struct sl_mgmt *m)
+{
+	int rc;
+
+	poll_bus(m);
+	rc = event_base_dispatch(m->base);
+	mg_rest_stop(m->rest);
+	return rc < 0 ? sl_fail(SL_E_SYS) : SL_OK;
+}
+
+/* Counts that workers gave back after the loop had ended. */
+static void take_last_messages(struct sl_mgmt *m)
+{
+	struct sl_msg *msg;
+
+	for (uint32_t i = 0; i < m->nb_workers; i++) {
+		while ((msg = sl_bus_mgmt_recv(m->bus, i)) != NULL) {
+			if (msg->type == SL_MSG_SNAPSHOT_FREE)
+				mg_policy_release(msg->snapshot);
+			sl_bus_mgmt_done(m->bus, i, msg);
+		}
+	}
+}
+
+static void free_event(struct event *ev)
+{
+	if (ev != NULL)
+		event_free(ev);
+}
+
+/* In this order: what may answer a request goes before the API, what the answers need goes after it. */
+void sl_mgmt_free(struct sl_mgmt *m)
+{
+	if (m == NULL)
+		return;
+	mg_jobs_free(m->jobs);
+	mg_oidc_free(m->oidc);
+	mg_rest_free(m->rest);
+	if (m->lanes != NULL)
+		take_last_messages(m);
+	mg_out_free(m);
+	mg_policy_free(m->policy);
+	mg_approvals_free(m->approvals);
+	mg_sessions_free(m->sessions);
+	mg_creds_free(m->creds);
+	free_event(m->ev_bus);
+	free_event(m->ev_stop);
+	free_event(m->ev_retry);
+	free_event(m->ev_end);
+	if (m->base != NULL)
+		event_base_free(m->base);
+	if (m->stop_fd >= 0)
+		close(m->stop_fd);
+	free(m);
+}

@@ -1,0 +1,62 @@
+/* The management core's own: its parts, and the way of messages to the workers. */
+#ifndef MG_MGMT_PRIV_H
+#define MG_MGMT_PRIV_H
+
+#include <stdatomic.h>
+
+#include <event2/event.h>
+
+#include "approval.h"
+#include "credential.h"
+#include "job.h"
+#include "oidc.h"
+#include "policy.h"
+#include "rest.h"
+#include "session.h"
+#include "sl_mgmt.h"
+
+/* Messages for one worker that found no room in its ring. Past the bound nothing more is taken from that
+ * worker. */
+#define MG_BACKLOG_MAX 256
+
+struct mg_out {
+	struct mg_out *next;
+	struct sl_msg msg;
+};
+
+struct mg_lane {
+	struct mg_out *head, **tail;
+	uint32_t nb;
+	bool stopped; /* the worker has said so */
+};
+
+struct sl_mgmt {
+	struct event_base *base;
+	struct sl_bus *bus;
+	struct sl_store *store;
+	uint32_t nb_workers;
+	struct mg_lane *lanes; /* per worker */
+	int stop_fd;
+	_Atomic uint32_t grace_ms;
+	bool draining;
+	struct event *ev_bus, *ev_stop, *ev_retry, *ev_end;
+	struct mg_jobs *jobs;
+	struct mg_oidc *oidc;
+	struct mg_creds *creds;
+	struct mg_sessions *sessions;
+	struct mg_approvals *approvals;
+	struct mg_policy *policy;
+	struct mg_rest *rest;
+};
+
+/* Sends a copy of the message, now or as soon as there is room; in order for each worker. ctx is the struct
+ * sl_mgmt. */
+void mg_out_send(void *ctx, uint32_t worker, const struct sl_msg *msg);
+/* Tries what waits. */
+void mg_out_flush(struct sl_mgmt *m);
+void mg_out_free(struct sl_mgmt *m);
+
+/* SL_MSG_AUTH. The answer goes out now or later. */
+void mg_auth(struct sl_mgmt *m, const struct sl_msg *msg);
+
+#endif
