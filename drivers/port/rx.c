@@ -9,23 +9,10 @@ static void set_rx(struct rte_mbuf *m, uint64_t mask, uint64_t value)
 	m->ol_flags = (m->ol_flags & ~mask) | value;
 }
 
-/* rte_raw_cksum() of a correct header, checksum included, is all ones. */
+/* The sum of a correct header, checksum included, is all ones. */
 static bool ip_sum_good(const struct port_ip *h)
 {
 	return rte_raw_cksum(h->ip, h->l3_len) == 0xffff;
-}
-
-uint16_t port_tcp_sum(const struct rte_mbuf *m, const struct rte_ipv4_hdr *ip, uint32_t l4_off)
-{
-	uint32_t ip_len = rte_be_to_cpu_16(ip->total_length);
-	uint32_t l3_len = rte_ipv4_hdr_len(ip);
-	uint16_t raw = 0;
-	uint32_t sum;
-
-	if (ip_len < l3_len || rte_raw_cksum_mbuf(m, l4_off, ip_len - l3_len, &raw) != 0)
-		return 0;
-	sum = (uint32_t)raw + rte_ipv4_phdr_cksum(ip, 0);
-	return (uint16_t)((sum >> 16) + (sum & 0xffff));
 }
 
 void port_verify(struct rte_mbuf *m)
