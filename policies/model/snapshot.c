@@ -1,0 +1,44 @@
+#include "sl_snapshot.h"
+
+static uint8_t fold(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+const struct sl_resource *sl_snapshot_resource(const struct sl_snapshot *s, struct sl_span name)
+{
+	for (uint32_t i = 0; i < s->nb_resources; i++) {
+		if (sl_span_is(name, s->resources[i].name))
+			return &s->resources[i];
+	}
+	return NULL;
+}
+
+/*
+ * On a mismatch, goes back to the last star and lets it take one character more. A star further left never
+ * has to be tried again, so a text of n characters costs at most n times the longest part between two stars,
+ * which is bounded by the length of a glob in a policy.
+ */
+bool sl_glob_match(const char *glob, struct sl_span text)
+{
+	const char *star = NULL;
+	size_t i = 0, star_i = 0;
+
+	while (i < text.n) {
+		if (*glob == '*') {
+			star = ++glob;
+			star_i = i;
+		} else if (*glob != '\0' && (*glob == '?' || fold((uint8_t)*glob) == fold(text.p[i]))) {
+			glob++;
+			i++;
+		} else if (star != NULL) {
+			glob = star;
+			i = ++star_i;
+		} else {
+			return false;
+		}
+	}
+	while (*glob == '*')
+		glob++;
+	return *glob == '\0';
+}
