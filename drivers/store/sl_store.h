@@ -122,6 +122,9 @@ struct sl_verify_result {
  */
 int sl_store_verify(struct sl_store *s, const struct sl_id *session, struct sl_verify_result *out);
 
+/* The hash of a checkpoint, to compare with one that was noted elsewhere. 0, SL_E_NOTFOUND. */
+int sl_store_checkpoint_hash(struct sl_store *s, uint64_t number, uint8_t hash[32]);
+
 /* Opens read-only for tools on a stopped or running store (sluice store verify PATH). */
 int sl_store_open_readonly(const char *path, struct sl_store **out, char *err, size_t err_cap);
 /* Only the keys of these PEM files (private or public, several to a file) count in sl_store_verify(). 0,

@@ -323,3 +323,23 @@ out:
 	pthread_rwlock_unlock(&s->env_lock);
 	return result(rc);
 }
+
+int sl_store_checkpoint_hash(struct sl_store *s, uint64_t number, uint8_t hash[HASH_BYTES])
+{
+	uint8_t key[CHECKPOINT_KEY_BYTES];
+	MDB_val k = val(key, sizeof(key)), v;
+	struct reader r;
+	int rc;
+
+	put_be64(key, number);
+	pthread_rwlock_rdlock(&s->env_lock);
+	rc = reader_open(s, s->db[DB_CHECKPOINTS], &r);
+	if (rc == 0) {
+		rc = mdb_cursor_get(r.cur, &k, &v, MDB_SET);
+		if (rc == 0 && store_hash(sl_span(v.mv_data, v.mv_size), SL_SPAN_EMPTY, hash) != SL_OK)
+			rc = MDB_PANIC;
+		reader_close(&r);
+	}
+	pthread_rwlock_unlock(&s->env_lock);
+	return result(rc);
+}

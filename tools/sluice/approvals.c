@@ -1,0 +1,149 @@
+#include <stdlib.h>
+
+#include "cli.h"
+
+#define STATEMENT_BYTES_MAX (64 * 1024) /* shown of a statement */
+
+static void print_row(struct table *t, const json_t *a)
+{
+	char when[TIME_STR_MAX];
+
+	table_text(t, js(a, "id"));
+	table_text(t, js(a, "state"));
+	table_text(t, js(a, "user"));
+	table_text(t, js(a, "resource"));
+	table_text(t, js(a, "rule"));
+	table_text(t, text_time(ju(a, "created_us"), when));
+	table_text(t, text_time(ju(a, "expires_us"), when));
+	table_text(t, js(a, "statement"));
+}
+
+int cmd_approvals_ls(struct cli *c)
+{
+	static const char *const heads[] = {"ID",   "STATE",   "USER",    "RESOURCE",
+	                                    "RULE", "CREATED", "EXPIRES", "STATEMENT"};
+	const char *state = c->state == NULL ? "pending" : c->state;
+	struct table *t;
+	struct reply r;
+	json_t *a;
+	bool done;
+	size_t i;
+	int rc;
+
+	if (strcmp(state, "pending") != 0 && strcmp(state, "all") != 0) {
+		complain("--state is pending or all");
+		return EXIT_USAGE;
+	}
+	rc = api_get(c, strcmp(state, "all") == 0 ? "/v1/approvals?state=all" : "/v1/approvals?state=pending",
+	             &r, &done);
+	if (rc == EXIT_DONE && !done) {
+		t = table_new(heads, sizeof(heads) / sizeof(heads[0]));
+		json_array_foreach(json_object_get(r.json, "approvals"), i, a)
+		{
+			print_row(t, a);
+		}
+		table_print(t, stdout);
+		table_free(t);
+	}
+	reply_free(&r);
+	return rc;
+}
+
+static void line(const char *name, const char *value)
+{
+	if (value[0] == '\0')
+		return;
+	printf("%-11s ", name);
+	text_line(stdout, sl_span_str(value), 0);
+	putchar('\n');
+}
+
+static void print_approval(const json_t *a)
+{
+	char when[TIME_STR_MAX];
+	char *cmd = jtext(a, "cmd");
+
+	line("approval", js(a, "id"));
+	line("state", js(a, "state"));
+	line("user", js(a, "user"));
+	line("issuer", js(a, "issuer"));
+	line("resource", js(a, "resource"));
+	line("database", js(a, "database"));
+	line("session", js(a, "session"));
+	line("command", cmd == NULL ? "" : cmd);
+	line("event", js(a, "event_id"));
+	line("rule", js(a, "rule"));
+	line("message", js(a, "message"));
+	line("created", text_time(ju(a, "created_us"), when));
+	line("expires", text_time(ju(a, "expires_us"), when));
+	if (ju(a, "decided_us") != 0) {
+		line("decided", text_time(ju(a, "decided_us"), when));
+		line("decided by", js(a, "decided_by"));
+		line("note", js(a, "note"));
+	}
+	line("sha256", js(a, "statement_sha256"));
+	puts("statement");
+	text_block(stdout, "    ", sl_span_str(js(a, "statement")), STATEMENT_BYTES_MAX);
+	free(cmd);
+}
+
+/* "/v1/approvals/ID" and what follows, malloc'd. */
+static char *path_of(const char *id, const char *tail)
+{
+	char *enc = api_encode(id), *path = NULL;
+
+	if (enc == NULL || asprintf(&path, "/v1/approvals/%s%s", enc, tail) < 0)
+		path = NULL;
+	free(enc);
+	return path;
+}
+
+int cmd_approvals_show(struct cli *c)
+{
+	char *path = path_of(c->arg[0], "");
+	struct reply r = {.status = 0};
+	bool done;
+	int rc = path == NULL ? EXIT_FAILED : api_get(c, path, &r, &done);
+
+	if (rc == EXIT_DONE && !done)
+		print_approval(r.json);
+	free(path);
+	reply_free(&r);
+	return rc;
+}
+
+static int decide(struct cli *c, const char *tail, const char *said)
+{
+	char *path = path_of(c->arg[0], tail);
+	json_t *body = c->note == NULL ? json_object() : json_pack("{s:s}", "note", c->note);
+	char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+	struct reply r = {.status = 0};
+	int rc = EXIT_FAILED;
+
+	if (path == NULL || text == NULL)
+		complain("the note is not UTF-8 text");
+	else
+		rc = api_call(c, POST, path, "application/json", sl_span_str(text), &r);
+	if (rc == EXIT_DONE && c->json && r.json != NULL) {
+		print_json(r.json);
+	} else if (rc == EXIT_DONE) {
+		printf("%s ", said);
+		text_line(stdout, sl_span_str(c->arg[0]), 0);
+		putchar('\n');
+	}
+	free(text);
+	json_decref(body);
+	free(path);
+	reply_free(&r);
+	return rc;
+}
+
+int cmd_approvals_approve(struct cli *c)
+{
+	return decide(c, "/approve", "approved");
+}
+
+int cmd_approvals_deny(struct cli *c)
+{
+	return decide(c, "/deny", "denied");
+}
