@@ -138,7 +138,8 @@ static int result_done(struct pg *d, const struct pg_entry *e, struct sl_span ta
 	struct sl_ev_result r = {
 	        .tag = tag, .rows = d->rows.rows, .bytes = d->rows.bytes, .masked = d->rows.masked};
 
-	r.rows = tag_rows(tag, r.rows);
+	if (!d->drop)
+		r.rows = tag_rows(tag, r.rows);
 	if (d->drop) {
 		r.tag = SL_SPAN_EMPTY;
 		r.failed = true;

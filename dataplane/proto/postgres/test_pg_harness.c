@@ -1,0 +1,487 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sl_postgres.h"
+#include "test_pg_harness.h"
+#include "test_pg_text.h"
+
+#define BYTES_MAX (1u << 20)
+#define ROUNDS    12 /* random replays */
+
+struct world {
+	const struct pgh_opts *opts;
+	void *st;
+	struct sl_login login;
+	struct {
+		uint8_t *b;
+		size_t n;
+		int rc;
+		bool tls, eof;
+	} in[2];
+	struct {
+		uint8_t *b;
+		size_t n;
+		bool started;
+	} out[2];
+	struct text events, log;
+	const uint8_t *span; /* what feed() was given: pass() must stay inside */
+	size_t span_n;
+	bool again; /* answer SL_AGAIN and lack room at random */
+	uint32_t seed;
+	char replace[64];
+};
+
+static uint32_t rnd(struct world *w)
+{
+	w->seed = w->seed * 1664525u + 1013904223u;
+	return w->seed >> 16;
+}
+
+/* ---- the flow's side of the contract ---- */
+
+static bool has(struct sl_span s, const char *what)
+{
+	return s.n > 0 && memmem(s.p, s.n, what, strlen(what)) != NULL;
+}
+
+#define S(s) (int)(s).n, (const char *)(s).p
+
+static void log_command(struct text *t, const struct sl_event *ev)
+{
+	static const char *const phases[] = {"", "simple", "prepare", "execute", "other"};
+	const struct sl_ev_command *c = &ev->command;
+
+	pgt_put(t, "!: COMMAND %u %s ", (unsigned)ev->cmd, phases[c->phase]);
+	if (c->phase == SL_PHASE_OTHER)
+		pgt_put(t, "%.*s", S(c->op));
+	else
+		pgt_put(t, "%.*s", S(c->text));
+	for (uint32_t i = 0; i < c->nb_params; i++) {
+		if (c->params[i].value.p == NULL)
+			pgt_put(t, "|NULL");
+		else
+			pgt_put(t, "|%.*s:%u", S(c->params[i].value), c->params[i].type);
+	}
+	pgt_put(t, "\n");
+}
+
+static void log_event(struct text *t, const struct sl_event *ev)
+{
+	switch (ev->kind) {
+	case SL_EV_AUTH:
+		pgt_put(t, "!: AUTH %.*s|%.*s|%.*s\n", S(ev->auth.user), S(ev->auth.database),
+		        S(ev->auth.token));
+		break;
+	case SL_EV_SESSION:
+		pgt_put(t, "!: SESSION %.*s\n", S(ev->session.server_version));
+		break;
+	case SL_EV_COMMAND:
+		log_command(t, ev);
+		break;
+	case SL_EV_RESULT:
+		pgt_put(t, "!: RESULT %u %.*s rows=%u masked=%u%s%s%s%.*s\n", (unsigned)ev->cmd,
+		        S(ev->result.tag), (unsigned)ev->result.rows, ev->result.masked,
+		        ev->result.failed ? " failed" : "", ev->result.local ? " local" : "",
+		        ev->result.sqlstate.n > 0 ? " " : "", S(ev->result.sqlstate));
+		break;
+	case SL_EV_ROWMETA:
+		pgt_put(t, "!: ROWMETA %u %u\n", (unsigned)ev->cmd, ev->rowmeta.nb_columns);
+		break;
+	case SL_EV_FIELD:
+		pgt_put(t, "!: FIELD %.*s=%.*s\n", S(ev->field.column.name), S(ev->field.value));
+		break;
+	case SL_EV_ORIGIN:
+		pgt_put(t, "!: ORIGIN %u.%u %.*s.%.*s.%.*s\n", ev->origin.table, ev->origin.attr,
+		        S(ev->origin.schema), S(ev->origin.relation), S(ev->origin.column));
+		break;
+	case SL_EV_CANCEL:
+		pgt_put(t, "!: CANCEL %u %u\n", ev->cancel.pid, ev->cancel.key);
+		break;
+	case SL_EV_ERROR:
+		pgt_put(t, "!: ERROR %s\n", sl_err_name(ev->error.err));
+		break;
+	default:
+		pgt_put(t, "!: event %d\n", (int)ev->kind);
+	}
+}
+
+static void deny(struct sl_verdict *v, const char *message)
+{
+	v->action = SL_ACT_DENY;
+	v->reason.code = SL_RSN_POLICY;
+	v->reason.message = sl_span_str(message);
+	v->reason.event_id = SL_SPAN_LIT("EV");
+}
+
+/* Columns: ssn is replaced by "#", long by 40 "x", nul by NULL; bad is denied, keep allowed; ssn in binary is
+ * denied. */
+static void verdict_field(struct world *w, const struct sl_ev_field *f, struct sl_verdict *v)
+{
+	if (has(f->column.name, "bad") || f->column.format == 1) {
+		v->action = SL_ACT_DENY;
+		v->reason.code = SL_RSN_UNREADABLE;
+		return;
+	}
+	if (has(f->column.name, "keep"))
+		return;
+	v->action = SL_ACT_REPLACE;
+	if (has(f->column.name, "nul"))
+		return;
+	memset(w->replace, 'x', 40);
+	w->replace[0] = has(f->column.name, "long") ? 'x' : '#';
+	v->replace = sl_span(w->replace, has(f->column.name, "long") ? 40 : 1);
+}
+
+static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdict *v)
+{
+	static const char *const wanted[] = {"ssn", "long", "nul", "bad", "keep"};
+
+	if (ev->kind == SL_EV_AUTH && has(ev->auth.token, "park"))
+		v->action = SL_ACT_PARK;
+	else if (ev->kind == SL_EV_AUTH && has(ev->auth.token, "bad"))
+		deny(v, "bad token");
+	else if (ev->kind == SL_EV_SESSION && w->opts->session_denied)
+		deny(v, "no session");
+	else if (ev->kind == SL_EV_SESSION && w->opts->origin)
+		v->origin_query = SL_SPAN_LIT("catalog");
+	else if (ev->kind == SL_EV_COMMAND &&
+	         (has(ev->command.text, "DENY") || ev->command.phase == SL_PHASE_OTHER))
+		deny(v, "denied");
+	else if (ev->kind == SL_EV_COMMAND && ev->command.phase != SL_PHASE_PREPARE &&
+	         has(ev->command.text, "HOLD")) {
+		deny(v, "held");
+		v->action = SL_ACT_PARK;
+		v->reason.code = SL_RSN_HELD;
+	} else if (ev->kind == SL_EV_FIELD) {
+		verdict_field(w, &ev->field, v);
+	} else if (ev->kind == SL_EV_ROWMETA) {
+		for (uint32_t i = 0; i < ev->rowmeta.nb_columns; i++) {
+			for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++)
+				if (has(ev->rowmeta.columns[i].name, wanted[k]))
+					ev->rowmeta.want[i] = 7;
+			if (w->opts->mask_copy && (has(ev->rowmeta.columns[i].name, "copy")))
+				ev->rowmeta.want[i] = 7;
+		}
+	}
+}
+
+static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
+{
+	struct world *w = ctx;
+
+	if (w->again && rnd(w) % 3 == 0)
+		return SL_AGAIN;
+	log_event(&w->events, ev);
+	verdicts(w, ev, v);
+	return SL_OK;
+}
+
+static int on_add(void *ctx, enum sl_side to, struct sl_span b)
+{
+	struct world *w = ctx;
+
+	assert_true(w->out[to].n + b.n <= BYTES_MAX);
+	if (b.n > 0)
+		memcpy(w->out[to].b + w->out[to].n, b.p, b.n);
+	w->out[to].n += b.n;
+	return 0;
+}
+
+static int on_pass(void *ctx, enum sl_side to, struct sl_span b)
+{
+	struct world *w = ctx;
+
+	assert_true(b.n > 0 && b.p >= w->span && b.p + b.n <= w->span + w->span_n);
+	return on_add(ctx, to, b);
+}
+
+static size_t on_room(void *ctx, enum sl_side to)
+{
+	struct world *w = ctx;
+
+	(void)to;
+	if (!w->again)
+		return 1u << 16;
+	return rnd(w) % 3 == 0 ? rnd(w) % 8 : SL_DEC_ROOM_MIN;
+}
+
+static int on_upgrade(void *ctx, enum sl_side side)
+{
+	struct world *w = ctx;
+
+	pgt_put(&w->events, "!: UPGRADE %c\n", side == SL_CLIENT ? 'C' : 'T');
+	w->in[side].tls = true;
+	return SL_OK;
+}
+
+/* ---- replay ---- */
+
+/* Feeds a side what it has; a heap copy, so that a read past the span shows. Returns true when anything
+ * moved. */
+static bool feed(struct world *w, enum sl_side s, size_t limit)
+{
+	size_t n = w->in[s].n < limit ? w->in[s].n : limit, used = 0, before = w->events.n;
+	uint8_t *copy = malloc(n > 0 ? n : 1);
+	size_t out = w->out[0].n + w->out[1].n;
+
+	if (n > 0)
+		memcpy(copy, w->in[s].b, n);
+	w->span = copy;
+	w->span_n = n;
+	w->in[s].rc = sl_postgres_decoder.feed(w->st, s, sl_span(copy, n), &used);
+	free(copy);
+	if (w->in[s].rc < 0)
+		return false;
+	assert_true(used <= n);
+	memmove(w->in[s].b, w->in[s].b + used, w->in[s].n - used);
+	w->in[s].n -= used;
+	return used > 0 || w->events.n > before || w->out[0].n + w->out[1].n > out;
+}
+
+/* Both sides until nothing moves. With random SL_AGAIN "nothing moved" proves nothing at first. */
+static void settle(struct world *w, enum sl_side first)
+{
+	int quiet = 0;
+
+	while (quiet < (w->again ? 60 : 2)) {
+		bool moved = false;
+
+		for (int i = 0; i < 2; i++) {
+			enum sl_side s = i == 0 ? first : (enum sl_side) !first;
+
+			if (w->in[s].rc < 0)
+				return;
+			if (!w->in[s].eof && (w->in[s].n > 0 || w->again))
+				moved = feed(w, s, SIZE_MAX) || moved;
+		}
+		quiet = moved ? 0 : quiet + 1;
+	}
+}
+
+enum how {
+	WHOLE,
+	BYTES,
+	CUT,
+	RANDOM,
+};
+
+static void give(struct world *w, enum sl_side s, const uint8_t *b, size_t n, enum how how, size_t cut)
+{
+	for (size_t at = 0; at < n;) {
+		size_t k = how == WHOLE   ? n
+		           : how == BYTES ? 1
+		           : how == CUT   ? (at == 0 && cut < n ? cut : n - at)
+		                          : 1 + rnd(w) % 40;
+
+		k = k == 0 || k > n - at ? n - at : k;
+		assert_true(w->in[s].n + k <= BYTES_MAX);
+		memcpy(w->in[s].b + w->in[s].n, b + at, k);
+		w->in[s].n += k;
+		at += k;
+		settle(w, s);
+	}
+}
+
+static enum sl_reason_code reason_of(const char *s)
+{
+	return strcmp(s, "refused") == 0       ? SL_RSN_REFUSED
+	       : strcmp(s, "cancelled") == 0   ? SL_RSN_CANCELLED
+	       : strcmp(s, "unavailable") == 0 ? SL_RSN_UNAVAILABLE
+	       : strcmp(s, "shutdown") == 0    ? SL_RSN_SHUTDOWN
+	       : strcmp(s, "protocol") == 0    ? SL_RSN_PROTOCOL
+	                                       : SL_RSN_AUTH;
+}
+
+static void control(struct world *w, char what, char *rest)
+{
+	struct sl_verdict v = {0};
+	char *word = pgt_part(&rest, ' ');
+
+	if (what == 'L') {
+		struct sl_login l = {.user = SL_SPAN_LIT("svc"),
+		                     .secret = SL_SPAN_LIT("pw"),
+		                     .database = SL_SPAN_LIT("db")};
+
+		l.tls_offered = strcmp(word, "tls") == 0;
+		l.tls_required = strcmp(word, "tlsreq") == 0;
+		l.cancel_pid = 77;
+		l.cancel_key = 88;
+		assert_int_equal(sl_postgres_decoder.login(w->st, &l), SL_OK);
+	} else if (what == 'R') {
+		if (strcmp(word, "deny") == 0) {
+			const char *code = pgt_part(&rest, ' ');
+
+			deny(&v, rest == NULL ? "" : rest);
+			v.reason.code = reason_of(code);
+		}
+		assert_int_equal(sl_postgres_decoder.resume(w->st, &v), SL_OK);
+	} else if (what == 'B') {
+		v.reason.code = reason_of(word);
+		v.reason.message = sl_span_str(rest == NULL ? "" : rest);
+		assert_int_equal(sl_postgres_decoder.inject(w->st, SL_INJ_BYE, &v.reason), SL_OK);
+	} else {
+		enum sl_side s = word[0] == 'C' ? SL_CLIENT : SL_TARGET;
+
+		do {
+			w->in[s].rc = sl_postgres_decoder.eof(w->st, s);
+		} while (w->in[s].rc == SL_AGAIN);
+		w->in[s].eof = true;
+	}
+	settle(w, SL_CLIENT);
+}
+
+static void log_step(struct world *w)
+{
+	static const char *const names[] = {"ok", "more", "park", "again", "closed"};
+
+	pgt_put(&w->log, "%.*s", (int)w->events.n, w->events.b);
+	w->events.n = 0;
+	for (int s = 0; s < 2; s++) {
+		pgt_render(s, w->out[s].b, w->out[s].n, &w->out[s].started, &w->log);
+		w->out[s].n = 0;
+	}
+	for (int s = 0; s < 2; s++) {
+		int rc = w->in[s].rc;
+
+		if (rc < 0)
+			pgt_put(&w->log, "=: %s\n", sl_err_name(rc));
+		else if (rc >= SL_PARK && (rc != SL_AGAIN || w->in[s].n > 0) && s == SL_CLIENT)
+			pgt_put(&w->log, "=: %s\n", names[rc]);
+	}
+}
+
+static void world_init(struct world *w, const struct pgh_opts *opts)
+{
+	const struct sl_io io = {w, on_event, on_pass, on_add, on_room, on_upgrade};
+	struct sl_decoder_cfg cfg = {0};
+
+	memset(w, 0, sizeof(*w));
+	w->opts = opts;
+	w->events.b = malloc(PGT_TEXT_MAX);
+	w->log.b = malloc(PGT_TEXT_MAX);
+	for (int i = 0; i < 2; i++) {
+		w->in[i].b = malloc(BYTES_MAX);
+		w->out[i].b = malloc(BYTES_MAX);
+	}
+	w->st = aligned_alloc(64, (sl_postgres_decoder.state_bytes + 63) & ~(size_t)63);
+	memset(w->st, 0, sl_postgres_decoder.state_bytes);
+	cfg.client_tls_offered = opts->tls_offered;
+	cfg.client_tls_required = opts->tls_required;
+	cfg.message_max = opts->message_max == 0 ? 65536 : opts->message_max;
+	assert_int_equal(sl_postgres_decoder.open(w->st, &cfg, &io), SL_OK);
+}
+
+static void world_free(struct world *w)
+{
+	sl_postgres_decoder.close(w->st);
+	free(w->st);
+	free(w->events.b);
+	free(w->log.b);
+	for (int i = 0; i < 2; i++) {
+		free(w->in[i].b);
+		free(w->out[i].b);
+	}
+}
+
+/* Runs the transcript's inputs; w->log has what came of each. Returns the longest input in bytes. */
+static size_t replay(struct world *w, const char *transcript, enum how how, size_t cut)
+{
+	char *copy = strdup(transcript), *rest = copy, *line;
+	uint8_t *bytes = malloc(BYTES_MAX);
+	size_t n = 0, longest = 0;
+	char side = 0;
+
+	for (;;) {
+		line = pgt_part(&rest, '\n');
+		if (side != 0 && (line == NULL || line[0] != side)) {
+			give(w, side == 'C' ? SL_CLIENT : SL_TARGET, bytes, n, how, cut);
+			longest = n > longest ? n : longest;
+			n = 0;
+			side = 0;
+			pgt_put(&w->log, "--\n");
+			log_step(w);
+		}
+		if (line == NULL)
+			break;
+		if (line[0] == 'C' || line[0] == 'T') {
+			side = line[0];
+			n += pgt_build(side == 'C' ? SL_CLIENT : SL_TARGET, line + 3, bytes + n);
+		} else if (line[0] != '\0' && strchr("LRBF", line[0]) != NULL) {
+			control(w, line[0], line[2] == '\0' ? line + 2 : line + 3);
+			pgt_put(&w->log, "--\n");
+			log_step(w);
+		}
+	}
+	free(bytes);
+	free(copy);
+	return longest;
+}
+
+/* The transcript's expectations, in the log's form and order: events, to the client, to the target, results.
+ */
+static void expected(const char *transcript, struct text *out)
+{
+	static const char *const order[] = {"!:", ">C", ">T", "=:"};
+	const char *p = transcript;
+
+	while (*p != '\0') {
+		const char *block, *q;
+
+		while (*p != '\0' && strchr("CT", *p) == NULL && strchr("LRBF", *p) == NULL)
+			p = strchr(p, '\n') + 1;
+		if (*p == '\0')
+			break;
+		if (strchr("CT", *p) != NULL) {
+			char side = *p;
+
+			while (*p == side)
+				p = strchr(p, '\n') + 1;
+		} else {
+			p = strchr(p, '\n') + 1;
+		}
+		pgt_put(out, "--\n");
+		block = p;
+		for (size_t k = 0; k < 4; k++)
+			for (q = block; *q == '!' || *q == '>' || *q == '='; q = strchr(q, '\n') + 1)
+				if (strncmp(q, order[k], 2) == 0)
+					pgt_put(out, "%.*s", (int)(strchr(q, '\n') - q) + 1, q);
+	}
+}
+
+void pgh_run(const char *transcript, const struct pgh_opts *opts)
+{
+	static const struct pgh_opts none;
+	struct world w;
+	struct text want = {0, malloc(PGT_TEXT_MAX)};
+	size_t longest;
+
+	if (opts == NULL)
+		opts = &none;
+	want.b[0] = '\0';
+	expected(transcript, &want);
+	world_init(&w, opts);
+	longest = replay(&w, transcript, WHOLE, 0);
+	assert_string_equal(w.log.b, want.b);
+	world_free(&w);
+
+	for (size_t i = 0; i < longest + 1 + ROUNDS; i++) {
+		enum how how = i == 0 ? BYTES : i <= longest ? CUT : RANDOM;
+
+		if (how == CUT && longest > 4096 && i % (longest / 24) != 0) /* long ones at some cuts */
+			continue;
+		world_init(&w, opts);
+		w.again = how == RANDOM;
+		w.seed = (uint32_t)i;
+		(void)replay(&w, transcript, how, i);
+		if (strcmp(w.log.b, want.b) != 0)
+			print_message("differs: how %d, cut or seed %zu\n", (int)how, i);
+		assert_string_equal(w.log.b, want.b);
+		world_free(&w);
+	}
+	free(want.b);
+}

@@ -1,0 +1,46 @@
+/*
+ * Drives the decoder like the flow does, from transcripts. A transcript is text; each line is one of
+ *
+ *   C: message        bytes of the client; consecutive lines are fed as one span
+ *   T: message        bytes of the target
+ *   L: [opt...]       login() (opts: tls, tlsreq)
+ *   R: allow | deny code text
+ *   B: code text      inject(SL_INJ_BYE)
+ *   F: C | T          FIN of that side
+ *   !: event          expected since the last line of input
+ *   >C: message       expected towards the client
+ *   >T: message       expected towards the target
+ *   =: result         expected of feed() when all is quiet: park, again, closed or the error's name
+ *
+ * Messages are written as `pgh_build` reads them and `pgh_render` writes them. "C: x 00ff" is raw bytes.
+ * Verdicts come from markers: DENY or HOLD in a statement; the token (good, bad, park); the columns' names
+ * (see verdicts()).
+ */
+#ifndef TEST_PG_HARNESS_H
+#define TEST_PG_HARNESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pgh_opts {
+	bool tls_offered, tls_required; /* towards the client */
+	bool origin;                    /* SESSION's verdict asks for the catalog */
+	bool mask_copy;
+	bool session_denied;
+	uint32_t message_max; /* 0: 64 KB */
+};
+
+/* Replays it whole, byte by byte, at every cut, and with random SL_AGAIN and little room; fails the test on a
+ * difference. */
+void pgh_run(const char *transcript, const struct pgh_opts *opts);
+/* The usual way into a session. */
+#define PGH_LOGIN                                                                                            \
+	"C: startup 3.0 user=agent\n>C: R 3\nC: p good\n!: AUTH agent||good\nL:\n"                           \
+	">T: startup 3.0 user=svc database=db client_encoding=UTF8 standard_conforming_strings=on\n"         \
+	"T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: S server_version=15.1\n" \
+	"T: K 11 22\nT: Z I\n!: SESSION 15.1\n"                                                              \
+	">C: R 0\n>C: S client_encoding=UTF8\n>C: S standard_conforming_strings=on\n>C: S "                  \
+	"server_version=15.1\n"                                                                              \
+	">C: K 77 88\n>C: Z I\n"
+
+#endif

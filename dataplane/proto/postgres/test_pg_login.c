@@ -1,0 +1,388 @@
+/* Transcripts of start-up, both logins, and what is refused at the wire. Names follow the list of attacks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "test_pg_harness.h"
+
+#define ASKED   "C: startup 3.0 user=agent\n>C: R 3\n"
+#define ALLOWED ASKED "C: p good\n!: AUTH agent||good\n"
+#define STARTED ">T: startup 3.0 user=svc database=db client_encoding=UTF8 standard_conforming_strings=on\n"
+#define CONNECT ALLOWED "L:\n" STARTED
+
+static void run(const char *transcript)
+{
+	pgh_run(transcript, NULL);
+}
+
+static void test_login(void **state)
+{
+	static const struct pgh_opts origin = {.origin = true}, denied = {.session_denied = true};
+
+	(void)state;
+	run(PGH_LOGIN);
+	run("C: startup 3.0 user=agent database=d application_name=psql client_encoding=utf-8 TimeZone=UTC "
+	    "datestyle=ISO\n>C: R 3\n"
+	    "C: p park\n!: AUTH agent|d|park\n=: park\nR: allow\nL:\n"
+	    ">T: startup 3.0 user=svc database=db client_encoding=UTF8 standard_conforming_strings=on "
+	    "application_name=psql "
+	    "TimeZone=UTC DateStyle=ISO\n");
+	run(ASKED "C: p bad\n!: AUTH agent||bad\n>C: E FATAL 28P01 bad token D=event EV\n=: auth\n");
+	run(ASKED "C: p park\n!: AUTH agent||park\n=: park\nR: deny refused nobody\n>C: E FATAL 28P01 nobody "
+	          "D=event EV\n=: auth\n"
+	          "B: shutdown never said twice\n=: auth\n");
+	run(ASKED "C: p park\n!: AUTH agent||park\n=: park\nR: deny unavailable later\n>C: E FATAL 57P03 "
+	          "later D=event EV\n=: auth\n");
+	/* the client goes away */
+	run(ASKED "C: X\n=: closed\n");
+	run(ALLOWED "C: X\n=: closed\n");
+	pgh_run(CONNECT "T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: Z I\n!: "
+	                "SESSION \n>T: Q catalog\n"
+	                "T: T a b c d e\nT: D 16,2,public,people,ssn\nT: D 17,1,s,r,c\n"
+	                "!: ORIGIN 16.2 public.people.ssn\n!: ORIGIN 17.1 s.r.c\n"
+	                "T: C SELECT 2\nT: Z I\n>C: R 0\n>C: S client_encoding=UTF8\n>C: S "
+	                "standard_conforming_strings=on\n"
+	                ">C: K 77 88\n>C: Z I\n",
+	        &origin);
+	pgh_run(CONNECT "T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: Z I\n!: "
+	                "SESSION \n>T: Q catalog\n"
+	                "T: E ERROR 42501 no\nT: Z I\n!: ERROR proto_target\n>C: E FATAL 08006 the catalog "
+	                "query failed\n=: proto_target\n"
+	                "",
+	        &origin);
+	pgh_run(CONNECT "T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: Z I\n!: "
+	                "SESSION \n"
+	                ">C: E FATAL 42501 no session D=event EV\n=: policy_denied\n",
+	        &denied);
+}
+
+static void test_target_settings(void **state)
+{
+	(void)state;
+	run(CONNECT "T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=off\nT: Z I\n!: "
+	            "ERROR proto_unsupported\n"
+	            ">C: E FATAL 0A000 the target does not keep client_encoding=UTF8 and "
+	            "standard_conforming_strings=on\n"
+	            "=: proto_unsupported\n");
+	run(PGH_LOGIN "T: S standard_conforming_strings=off\n!: ERROR proto_unsupported\n"
+	              ">C: E FATAL 0A000 client_encoding must stay UTF8 and standard_conforming_strings "
+	              "on\n=: proto_unsupported\n");
+	run(PGH_LOGIN "T: S client_encoding=GBK\n!: ERROR proto_unsupported\n"
+	              ">C: E FATAL 0A000 client_encoding must stay UTF8 and standard_conforming_strings "
+	              "on\n=: proto_unsupported\n");
+}
+
+static void test_target_auth(void **state)
+{
+	(void)state;
+	/* clear text outside TLS, unknown methods, an Ok that skips the proof */
+	run(CONNECT "T: R 3\n!: ERROR proto_target_auth\n"
+	            ">C: E FATAL 08004 the target asks for the password in clear outside TLS\n=: "
+	            "proto_target_auth\n");
+	run(CONNECT "T: R 7\n!: ERROR proto_target_auth\n"
+	            ">C: E FATAL 08004 the target offers no authentication that is known here\n=: "
+	            "proto_target_auth\n");
+	run(CONNECT "T: R 10 58 00 00\n!: ERROR proto_target_auth\n"
+	            ">C: E FATAL 08004 the target offers no authentication that is known here\n=: "
+	            "proto_target_auth\n");
+	run(CONNECT
+	    "T: R 10 53 43 52 41 4d 2d 53 48 41 2d 32 35 36 00 00\n"
+	    ">T: p SCRAM-SHA-256\\00\\00\\00\\00 n,,n=,r=AAAAAAAAAAAAAAAAAAAAAAAA\n"
+	    "T: R 0\n!: ERROR proto_target_auth\n"
+	    ">C: E FATAL 08004 authentication message of the target out of order\n=: proto_target_auth\n");
+	run(CONNECT "T: R 5 01 02 03 04\n>T: p md58002e523f26b6051bcf9b3e36bc597b7\\00\nT: R 0\n");
+	run(CONNECT "T: R 5 01 02 03\n!: ERROR proto_target\n"
+	            ">C: E FATAL 08006 malformed authentication request of the target\n=: proto_target\n");
+	/* its own refusals: class 28 is about our credential, the rest is told */
+	run(CONNECT
+	    "T: E FATAL 28P01 password authentication failed for user \"svc\"\n!: ERROR proto_target_auth\n"
+	    ">C: E FATAL 08004 the target refused the stored credential\n=: proto_target_auth\n");
+	run(CONNECT "T: E FATAL 3D000 database \"db\" does not exist\n!: ERROR proto_target_auth\n"
+	            ">C: E FATAL 3D000 the target refused the login: database \"db\" does not exist\n=: "
+	            "proto_target_auth\n");
+	run(CONNECT "T: Z I\n!: ERROR proto_target\n>C: E FATAL 08006 unexpected message in the target's "
+	            "login\n=: proto_target\n");
+}
+
+static void test_target_tls(void **state)
+{
+	(void)state;
+	run(ALLOWED "L: tls\n>T: ssl\nT: byte S\n!: UPGRADE T\n" STARTED "T: R 3\n>T: p pw\\00\nT: R 0\n");
+	run(ALLOWED "L: tls\n>T: ssl\nT: byte N\n" STARTED);
+	run(ALLOWED "L: tlsreq\n>T: ssl\nT: byte N\n!: ERROR proto_unsupported\n"
+	            ">C: E FATAL 08006 the target has no TLS, which is required\n=: proto_unsupported\n");
+	/* an error before TLS is of nobody known: its text stays here */
+	run(ALLOWED "L: tls\n>T: ssl\nT: byte E\n!: ERROR proto_target\n"
+	            ">C: E FATAL 08006 the target did not answer the request for TLS\n=: proto_target\n");
+}
+
+static void test_client_tls(void **state)
+{
+	static const struct pgh_opts offered = {.tls_offered = true},
+	                             required = {.tls_offered = true, .tls_required = true};
+
+	(void)state;
+	run("C: ssl\n>C: byte N\n" ASKED);
+	pgh_run("C: ssl\n!: UPGRADE C\n>C: byte S\n" ASKED, &required);
+	pgh_run("C: startup 3.0 user=a\n!: ERROR auth\n"
+	        ">C: E FATAL 28000 this gateway takes a login inside TLS only (sslmode=require)\n=: auth\n",
+	        &required);
+	pgh_run("C: ssl\n!: UPGRADE C\n>C: byte S\nC: ssl\n!: ERROR proto_malformed\n"
+	        ">C: E FATAL 08P01 second or malformed SSLRequest\n=: proto_malformed\n",
+	        &offered);
+	run("C: ssl\n>C: byte N\nC: ssl\n!: ERROR proto_malformed\n"
+	    ">C: E FATAL 08P01 second or malformed SSLRequest\n=: proto_malformed\n");
+}
+
+static void test_p01_p02_lengths(void **state)
+{
+	static const char *const typed[] = {"51 00000000", "51 00000003", "50 ffffffff", "64 7fffffff",
+	                                    "53 40000000"};
+	char buf[4096];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(typed) / sizeof(typed[0]); i++) {
+		(void)snprintf(buf, sizeof(buf),
+		               "%sC: x %s\n!: ERROR proto_malformed\n>C: E FATAL 08P01 message of an "
+		               "impossible length\n"
+		               "=: proto_malformed\n",
+		               PGH_LOGIN, typed[i]);
+		run(buf);
+	}
+	run("C: x 00000007\n!: ERROR proto_malformed\n>C: E FATAL 08P01 start-up message of an impossible "
+	    "length\n=: proto_malformed\n");
+	run("C: x 7fffffff\n!: ERROR proto_malformed\n>C: E FATAL 08P01 start-up message of an impossible "
+	    "length\n=: proto_malformed\n");
+	run("C: x 00002711\n!: ERROR proto_malformed\n>C: E FATAL 08P01 start-up message of an impossible "
+	    "length\n=: proto_malformed\n");
+	run(PGH_LOGIN "T: x 44 00000003\n!: ERROR proto_target\n"
+	              ">C: E FATAL 08006 message of an impossible length from the target\n=: proto_target\n");
+	run(PGH_LOGIN "T: x 54 ffffffff\n!: ERROR proto_target\n"
+	              ">C: E FATAL 08006 message of an impossible length from the target\n=: proto_target\n");
+	/* over the bound of what is read whole */
+	run(PGH_LOGIN "C: x 51 00010001\n!: ERROR flow_message_size\n"
+	              ">C: E FATAL 54000 message larger than this gateway reads\n=: flow_message_size\n");
+	run(PGH_LOGIN "C: x 53 00000005\n!: ERROR proto_malformed\n>C: E FATAL 08P01 malformed Sync "
+	              "message\n=: proto_malformed\n");
+}
+
+static void test_p03_sums(void **state)
+{
+	(void)state;
+	/* Bind whose parameter lengths run past the message, and past 2^32 together */
+	run(PGH_LOGIN
+	    "C: P s|q\n!: COMMAND 1 prepare q\n>T: P s|q\n"
+	    "C: x 42 00000019 00 7300 0000 0002 fffffffe 61616161 00000001 0000\n!: ERROR proto_malformed\n"
+	    ">C: E FATAL 08P01 malformed Bind message\n=: proto_malformed\n");
+	run(PGH_LOGIN "C: x 42 00000011 00 7300 0000 0001 7fffffff 6100\n!: ERROR proto_malformed\n"
+	              ">C: E FATAL 08P01 malformed Bind message\n=: proto_malformed\n");
+	/* a Query with a NUL inside, or none at its end */
+	run(PGH_LOGIN "C: x 51 00000008 61006200\n!: ERROR proto_malformed\n>C: E FATAL 08P01 malformed "
+	              "Query message\n=: proto_malformed\n");
+	run(PGH_LOGIN "C: x 51 00000006 6161\n!: ERROR proto_malformed\n>C: E FATAL 08P01 malformed Query "
+	              "message\n=: proto_malformed\n");
+}
+
+static void test_p05_second_startup(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN "C: startup 3.0 user=root\n!: ERROR proto_state\n>C: E FATAL 08P01 message of an "
+	              "unknown type\n=: proto_state\n");
+	run(ALLOWED "C: startup 3.0 user=root\n!: ERROR proto_state\n>C: E FATAL 08P01 message before the "
+	            "login is complete\n"
+	            "=: proto_state\n");
+	run(ASKED "C: startup 3.0 user=root\n!: ERROR proto_malformed\n>C: E FATAL 08P01 expected a password "
+	          "message\n"
+	          "=: proto_malformed\n");
+	run(PGH_LOGIN "C: p again\n!: ERROR proto_state\n>C: E FATAL 08P01 message of an unknown type\n=: "
+	              "proto_state\n");
+}
+
+static void test_p06_silence(void **state)
+{
+	(void)state; /* the deadline is the flow's; the decoder waits and says why in its dialect */
+	run("C: ssl\n>C: byte N\nB: unavailable login took too long\n>C: E FATAL 57P03 login took too "
+	    "long\n");
+}
+
+static void test_p08_gssenc(void **state)
+{
+	(void)state;
+	run("C: gss\n>C: byte N\nC: ssl\n>C: byte N\n" ASKED);
+	run("C: gss\n>C: byte N\nC: gss\n!: ERROR proto_malformed\n>C: E FATAL 08P01 second or malformed "
+	    "GSSENCRequest\n"
+	    "=: proto_malformed\n");
+}
+
+static void test_p09_direct_tls(void **state)
+{
+	(void)state;
+	run("C: x 16030102\n!: ERROR proto_malformed\n>C: E FATAL 08P01 start-up message of an impossible "
+	    "length\n"
+	    "=: proto_malformed\n");
+}
+
+static void test_p10_versions(void **state)
+{
+	(void)state;
+	run("C: startup 3.2 user=a\n>C: v 0 0\n>C: R 3\n");
+	run("C: startup 3.9999 user=a _pq_.x=1\n>C: v 0 1 _pq_.x\n>C: R 3\n");
+	run("C: startup 2.0 user=a\n!: ERROR proto_unsupported\n>C: E FATAL 0A000 only protocol version 3 is "
+	    "spoken here\n"
+	    "=: proto_unsupported\n");
+}
+
+static void test_p11_password_malformed(void **state)
+{
+	(void)state;
+	run(ASKED "C: x 70 00000004\n!: ERROR proto_malformed\n>C: E FATAL 08P01 expected a password "
+	          "message\n=: proto_malformed\n");
+	run(ASKED "C: x 70 00000007 616263\n!: ERROR proto_malformed\n>C: E FATAL 08P01 malformed password "
+	          "message\n=: proto_malformed\n");
+	run(ASKED "C: x 70 00000007 610062\n!: ERROR proto_malformed\n>C: E FATAL 08P01 malformed password "
+	          "message\n=: proto_malformed\n");
+	run(ASKED "C: x 70 7fffffff\n!: ERROR proto_malformed\n>C: E FATAL 08P01 expected a password "
+	          "message\n=: proto_malformed\n");
+	/* SCRAM of the target with lengths that lie */
+	run(CONNECT "T: R 10 53 43 52 41 4d 2d 53 48 41 2d 32 35 36 00 00\n"
+	            ">T: p SCRAM-SHA-256\\00\\00\\00\\00 n,,n=,r=AAAAAAAAAAAAAAAAAAAAAAAA\n"
+	            "T: R 11 72 3d\n!: ERROR proto_target_auth\n"
+	            ">C: E FATAL 08004 the target's SCRAM message is not acceptable\n=: proto_target_auth\n");
+}
+
+static void test_p13_error_without_sqlstate(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\nT: E ERROR - odd\nT: Z I\n!: RESULT 1  rows=0 "
+	              "masked=0 failed\n"
+	              ">C: E ERROR odd\n>C: Z I\n");
+	run(PGH_LOGIN "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\nT: x 45 00000005 00\nT: Z I\n!: RESULT 1  "
+	              "rows=0 masked=0 failed\n"
+	              ">C: E\n>C: Z I\n");
+	run(PGH_LOGIN "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\nT: x 45 00000006 4361\n!: ERROR proto_target\n"
+	              ">C: E FATAL 08006 malformed ErrorResponse\n=: proto_target\n");
+}
+
+static void refused(const char *param, const char *says, const char *err)
+{
+	char buf[1024];
+
+	(void)snprintf(buf, sizeof(buf), "C: startup 3.0 user=a %s\n!: ERROR %s\n>C: E FATAL %s\n=: %s\n",
+	               param, err, says, err);
+	run(buf);
+}
+
+static void test_p14_parameters(void **state)
+{
+	(void)state;
+	refused("options=-csearch_path=x", "42501 start-up parameter \"options\" is not allowed",
+	        "proto_unsupported");
+	refused("search_path=x", "42501 start-up parameter \"search_path\" is not allowed",
+	        "proto_unsupported");
+	refused("replication=true", "42501 start-up parameter \"replication\" is not allowed",
+	        "proto_unsupported");
+	refused("replication=database", "42501 start-up parameter \"replication\" is not allowed",
+	        "proto_unsupported");
+	refused("session_authorization=x",
+	        "42501 start-up parameter \"session_authorization\" is not allowed", "proto_unsupported");
+	refused("client_encoding=GBK",
+	        "22023 start-up parameter \"client_encoding\" must be UTF8 (set PGCLIENTENCODING=UTF8)",
+	        "proto_unsupported");
+	refused("client_encoding=auto",
+	        "22023 start-up parameter \"client_encoding\" must be UTF8 (set PGCLIENTENCODING=UTF8)",
+	        "proto_unsupported");
+	refused("USER=b", "08P01 start-up parameter \"USER\" is given twice", "proto_unsupported");
+	run("C: startup 3.0 user=a options= replication=false\n>C: R 3\n");
+	run("C: startup 3.0 user=a _pq_.thing=on\n>C: v 0 1 _pq_.thing\n>C: R 3\n");
+	run("C: startup 3.0 database=a\n!: ERROR auth\n>C: E FATAL 28000 no user name in the start-up "
+	    "message\n=: auth\n");
+	/* without its terminator; a name without its value */
+	run("C: x 0000000f 00030000 7573657200 6100\n!: ERROR proto_malformed\n"
+	    ">C: E FATAL 08P01 start-up message without its terminator\n=: proto_malformed\n");
+	run("C: x 0000000d 00030000 7573657261\n!: ERROR proto_malformed\n>C: E FATAL 08P01 malformed "
+	    "start-up message\n"
+	    "=: proto_malformed\n");
+}
+
+static void test_p26_cancel(void **state)
+{
+	char keys[8192];
+	size_t n = 0;
+
+	(void)state;
+	run("C: cancel 12 34\n!: CANCEL 12 34\n=: closed\n");
+	/* a key of another length than 3.0 has */
+	run("C: x 00000014 04d2162e 00000001 0000000200000003\n!: ERROR proto_malformed\n>C: E FATAL 08P01 "
+	    "malformed CancelRequest\n"
+	    "=: proto_malformed\n");
+	/* BackendKeyData again and again: never relayed, and bounded */
+	run(PGH_LOGIN "T: K 1 2\nT: K 3 4\nC: Q q\n!: COMMAND 1 simple q\n>T: Q q\n");
+	n += (size_t)snprintf(keys + n, sizeof(keys) - n, "%sT: R 0\n", CONNECT);
+	for (int i = 0; i < 17; i++)
+		n += (size_t)snprintf(keys + n, sizeof(keys) - n, "T: K %d %d\n", i, i);
+	(void)snprintf(keys + n, sizeof(keys) - n,
+	               "!: ERROR proto_target\n>C: E FATAL 08006 malformed or repeated BackendKeyData\n=: "
+	               "proto_target\n");
+	run(keys);
+}
+
+static void test_p33_database_name(void **state)
+{
+	(void)state;
+	run("C: startup 3.0 user=host=evil'\\ database=postgres://x?options=-c dbname\n!: ERROR "
+	    "proto_unsupported\n"
+	    ">C: E FATAL 42501 start-up parameter \"dbname\" is not allowed\n=: proto_unsupported\n");
+	run("C: startup 3.0 user=a database=postgres://x?options=-c\n>C: R 3\nC: p good\n!: AUTH "
+	    "a|postgres://x?options=-c|good\n");
+}
+
+static void test_unexpected(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN "C: x 7a 00000004\n!: ERROR proto_state\n>C: E FATAL 08P01 message of an unknown "
+	              "type\n=: proto_state\n");
+	run(PGH_LOGIN "T: C SELECT 1\n!: ERROR proto_target\n>C: E FATAL 08006 unexpected message of the "
+	              "target\n=: proto_target\n");
+	run(PGH_LOGIN "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\nT: D 1\n!: ERROR proto_target\n"
+	              ">C: E FATAL 08006 unexpected message of the target\n=: proto_target\n");
+	/* a row that does not match its description, when it must be read */
+	run(PGH_LOGIN
+	    "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\nT: T ssn\nT: D 1,2\n!: ROWMETA 1 1\n!: ERROR "
+	    "proto_target\n"
+	    ">C: T ssn:25:0\n>C: E FATAL 08006 DataRow does not match its RowDescription\n=: proto_target\n");
+	/* the target ends: in order, or not */
+	run(PGH_LOGIN "T: E FATAL 57P01 going down\n>C: E FATAL 57P01 going down\nF: T\n");
+	run(PGH_LOGIN "F: T\n!: ERROR proto_target\n>C: E FATAL 08006 the target closed the connection\n=: "
+	              "proto_target\n");
+	run(PGH_LOGIN "F: C\n");
+	run("T: R 0\n!: ERROR proto_target\n>C: E FATAL 08006 the target spoke first\n=: proto_target\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_login),
+	        cmocka_unit_test(test_target_settings),
+	        cmocka_unit_test(test_target_auth),
+	        cmocka_unit_test(test_target_tls),
+	        cmocka_unit_test(test_client_tls),
+	        cmocka_unit_test(test_p01_p02_lengths),
+	        cmocka_unit_test(test_p03_sums),
+	        cmocka_unit_test(test_p05_second_startup),
+	        cmocka_unit_test(test_p06_silence),
+	        cmocka_unit_test(test_p08_gssenc),
+	        cmocka_unit_test(test_p09_direct_tls),
+	        cmocka_unit_test(test_p10_versions),
+	        cmocka_unit_test(test_p11_password_malformed),
+	        cmocka_unit_test(test_p13_error_without_sqlstate),
+	        cmocka_unit_test(test_p14_parameters),
+	        cmocka_unit_test(test_p26_cancel),
+	        cmocka_unit_test(test_p33_database_name),
+	        cmocka_unit_test(test_unexpected),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,402 @@
+/* Transcripts of sessions: query, denial, hold, masking, COPY. Each is replayed whole, in bytes, at every cut
+ * and at random. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "test_pg_harness.h"
+
+static void run(const char *transcript)
+{
+	pgh_run(transcript, NULL);
+}
+
+static void test_simple(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN "C: Q select 1\n!: COMMAND 1 simple select 1\n>T: Q select 1\n"
+	              "T: T a:23\nT: D 1\nT: D NULL\nT: C SELECT 2\nT: Z I\n"
+	              "!: ROWMETA 1 1\n!: RESULT 1 SELECT 2 rows=2 masked=0\n"
+	              ">C: T a:23:0\n>C: D 1\n>C: D NULL\n>C: C SELECT 2\n>C: Z I\n"
+	              "C: Q \n!: COMMAND 2 simple \n>T: Q \nT: I\nT: Z I\n!: RESULT 2  rows=0 masked=0\n>C: "
+	              "I\n>C: Z I\n"
+	              "C: X\n>T: X\n=: closed\nF: T\n=: closed\n");
+	/* several statements, one command, a result each; an error ends it */
+	run(PGH_LOGIN "C: Q a;b\n!: COMMAND 1 simple a;b\n>T: Q a;b\n"
+	              "T: C INSERT 0 1\nT: E ERROR 22012 division by zero\nT: Z I\n"
+	              "!: RESULT 1 INSERT 0 1 rows=0 masked=0\n!: RESULT 1  rows=0 masked=0 failed 22012\n"
+	              ">C: C INSERT 0 1\n>C: E ERROR 22012 division by zero\n>C: Z I\n");
+	/* what may come at any time */
+	run(PGH_LOGIN "T: N NOTICE 00000 hello\nT: A news\nT: S TimeZone=UTC\n"
+	              ">C: N NOTICE 00000 hello\n>C: A\n>C: S TimeZone=UTC\n");
+}
+
+static void test_p23_denied_simple(void **state)
+{
+	(void)state;
+	/* idle: nothing reaches the target; the next one works */
+	run(PGH_LOGIN
+	    "C: Q DENY me\n!: COMMAND 1 simple DENY me\n!: RESULT 1  rows=0 masked=0 failed local 42501\n"
+	    ">C: E ERROR 42501 denied D=event EV\n>C: Z I\n"
+	    "C: Q ok\n!: COMMAND 2 simple ok\n>T: Q ok\nT: C OK\nT: Z I\n!: RESULT 2 OK rows=0 masked=0\n"
+	    ">C: C OK\n>C: Z I\n");
+	/* in a transaction: it is aborted at the target as well */
+	run(PGH_LOGIN
+	    "C: Q begin\n!: COMMAND 1 simple begin\n>T: Q begin\n"
+	    "T: C BEGIN\nT: Z T\n!: RESULT 1 BEGIN rows=0 masked=0\n>C: C BEGIN\n>C: Z T\n"
+	    "C: Q DENY me\n!: COMMAND 2 simple DENY me\n>T: Q SLUICE DENIED\n"
+	    "T: E ERROR 42601 syntax error\nT: Z E\n!: RESULT 2  rows=0 masked=0 failed local 42501\n"
+	    ">C: E ERROR 42501 denied D=event EV\n>C: Z E\n"
+	    /* and in the failed transaction it is answered here */
+	    "C: Q DENY again\n!: COMMAND 3 simple DENY again\n!: RESULT 3  rows=0 masked=0 failed local "
+	    "42501\n"
+	    ">C: E ERROR 42501 denied D=event EV\n>C: Z E\n");
+}
+
+static void test_p15_batch(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN "C: Q SELECT 1; DENY TABLE x\n!: COMMAND 1 simple SELECT 1; DENY TABLE x\n"
+	              "!: RESULT 1  rows=0 masked=0 failed local 42501\n>C: E ERROR 42501 denied D=event "
+	              "EV\n>C: Z I\n");
+}
+
+static void test_p24_denied_behind_rows(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN
+	    "C: Q slow\nC: Q DENY\nC: Q ok\n!: COMMAND 1 simple slow\n!: COMMAND 2 simple DENY\n!: COMMAND 3 "
+	    "simple ok\n"
+	    ">T: Q slow\n>T: Q SLUICE DENIED\n>T: Q ok\n"
+	    "T: T a\nT: D 1\n!: ROWMETA 1 1\n>C: T a:25:0\n>C: D 1\n"
+	    "T: D 2\nT: C SELECT 2\nT: Z I\nT: E ERROR 42601 syntax error\nT: Z I\nT: C OK\nT: Z I\n"
+	    "!: RESULT 1 SELECT 2 rows=2 masked=0\n!: RESULT 2  rows=0 masked=0 failed local 42501\n"
+	    "!: RESULT 3 OK rows=0 masked=0\n"
+	    ">C: D 2\n>C: C SELECT 2\n>C: Z I\n>C: E ERROR 42501 denied D=event EV\n>C: Z I\n>C: C OK\n>C: Z "
+	    "I\n");
+}
+
+static void test_p21_extended(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN "C: P s|select $1|23\nC: B |s|7\nC: D P|\nC: E |0\nC: S\n"
+	              "!: COMMAND 1 prepare select $1\n!: COMMAND 2 execute select $1|7:23\n"
+	              ">T: P s|select $1\n>T: B |s|7\n>T: D P|\n>T: E |0\n>T: S\n"
+	              "T: 1\nT: 2\nT: T a:23\nT: D 7\nT: C SELECT 1\nT: Z I\n"
+	              "!: ROWMETA 2 1\n!: RESULT 2 SELECT 1 rows=1 masked=0\n"
+	              ">C: 1\n>C: 2\n>C: T a:23:0\n>C: D 7\n>C: C SELECT 1\n>C: Z I\n"
+	              /* again, without Describe: we ask, and keep the answer */
+	              "C: B |s|NULL\nC: E |0\nC: S\n!: COMMAND 3 execute select $1|NULL\n"
+	              ">T: B |s|NULL\n>T: D P|\n>T: E |0\n>T: S\n"
+	              "T: 2\nT: T a:23\nT: D NULL\nT: C SELECT 1\nT: Z I\n"
+	              "!: ROWMETA 3 1\n!: RESULT 3 SELECT 1 rows=1 masked=0\n>C: 2\n>C: D NULL\n>C: C SELECT "
+	              "1\n>C: Z I\n");
+	/* portal suspended and continued: one command */
+	run(PGH_LOGIN
+	    "C: Q begin\n!: COMMAND 1 simple begin\n>T: Q begin\n"
+	    "T: C BEGIN\nT: Z T\n!: RESULT 1 BEGIN rows=0 masked=0\n>C: C BEGIN\n>C: Z T\n"
+	    "C: P |q\nC: B p|\nC: E p|1\nC: S\n!: COMMAND 2 prepare q\n!: COMMAND 3 execute q\n"
+	    ">T: P |q\n>T: B p|\n>T: D P|p\n>T: E p|1\n>T: S\n"
+	    "T: 1\nT: 2\nT: T a\nT: D x\nT: s\nT: Z T\n!: ROWMETA 3 1\n!: RESULT 3  rows=1 masked=0\n"
+	    ">C: 1\n>C: 2\n>C: D x\n>C: s\n>C: Z T\n"
+	    "C: E p|1\nC: S\n>T: D P|p\n>T: E p|1\n>T: S\n"
+	    "T: T a\nT: D y\nT: C SELECT 1\nT: Z T\n!: ROWMETA 3 1\n!: RESULT 3 SELECT 1 rows=1 masked=0\n"
+	    ">C: D y\n>C: C SELECT 1\n>C: Z T\n"
+	    /* a third one runs it anew */
+	    "C: E p|1\nC: S\n!: COMMAND 4 execute q\n>T: D P|p\n>T: E p|1\n>T: S\n");
+	/* Describe of a statement, Close, Flush */
+	run(PGH_LOGIN "C: P s|q\nC: D S|s\nC: H\n!: COMMAND 1 prepare q\n>T: P s|q\n>T: D S|s\n>T: H\n"
+	              "T: 1\nT: t\nT: T a\n>C: 1\n>C: t\n>C: T a:25:0\n"
+	              "C: C S|s\nC: S\n>T: C S|s\n>T: S\nT: 3\nT: Z I\n>C: 3\n>C: Z I\n"
+	              "C: Q ok\n!: COMMAND 2 simple ok\n>T: Q ok\n");
+}
+
+static void test_closed_statement(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN "C: P s|q\nC: C S|s\nC: S\n!: COMMAND 1 prepare q\n>T: P s|q\n>T: C S|s\n>T: S\n"
+	              "T: 1\nT: 3\nT: Z I\n>C: 1\n>C: 3\n>C: Z I\n"
+	              "C: B |s\nC: E |0\nC: S\n>C: E ERROR 26000 prepared statement does not exist\n>C: Z I\n"
+	              "C: E nope|0\nC: S\n>C: E ERROR 34000 portal does not exist\n>C: Z I\n");
+}
+
+static void test_p19_denied_parse(void **state)
+{
+	(void)state;
+	/* all here: nothing upstream */
+	run(PGH_LOGIN
+	    "C: P |DENY\nC: B |\nC: E |0\nC: P |other\nC: S\n!: COMMAND 1 prepare DENY\n"
+	    "!: RESULT 1  rows=0 masked=0 failed local 42501\n>C: E ERROR 42501 denied D=event EV\n>C: Z I\n"
+	    "C: Q ok\n!: COMMAND 2 simple ok\n>T: Q ok\n");
+	/* behind messages that went upstream: a failing Parse stands in */
+	run(PGH_LOGIN
+	    "C: P |ins\nC: B |\nC: E |0\nC: P |DENY\nC: B |\nC: E |0\nC: S\n"
+	    "!: COMMAND 1 prepare ins\n!: COMMAND 2 execute ins\n!: COMMAND 3 prepare DENY\n"
+	    ">T: P |ins\n>T: B |\n>T: D P|\n>T: E |0\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n"
+	    "T: 1\nT: 2\nT: n\nT: C INSERT 0 1\nT: E ERROR 42601 syntax error\nT: Z I\n"
+	    "!: RESULT 2 INSERT 0 1 rows=0 masked=0\n!: RESULT 3  rows=0 masked=0 failed local 42501\n"
+	    ">C: 1\n>C: 2\n>C: C INSERT 0 1\n>C: E ERROR 42501 denied D=event EV\n>C: Z I\n");
+	/* something before it fails at the target: one error, and that of the target */
+	run(PGH_LOGIN
+	    "C: P |bad\nC: P |DENY\nC: S\n!: COMMAND 1 prepare bad\n!: COMMAND 2 prepare DENY\n"
+	    ">T: P |bad\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n"
+	    "T: E ERROR 42601 syntax error\nT: Z I\n"
+	    "!: RESULT 1  rows=0 masked=0 failed 42601\n!: RESULT 2  rows=0 masked=0 failed local 42501\n"
+	    ">C: E ERROR 42601 syntax error\n>C: Z I\n");
+	/* in a transaction */
+	run(PGH_LOGIN
+	    "C: Q begin\n!: COMMAND 1 simple begin\n>T: Q begin\n"
+	    "T: C BEGIN\nT: Z T\n!: RESULT 1 BEGIN rows=0 masked=0\n>C: C BEGIN\n>C: Z T\n"
+	    "C: P |DENY\nC: B |\nC: S\n!: COMMAND 2 prepare DENY\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n"
+	    "T: E ERROR 42601 x\nT: Z E\n!: RESULT 2  rows=0 masked=0 failed local 42501\n"
+	    ">C: E ERROR 42501 denied D=event EV\n>C: Z E\n");
+}
+
+static void test_discard_to_sync(void **state)
+{
+	(void)state;
+	/* the target fails before Sync is sent: what follows is dropped, unjudged, as the target would */
+	run(PGH_LOGIN "C: P |bad\nC: H\n!: COMMAND 1 prepare bad\n>T: P |bad\n>T: H\n"
+	              "T: E ERROR 42601 x\n!: RESULT 1  rows=0 masked=0 failed 42601\n>C: E ERROR 42601 x\n"
+	              "C: B |\nC: E |0\nC: Q DENY\nC: S\n>T: S\nT: Z I\n>C: Z I\n");
+}
+
+static void test_stale_parse(void **state)
+{
+	(void)state;
+	/*
+	 * A Parse that the target drops, because something before it failed, leaves the old statement in
+	 * place: a Bind behind the Sync must not be judged by the new text.
+	 */
+	run(PGH_LOGIN
+	    "C: P s|HOLD update\nC: S\n!: COMMAND 1 prepare HOLD update\n>T: P s|HOLD update\n>T: S\n"
+	    "T: 1\nT: Z I\n>C: 1\n>C: Z I\n"
+	    "C: P |bad\nC: C S|s\nC: P s|harmless\nC: S\nC: B |s\nC: E |0\nC: S\n"
+	    "!: COMMAND 2 prepare bad\n!: COMMAND 3 prepare harmless\n"
+	    ">T: P |bad\n>T: C S|s\n>T: P s|harmless\n>T: S\n=: again\n"
+	    "T: E ERROR 42601 x\nT: Z I\n!: RESULT 2  rows=0 masked=0 failed 42601\n!: COMMAND 4 execute "
+	    "HOLD update\n"
+	    ">C: E ERROR 42601 x\n>C: Z I\n>C: N NOTICE 00000 held D=event EV\n=: park\n");
+}
+
+static void test_hold(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN
+	    "C: Q HOLD\nC: Q next\n!: COMMAND 1 simple HOLD\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	    "R: allow\n!: COMMAND 2 simple next\n>T: Q HOLD\n>T: Q next\n"
+	    "T: C UPDATE 1\nT: Z I\nT: C N\nT: Z I\n!: RESULT 1 UPDATE 1 rows=0 masked=0\n"
+	    "!: RESULT 2 N rows=0 masked=0\n>C: C UPDATE 1\n>C: Z I\n>C: C N\n>C: Z I\n");
+	run(PGH_LOGIN "C: Q HOLD\n!: COMMAND 1 simple HOLD\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	              "R: deny refused no!\n!: RESULT 1  rows=0 masked=0 failed local 42501\n"
+	              ">C: E ERROR 42501 no! D=event EV\n>C: Z I\n");
+	run(PGH_LOGIN "C: Q HOLD\n!: COMMAND 1 simple HOLD\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	              "R: deny cancelled stopped\n!: RESULT 1  rows=0 masked=0 failed local 57014\n"
+	              ">C: E ERROR 57014 stopped D=event EV\n>C: Z I\n");
+	/* the store is gone */
+	run(PGH_LOGIN "C: Q HOLD\n!: COMMAND 1 simple HOLD\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	              "R: deny unavailable later\n!: RESULT 1  rows=0 masked=0 failed local 58030\n"
+	              ">C: E ERROR 58030 later D=event EV\n>C: Z I\n");
+}
+
+static void test_hold_in_pipeline(void **state)
+{
+	(void)state;
+	/* what is before it needs a Flush to be answered; the notice has its turn behind that; the rest waits
+	 */
+	run(PGH_LOGIN "C: P |one\nC: B |\nC: D P|\nC: E |0\nC: P |HOLD\nC: B |\nC: E |0\nC: S\n"
+	              "!: COMMAND 1 prepare one\n!: COMMAND 2 execute one\n!: COMMAND 3 prepare HOLD\n!: "
+	              "COMMAND 4 execute HOLD\n"
+	              ">T: P |one\n>T: B |\n>T: D P|\n>T: E |0\n>T: P |HOLD\n>T: H\n=: park\n"
+	              "T: 1\nT: 2\nT: T a\n!: ROWMETA 2 1\n>C: 1\n>C: 2\n>C: T a:25:0\n=: park\n"
+	              "T: D 1\nT: C SELECT 1\nT: 1\n!: RESULT 2 SELECT 1 rows=1 masked=0\n"
+	              ">C: D 1\n>C: C SELECT 1\n>C: 1\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	              "R: allow\n>T: B |\n>T: D P|\n>T: E |0\n>T: S\n"
+	              "T: 2\nT: n\nT: C UPDATE 1\nT: Z I\n!: RESULT 4 UPDATE 1 rows=0 masked=0\n>C: 2\n>C: C "
+	              "UPDATE 1\n>C: Z I\n");
+	/* denied at last: the pipeline before it is undone by a failing Parse */
+	run(PGH_LOGIN
+	    "C: P |HOLD\nC: B |\nC: E |0\nC: S\n!: COMMAND 1 prepare HOLD\n!: COMMAND 2 execute HOLD\n"
+	    ">T: P |HOLD\n>T: H\n=: park\n"
+	    "T: 1\n>C: 1\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	    "R: deny refused no!\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n"
+	    "T: E ERROR 42601 x\nT: Z I\n!: RESULT 2  rows=0 masked=0 failed local 42501\n"
+	    ">C: E ERROR 42501 no! D=event EV\n>C: Z I\n");
+	/* what was before it fails while it waits: approved or not, it never runs */
+	run(PGH_LOGIN
+	    "C: P |HOLD\nC: B |\nC: E |0\nC: S\n!: COMMAND 1 prepare HOLD\n!: COMMAND 2 execute HOLD\n"
+	    ">T: P |HOLD\n>T: H\n=: park\n"
+	    "T: E ERROR 42P01 no such table\n!: RESULT 1  rows=0 masked=0 failed 42P01\n"
+	    ">C: E ERROR 42P01 no such table\n=: park\n"
+	    "R: allow\n>T: S\nT: Z I\n>C: Z I\n");
+}
+
+static void test_mask_simple(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN
+	    "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\n"
+	    "T: T id:23 ssn long nul keep last\nT: D 1,123-45,ab,secret,kept,z\nT: D "
+	    "2,NULL,NULL,NULL,NULL,NULL\n"
+	    "T: D 3,,,,,\nT: C SELECT 3\nT: Z I\n"
+	    "!: ROWMETA 1 6\n!: FIELD ssn=123-45\n!: FIELD long=ab\n!: FIELD nul=secret\n!: FIELD keep=kept\n"
+	    "!: FIELD ssn=\n!: FIELD long=\n!: FIELD nul=\n!: FIELD keep=\n"
+	    "!: RESULT 1 SELECT 3 rows=3 masked=6\n"
+	    ">C: T id:23:0 ssn:25:0 long:25:0 nul:25:0 keep:25:0 last:25:0\n"
+	    ">C: D 1,#,xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx,NULL,kept,z\n>C: D "
+	    "2,NULL,NULL,NULL,NULL,NULL\n"
+	    ">C: D 3,#,xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx,NULL,,\n>C: C SELECT 3\n>C: Z I\n");
+	/* the second statement's columns are its own */
+	run(PGH_LOGIN "C: Q a;b\n!: COMMAND 1 simple a;b\n>T: Q a;b\n"
+	              "T: T ssn\nT: D 1\nT: C SELECT 1\nT: T x\nT: D 1\nT: C SELECT 1\nT: Z I\n"
+	              "!: ROWMETA 1 1\n!: FIELD ssn=1\n!: RESULT 1 SELECT 1 rows=1 masked=1\n!: ROWMETA 1 1\n"
+	              "!: RESULT 1 SELECT 1 rows=1 masked=0\n>C: T ssn:25:0\n>C: D #\n>C: C SELECT 1\n"
+	              ">C: T x:25:0\n>C: D 1\n>C: C SELECT 1\n>C: Z I\n");
+}
+
+static void test_p27_unreadable(void **state)
+{
+	(void)state;
+	/* a value that cannot be masked: the rest of the reply is withheld */
+	run(PGH_LOGIN
+	    "C: Q a;b\n!: COMMAND 1 simple a;b\n>T: Q a;b\n"
+	    "T: T bad\nT: D NULL\nT: D 1\nT: D 2\nT: C SELECT 3\nT: C OTHER\nT: Z I\n"
+	    "!: ROWMETA 1 1\n!: FIELD bad=1\n!: RESULT 1  rows=1 masked=0 failed 42501\n"
+	    "!: RESULT 1  rows=0 masked=0 failed 42501\n"
+	    ">C: T bad:25:0\n>C: D NULL\n>C: E ERROR 42501 a value of this result cannot be masked\n>C: Z I\n"
+	    "C: Q ok\n!: COMMAND 2 simple ok\n>T: Q ok\n");
+	/* binary format of a masked column, extended: dropped to Sync */
+	run(PGH_LOGIN "C: P |q\nC: Bb |\nC: E |0\nC: P |after\nC: S\n"
+	              "!: COMMAND 1 prepare q\n!: COMMAND 2 execute q\n!: COMMAND 3 prepare after\n"
+	              ">T: P |q\n>T: B |\n>T: D P|\n>T: E |0\n>T: P |after\n>T: S\n"
+	              "T: 1\nT: 2\nT: T ssn:23:1\nT: D 1234\nT: C SELECT 1\nT: 1\nT: Z I\n"
+	              "!: ROWMETA 2 1\n!: FIELD ssn=1234\n!: RESULT 2  rows=0 masked=0 failed 42501\n"
+	              ">C: 1\n>C: 2\n>C: E ERROR 42501 a value of this result cannot be masked\n>C: Z I\n");
+	/* the same without a Sync yet: what comes before it is dropped unjudged */
+	run(PGH_LOGIN "C: P |q\nC: Bb |\nC: E |0\nC: H\n!: COMMAND 1 prepare q\n!: COMMAND 2 execute q\n"
+	              ">T: P |q\n>T: B |\n>T: D P|\n>T: E |0\n>T: H\n"
+	              "T: 1\nT: 2\nT: T ssn:23:1\nT: D 1234\nT: C SELECT 1\n"
+	              "!: ROWMETA 2 1\n!: FIELD ssn=1234\n!: RESULT 2  rows=0 masked=0 failed 42501\n"
+	              ">C: 1\n>C: 2\n>C: E ERROR 42501 a value of this result cannot be masked\n"
+	              "C: P |DENY\nC: S\n>T: S\nT: Z I\n>C: Z I\n");
+	/* cursors: FETCH brings its own description */
+	run(PGH_LOGIN "C: Q fetch c\n!: COMMAND 1 simple fetch c\n>T: Q fetch c\n"
+	              "T: T ssn:25:1\nT: D 1\nT: C FETCH 1\nT: Z T\n!: ROWMETA 1 1\n!: FIELD ssn=1\n"
+	              "!: RESULT 1  rows=0 masked=0 failed 42501\n>C: T ssn:25:1\n"
+	              ">C: E ERROR 42501 a value of this result cannot be masked\n>C: Z T\n");
+}
+
+static void test_mask_described(void **state)
+{
+	(void)state;
+	/* the client's own Describe holds for the Execute right behind it */
+	run(PGH_LOGIN
+	    "C: P |q\nC: B |\nC: D P|\nC: E |0\nC: S\n!: COMMAND 1 prepare q\n!: COMMAND 2 execute q\n"
+	    ">T: P |q\n>T: B |\n>T: D P|\n>T: E |0\n>T: S\n"
+	    "T: 1\nT: 2\nT: T ssn\nT: D 1\nT: C SELECT 1\nT: Z I\n"
+	    "!: ROWMETA 2 1\n!: FIELD ssn=1\n!: RESULT 2 SELECT 1 rows=1 masked=1\n"
+	    ">C: 1\n>C: 2\n>C: T ssn:25:0\n>C: D #\n>C: C SELECT 1\n>C: Z I\n");
+	/* two portals, crossed: each Execute is described anew where its own Describe is not the last */
+	run(PGH_LOGIN "C: P |q\nC: B a|\nC: D P|a\nC: B b|\nC: D P|b\nC: E a|0\nC: E b|0\nC: S\n"
+	              "!: COMMAND 1 prepare q\n!: COMMAND 2 execute q\n!: COMMAND 3 execute q\n"
+	              ">T: P |q\n>T: B a|\n>T: D P|a\n>T: B b|\n>T: D P|b\n>T: D P|a\n>T: E a|0\n>T: D "
+	              "P|b\n>T: E b|0\n>T: S\n"
+	              "T: 1\nT: 2\nT: T ssn\nT: 2\nT: T x\nT: T ssn\nT: D 1\nT: C SELECT 1\nT: T x\nT: D "
+	              "1\nT: C SELECT 1\nT: Z I\n"
+	              "!: ROWMETA 2 1\n!: ROWMETA 3 1\n!: ROWMETA 2 1\n!: FIELD ssn=1\n!: RESULT 2 SELECT 1 "
+	              "rows=1 masked=1\n"
+	              "!: ROWMETA 3 1\n!: RESULT 3 SELECT 1 rows=1 masked=0\n"
+	              ">C: 1\n>C: 2\n>C: T ssn:25:0\n>C: 2\n>C: T x:25:0\n>C: D #\n>C: C SELECT 1\n>C: D "
+	              "1\n>C: C SELECT 1\n>C: Z I\n");
+	/* our Describe fails: its error is the Execute's */
+	run(PGH_LOGIN
+	    "C: P |q\nC: B |\nC: E |0\nC: S\n!: COMMAND 1 prepare q\n!: COMMAND 2 execute q\n"
+	    ">T: P |q\n>T: B |\n>T: D P|\n>T: E |0\n>T: S\n"
+	    "T: 1\nT: 2\nT: E ERROR 34000 no portal\nT: Z I\n!: RESULT 2  rows=0 masked=0 failed 34000\n"
+	    ">C: 1\n>C: 2\n>C: E ERROR 34000 no portal\n>C: Z I\n");
+}
+
+static void test_copy(void **state)
+{
+	static const struct pgh_opts mask = {.mask_copy = true};
+
+	(void)state;
+	run(PGH_LOGIN "C: Q copy in\n!: COMMAND 1 simple copy in\n>T: Q copy in\nT: G\n>C: G\n"
+	              "C: d one\nC: H\nC: S\nC: d two\nC: c\n>T: d one\n>T: d two\n>T: c\n"
+	              "T: C COPY 2\nT: Z I\n!: RESULT 1 COPY 2 rows=2 masked=0\n>C: C COPY 2\n>C: Z I\n");
+	/* fails: what is still under way is dropped */
+	run(PGH_LOGIN
+	    "C: Q copy in\n!: COMMAND 1 simple copy in\n>T: Q copy in\nT: G\n>C: G\nC: d one\n>T: d one\n"
+	    "T: E ERROR 22P02 bad\nT: Z I\n!: RESULT 1  rows=0 masked=0 failed 22P02\n>C: E ERROR 22P02 "
+	    "bad\n>C: Z I\n"
+	    "C: d two\nC: c\nC: Q ok\n!: COMMAND 2 simple ok\n>T: Q ok\n");
+	/* sent ahead: waits for the target's word */
+	run(PGH_LOGIN "C: Q copy in\nC: d one\nC: c\n!: COMMAND 1 simple copy in\n>T: Q copy in\n=: again\n"
+	              "T: G\n>C: G\n>T: d one\n>T: c\n");
+	/* extended; the Sync that was sent along is ignored by the target */
+	run(PGH_LOGIN "C: P |copy in\nC: B |\nC: E |0\nC: S\n!: COMMAND 1 prepare copy in\n!: COMMAND 2 "
+	              "execute copy in\n"
+	              ">T: P |copy in\n>T: B |\n>T: D P|\n>T: E |0\n>T: S\nT: 1\nT: 2\nT: n\nT: G\n>C: "
+	              "1\n>C: 2\n>C: G\n"
+	              "C: d one\nC: f stop\nC: S\n>T: d one\n>T: f stop\n>T: S\n"
+	              "T: E ERROR 57014 stop\nT: Z I\n!: RESULT 2  rows=0 masked=0 failed 57014\n>C: E ERROR "
+	              "57014 stop\n>C: Z I\n");
+	run(PGH_LOGIN "C: Q copy out\n!: COMMAND 1 simple copy out\n>T: Q copy out\nT: H\nT: d one\nT: d "
+	              "two\nT: c\nT: C COPY 2\n"
+	              "T: Z I\n!: ROWMETA 1 1\n!: RESULT 1 COPY 2 rows=2 masked=0\n"
+	              ">C: H\n>C: d one\n>C: d two\n>C: c\n>C: C COPY 2\n>C: Z I\n");
+	/* P27: COPY of what would have to be masked */
+	pgh_run(PGH_LOGIN
+	        "C: Q copy out\n!: COMMAND 1 simple copy out\n>T: Q copy out\nT: H\nT: d one\nT: d two\nT: "
+	        "c\n"
+	        "T: C COPY 2\nT: Z I\n!: ROWMETA 1 1\n!: RESULT 1  rows=0 masked=0 failed 42501\n"
+	        ">C: E ERROR 42501 COPY of a relation with masked columns is not allowed\n>C: Z I\n",
+	        &mask);
+	run(PGH_LOGIN
+	    "C: Q copy both\n!: COMMAND 1 simple copy both\n>T: Q copy both\nT: W\n!: ERROR proto_target\n"
+	    ">C: E FATAL 08006 unexpected message of the target\n=: proto_target\n");
+	run(PGH_LOGIN "C: Q copy in\n!: COMMAND 1 simple copy in\n>T: Q copy in\nT: G\n>C: G\nC: Q DROP\n!: "
+	              "ERROR proto_state\n"
+	              ">C: E FATAL 08P01 unexpected message during COPY from stdin\n=: proto_state\n");
+}
+
+static void test_p22_function_call(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN
+	    "C: F\n!: COMMAND 1 other function call\n!: RESULT 1  rows=0 masked=0 failed local 42501\n"
+	    ">C: E ERROR 42501 denied D=event EV\n>C: Z I\n");
+}
+
+static void test_bye(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN "B: shutdown the end\n>C: E FATAL 57P01 the end\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_simple),
+	        cmocka_unit_test(test_p23_denied_simple),
+	        cmocka_unit_test(test_p15_batch),
+	        cmocka_unit_test(test_p24_denied_behind_rows),
+	        cmocka_unit_test(test_p21_extended),
+	        cmocka_unit_test(test_closed_statement),
+	        cmocka_unit_test(test_p19_denied_parse),
+	        cmocka_unit_test(test_discard_to_sync),
+	        cmocka_unit_test(test_stale_parse),
+	        cmocka_unit_test(test_hold),
+	        cmocka_unit_test(test_hold_in_pipeline),
+	        cmocka_unit_test(test_mask_simple),
+	        cmocka_unit_test(test_p27_unreadable),
+	        cmocka_unit_test(test_mask_described),
+	        cmocka_unit_test(test_copy),
+	        cmocka_unit_test(test_p22_function_call),
+	        cmocka_unit_test(test_bye),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,28 @@
+/*
+ * PostgreSQL messages written as text, one a line, for transcripts: "Q select 1", "B
+ * portal|statement|7|NULL", "D 1,NULL", "T id:23 name:25:1" (name, type, format), "startup 3.0 user=a", "x
+ * 00ff" (raw bytes). pgt_build reads it, pgt_render writes it.
+ */
+#ifndef TEST_PG_TEXT_H
+#define TEST_PG_TEXT_H
+
+#include <stdbool.h>
+
+#include "sl_decoder.h"
+
+#define PGT_TEXT_MAX (1u << 20)
+
+struct text {
+	size_t n;
+	char *b; /* PGT_TEXT_MAX bytes */
+};
+
+void pgt_put(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The next part of *s up to sep. *s moves on, to NULL behind the last one. */
+char *pgt_part(char **s, char sep);
+/* Builds the message of a line as `from` sends it; returns its size. */
+size_t pgt_build(enum sl_side from, const char *line, uint8_t *out);
+/* Renders what went to a side. *started: the side has seen messages with a type. */
+void pgt_render(enum sl_side to, const uint8_t *p, size_t n, bool *started, struct text *t);
+
+#endif
