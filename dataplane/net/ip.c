@@ -212,7 +212,7 @@ int sl_net_source(const struct sl_net *net, const struct sl_addr *dst, struct sl
 		return sl_fail(SL_E_NET_NO_ROUTE);
 	i = &net->s->ifs[r->ifidx];
 	*src = net_addr_of(i->addr);
-	*mtu = (uint16_t)(i->mtu - IP_LEN - TCP_HDR_MIN);
+	*mtu = i->mtu;
 	if (port != NULL)
 		*port = i->port;
 	return SL_OK;

@@ -120,7 +120,10 @@ void sl_net_free(struct sl_net *net)
 	free(net);
 }
 
-/* Looks after waiting packets when the neighbour table has changed since the last time. */
+/*
+ * Looks after waiting packets when the neighbour table has changed since the last time, and once in a while
+ * all the same: a request for which worker 0 had no place is made again.
+ */
 static void follow_table(struct sl_net *net, uint64_t now_us)
 {
 	uint32_t changes;
@@ -128,9 +131,10 @@ static void follow_table(struct sl_net *net, uint64_t now_us)
 	if (net->nb_wait == 0)
 		return;
 	changes = atomic_load_explicit(&net->s->neigh.changes, memory_order_acquire);
-	if (changes == net->neigh_seen)
+	if (changes == net->neigh_seen && now_us < net->wait_look_us)
 		return;
 	net->neigh_seen = changes;
+	net->wait_look_us = now_us + NET_WAIT_POLL_US;
 	net_wait_look(net, now_us);
 }
 
@@ -173,7 +177,7 @@ uint64_t sl_net_tick(struct sl_net *net, uint64_t now_us)
 		next = net_arp_tick(net, now_us);
 	if (net->nb_wait == 0)
 		return next;
-	net_wait_look(net, now_us);
+	follow_table(net, now_us);
 	return RTE_MIN(next, now_us + NET_WAIT_POLL_US);
 }
 

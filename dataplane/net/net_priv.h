@@ -10,11 +10,12 @@
 #include "sl_counter.h"
 #include "sl_net.h"
 
-#define NET_TX_QUEUE     64   /* packets per port that wait for the flush; full: sent at once */
-#define NET_WAIT_SLOTS   64   /* neighbours per worker that packets wait for */
-#define NET_WAIT_PACKETS 16   /* packets that wait for one neighbour */
-#define NET_WAIT_POLL_US 1000 /* how often a worker without ARP looks whether its neighbours have resolved   \
-	                       */
+#define NET_TX_QUEUE     64 /* packets per port that wait for the flush; full: sent at once */
+#define NET_WAIT_SLOTS   64 /* neighbours per worker that packets wait for */
+#define NET_WAIT_PACKETS 16 /* packets that wait for one neighbour */
+#define NET_WAIT_POLL_US                                                                                     \
+	1000 /* how often a worker without ARP looks whether its neighbours have resolved                    \
+	      */
 #define NET_TTL           64
 #define NET_ICMP_RATE     1000 /* echo replies per second */
 #define NET_ICMP_BURST    200
@@ -82,6 +83,7 @@ struct sl_net {
 	struct net_txq txq[SL_NET_PORTS_MAX]; /* by port */
 	struct net_wait wait[NET_WAIT_SLOTS];
 	uint16_t nb_wait;
+	uint64_t wait_look_us;   /* when the waiting packets are looked at without a change of the table */
 	uint32_t neigh_seen;     /* the table's change count at the last look */
 	uint64_t icmp_tokens_us; /* token bucket in time: full when it is NET_ICMP_BURST tokens behind now */
 	uint64_t arp_scan_us;    /* when the neighbour table is to be looked through again */

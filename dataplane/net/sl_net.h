@@ -78,8 +78,10 @@ void sl_net_input(struct sl_net *net, uint16_t ifidx, struct rte_mbuf **m, uint1
 
 /*
  * Sends an IP payload: the mbuf's data starts at the TCP header, with at least 64 bytes of headroom; adds IP and
- * Ethernet, resolves the neighbour, queues. ecn: the two bits. When cksum is true the TCP checksum is to be filled in.
- * Takes the mbuf in every case. 0 queued or waiting for ARP; < 0 dropped (SL_E_NET_NO_ROUTE ...).
+ * Ethernet, resolves the neighbour, queues. ecn: the two bits. TCP's checksum is filled in on the way, ICMP's is the
+ * caller's. The first segment must be the caller's alone and hold the TCP header: headers and checksums are written
+ * there; further segments may be shared. Takes the mbuf in every case. 0 queued or waiting for ARP; < 0 dropped
+ * (SL_E_NET_NO_ROUTE, SL_E_NET_MTU, SL_E_NET_NO_NEIGHBOUR ...).
  */
 int sl_net_output(struct sl_net *net, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst,
 		  uint8_t proto, uint8_t ecn, uint64_t now_us);
@@ -88,7 +90,7 @@ void sl_net_flush(struct sl_net *net);
 /* Timers (ARP ages, probes, waiting packets). Returns the next time it wants to run. */
 uint64_t sl_net_tick(struct sl_net *net, uint64_t now_us);
 
-/* Our address towards dst, and the largest TCP segment payload there (MTU - 40). 0, or SL_E_NET_NO_ROUTE. */
+/* Our address towards dst, the MTU of the interface, and its port (may be NULL). 0, or SL_E_NET_NO_ROUTE. */
 int sl_net_source(const struct sl_net *net, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu,
 		  struct sl_port **port);
 /* True when addr is one of ours. */
