@@ -108,8 +108,8 @@ static void new_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now
 	c->nb_rtx = 0;
 	c->soft_err = 0;
 	board_progress(c);
+	tcp_cc_acked(c, acked, now_us); /* before: the ACK that ends a recovery does not grow the window */
 	recovery_progress(c, acked);
-	tcp_cc_acked(c, acked, now_us);
 	writable_progress(c);
 	if (!c->held)
 		tcp_orphan_restart(c, now_us);

@@ -17,7 +17,8 @@ void tcp_touch(struct sl_tcp *t, uint64_t now_us)
 {
 	if (now_us > t->now_us)
 		t->now_us = now_us;
-	tcp_conn_reap(t);
+	if (!t->busy) /* else from a callback, with a connection in hand */
+		tcp_conn_reap(t);
 }
 
 static size_t conn_bytes(const struct sl_tcp *t)
@@ -152,6 +153,7 @@ static void detach(struct sl_tcp_conn *c)
 	tcp_ring_clear(c->t, &c->tx);
 	tcp_ranges_clear(c->t, &c->sacked);
 	tcp_ranges_clear(c->t, &c->ooo);
+	tcp_ring_cut(c->t, &c->rx);
 	if (!c->held)
 		tcp_conn_let_go(c);
 }

@@ -98,8 +98,7 @@ static bool seq_acceptable(const struct sl_tcp_conn *c, const struct tcp_seg *s)
 		return false;
 	if (len == 0)
 		return seq_le(c->rcv_nxt, s->seq) && seq_lt(s->seq, edge);
-	return seq_lt(s->seq, edge) && seq_lt(c->rcv_nxt, s->seq + len) &&
-	       (seq_le(c->rcv_nxt, s->seq) || seq_le(s->seq, c->rcv_nxt));
+	return seq_lt(s->seq, edge) && seq_lt(c->rcv_nxt, s->seq + len);
 }
 
 /* Cuts what was received before and what lies beyond the window. */
@@ -363,7 +362,9 @@ void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf *m, const struct sl_net_segm
 	struct tcp_seg s;
 
 	tcp_touch(t, now_us);
+	t->busy = true;
 	if (tcp_parse(m, seg, &s) == SL_OK)
 		demux(t, &s, now_us);
+	t->busy = false;
 	rte_pktmbuf_free(m);
 }

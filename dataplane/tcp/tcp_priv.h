@@ -168,7 +168,6 @@ struct sl_tcp_conn {
 	bool rtt_timing : 1; /* rtt_seq and rtt_us are good */
 	bool syn_lost : 1;
 	bool probe_now : 1; /* the persist timer ran out: send what the window takes, or a probe */
-	bool closed_clean : 1;
 	uint8_t rto_shift, nb_rtx, nb_keep, dupacks, delack_segs, quickack, nb_challenge;
 	int32_t err;
 	int32_t soft_err;
@@ -247,6 +246,7 @@ struct sl_tcp {
 	uint32_t nb_conns;
 	struct tcp_conn_list all, out, starved, dead;
 	uint32_t nb_out;
+	bool busy; /* inside input or tick */
 	struct sl_tcp_conn *free_conns; /* through hash_next */
 	struct tcp_slab *conn_slabs;
 	struct tcp_chunk_pool chunks;

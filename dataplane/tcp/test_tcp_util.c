@@ -305,3 +305,209 @@ void end_pump(struct end *e)
 		e->c = NULL;
 	}
 }
+
+void peer_init(struct peer *p, const struct sl_tcp_cfg *tune)
+{
+	struct sl_endpoint any = {.port = 5432};
+
+	memset(p, 0, sizeof(*p));
+	p->now = 5000000;
+	p->wire.capture = true;
+	host_init(&p->h, &p->wire, "10.0.0.1", tune);
+	p->h.accept_end = &p->e;
+	assert_int_equal(sl_tcp_listen(p->h.t, &any, 8, &p->h, &p->l), 0);
+	p->sport = 40000;
+	p->dport = 5432;
+	p->seq = 1000;
+	p->mss = 1460;
+	p->wscale = 255;
+	p->ts_val = 7000;
+	sl_tcp_tick(p->h.t, p->now);
+}
+
+void peer_fini(struct peer *p)
+{
+	if (p->e.c != NULL)
+		sl_tcp_abort(p->e.c, p->now);
+	sl_tcp_unlisten(p->h.t, p->l);
+	sl_tcp_flush(p->h.t, p->now);
+	wire_clear(&p->wire);
+	host_check_empty(&p->h);
+	sl_tcp_free(p->h.t);
+	assert_int_equal(rte_mempool_in_use_count(test_pool), 0);
+}
+
+static struct sl_addr peer_addr(void)
+{
+	struct sl_addr a;
+
+	assert_int_equal(sl_addr_parse("10.0.0.9", &a), 0);
+	return a;
+}
+
+void peer_send(struct peer *p, const struct seg *s)
+{
+	struct sl_net_segment ip = {.src = peer_addr(), .dst = p->h.addr, .ttl = 64};
+	struct rte_mbuf *m = rte_pktmbuf_alloc(test_pool);
+	uint32_t hdr = 20 + (s->nb_opts + 3) / 4 * 4;
+	uint8_t *b;
+
+	assert_non_null(m);
+	b = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(hdr + s->len));
+	assert_non_null(b);
+	memset(b, 0, hdr);
+	sl_put_be16(b, s->sport);
+	sl_put_be16(b + 2, s->dport);
+	sl_put_be32(b + 4, s->seq);
+	sl_put_be32(b + 8, s->ack);
+	b[12] = (uint8_t)(hdr / 4 << 4);
+	b[13] = s->flags;
+	sl_put_be16(b + 14, s->wnd);
+	memcpy(b + 20, s->opts, s->nb_opts);
+	memcpy(b + hdr, s->data, s->len);
+	fill_checksum(m, &ip.src, &ip.dst);
+	if (s->bad_csum)
+		b[16] ^= 0x55;
+	sl_tcp_input(p->h.t, m, &ip, p->now);
+	sl_tcp_flush(p->h.t, p->now);
+}
+
+void peer_tx(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, const void *data, uint32_t n)
+{
+	struct seg s = {
+	        .seq = seq, .ack = ack, .flags = flags, .wnd = 65535, .sport = p->sport, .dport = p->dport};
+
+	if (n > 0)
+		memcpy(s.data, data, n);
+	s.len = n;
+	if (p->ts)
+		s.nb_opts += tcp_options_ts(p->ts_val, p->ts_ecr, s.opts);
+	peer_send(p, &s);
+}
+
+bool peer_rx(struct peer *p)
+{
+	struct wire *w = &p->wire;
+	struct sl_net_segment ip = {0};
+	struct tcp_seg s;
+	struct rte_mbuf *m;
+
+	if (w->n == 0)
+		return false;
+	m = w->q[0].m;
+	ip.src = w->q[0].src;
+	ip.dst = w->q[0].dst;
+	memmove(&w->q[0], &w->q[1], --w->n * sizeof(w->q[0]));
+	memset(&p->got, 0, sizeof(p->got));
+	assert_int_equal(tcp_parse(m, &ip, &s), 0);
+	p->got.seq = s.seq;
+	p->got.ack = s.ack;
+	p->got.flags = s.flags;
+	p->got.wnd = (uint16_t)s.wnd;
+	p->got.sport = s.tuple.rport;
+	p->got.dport = s.tuple.lport;
+	p->got.o = s.opts;
+	p->got.len = s.len;
+	assert_true(s.len <= sizeof(p->got.data));
+	if (s.len > 0)
+		memcpy(p->got.data, rte_pktmbuf_mtod_offset(m, uint8_t *, s.data_at), s.len);
+	rte_pktmbuf_free(m);
+	return true;
+}
+
+void peer_none(struct peer *p)
+{
+	if (peer_rx(p))
+		fail_msg("unexpected segment: flags %u seq %u ack %u len %u", p->got.flags, p->got.seq,
+		         p->got.ack, p->got.len);
+}
+
+uint32_t peer_drain(struct peer *p)
+{
+	uint32_t n = 0;
+
+	while (peer_rx(p))
+		n++;
+	return n;
+}
+
+static uint32_t syn_options(const struct peer *p, uint8_t *o)
+{
+	uint32_t n = 4;
+
+	o[0] = 2;
+	o[1] = 4;
+	sl_put_be16(o + 2, p->mss);
+	if (p->wscale != 255) {
+		o[n++] = 1;
+		o[n++] = 3;
+		o[n++] = 3;
+		o[n++] = p->wscale;
+	}
+	if (p->sack) {
+		o[n++] = 1;
+		o[n++] = 1;
+		o[n++] = 4;
+		o[n++] = 2;
+	}
+	if (p->ts)
+		n += tcp_options_ts(p->ts_val, p->ts_ecr, o + n);
+	return n;
+}
+
+void peer_connect(struct peer *p)
+{
+	struct seg s = {.seq = p->seq, .flags = F_SYN, .wnd = 65535, .sport = p->sport, .dport = p->dport};
+
+	s.nb_opts = syn_options(p, s.opts);
+	peer_send(p, &s);
+	assert_true(peer_rx(p));
+	assert_int_equal(p->got.flags, F_SYN | F_ACK);
+	assert_int_equal(p->got.ack, p->seq + 1);
+	p->seq++;
+	p->iss = p->got.seq;
+	p->ack = p->got.seq + 1;
+	p->ts_ecr = p->got.o.ts_val;
+	peer_tx(p, F_ACK, p->seq, p->ack, NULL, 0);
+	assert_non_null(p->e.c);
+	peer_none(p);
+}
+
+void peer_accept(struct peer *p)
+{
+	struct sl_endpoint to = {peer_addr(), p->sport};
+	struct seg s = {.seq = p->seq, .flags = F_SYN | F_ACK, .wnd = 65535, .sport = p->sport};
+
+	assert_int_equal(sl_tcp_connect(p->h.t, &to, &p->e, p->now, &p->e.c), 0);
+	sl_tcp_flush(p->h.t, p->now);
+	assert_true(peer_rx(p));
+	assert_int_equal(p->got.flags, F_SYN);
+	p->dport = p->got.sport;
+	p->iss = p->got.seq;
+	p->ack = p->got.seq + 1;
+	p->ts_ecr = p->got.o.ts_val;
+	s.dport = p->dport;
+	s.ack = p->ack;
+	s.nb_opts = syn_options(p, s.opts);
+	peer_send(p, &s);
+	p->seq++;
+	assert_true(peer_rx(p));
+	assert_int_equal(p->got.flags, F_ACK);
+	assert_int_equal(p->got.ack, p->seq);
+	assert_true(p->e.events & SL_TCP_EV_CONNECTED);
+}
+
+void peer_run(struct peer *p, uint64_t us)
+{
+	uint64_t end = p->now + us;
+
+	while (p->now < end) {
+		uint64_t next = sl_tcp_tick(p->h.t, p->now);
+
+		sl_tcp_flush(p->h.t, p->now);
+		next = next < end ? next : end;
+		p->now = next > p->now ? next : p->now + 1;
+	}
+	sl_tcp_tick(p->h.t, p->now);
+	sl_tcp_flush(p->h.t, p->now);
+}

@@ -1,0 +1,208 @@
+/* The pieces alone: hash, cube root, range sets, rings, the timer wheel, congestion window. */
+#include <stdlib.h>
+
+#include "test_tcp_util.h"
+
+/* The vectors of the SipHash paper's appendix: key 00..0f, message 00..(n-1). */
+static void test_siphash(void **state)
+{
+	uint8_t bytes[16];
+	uint64_t key[2];
+
+	for (uint8_t i = 0; i < 16; i++)
+		bytes[i] = i;
+	memcpy(key, bytes, 16);
+	assert_true(tcp_siphash(key, bytes, 0) == UINT64_C(0x726fdb47dd0e0e31));
+	assert_true(tcp_siphash(key, bytes, 15) == UINT64_C(0xa129ca6149be45e5));
+}
+
+static void test_isn(void **state)
+{
+	struct peer p;
+	struct tcp_tuple u = {.lport = 1, .rport = 2, .family = SL_AF_INET}, v = u;
+
+	peer_init(&p, NULL);
+	v.rport = 3;
+	assert_int_equal(tcp_isn(p.h.t, &u, 4000) - tcp_isn(p.h.t, &u, 0), 1000);
+	assert_int_not_equal(tcp_isn(p.h.t, &u, 0), tcp_isn(p.h.t, &v, 0));
+	assert_int_not_equal(tcp_ts_offset(p.h.t, &u), tcp_ts_offset(p.h.t, &v));
+	peer_fini(&p);
+}
+
+static void test_cbrt(void **state)
+{
+	uint64_t seed = 1;
+
+	for (uint64_t i = 0; i < 100; i++)
+		assert_int_equal(tcp_cbrt(i * i * i), i);
+	for (int i = 0; i < 10000; i++) {
+		uint64_t x = test_rand(&seed) >> (test_rand(&seed) % 60 + 2);
+		uint64_t r = tcp_cbrt(x);
+
+		assert_true(r * r * r <= x);
+		assert_true((r + 1) * (r + 1) * (r + 1) > x);
+	}
+}
+
+/* Against a bitmap, across the wrap of sequence numbers. */
+static void test_ranges(void **state)
+{
+	const uint32_t base = UINT32_MAX - 500;
+	uint64_t seed = 7;
+	struct peer p;
+
+	peer_init(&p, NULL);
+	for (int round = 0; round < 300; round++) {
+		struct tcp_ranges *set = NULL;
+		bool map[1000] = {0};
+		uint32_t low = 0, bytes = 0;
+
+		for (int i = 0; i < 60; i++) {
+			uint32_t a = (uint32_t)(test_rand(&seed) % 950),
+			         n = (uint32_t)(test_rand(&seed) % 50) + 1;
+
+			if (a < low)
+				continue;
+			assert_true(tcp_ranges_add(p.h.t, &set, base + a, base + a + n));
+			memset(map + a, true, n);
+		}
+		low = (uint32_t)(test_rand(&seed) % 1000);
+		tcp_ranges_trim(p.h.t, &set, base + low);
+		memset(map, 0, low);
+		for (uint32_t i = 0; i < 1000; i++) {
+			bytes += map[i];
+			assert_int_equal(tcp_ranges_find(set, base + i) != NULL, map[i]);
+		}
+		assert_int_equal(tcp_ranges_bytes(set), bytes);
+		for (uint32_t i = 1; set != NULL && i < set->nb; i++)
+			assert_true(seq_lt(set->r[i - 1].end, set->r[i].start));
+		tcp_ranges_clear(p.h.t, &set);
+	}
+	peer_fini(&p);
+}
+
+/* Ring contents against a flat copy; what is dropped is given back. */
+static void test_ring(void **state)
+{
+	static uint8_t flat[1 << 20], got[1 << 20];
+	struct sl_tcp_cfg tune = {.rx_buf_bytes = 20000, .tx_buf_bytes = 20000};
+	uint64_t seed = 3, n = 0;
+	struct peer p;
+	struct tcp_ring *r;
+
+	peer_init(&p, &tune);
+	peer_connect(&p);
+	r = &p.e.c->tx;
+	for (size_t i = 0; i < sizeof(flat); i++)
+		flat[i] = (uint8_t)test_rand(&seed);
+	while (n < sizeof(flat) - 20000) {
+		uint32_t put = (uint32_t)(test_rand(&seed) % 5000), held = (uint32_t)(r->tail - r->head);
+
+		put = u32_min(put, 20000 - held);
+		assert_int_equal(tcp_ring_put(p.h.t, r, r->tail, flat + n, put), put);
+		r->tail += put;
+		n += put;
+		held += put;
+		tcp_ring_get(r, r->head, got, held);
+		assert_memory_equal(got, flat + r->head, held);
+		assert_true(p.h.t->chunks.nb_used <= held / TCP_CHUNK_BYTES + 2);
+		tcp_ring_drop(p.h.t, r, r->head + test_rand(&seed) % (held + 1));
+	}
+	tcp_ring_drop(p.h.t, r, r->tail);
+	assert_int_equal(p.h.t->chunks.nb_used, 0);
+	peer_fini(&p);
+}
+
+/* Timers fire neither early nor more than a tick late, for times of all levels of the wheel. */
+static void test_wheel(void **state)
+{
+	uint64_t seed = 11;
+	struct peer p;
+
+	peer_init(&p, NULL);
+	peer_connect(&p);
+	for (int i = 0; i < 2000; i++) {
+		uint64_t wait = test_rand(&seed) % (UINT64_C(1) << (10 + test_rand(&seed) % 24)), due,
+		         next = 0;
+
+		due = p.now + wait;
+		tcp_timer_set(p.e.c, TCP_TMR_DELACK, due);
+		if (test_rand(&seed) % 3 == 0) { /* moved to later: the entry stays and is entered anew */
+			due += 500000;
+			tcp_timer_set(p.e.c, TCP_TMR_DELACK, due);
+		}
+		while (p.e.c->tmr[TCP_TMR_DELACK] != 0) {
+			next = sl_tcp_tick(p.h.t, p.now);
+			assert_true(p.e.c->tmr[TCP_TMR_DELACK] == 0 || p.now < due + TCP_MS);
+			if (p.e.c->tmr[TCP_TMR_DELACK] == 0)
+				break;
+			assert_true(next > p.now);
+			p.now = next;
+		}
+		assert_true(p.now >= due);
+		assert_int_equal(peer_drain(&p), 1);
+	}
+	peer_fini(&p);
+}
+
+/* Slow start doubles; the cubic stays flat at its plateau and grows beyond; beta is 0.7. */
+static void test_cubic(void **state)
+{
+	struct peer p;
+	struct sl_tcp_conn *c;
+	uint32_t before;
+
+	peer_init(&p, NULL);
+	peer_connect(&p);
+	c = p.e.c;
+	c->cwnd_limited = true;
+	before = c->cwnd;
+	tcp_cc_acked(c, before, p.now);
+	assert_int_equal(c->cwnd, 2 * before);
+	c->cwnd = 1000 * c->mss;
+	tcp_cc_loss(c);
+	assert_int_equal(c->cwnd, 700 * c->mss);
+	c->srtt_us = 100000;
+	/* K = cbrt(300 / 0.4) = 9.09 s */
+	for (uint64_t t = 0; t < 9100; t += 100) {
+		tcp_cc_acked(c, c->cwnd, p.now + t * TCP_MS);
+		c->cubic.w_est = 0;
+	}
+	assert_in_range(c->cubic.k_ms, 9080, 9090);
+	assert_in_range(c->cwnd, 990 * c->mss, 1001 * c->mss);
+	for (uint64_t t = 9100; t < 14000; t += 100) {
+		tcp_cc_acked(c, c->cwnd, p.now + t * TCP_MS);
+		c->cubic.w_est = 0;
+	}
+	assert_in_range(c->cwnd, 1040 * c->mss, 1060 * c->mss); /* + 0.4 * 5^3 */
+	before = c->cwnd;
+	c->cwnd_limited = false; /* not used to the full: no growth */
+	tcp_cc_acked(c, c->cwnd, p.now + 20 * TCP_S);
+	assert_int_equal(c->cwnd, before);
+	tcp_cc_timeout(c);
+	assert_int_equal(c->cwnd, c->mss);
+	peer_fini(&p);
+}
+
+static void test_new_checks(void **state)
+{
+	struct sl_tcp_cfg cfg = {0};
+	struct sl_tcp *t;
+
+	assert_int_equal(sl_tcp_new(&cfg, &t), SL_E_INVAL);
+	sl_tcp_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_siphash), cmocka_unit_test(test_isn),
+	        cmocka_unit_test(test_cbrt),    cmocka_unit_test(test_ranges),
+	        cmocka_unit_test(test_ring),    cmocka_unit_test(test_wheel),
+	        cmocka_unit_test(test_cubic),   cmocka_unit_test(test_new_checks),
+	};
+
+	if (test_eal() < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
