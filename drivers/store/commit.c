@@ -185,10 +185,29 @@ static int put_block(struct sl_store *s, MDB_txn *txn, const struct sl_block *b,
 	return put_record(s, txn, t, b, t_us);
 }
 
+/* The store's note of its last checkpoint, and the public key that it is signed with. */
+static int put_meta(struct sl_store *s, MDB_txn *txn, const struct checkpoint_tip *tip)
+{
+	uint8_t last[CHECKPOINT_KEY_BYTES + HASH_BYTES], name[4 + KEY_ID_BYTES] = {'k', 'e', 'y', ':'};
+	MDB_val k = val("last", 4), v = val(last, sizeof(last));
+	int rc;
+
+	put_be64(last, tip->number);
+	memcpy(last + CHECKPOINT_KEY_BYTES, tip->hash, HASH_BYTES);
+	rc = mdb_put(txn, s->db[DB_META], &k, &v, 0);
+	if (rc != 0)
+		return rc;
+	memcpy(name + 4, s->key_id, KEY_ID_BYTES);
+	k = val(name, sizeof(name));
+	v = val(keys_find(&s->trusted, s->key_id)->raw, PUBLIC_BYTES);
+	rc = mdb_put(txn, s->db[DB_META], &k, &v, MDB_NOOVERWRITE);
+	return rc == MDB_KEYEXIST ? 0 : rc;
+}
+
 /* Heads of the sessions touched, and the checkpoint over them. */
 static int put_checkpoint(struct sl_store *s, MDB_txn *txn, struct checkpoint_tip *tip)
 {
-	uint8_t key[CHECKPOINT_KEY_BYTES], last[CHECKPOINT_KEY_BYTES + HASH_BYTES], bytes[HEAD_BYTES];
+	uint8_t key[CHECKPOINT_KEY_BYTES], bytes[HEAD_BYTES];
 	struct batch *b = &s->batch;
 	MDB_val k, v;
 	uint32_t n = 0;
@@ -215,13 +234,7 @@ static int put_checkpoint(struct sl_store *s, MDB_txn *txn, struct checkpoint_ti
 	k = val(key, sizeof(key));
 	v = val(b->checkpoint, CHECKPOINT_BYTES(n));
 	rc = mdb_put(txn, s->db[DB_CHECKPOINTS], &k, &v, MDB_NOOVERWRITE | MDB_APPEND);
-	if (rc != 0)
-		return rc;
-	memcpy(last, key, sizeof(key));
-	memcpy(last + sizeof(key), tip->hash, HASH_BYTES);
-	k = val("last", 4);
-	v = val(last, sizeof(last));
-	return mdb_put(txn, s->db[DB_META], &k, &v, 0);
+	return rc == 0 ? put_meta(s, txn, tip) : rc;
 }
 
 static int put_batch(struct sl_store *s, MDB_txn *txn, struct checkpoint_tip *tip, const char **what)

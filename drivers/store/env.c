@@ -49,25 +49,17 @@ void record_key(const struct sl_id *id, uint64_t number, uint8_t out[RECORD_KEY_
 	put_be64(out + sizeof(id->b), number);
 }
 
-/* The format and the public key, once. Another format is refused. */
+/* The format, once. Another format is refused. */
 static int write_meta(struct sl_store *s, MDB_txn *txn)
 {
 	MDB_val k = val("format", 6), v = val(FORMAT, sizeof(FORMAT) - 1), found;
-	char name[4 + KEY_ID_BYTES];
 	int rc = mdb_get(txn, s->db[DB_META], &k, &found);
 
 	if (rc == MDB_NOTFOUND && !s->readonly)
-		rc = mdb_put(txn, s->db[DB_META], &k, &v, 0);
-	else if (rc == 0 && (found.mv_size != v.mv_size || memcmp(found.mv_data, v.mv_data, v.mv_size) != 0))
+		return mdb_put(txn, s->db[DB_META], &k, &v, 0);
+	if (rc == 0 && (found.mv_size != v.mv_size || memcmp(found.mv_data, v.mv_data, v.mv_size) != 0))
 		rc = MDB_VERSION_MISMATCH;
-	if (rc != 0 || s->readonly)
-		return rc;
-	memcpy(name, "key:", 4);
-	memcpy(name + 4, s->key_id, KEY_ID_BYTES);
-	k = val(name, sizeof(name));
-	v = val(keys_find(&s->trusted, s->key_id)->raw, PUBLIC_BYTES);
-	rc = mdb_put(txn, s->db[DB_META], &k, &v, MDB_NOOVERWRITE);
-	return rc == MDB_KEYEXIST ? 0 : rc;
+	return rc;
 }
 
 static int open_dbs(struct sl_store *s)

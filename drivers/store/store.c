@@ -113,13 +113,14 @@ static void gather(struct sl_store *s)
 
 	b->nb = 0;
 	for (uint32_t i = 0; i < s->nb_workers && b->nb < b->max; i++) {
-		struct store_ring *r = &s->worker[(s->next_worker + i) % s->nb_workers].full;
+		uint32_t at = s->next_worker + i;
+		struct store_ring *r = &s->worker[at < s->nb_workers ? at : at - s->nb_workers].full;
 		struct sl_block *blk;
 
 		while (b->nb < b->max && (blk = store_ring_pop(r)) != NULL)
 			b->block[b->nb++] = blk;
 	}
-	s->next_worker = (s->next_worker + 1) % s->nb_workers;
+	s->next_worker = s->next_worker + 1 < s->nb_workers ? s->next_worker + 1 : 0;
 }
 
 /* The batch is on disk: says so and gives the blocks back. */

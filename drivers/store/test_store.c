@@ -38,7 +38,7 @@ static void test_write_read_verify(void **state)
 	struct dir d;
 
 	(void)state;
-	dir_make(&d);
+	d = dir_make();
 	s = store_up(&d);
 	assert_int_equal(stat(d.key, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
@@ -92,7 +92,7 @@ static void test_sessions(void **state)
 	struct dir d;
 
 	(void)state;
-	dir_make(&d);
+	d = dir_make();
 	s = store_up(&d);
 	assert_int_equal(sl_store_sessions(s, NULL, true, see_session, &seen), 0);
 	assert_int_equal(seen.nb, 0);
@@ -146,7 +146,7 @@ static void test_tables(void **state)
 	size_t n;
 
 	(void)state;
-	dir_make(&d);
+	d = dir_make();
 	s = store_up(&d);
 	assert_int_equal(sl_store_get(s, "policy", SL_SPAN_LIT("a"), &value, &n), SL_E_NOTFOUND);
 	assert_int_equal(sl_store_each(s, "policy", false, see_key, text), 0);
@@ -186,7 +186,7 @@ static void test_gaps(void **state)
 	struct dir d;
 
 	(void)state;
-	dir_make(&d);
+	d = dir_make();
 	s = store_up(&d);
 	put_session(s, 0, &ended, 3, false);
 	for (uint32_t i = 0; i < 100; i++) { /* more than one batch of gaps */
@@ -216,7 +216,7 @@ static void test_open_refusals(void **state)
 	struct dir d;
 
 	(void)state;
-	dir_make(&d);
+	d = dir_make();
 	s = store_up(&d);
 	cfg = cfg_of(&d);
 	assert_int_equal(sl_store_open(&cfg, &second, err, sizeof(err)), SL_E_STORE_OPEN);
@@ -262,7 +262,7 @@ static void test_two_producers(void **state)
 	char key[16];
 
 	(void)state;
-	dir_make(&d);
+	d = dir_make();
 	p[0].s = store_up(&d);
 	p[1].s = p[0].s;
 	for (uint32_t i = 0; i < 2; i++) {
@@ -320,7 +320,7 @@ static void test_store_full(void **state)
 	struct dir d;
 
 	(void)state;
-	dir_make(&d);
+	d = dir_make();
 	cfg = cfg_of(&d);
 	cfg.map_bytes = 1u << 20;
 	assert_int_equal(sl_store_open(&cfg, &s, err, sizeof(err)), 0);
@@ -353,7 +353,7 @@ static void test_disk_full_and_back(void **state)
 	struct dir d;
 
 	(void)state;
-	dir_make(&d);
+	d = dir_make();
 	s = store_up(&d);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	small = old;
@@ -386,7 +386,7 @@ static void test_contract_break(void **state)
 	struct dir d;
 
 	(void)state;
-	dir_make(&d);
+	d = dir_make();
 	s = store_up(&d);
 	wait_durable(s, 0, put_record(s, 0, &id, 0, SL_REC_SESSION));
 	(void)put_record(s, 0, &id, 2, SL_REC_COMMAND); /* number 1 was left out */
@@ -409,7 +409,7 @@ static void test_blocks_again(void **state)
 	struct dir d;
 
 	(void)state;
-	dir_make(&d);
+	d = dir_make();
 	s = store_up(&d);
 	put_session(s, 0, &id, 5, true);
 	put_session(s, 1, &id, 5, false);
@@ -490,7 +490,7 @@ static void test_kill(void **state)
 	(void)state;
 	printf("seed %u\n", seed);
 	srandom(seed);
-	dir_make(&d);
+	d = dir_make();
 	for (int i = 0; i < KILL_ROUNDS; i++) {
 		acked[i] = kill_a_writer(&d, i);
 		s = store_up(&d);

@@ -21,12 +21,14 @@ struct dir {
 	char path[64], store[80], key[80];
 };
 
-static inline void dir_make(struct dir *d)
+static inline struct dir dir_make(void)
 {
-	snprintf(d->path, sizeof(d->path), "/tmp/sluice-store-XXXXXX");
-	assert_non_null(mkdtemp(d->path));
-	snprintf(d->store, sizeof(d->store), "%s/db", d->path);
-	snprintf(d->key, sizeof(d->key), "%s/key", d->path);
+	struct dir d = {.path = "/tmp/sluice-store-XXXXXX"};
+
+	assert_non_null(mkdtemp(d.path));
+	snprintf(d.store, sizeof(d.store), "%s/db", d.path);
+	snprintf(d.key, sizeof(d.key), "%s/key", d.path);
+	return d;
 }
 
 static inline void dir_remove(struct dir *d)

@@ -359,7 +359,7 @@ static void make_store(struct dir *d)
 {
 	struct sl_store *s;
 
-	dir_make(d);
+	*d = dir_make();
 	s = store_up(d);
 	for (uint32_t i = 0; i < NB_SESSIONS; i++) {
 		struct sl_id id = nth_session(i);

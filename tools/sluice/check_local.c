@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "policy.h"
+#include "policy_files.h"
 #include "sl_policy.h"
 
 int policy_check_local(const struct policy_file *files, unsigned int nb)

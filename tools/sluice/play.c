@@ -221,8 +221,10 @@ static void end_command(struct player *p)
 		fclose(p->gather);
 	p->gather = NULL;
 	print_command(p, p->command, sl_span(p->text, p->text == NULL ? 0 : p->nb_text));
-	if (p->total > TEXT_SHOWN_MAX)
-		fprintf(p->out, INDENT "[statement of %zu bytes]\n", p->total);
+	/* Longer than was recorded, or than is shown. */
+	if (ju(p->command, "length") > p->total || p->total > TEXT_SHOWN_MAX)
+		fprintf(p->out, INDENT "[statement of %llu bytes]\n",
+		        (unsigned long long)ju(p->command, "length"));
 	free(p->text);
 	p->text = NULL;
 	json_decref(p->command);

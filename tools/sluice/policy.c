@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "policy.h"
+#include "policy_files.h"
 
 static void free_files(struct policy_file *f, unsigned int nb)
 {

@@ -25,9 +25,10 @@ static int check_anchor(struct cli *c, struct sl_store *s)
 {
 	unsigned long long n;
 	uint8_t hash[32];
-	char hex[65], want[65];
+	char hex[65], *want;
 
-	if (sscanf(c->checkpoint, "%llu:%64[0-9a-f]", &n, want) != 2 || strlen(want) != 64) {
+	n = strtoull(c->checkpoint, &want, 10);
+	if (n == 0 || *want != ':' || strlen(want) != sizeof(hex)) {
 		complain("--checkpoint takes NUMBER:HASH");
 		return EXIT_USAGE;
 	}
@@ -36,7 +37,7 @@ static int check_anchor(struct cli *c, struct sl_store *s)
 		return EXIT_CORRUPT;
 	}
 	hex_of(hash, hex);
-	if (strcmp(hex, want) == 0)
+	if (strcmp(hex, want + 1) == 0)
 		return EXIT_DONE;
 	complain("DOES NOT VERIFY: checkpoint %llu: it is another one than was noted", n);
 	return EXIT_CORRUPT;

@@ -1,6 +1,6 @@
 /* Policy documents from files, as one source each. */
-#ifndef SLUICE_POLICY_H
-#define SLUICE_POLICY_H
+#ifndef SLUICE_POLICY_FILES_H
+#define SLUICE_POLICY_FILES_H
 
 #include "cli.h"
 
