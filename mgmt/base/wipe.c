@@ -1,6 +1,7 @@
 #include "wipe.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,8 +40,15 @@ static void *wipe_realloc(void *p, size_t n)
 	return q;
 }
 
-void mg_wipe_init(void)
+static void install(void)
 {
 	json_set_alloc_funcs(malloc, wipe_free);
 	event_set_mem_functions(malloc, wipe_realloc, wipe_free);
+}
+
+void mg_wipe_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, install);
 }
