@@ -1,6 +1,6 @@
 /*
- * Policy documents: YAML with `kind / version / metadata / spec`, several to a file. Compiled as a whole into a snapshot.
- * Errors have file, line, column and a hint; unknown keys are refused. Management core and tools.
+ * Policy documents: YAML with `kind / version / metadata / spec`, several to a file. Compiled as a whole into
+ * a snapshot. Errors have file, line, column and a hint; unknown keys are refused. Management core and tools.
  */
 #ifndef SL_POLICY_H
 #define SL_POLICY_H
@@ -22,11 +22,11 @@ struct sl_policy_source {
 };
 
 /*
- * Compiles. 0 with *out, one count, the caller's; SL_E_POLICY_SYNTAX, SL_E_POLICY_PATTERN, SL_E_LIMIT with *err.
- * nb_workers: scratches to make.
+ * Compiles. 0 with *out, one count, the caller's; SL_E_POLICY_SYNTAX, SL_E_POLICY_PATTERN, SL_E_LIMIT with
+ * *err. nb_workers: scratches to make.
  */
-int sl_policy_compile(const struct sl_policy_source *sources, uint32_t nb, uint64_t version, uint32_t nb_workers,
-		      struct sl_snapshot **out, struct sl_policy_error *err);
+int sl_policy_compile(const struct sl_policy_source *sources, uint32_t nb, uint64_t version,
+                      uint32_t nb_workers, struct sl_snapshot **out, struct sl_policy_error *err);
 /* Only when the last count is gone. */
 void sl_policy_free(struct sl_snapshot *s);
 

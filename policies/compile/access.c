@@ -1,0 +1,304 @@
+/* Who may do what: Role, Rule and Mask. */
+#include <stdio.h>
+#include <string.h>
+
+#include "compile_priv.h"
+
+static const char *const role_keys[] = {"groups", "subjects", "resources", "databases", "allow", NULL};
+static const char *const rule_keys[] = {"action", "kinds",     "withoutWhere", "pattern", "message",
+                                        "roles",  "resources", "approvers",    "expires", NULL};
+static const char *const mask_keys[] = {"action",  "text",  "keepFirst",   "keepLast",  "columns",
+                                        "pattern", "roles", "exceptRoles", "resources", NULL};
+static const char *const rule_actions[] = {"deny", "hold", "allow", NULL};
+static const char *const mask_actions[] = {"redact", "partial", "null", NULL};
+
+static bool is_glob(const char *s)
+{
+	return strpbrk(s, "*?") != NULL;
+}
+
+/* A literal that names nothing is a slip of the pen, and would silently switch a rule off; a glob may wait
+ * for its match. */
+static int check_names(struct compiler *c, const struct sl_yaml_node *map, const char *key, enum cp_kind kind)
+{
+	const struct sl_yaml_node *list = sl_yaml_get(map, key);
+	const char *what = kind == CP_ROLE ? "role" : "resource";
+
+	for (const struct sl_yaml_node *n = list != NULL ? list->first : NULL; n != NULL; n = n->next) {
+		bool found = is_glob(n->scalar);
+
+		for (uint32_t i = 0; i < c->nb_docs && !found; i++)
+			found = c->docs[i].kind == kind &&
+			        sl_glob_match(n->scalar, sl_span_str(c->docs[i].name));
+		if (!found)
+			return cp_fail(c, SL_E_POLICY_SYNTAX, n, NULL, "no %s is called \"%.64s\"", what,
+			               n->scalar);
+	}
+	return SL_OK;
+}
+
+static int globs(struct compiler *c, const struct sl_yaml_node *map, const char *key, enum cp_need need,
+                 enum cp_kind kind, struct sl_strings *out)
+{
+	int rc = cp_list(c, map, key, need, cp_check_glob, out);
+
+	return rc == SL_OK ? check_names(c, map, key, kind) : rc;
+}
+
+/* Bits of the roles that a list of globs names. Roles come in document order, as in the snapshot. */
+static uint64_t role_bits(const struct compiler *c, const struct sl_strings *list)
+{
+	uint64_t bits = 0;
+	uint32_t role = 0;
+
+	for (uint32_t d = 0; d < c->nb_docs; d++) {
+		if (c->docs[d].kind != CP_ROLE)
+			continue;
+		for (uint32_t i = 0; i < list->nb; i++) {
+			if (sl_glob_match(list->v[i], sl_span_str(c->docs[d].name)))
+				bits |= UINT64_C(1) << role;
+		}
+		role++;
+	}
+	return bits;
+}
+
+static int check_kind(struct compiler *c, const struct sl_yaml_node *item)
+{
+	const char *words[SL_SQL_KIND_COUNT + 5];
+	uint32_t nb = 0;
+	char hint[128];
+
+	if (sl_sql_kinds_parse(item->scalar) != 0)
+		return SL_OK;
+	for (unsigned k = 0; k < SL_SQL_KIND_COUNT; k++)
+		words[nb++] = sl_sql_kind_name((enum sl_sql_kind)k);
+	words[nb++] = "read";
+	words[nb++] = "write";
+	words[nb++] = "ddl";
+	words[nb++] = "any";
+	words[nb] = NULL;
+	cp_nearest(item->scalar, words, hint, sizeof(hint));
+	return cp_fail(c, SL_E_POLICY_SYNTAX, item, hint, "\"%.64s\" is not a kind of statement",
+	               item->scalar);
+}
+
+/* "write" holds "read" too: right for what a role allows, a surprise in a rule that denies. */
+static int check_rule_kind(struct compiler *c, const struct sl_yaml_node *item)
+{
+	if (strcmp(item->scalar, "write") == 0)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, item, "name insert, update, delete, merge, copy-from",
+		               "\"write\" includes reading, so a rule does not take it");
+	return check_kind(c, item);
+}
+
+static int check_group(struct compiler *c, const struct sl_yaml_node *item)
+{
+	if (strcmp(item->scalar, "*") != 0 && is_glob(item->scalar))
+		return cp_fail(c, SL_E_POLICY_SYNTAX, item, "write it out, or \"*\" for everybody",
+		               "a group's name is no glob");
+	return SL_OK;
+}
+
+static uint64_t kinds_of(const struct sl_strings *list)
+{
+	uint64_t kinds = 0;
+
+	for (uint32_t i = 0; i < list->nb; i++)
+		kinds |= sl_sql_kinds_parse(list->v[i]);
+	return kinds;
+}
+
+int cp_role(struct compiler *c, const struct cp_doc *d, struct sl_role *out)
+{
+	struct sl_strings allow = {0};
+	int rc = cp_map(c, d->spec, "spec", role_keys);
+
+	out->name = d->name;
+	if (rc == SL_OK)
+		rc = cp_list(c, d->spec, "groups", CP_OPTIONAL, check_group, &out->groups);
+	if (rc == SL_OK)
+		rc = cp_list(c, d->spec, "subjects", CP_OPTIONAL, NULL, &out->subjects);
+	if (rc == SL_OK)
+		rc = globs(c, d->spec, "resources", CP_REQUIRED, CP_RESOURCE, &out->resources);
+	if (rc == SL_OK)
+		rc = cp_list(c, d->spec, "databases", CP_OPTIONAL, cp_check_glob, &out->databases);
+	if (rc == SL_OK)
+		rc = cp_list(c, d->spec, "allow", CP_REQUIRED, check_kind, &allow);
+	if (rc != SL_OK)
+		return rc;
+	if (out->groups.nb + out->subjects.nb == 0)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, d->spec, "groups: [\"*\"] is everybody",
+		               "a role needs \"groups\" or \"subjects\"");
+	out->kinds = kinds_of(&allow);
+	return SL_OK;
+}
+
+/* The pattern goes into the database of its kind; id is the rule's or mask's number. */
+static int pattern(struct compiler *c, const struct sl_yaml_node *spec, bool rule, uint32_t id,
+                   uint32_t flags, bool *has)
+{
+	uint32_t *nb = rule ? &c->nb_rule_patterns : &c->nb_mask_patterns;
+	struct sl_match_pattern *p = (rule ? c->rule_patterns : c->mask_patterns) + *nb;
+	struct cp_place *place = (rule ? c->rule_places : c->mask_places) + *nb;
+	const struct sl_yaml_node *n = sl_yaml_get(spec, "pattern");
+	int rc = cp_text(c, spec, "pattern", CP_OPTIONAL, CP_PATTERN_MAX, &p->expression);
+
+	if (rc == SL_OK && n != NULL)
+		rc = cp_check_pattern(c, n);
+	if (rc != SL_OK || n == NULL)
+		return rc;
+	p->id = id;
+	p->flags = flags;
+	place->file = c->file;
+	place->node = n;
+	(*nb)++;
+	*has = true;
+	return SL_OK;
+}
+
+/* What does not go together. */
+static int check_rule(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_rule *r)
+{
+	if (r->action != SL_RULE_HOLD) {
+		const struct sl_yaml_node *n = sl_yaml_get(spec, "approvers");
+
+		n = n != NULL ? n : sl_yaml_get(spec, "expires");
+		if (n != NULL)
+			return cp_fail(c, SL_E_POLICY_SYNTAX, n, NULL,
+			               "\"%s\" means something with action: hold only", n->key);
+	}
+	if (r->action == SL_RULE_ALLOW) {
+		if (r->kinds == 0)
+			return cp_fail(c, SL_E_POLICY_SYNTAX, spec, NULL,
+			               "a rule that allows needs \"kinds\"");
+		if (r->without_where)
+			return cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(spec, "withoutWhere"), NULL,
+			               "\"withoutWhere\" is for rules that deny or hold");
+		if (r->kinds & SL_SQL_KINDS_ROLE_ONLY)
+			return cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(spec, "kinds"),
+			               "give them in a role's \"allow\"",
+			               "a rule cannot allow admin, call, do, function-call, opaque or any");
+		return SL_OK;
+	}
+	if (r->kinds == 0 && !r->without_where && !r->has_pattern)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, spec, "kinds: [any] is every statement",
+		               "the rule has no condition: give \"kinds\", \"withoutWhere\" or \"pattern\"");
+	return SL_OK;
+}
+
+static int default_message(struct compiler *c, struct sl_rule *r)
+{
+	char text[128];
+
+	if (r->message != NULL)
+		return SL_OK;
+	snprintf(text, sizeof(text),
+	         r->action == SL_RULE_HOLD ? "rule %s: needs approval" : "denied by rule %s", r->name);
+	r->message = cp_copy(c->arena, text, strlen(text));
+	return r->message != NULL ? SL_OK : cp_fail(c, SL_E_NOMEM, NULL, NULL, "out of memory");
+}
+
+int cp_rule(struct compiler *c, const struct cp_doc *d, struct sl_rule *out)
+{
+	const struct sl_yaml_node *spec = d->spec;
+	struct sl_strings kinds = {0};
+	uint32_t id = (uint32_t)(out - c->out->rules);
+	uint32_t action = 0;
+	int rc = cp_map(c, spec, "spec", rule_keys);
+
+	out->name = d->name;
+	out->expires_s = CP_EXPIRES_DEFAULT_S;
+	if (rc == SL_OK)
+		rc = cp_word(c, spec, "action", CP_REQUIRED, rule_actions, &action);
+	out->action = (enum sl_rule_action)action;
+	if (rc == SL_OK)
+		rc = cp_list(c, spec, "kinds", CP_OPTIONAL, check_rule_kind, &kinds);
+	out->kinds = kinds_of(&kinds);
+	if (rc == SL_OK)
+		rc = cp_bool(c, spec, "withoutWhere", &out->without_where);
+	if (rc == SL_OK)
+		rc = pattern(c, spec, true, id, SL_MATCH_CASELESS | SL_MATCH_DOTALL | SL_MATCH_ONCE,
+		             &out->has_pattern);
+	if (rc == SL_OK)
+		rc = cp_text(c, spec, "message", CP_OPTIONAL, CP_TEXT_MAX, &out->message);
+	if (rc == SL_OK)
+		rc = globs(c, spec, "roles", CP_OPTIONAL, CP_ROLE, &out->roles);
+	if (rc == SL_OK)
+		rc = globs(c, spec, "resources", CP_OPTIONAL, CP_RESOURCE, &out->resources);
+	if (rc == SL_OK)
+		rc = cp_list(c, spec, "approvers", CP_OPTIONAL, check_group, &out->approvers);
+	if (rc == SL_OK)
+		rc = cp_duration(c, spec, "expires", 1, CP_EXPIRES_MAX_S, &out->expires_s);
+	if (rc == SL_OK)
+		rc = check_rule(c, spec, out);
+	out->role_bits = role_bits(c, &out->roles);
+	return rc == SL_OK ? default_message(c, out) : rc;
+}
+
+/* "column", "table.column" or "schema.table.column". */
+static int check_column(struct compiler *c, const struct sl_yaml_node *item)
+{
+	const char *s = item->scalar;
+	size_t dots = 0;
+	bool empty_part = s[0] == '.' || s[strlen(s) - 1] == '.' || strstr(s, "..") != NULL;
+
+	for (; *s != '\0'; s++)
+		dots += *s == '.';
+	if (dots > 2 || empty_part)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, item, NULL,
+		               "a column is written column, table.column or schema.table.column");
+	return cp_check_glob(c, item);
+}
+
+static int check_mask(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_mask *m)
+{
+	const struct sl_yaml_node *keep = sl_yaml_get(spec, "keepFirst");
+	const struct sl_yaml_node *text = sl_yaml_get(spec, "text");
+
+	keep = keep != NULL ? keep : sl_yaml_get(spec, "keepLast");
+	if (keep != NULL && m->action != SL_MASK_PARTIAL)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, keep, NULL,
+		               "\"%s\" means something with action: partial only", keep->key);
+	if (text != NULL && m->action != SL_MASK_REDACT)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, text, NULL,
+		               "\"text\" means something with action: redact only");
+	if (m->columns.nb == 0 && !m->has_pattern)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, spec, NULL, "a mask needs \"columns\" or \"pattern\"");
+	return SL_OK;
+}
+
+int cp_mask(struct compiler *c, const struct cp_doc *d, struct sl_mask *out)
+{
+	const struct sl_yaml_node *spec = d->spec;
+	uint32_t id = (uint32_t)(out - c->out->masks);
+	uint32_t action = 0;
+	int rc = cp_map(c, spec, "spec", mask_keys);
+
+	out->name = d->name;
+	out->text = "***";
+	if (rc == SL_OK)
+		rc = cp_word(c, spec, "action", CP_REQUIRED, mask_actions, &action);
+	out->action = (enum sl_mask_action)action;
+	if (rc == SL_OK)
+		rc = cp_text(c, spec, "text", CP_OPTIONAL, CP_NAME_MAX, &out->text);
+	if (rc == SL_OK)
+		rc = cp_uint(c, spec, "keepFirst", CP_KEEP_MAX, &out->keep_first);
+	if (rc == SL_OK)
+		rc = cp_uint(c, spec, "keepLast", CP_KEEP_MAX, &out->keep_last);
+	if (rc == SL_OK)
+		rc = cp_list(c, spec, "columns", CP_OPTIONAL, check_column, &out->columns);
+	if (rc == SL_OK)
+		rc = pattern(c, spec, false, id, SL_MATCH_START, &out->has_pattern);
+	if (rc == SL_OK)
+		rc = globs(c, spec, "roles", CP_OPTIONAL, CP_ROLE, &out->roles);
+	if (rc == SL_OK)
+		rc = globs(c, spec, "exceptRoles", CP_OPTIONAL, CP_ROLE, &out->except);
+	if (rc == SL_OK)
+		rc = globs(c, spec, "resources", CP_OPTIONAL, CP_RESOURCE, &out->resources);
+	if (rc == SL_OK)
+		rc = check_mask(c, spec, out);
+	out->role_bits = role_bits(c, &out->roles);
+	out->except_bits = role_bits(c, &out->except);
+	return rc;
+}

@@ -1,0 +1,115 @@
+/* What the parts of the compiler share. */
+#ifndef SL_COMPILE_PRIV_H
+#define SL_COMPILE_PRIV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sl_policy.h"
+#include "sl_yaml.h"
+
+#define CP_NAME_MAX          63
+#define CP_TEXT_MAX          512
+#define CP_GLOB_MAX          127 /* one part of it: sl_eval.h's column matching has room for no more */
+#define CP_LIST_MAX          1024
+#define CP_PATTERN_MAX       1024
+#define CP_REPEAT_MAX        32 /* bounded repeats, nested ones multiplied: each costs the pattern engine states */
+#define CP_FILE_BYTES_MAX    (256u << 10)
+#define CP_IDPS_MAX          16
+#define CP_EXPIRES_MAX_S     (7u * 86400)
+#define CP_EXPIRES_DEFAULT_S 300
+#define CP_LEEWAY_MAX_S      120
+#define CP_LEEWAY_DEFAULT_S  30
+#define CP_KEEP_MAX          64
+
+enum cp_kind {
+	CP_IDP,
+	CP_RESOURCE,
+	CP_ROLE,
+	CP_RULE,
+	CP_MASK,
+	CP_KINDS
+};
+
+/* One document: its place, its name and its spec. */
+struct cp_doc {
+	enum cp_kind kind;
+	const char *file;
+	const char *name;
+	const struct sl_yaml_node *name_node;
+	const struct sl_yaml_node *spec;
+};
+
+struct cp_place {
+	const char *file;
+	const struct sl_yaml_node *node;
+};
+
+struct cp_arena;
+
+struct compiler {
+	struct cp_arena *arena;
+	struct sl_policy_error *err;
+	const char *file; /* of the document that is read now */
+	struct cp_doc *docs;
+	uint32_t nb_docs, cap_docs;
+	uint32_t nb[CP_KINDS];
+	struct sl_snapshot *out;
+	struct sl_match_pattern *rule_patterns, *mask_patterns;
+	struct cp_place *rule_places, *mask_places;
+	uint32_t nb_rule_patterns, nb_mask_patterns;
+};
+
+/* ---- arena.c: zeroed memory that goes with the snapshot ---- */
+struct cp_arena *cp_arena_new(void);
+void *cp_take(struct cp_arena *a, size_t n); /* NULL: out of memory */
+char *cp_copy(struct cp_arena *a, const char *s, size_t n);
+void cp_arena_free(struct cp_arena *a);
+
+/* ---- reader.c: a map's members, strictly ---- */
+enum cp_need {
+	CP_OPTIONAL,
+	CP_REQUIRED
+};
+
+/* Fills the error with the node's place (NULL: none) and returns code. hint may be NULL. */
+__attribute__((format(printf, 5, 6))) int cp_fail(struct compiler *c, int code, const struct sl_yaml_node *at,
+                                                  const char *hint, const char *fmt, ...);
+/* "did you mean \"x\"?" for the entry of a NULL-ended list that is nearest to word; "" when none is near. */
+void cp_nearest(const char *word, const char *const *list, char *out, size_t cap);
+/* n is a map that has only keys of the NULL-ended list. */
+int cp_map(struct compiler *c, const struct sl_yaml_node *n, const char *what, const char *const *keys);
+/* A text without control characters, 1 to max bytes. Absent and optional: *out is left alone. */
+int cp_text(struct compiler *c, const struct sl_yaml_node *map, const char *key, enum cp_need need,
+            size_t max, const char **out);
+typedef int (*cp_check_fn)(struct compiler *c, const struct sl_yaml_node *item);
+/* A list of texts, at least one; each is checked (check may be NULL). */
+int cp_list(struct compiler *c, const struct sl_yaml_node *map, const char *key, enum cp_need need,
+            cp_check_fn check, struct sl_strings *out);
+int cp_bool(struct compiler *c, const struct sl_yaml_node *map, const char *key, bool *out);
+int cp_uint(struct compiler *c, const struct sl_yaml_node *map, const char *key, uint32_t max, uint32_t *out);
+int cp_duration(struct compiler *c, const struct sl_yaml_node *map, const char *key, uint32_t min,
+                uint32_t max, uint32_t *out);
+/* One word of a NULL-ended list; *out is its place. */
+int cp_word(struct compiler *c, const struct sl_yaml_node *map, const char *key, enum cp_need need,
+            const char *const *words, uint32_t *out);
+int cp_check_name(struct compiler *c, const struct sl_yaml_node *item);
+int cp_check_glob(struct compiler *c, const struct sl_yaml_node *item);
+/* Reads a file of at most CP_FILE_BYTES_MAX bytes that map[key] names, as a text; malloc()ed. */
+int cp_file(struct compiler *c, const struct sl_yaml_node *map, const char *key, char **out);
+
+/* ---- resource.c, access.c: one document each ---- */
+int cp_idp(struct compiler *c, const struct cp_doc *d, struct sl_idp *out);
+int cp_resource(struct compiler *c, const struct cp_doc *d, struct sl_resource *out);
+int cp_role(struct compiler *c, const struct cp_doc *d, struct sl_role *out);
+int cp_rule(struct compiler *c, const struct cp_doc *d, struct sl_rule *out);
+int cp_mask(struct compiler *c, const struct cp_doc *d, struct sl_mask *out);
+
+/* ---- pattern.c ---- */
+/* Length and repeats; the engine checks the rest. */
+int cp_check_pattern(struct compiler *c, const struct sl_yaml_node *item);
+/* Both databases and their scratches. */
+int cp_compile_patterns(struct compiler *c, uint32_t nb_workers);
+
+#endif
