@@ -36,23 +36,32 @@ void worker_random(void *out, size_t n)
 	}
 }
 
-static uint64_t monotonic_us(void)
+static uint64_t timespec_us(clockid_t id)
 {
-	static uint64_t hz;
+	struct timespec ts;
 
-	if (hz == 0)
-		hz = rte_get_tsc_hz();
-	return (uint64_t)((unsigned __int128)rte_rdtsc() * 1000000 / hz);
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t tsc_us(const struct sl_worker *w)
+{
+	return (uint64_t)((unsigned __int128)rte_rdtsc() * 1000000 / w->tsc_hz);
+}
+
+/* The loop's clock counts from the same moment as CLOCK_MONOTONIC, in which the management core gives
+ * deadlines. */
+static void clock_start(struct sl_worker *w)
+{
+	w->tsc_hz = rte_get_tsc_hz();
+	w->tsc_offset_us = timespec_us(CLOCK_MONOTONIC) - tsc_us(w);
 }
 
 static void clock_update(struct sl_worker *w)
 {
-	w->now_us = monotonic_us();
+	w->now_us = tsc_us(w) + w->tsc_offset_us;
 	if (w->now_us >= w->next_clock_us) {
-		struct timespec ts;
-
-		clock_gettime(CLOCK_REALTIME, &ts);
-		w->wall_offset_us = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000 - w->now_us;
+		w->wall_offset_us = timespec_us(CLOCK_REALTIME) - w->now_us;
 		w->next_clock_us = w->now_us + CLOCK_SYNC_US;
 	}
 	w->wall_us = w->now_us + w->wall_offset_us;
@@ -511,6 +520,7 @@ int sl_worker_run(struct sl_worker *w)
 	snprintf(name, sizeof(name), "worker%u", w->cfg.worker);
 	sl_counters_register(name);
 	/* Sleeps of tens of microseconds are only that short with a small slack. */
+	clock_start(w);
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0);
 	while (!(w->draining && w->nb_sessions == 0) || say_stopped(w) == SL_AGAIN) {
 		if (loop(w) > 0) {
