@@ -336,8 +336,8 @@ int config_load(const char *file, struct config *out, char *err, size_t err_cap)
 {
 	struct reader r = {file, err, err_cap};
 	struct sl_yaml_error yerr = {0};
-	uint8_t *text;
-	size_t n;
+	uint8_t *text = NULL;
+	size_t n = 0;
 	int rc;
 
 	*out = (struct config){
