@@ -162,6 +162,7 @@ static int io_upgrade(void *ctx, enum sl_side side)
 	struct sl_flow *f = ctx;
 
 	leg_of(f, side)->upgrade = true;
+	leg_of(f, side)->clear = leg_of(f, side)->out_bytes;
 	return SL_OK;
 }
 
@@ -280,10 +281,12 @@ static int leg_upgrade(struct sl_flow *f, enum sl_side side)
 	leg->upgrade = false;
 	if (leg->in != NULL && sl_buf_len(leg->in) > 0)
 		return sl_fail(SL_E_TLS_PIGGYBACK);
-	if (leg->out_bytes > 0)
-		queue_write(f, leg, leg->out_bytes);
-	if (leg->out_bytes > 0)
+	if (side == SL_TARGET && leg->clear > barrier_open(f))
 		return sl_fail(SL_E_FLOW_QUEUE);
+	if (queue_write(f, leg, leg->clear) < leg->clear)
+		return sl_fail(SL_E_FLOW_QUEUE);
+	if (side == SL_TARGET)
+		f->target_released += leg->clear;
 	return f->host.upgrade(f->host.ctx, side);
 }
 

@@ -39,8 +39,9 @@
 #include "sl_err.h"
 #include "sl_span.h"
 
-#define SL_DEC_ROOM_MIN 4096 /* bytes a decoder may add on a side while it handles one message, rows apart   \
-	                      */
+#define SL_DEC_ROOM_MIN                                                                                      \
+	4096 /* bytes a decoder may add on a side while it handles one message, rows apart                   \
+	      */
 
 enum sl_side {
 	SL_CLIENT = 0,

@@ -50,6 +50,7 @@ struct sl_flow_leg {
 	size_t out_bytes;
 	int end;      /* SL_OK open; SL_CLOSED the peer sends nothing more; < 0 the stream is dead */
 	bool upgrade; /* the decoder asked for a layer on this leg during this feed */
+	size_t clear; /* and this much of the queue was added before it asked */
 	bool parked;  /* feed returned SL_PARK */
 	bool shut;    /* we said that we will send nothing more */
 	uint64_t nb_in, nb_out;

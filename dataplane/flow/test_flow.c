@@ -114,8 +114,11 @@ static int toy_message(struct toy *t, struct sl_span m)
 	if (v.action == SL_ACT_DENY)
 		return t->io.add(t->io.ctx, SL_CLIENT, SL_SPAN_LIT("no"));
 	rc = t->io.pass(t->io.ctx, SL_TARGET, m);
-	if (rc == SL_OK && m.p[1] == 'u')
-		rc = t->io.upgrade(t->io.ctx, SL_CLIENT);
+	if (rc == SL_OK && m.p[1] == 'u') {
+		rc = t->io.add(t->io.ctx, SL_CLIENT, SL_SPAN_LIT("S"));
+		rc = rc == SL_OK ? t->io.upgrade(t->io.ctx, SL_CLIENT) : rc;
+		rc = rc == SL_OK ? t->io.add(t->io.ctx, SL_CLIENT, SL_SPAN_LIT("inside")) : rc;
+	}
 	return rc;
 }
 
@@ -193,7 +196,7 @@ static const struct sl_decoder toy_decoder = {
 /* ---- the host ---- */
 
 struct bench {
-	struct wire client, target;
+	struct wire client, target, inside; /* inside: what stands for TLS on the client's leg */
 	struct toy toy;
 	struct sl_flow flow;
 	struct sl_buf_pool *pool;
@@ -229,6 +232,7 @@ static int host_upgrade(void *ctx, enum sl_side side)
 
 	assert_int_equal(side, SL_CLIENT);
 	b->upgrades++;
+	sl_flow_set_stream(&b->flow, SL_CLIENT, (struct sl_stream){&wire_ops, &b->inside});
 	return SL_OK;
 }
 
@@ -268,11 +272,12 @@ static int setup(void **state)
 	assert_non_null(b);
 	b->client.in = malloc(WIRE_MAX);
 	b->client.out = malloc(WIRE_MAX);
+	b->inside.out = malloc(WIRE_MAX);
 	b->target.in = malloc(WIRE_MAX);
 	b->target.out = malloc(WIRE_MAX);
 	b->tapped = malloc(WIRE_MAX);
-	b->client.cut = b->target.cut = SIZE_MAX;
-	b->client.out_room = b->target.out_room = SIZE_MAX / 2;
+	b->client.cut = b->target.cut = b->inside.cut = SIZE_MAX;
+	b->client.out_room = b->target.out_room = b->inside.out_room = SIZE_MAX / 2;
 	b->durable = UINT64_MAX;
 	b->pool = sl_buf_pool_new(65536 + SL_BUF_SMALL, 128, 2);
 	assert_int_equal(sl_flow_open(&b->flow, &toy_decoder, &b->toy, &cfg, &host, b->pool), 0);
@@ -294,6 +299,7 @@ static int teardown(void **state)
 	sl_buf_pool_free(b->pool);
 	free(b->client.in);
 	free(b->client.out);
+	free(b->inside.out);
 	free(b->target.in);
 	free(b->target.out);
 	free(b->tapped);
@@ -556,6 +562,9 @@ static void test_upgrade(void **state)
 	say(&b->client, "u");
 	assert_int_equal(sl_flow_run(&b->flow), SL_OK);
 	assert_int_equal(b->upgrades, 1);
+	/* Each byte is on its side of the change, though one feed added both. */
+	assert_out(&b->client, "S");
+	assert_out(&b->inside, "inside");
 }
 
 static void test_upgrade_with_bytes_behind(void **state)

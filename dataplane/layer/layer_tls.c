@@ -9,8 +9,7 @@ struct layer_tls {
 	struct sl_tls *tls;
 	int err;       /* < 0: dead */
 	int below_end; /* how the stream below ended */
-	bool counted;
-	bool shut; /* close_notify is queued; the stream below is shut behind it */
+	bool shut;     /* close_notify is queued; the stream below is shut behind it */
 	bool below_shut;
 };
 
@@ -79,10 +78,6 @@ static int layer_pump(void *st)
 			l->err = sl_fail(rc);
 		if (rc != SL_OK)
 			return rc;
-	}
-	if (!l->counted) {
-		l->counted = true;
-		sl_count(SL_C_TLS_HANDSHAKES);
 	}
 	push_out(l);
 	return l->shut ? finish(l) : SL_OK;
