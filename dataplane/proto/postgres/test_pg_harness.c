@@ -11,7 +11,8 @@
 #include "test_pg_text.h"
 
 #define BYTES_MAX (1u << 20)
-#define ROUNDS    12 /* random replays */
+#define ROUNDS    12   /* random replays */
+#define LONG      8192 /* a transcript with an input of more bytes is replayed less often */
 
 struct world {
 	const struct pgh_opts *opts;
@@ -273,11 +274,10 @@ enum how {
 static void give(struct world *w, enum sl_side s, const uint8_t *b, size_t n, enum how how, size_t cut)
 {
 	for (size_t at = 0; at < n;) {
-		size_t k = how == WHOLE   ? n
-		           : how == BYTES ? 1
-		           : how == CUT   ? (at == 0 && cut < n ? cut : n - at)
-		                          : 1 + rnd(w) % 40;
+		size_t k = how == WHOLE ? n : how == CUT ? (at == 0 && cut < n ? cut : n - at) : cut;
 
+		if (how == RANDOM)
+			k = 1 + rnd(w) % (n > LONG ? 4096 : 40);
 		k = k == 0 || k > n - at ? n - at : k;
 		assert_true(w->in[s].n + k <= BYTES_MAX);
 		memcpy(w->in[s].b + w->in[s].n, b + at, k);
@@ -342,7 +342,7 @@ static void log_step(struct world *w)
 	pgt_put(&w->log, "%.*s", (int)w->events.n, w->events.b);
 	w->events.n = 0;
 	for (int s = 0; s < 2; s++) {
-		pgt_render(s, w->out[s].b, w->out[s].n, &w->out[s].started, &w->log);
+		pgt_render((enum sl_side)s, w->out[s].b, w->out[s].n, &w->out[s].started, &w->log);
 		w->out[s].n = 0;
 	}
 	for (int s = 0; s < 2; s++) {
@@ -355,6 +355,24 @@ static void log_step(struct world *w)
 	}
 }
 
+/* Made once: thousands of replays use it. */
+static struct {
+	char *events, *log;
+	uint8_t *in[2], *out[2];
+	void *st;
+} memory;
+
+static void memory_make(void)
+{
+	memory.events = malloc(PGT_TEXT_MAX);
+	memory.log = malloc(PGT_TEXT_MAX);
+	for (int i = 0; i < 2; i++) {
+		memory.in[i] = malloc(BYTES_MAX);
+		memory.out[i] = malloc(BYTES_MAX);
+	}
+	memory.st = aligned_alloc(64, (sl_postgres_decoder.state_bytes + 63) & ~(size_t)63);
+}
+
 static void world_init(struct world *w, const struct pgh_opts *opts)
 {
 	const struct sl_io io = {w, on_event, on_pass, on_add, on_room, on_upgrade};
@@ -362,13 +380,15 @@ static void world_init(struct world *w, const struct pgh_opts *opts)
 
 	memset(w, 0, sizeof(*w));
 	w->opts = opts;
-	w->events.b = malloc(PGT_TEXT_MAX);
-	w->log.b = malloc(PGT_TEXT_MAX);
+	if (memory.st == NULL)
+		memory_make();
+	w->events.b = memory.events;
+	w->log.b = memory.log;
 	for (int i = 0; i < 2; i++) {
-		w->in[i].b = malloc(BYTES_MAX);
-		w->out[i].b = malloc(BYTES_MAX);
+		w->in[i].b = memory.in[i];
+		w->out[i].b = memory.out[i];
 	}
-	w->st = aligned_alloc(64, (sl_postgres_decoder.state_bytes + 63) & ~(size_t)63);
+	w->st = memory.st;
 	memset(w->st, 0, sl_postgres_decoder.state_bytes);
 	cfg.client_tls_offered = opts->tls_offered;
 	cfg.client_tls_required = opts->tls_required;
@@ -376,16 +396,9 @@ static void world_init(struct world *w, const struct pgh_opts *opts)
 	assert_int_equal(sl_postgres_decoder.open(w->st, &cfg, &io), SL_OK);
 }
 
-static void world_free(struct world *w)
+static void world_close(struct world *w)
 {
 	sl_postgres_decoder.close(w->st);
-	free(w->st);
-	free(w->events.b);
-	free(w->log.b);
-	for (int i = 0; i < 2; i++) {
-		free(w->in[i].b);
-		free(w->out[i].b);
-	}
 }
 
 /* Runs the transcript's inputs; w->log has what came of each. Returns the longest input in bytes. */
@@ -458,7 +471,7 @@ void pgh_run(const char *transcript, const struct pgh_opts *opts)
 	static const struct pgh_opts none;
 	struct world w;
 	struct text want = {0, malloc(PGT_TEXT_MAX)};
-	size_t longest;
+	size_t longest, step;
 
 	if (opts == NULL)
 		opts = &none;
@@ -467,21 +480,22 @@ void pgh_run(const char *transcript, const struct pgh_opts *opts)
 	world_init(&w, opts);
 	longest = replay(&w, transcript, WHOLE, 0);
 	assert_string_equal(w.log.b, want.b);
-	world_free(&w);
+	world_close(&w);
 
+	step = longest > LONG ? longest / 12 : 1;
 	for (size_t i = 0; i < longest + 1 + ROUNDS; i++) {
 		enum how how = i == 0 ? BYTES : i <= longest ? CUT : RANDOM;
 
-		if (how == CUT && longest > 4096 && i % (longest / 24) != 0) /* long ones at some cuts */
+		if (how == CUT ? i % step != 0 : how == RANDOM && longest > LONG && i > longest + 2)
 			continue;
 		world_init(&w, opts);
 		w.again = how == RANDOM;
 		w.seed = (uint32_t)i;
-		(void)replay(&w, transcript, how, i);
+		(void)replay(&w, transcript, how, how == BYTES ? (longest > LONG ? 997 : 1) : i);
 		if (strcmp(w.log.b, want.b) != 0)
 			print_message("differs: how %d, cut or seed %zu\n", (int)how, i);
 		assert_string_equal(w.log.b, want.b);
-		world_free(&w);
+		world_close(&w);
 	}
 	free(want.b);
 }
