@@ -48,7 +48,5 @@ int mg_rest_new(const struct mg_rest_cfg *cfg, struct mg_rest **out, char *err, 
 void mg_rest_stop(struct mg_rest *r);
 /* Everything that may still answer a request (oidc, jobs) must be gone. */
 void mg_rest_free(struct mg_rest *r);
-/* The port it listens on (for tests that ask for port 0 ... of the system's choice). */
-uint16_t mg_rest_port(const struct mg_rest *r);
 
 #endif

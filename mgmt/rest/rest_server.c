@@ -3,7 +3,6 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-#include <arpa/inet.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/keyvalq_struct.h>
@@ -265,15 +264,4 @@ void mg_rest_free(struct mg_rest *r)
 		free(c);
 	}
 	free(r);
-}
-
-uint16_t mg_rest_port(const struct mg_rest *r)
-{
-	struct sockaddr_storage ss;
-	socklen_t n = sizeof(ss);
-
-	if (getsockname(evconnlistener_get_fd(r->listener), (struct sockaddr *)&ss, &n) != 0)
-		return 0;
-	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
-	                                      : ((struct sockaddr_in *)&ss)->sin_port);
 }

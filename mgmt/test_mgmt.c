@@ -1,0 +1,1208 @@
+/*
+ * The whole management core against real parts: the store, the bus (this test is the worker), an HTTPS
+ * identity provider in a thread of its own, and a TLS client.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <ftw.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "clock.h"
+#include "mgmt_priv.h"
+#include "rest_priv.h"
+#include "sl_counter.h"
+#include "sl_log.h"
+#include "sl_policy.h"
+#include "test_https.h"
+#include "test_keys.h"
+#include "wipe.h"
+
+#define REPLY_MAX (8u << 20)
+
+struct provider { /* in its own thread */
+	struct event_base *base;
+	struct test_https *server;
+	pthread_t thread;
+	char issuer[64], *discovery, *jwks, *cert, *key;
+	EVP_PKEY *sign;
+};
+
+struct world {
+	char dir[64], path[8][128];
+	struct provider idp;
+	struct sl_store *store;
+	struct sl_bus *bus;
+	struct sl_mgmt *mgmt;
+	pthread_t thread;
+	uint16_t port;
+	SSL_CTX *tls;
+	char *cert;
+	struct sl_snapshot *snap; /* what the worker was given last */
+	uint64_t snap_version;
+	struct sl_id_maker ids;
+};
+
+enum {
+	P_STORE,
+	P_SIGN,
+	P_MASTER,
+	P_CERT,
+	P_KEY,
+	P_POLICY,
+	P_CA,
+	P_YAML
+};
+
+/* ---- the provider ---- */
+
+static void on_idp_request(struct evhttp_request *req, void *ctx)
+{
+	struct provider *p = ctx;
+	const char *uri = evhttp_request_get_uri(req);
+
+	test_https_reply(req, 200, strcmp(uri, "/jwks") == 0 ? p->jwks : p->discovery);
+}
+
+static void *idp_thread(void *arg)
+{
+	struct provider *p = arg;
+
+	event_base_loop(p->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	return NULL;
+}
+
+static void on_idp_stop(evutil_socket_t fd, short what, void *arg)
+{
+	event_base_loopbreak(arg);
+}
+
+static int stop_pipe[2];
+static struct event *stop_event;
+
+static void idp_start(struct provider *p)
+{
+	char uri[128];
+	json_t *d;
+
+	p->base = event_base_new();
+	test_certificate(&p->cert, &p->key);
+	p->server = test_https_new(p->base, p->cert, p->key, on_idp_request, p);
+	snprintf(p->issuer, sizeof(p->issuer), "https://127.0.0.1:%u", test_https_listen(p->server, 0));
+	snprintf(uri, sizeof(uri), "%s/jwks", p->issuer);
+	d = json_pack("{s:s,s:s}", "issuer", p->issuer, "jwks_uri", uri);
+	p->discovery = json_dumps(d, 0);
+	json_decref(d);
+	p->sign = test_key_new("EdDSA", 0);
+	p->jwks = test_jwks(test_jwk(p->sign, "EdDSA", "k"), NULL);
+	assert_int_equal(pipe(stop_pipe), 0);
+	stop_event = event_new(p->base, stop_pipe[0], EV_READ, on_idp_stop, p->base);
+	event_add(stop_event, NULL);
+	assert_int_equal(pthread_create(&p->thread, NULL, idp_thread, p), 0);
+}
+
+static void idp_stop(struct provider *p)
+{
+	assert_int_equal(write(stop_pipe[1], "x", 1), 1);
+	pthread_join(p->thread, NULL);
+	event_free(stop_event);
+	close(stop_pipe[0]);
+	close(stop_pipe[1]);
+	test_https_free(p->server);
+	event_base_free(p->base);
+	free(p->discovery);
+	free(p->jwks);
+	free(p->cert);
+	free(p->key);
+	EVP_PKEY_free(p->sign);
+}
+
+/* ---- the gateway ---- */
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void policy_text(struct world *w, const char *more, char *out, size_t cap)
+{
+	snprintf(out, cap,
+	         "kind: IdentityProvider\nversion: 1\nmetadata:\n  name: lab\nspec:\n  issuer: %s\n  "
+	         "audience: sluice\n"
+	         "  caFile: %s\n  algorithms: [EdDSA]\n  api:\n    viewer: [noc]\n    operator: [ops]\n    "
+	         "approver: [owners]\n"
+	         "    admin: [admins]\n---\n"
+	         "kind: Resource\nversion: 1\nmetadata:\n  name: shop\nspec:\n  protocol: postgres\n  "
+	         "address: 10.0.0.2:5432\n"
+	         "  credential: shop-app\n  databases: [shop]\n  tls:\n    mode: \"off\"\n---\n"
+	         "kind: Role\nversion: 1\nmetadata:\n  name: agent\nspec:\n  groups: [agents]\n  resources: "
+	         "[shop]\n  allow: [read]\n%s",
+	         w->idp.issuer, w->path[P_CA], more);
+}
+
+static long status_json(void *ctx, char *out, size_t cap)
+{
+	return snprintf(out, cap, "{\"ports\":[{\"device\":\"test\"}],\"version\":\"forged\"}");
+}
+
+static void *mgmt_thread(void *arg)
+{
+	sl_counters_register("mgmt");
+	assert_int_equal(sl_mgmt_run(arg), SL_OK);
+	return NULL;
+}
+
+/* One that nobody listens on now. */
+static uint16_t free_port(void)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &n), 0);
+	close(fd);
+	return ntohs(sin.sin_port);
+}
+
+static struct sl_mgmt *new_mgmt(struct world *w, char *err, size_t cap)
+{
+	char listen[32];
+	struct sl_mgmt_cfg cfg = {.listen = listen,
+	                          .cert_file = w->path[P_CERT],
+	                          .key_file = w->path[P_KEY],
+	                          .master_key_file = w->path[P_MASTER],
+	                          .policy_bootstrap = w->path[P_POLICY],
+	                          .bus = w->bus,
+	                          .store = w->store,
+	                          .nb_workers = 1,
+	                          .status = status_json};
+	struct sl_mgmt *m = NULL;
+
+	w->port = free_port();
+	snprintf(listen, sizeof(listen), "127.0.0.1:%u", w->port);
+	(void)sl_mgmt_new(&cfg, &m, err, cap);
+	return m;
+}
+
+static void start_mgmt(struct world *w)
+{
+	char err[1024] = "";
+
+	w->mgmt = new_mgmt(w, err, sizeof(err));
+	if (w->mgmt == NULL)
+		fail_msg("%s", err);
+	assert_int_equal(pthread_create(&w->thread, NULL, mgmt_thread, w->mgmt), 0);
+}
+
+static void open_store(struct world *w)
+{
+	struct sl_store_cfg cfg = {.path = w->path[P_STORE],
+	                           .sign_key = w->path[P_SIGN],
+	                           .map_bytes = 256 << 20,
+	                           .nb_workers = 1,
+	                           .blocks_per_worker = 64,
+	                           .batch_max = 32};
+	char err[256];
+
+	assert_int_equal(sl_store_open(&cfg, &w->store, err, sizeof(err)), SL_OK);
+}
+
+static struct sl_msg *worker_wait(struct world *w, enum sl_msg_type type);
+
+static int setup(void **state)
+{
+	static const char *const names[] = {"store",   "sign.key", "master.key", "api.pem",
+	                                    "api.key", "policy.d", "ca.pem",     "policy.d/10-all.yaml"};
+	struct world *w = calloc(1, sizeof(*w));
+	char *key, text[4096];
+
+	sl_log_set_level(SL_LOG_ERROR);
+	mg_wipe_init();
+	snprintf(w->dir, sizeof(w->dir), "/tmp/sl-mgmt-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		snprintf(w->path[i], sizeof(w->path[i]), "%s/%s", w->dir, names[i]);
+	idp_start(&w->idp);
+	test_certificate(&w->cert, &key);
+	write_file(w->path[P_CERT], w->cert);
+	write_file(w->path[P_KEY], key);
+	write_file(w->path[P_CA], w->idp.cert);
+	assert_int_equal(mkdir(w->path[P_POLICY], 0700), 0);
+	policy_text(w, "", text, sizeof(text));
+	write_file(w->path[P_YAML], text);
+	free(key);
+	open_store(w);
+	w->bus = sl_bus_new(1, 8);
+	w->ids.salt = 3;
+	w->tls = mg_fetch_tls(w->cert);
+	start_mgmt(w);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
+	*state = w;
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static void give_back(struct world *w)
+{
+	struct sl_msg *m;
+
+	if (w->snap == NULL)
+		return;
+	m = sl_bus_worker_new(w->bus, 0);
+	m->type = SL_MSG_SNAPSHOT_FREE;
+	m->snapshot = w->snap;
+	w->snap = NULL;
+	sl_bus_worker_send(w->bus, 0, m);
+	sl_bus_worker_kick(w->bus, 0);
+}
+
+/* Stops as the application does; the worker answers the drain. */
+static void stop_mgmt(struct world *w)
+{
+	struct sl_msg *m;
+
+	sl_mgmt_stop(w->mgmt, 2000);
+	m = worker_wait(w, SL_MSG_DRAIN);
+	assert_true(m->deadline_us > mg_mono_us());
+	sl_bus_worker_done(w->bus, 0, m);
+	give_back(w);
+	m = sl_bus_worker_new(w->bus, 0);
+	m->type = SL_MSG_STOPPED;
+	sl_bus_worker_send(w->bus, 0, m);
+	sl_bus_worker_kick(w->bus, 0);
+	pthread_join(w->thread, NULL);
+	sl_mgmt_free(w->mgmt);
+	w->mgmt = NULL;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	stop_mgmt(w);
+	sl_bus_free(w->bus);
+	sl_store_close(w->store);
+	idp_stop(&w->idp);
+	SSL_CTX_free(w->tls);
+	free(w->cert);
+	nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	free(w);
+	return 0;
+}
+
+/* ---- this test as the worker ---- */
+
+/* The next message of this type; a snapshot on the way is taken, as a worker does. */
+static struct sl_msg *worker_wait(struct world *w, enum sl_msg_type type)
+{
+	for (int i = 0; i < 1000; i++) {
+		struct sl_msg *m = sl_bus_worker_recv(w->bus, 0);
+
+		if (m == NULL) {
+			usleep(5000);
+			continue;
+		}
+		if (m->type == SL_MSG_SNAPSHOT) {
+			give_back(w);
+			w->snap = m->snapshot;
+			w->snap_version = w->snap->version;
+		}
+		if (m->type == type)
+			return m;
+		sl_bus_worker_done(w->bus, 0, m);
+	}
+	fail_msg("no message of type %d", type);
+	return NULL;
+}
+
+static void worker_send(struct world *w, struct sl_msg *m)
+{
+	sl_bus_worker_send(w->bus, 0, m);
+	sl_bus_worker_kick(w->bus, 0);
+}
+
+/* ---- this test as the client ---- */
+
+static char *token_at(struct world *w, const char *sub, const char *group, long now)
+{
+	json_t *groups = group == NULL ? NULL : json_pack("[s]", group);
+
+	return test_sign(w->idp.sign, "EdDSA", "k", test_claims(w->idp.issuer, sub, groups, now));
+}
+
+static char *token_for(struct world *w, const char *sub, const char *group)
+{
+	return token_at(w, sub, group, (long)(mg_wall_us() / 1000000));
+}
+
+struct reply {
+	int status;
+	char *head; /* malloc'd: everything; lower case is not made of it */
+	char *body; /* inside */
+	json_t *json;
+};
+
+static SSL *dial(struct world *w)
+{
+	struct sockaddr_in sin = {
+	        .sin_family = AF_INET, .sin_port = htons(w->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	SSL *ssl = SSL_new(w->tls);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), "127.0.0.1");
+	SSL_set_fd(ssl, fd);
+	if (SSL_connect(ssl) != 1) {
+		close(fd);
+		SSL_free(ssl);
+		return NULL;
+	}
+	return ssl;
+}
+
+static void hang_up(SSL *ssl)
+{
+	int fd = SSL_get_fd(ssl);
+
+	SSL_free(ssl);
+	close(fd);
+}
+
+/* Sends the bytes on a connection of their own and reads to its end. */
+static struct reply raw(struct world *w, const char *bytes, size_t n)
+{
+	struct reply r = {.head = calloc(1, REPLY_MAX)};
+	SSL *ssl = dial(w);
+	size_t at = 0;
+	int got;
+
+	assert_non_null(ssl);
+	(void)SSL_write(ssl, bytes, (int)n); /* may be cut off on purpose */
+	while (at < REPLY_MAX - 1 && (got = SSL_read(ssl, r.head + at, (int)(REPLY_MAX - 1 - at))) > 0)
+		at += (size_t)got;
+	ERR_clear_error();
+	hang_up(ssl);
+	(void)sscanf(r.head, "HTTP/1.1 %d", &r.status);
+	r.body = strstr(r.head, "\r\n\r\n");
+	r.body = r.body == NULL ? r.head + at : r.body + 4;
+	r.json = json_loads(r.body, 0, NULL);
+	return r;
+}
+
+static void done(struct reply *r)
+{
+	json_decref(r->json);
+	free(r->head);
+}
+
+static struct reply call(struct world *w, const char *method, const char *path, const char *token,
+                         const char *type, const char *body)
+{
+	size_t n = body == NULL ? 0 : strlen(body), cap = n + 20000;
+	char *text = malloc(cap);
+	struct reply r;
+	int len = snprintf(text, cap, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", method,
+	                   path);
+
+	if (token != NULL)
+		len += snprintf(text + len, cap - (size_t)len, "Authorization: Bearer %s\r\n", token);
+	if (type != NULL)
+		len += snprintf(text + len, cap - (size_t)len, "Content-Type: %s\r\n", type);
+	if (body != NULL)
+		len += snprintf(text + len, cap - (size_t)len, "Content-Length: %zu\r\n", n);
+	len += snprintf(text + len, cap - (size_t)len, "\r\n%s", body == NULL ? "" : body);
+	r = raw(w, text, (size_t)len);
+	free(text);
+	return r;
+}
+
+static int status_of(struct world *w, const char *method, const char *path, const char *token,
+                     const char *type, const char *body)
+{
+	struct reply r = call(w, method, path, token, type, body);
+	int status = r.status;
+
+	done(&r);
+	return status;
+}
+
+/* A call by somebody of this group. */
+static struct reply as(struct world *w, const char *group, const char *method, const char *path,
+                       const char *type, const char *body)
+{
+	char *token = token_for(w, group, group);
+	struct reply r = call(w, method, path, token, type, body);
+
+	free(token);
+	return r;
+}
+
+static int status_as(struct world *w, const char *group, const char *method, const char *path,
+                     const char *type, const char *body)
+{
+	struct reply r = as(w, group, method, path, type, body);
+	int status = r.status;
+
+	done(&r);
+	return status;
+}
+
+static const char *str(const struct reply *r, const char *name)
+{
+	const char *s = json_string_value(json_object_get(r->json, name));
+
+	return s == NULL ? "(none)" : s;
+}
+
+#define JSON_TYPE "application/json"
+#define YAML_TYPE "application/yaml"
+
+/* ---- tests: the API ---- */
+
+static void test_open_routes(void **state)
+{
+	struct world *w = *state;
+	struct reply r = call(w, "GET", "/v1/health", NULL, NULL, NULL);
+
+	assert_int_equal(r.status, 200);
+	assert_true(strcmp(str(&r, "status"), "ok") == 0 || strcmp(str(&r, "status"), "degraded") == 0);
+	assert_non_null(strstr(r.head, "Cache-Control: no-store"));
+	assert_null(strstr(r.head, "Access-Control"));
+	done(&r);
+	r = call(w, "GET", "/v1/openapi.json", NULL, NULL, NULL);
+	assert_int_equal(r.status, 200);
+	assert_string_equal(str(&r, "openapi"), "3.1.0");
+	done(&r);
+}
+
+/* Every route is in the document, and the document has no other. */
+static void test_openapi_covers_routes(void **state)
+{
+	struct world *w = *state;
+	struct reply r = call(w, "GET", "/v1/openapi.json", NULL, NULL, NULL);
+	json_t *paths = json_object_get(r.json, "paths"), *item, *op;
+	const char *path, *method;
+	size_t nb = 0;
+
+	json_object_foreach(paths, path, item)
+	{
+		char want[128];
+		size_t o = 0;
+
+		for (const char *p = path; *p != '\0'; p++) { /* "{id}" -> "{}" */
+			want[o++] = *p;
+			if (*p == '{')
+				p = strchr(p, '}') - 1;
+		}
+		want[o] = '\0';
+		json_object_foreach(item, method, op)
+		{
+			enum evhttp_cmd_type m = strcmp(method, "get") == 0    ? EVHTTP_REQ_GET
+			                         : strcmp(method, "post") == 0 ? EVHTTP_REQ_POST
+			                         : strcmp(method, "put") == 0  ? EVHTTP_REQ_PUT
+			                                                       : EVHTTP_REQ_DELETE;
+			size_t i = 0;
+
+			while (i < mg_nb_routes &&
+			       (mg_routes[i].method != m || strcmp(mg_routes[i].path, want) != 0))
+				i++;
+			if (i == mg_nb_routes)
+				fail_msg("%s %s is in the document only", method, path);
+			/* what needs no token says so */
+			assert_int_equal(mg_routes[i].roles == 0, json_object_get(op, "security") != NULL);
+			nb++;
+		}
+	}
+	assert_int_equal(nb, mg_nb_routes);
+	done(&r);
+}
+
+static void test_tokens(void **state)
+{
+	struct world *w = *state;
+	long now = (long)(mg_wall_us() / 1000000);
+	char *expired = token_at(w, "a", "noc", now - 1000), *good = token_for(w, "a", "noc"), *twice,
+	     *foreign;
+	EVP_PKEY *key = test_key_new("EdDSA", 0);
+	struct reply r;
+
+	assert_int_equal(status_of(w, "GET", "/v1/status", NULL, NULL, NULL), 401);
+	assert_int_equal(status_of(w, "GET", "/v1/status", "", NULL, NULL), 401);
+	assert_int_equal(status_of(w, "GET", "/v1/status", "x.y.z", NULL, NULL), 401);
+	r = call(w, "GET", "/v1/status", expired, NULL, NULL);
+	assert_int_equal(r.status, 401);
+	assert_string_equal(str(&r, "detail"), "token expired");
+	assert_non_null(strstr(r.head, "WWW-Authenticate: Bearer"));
+	assert_non_null(strstr(r.head, "application/problem+json"));
+	done(&r);
+	foreign = test_sign(key, "EdDSA", "k",
+	                    test_claims(w->idp.issuer, "a", json_pack("[s]", "admins"), now));
+	assert_int_equal(status_of(w, "GET", "/v1/status", foreign, NULL, NULL), 401);
+	assert_int_equal(status_of(w, "GET", "/v1/status", good, NULL, NULL), 200);
+	/* two Authorization headers: nobody guesses which */
+	assert_true(asprintf(&twice,
+	                     "GET /v1/status HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: "
+	                     "Bearer %s\r\n"
+	                     "authorization: Bearer %s\r\n\r\n",
+	                     good, good) > 0);
+	r = raw(w, twice, strlen(twice));
+	assert_int_equal(r.status, 400);
+	done(&r);
+	free(twice);
+	free(foreign);
+	free(good);
+	free(expired);
+	EVP_PKEY_free(key);
+}
+
+/* Each route with each group: the table of roles, called from outside. */
+static void test_roles(void **state)
+{
+	static const struct {
+		const char *group;
+		uint32_t roles;
+	} groups[] = {{"agents", 0},
+	              {"noc", ROLE_VIEWER},
+	              {"ops", ROLE_VIEWER | ROLE_OPERATOR},
+	              {"owners", ROLE_VIEWER | ROLE_APPROVER},
+	              {"admins", ROLE_VIEWER | ROLE_OPERATOR | ROLE_ADMIN}};
+	static const char *const methods[] = {[EVHTTP_REQ_GET] = "GET",
+	                                      [EVHTTP_REQ_POST] = "POST",
+	                                      [EVHTTP_REQ_PUT] = "PUT",
+	                                      [EVHTTP_REQ_DELETE] = "DELETE"};
+	struct world *w = *state;
+
+	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
+		for (size_t i = 0; i < mg_nb_routes; i++) {
+			const struct route *t = &mg_routes[i];
+			char path[128], *at;
+			int status;
+
+			snprintf(path, sizeof(path), "%s", t->path);
+			at = strstr(path, "{}");
+			if (at != NULL) {
+				memmove(at + 1, at + 2, strlen(at + 2) + 1);
+				*at = '1';
+			}
+			status = status_as(w, groups[g].group, methods[t->method], path, NULL, NULL);
+			if (t->roles == 0 || (t->roles & groups[g].roles) != 0)
+				assert_int_not_equal(status, 403);
+			else
+				assert_int_equal(status, 403);
+			assert_true(status >= 200 && status < 500);
+		}
+	}
+}
+
+static void test_http_strict(void **state)
+{
+	static const struct {
+		const char *text;
+		int status;
+	} cases[] = {
+	        {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404},
+	        {"GET /v1/healthy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404},
+	        {"GET /v1/health/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404},
+	        {"GET /v1//health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404},
+	        {"GET /v1/../v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404},
+	        {"GET /v1/%68ealth HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404},
+	        {"GET /v1/sessions/%2e%2e/records HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404},
+	        {"HEAD /v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405},
+	        {"TRACE /v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405},
+	        {"OPTIONS /v1/health HTTP/1.1\r\nHost: a\r\nOrigin: https://evil\r\nConnection: "
+	         "close\r\n\r\n",
+	         405},
+	        {"POST /v1/health HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+	         405},
+	        {"PATCH /v1/policies HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+	         405},
+	        {"GET /v1/health HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+	         400},
+	        {"GET /v1/health HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: "
+	         "close\r\n\r\n0\r\n\r\n",
+	         400},
+	        {"POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: "
+	         "chunked\r\nConnection: close\r\n\r\n"
+	         "0\r\n\r\n",
+	         400},
+	};
+	struct world *w = *state;
+	char *big = malloc(5u << 20);
+	struct reply r;
+	int n;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		r = raw(w, cases[i].text, strlen(cases[i].text));
+		if (r.status != cases[i].status)
+			fail_msg("%s -> %d", cases[i].text, r.status);
+		if (r.status == 405)
+			assert_non_null(strstr(r.head, "\r\nAllow: "));
+		assert_null(strstr(r.head, "Access-Control"));
+		done(&r);
+	}
+	/* header and body over their bounds */
+	n = sprintf(big, "GET /v1/health HTTP/1.1\r\nConnection: close\r\nX: ");
+	memset(big + n, 'x', 40000);
+	memcpy(big + n + 40000, "\r\n\r\n", 5);
+	r = raw(w, big, (size_t)n + 40004);
+	assert_int_not_equal(r.status, 200);
+	done(&r);
+	n = sprintf(big, "POST /v1/policies HTTP/1.1\r\nConnection: close\r\nContent-Length: %u\r\n\r\n",
+	            (4u << 20) + 1);
+	memset(big + n, 'x', (4u << 20) + 1);
+	r = raw(w, big, (size_t)n + (4u << 20) + 1);
+	assert_int_not_equal(r.status, 200);
+	done(&r);
+	free(big);
+	assert_int_equal(status_of(w, "GET", "/v1/health", NULL, NULL, NULL), 200);
+}
+
+/* No more than the bound at a time, and one that goes makes room. */
+static void test_connections_bounded(void **state)
+{
+	struct world *w = *state;
+	SSL *held[MG_REST_CONNECTIONS_MAX];
+	struct sockaddr_in sin = {
+	        .sin_family = AF_INET, .sin_port = htons(w->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct pollfd p = {.events = POLLIN};
+	char hello[] = "\x16\x03\x01";
+
+	for (int i = 0; i < MG_REST_CONNECTIONS_MAX; i++) {
+		held[i] = dial(w);
+		assert_non_null(held[i]);
+	}
+	p.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(p.fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	assert_int_equal(write(p.fd, hello, 3), 3);
+	assert_int_equal(poll(&p, 1, 300), 0); /* nobody takes it up */
+	close(p.fd);
+	for (int i = 0; i < MG_REST_CONNECTIONS_MAX; i++)
+		hang_up(held[i]);
+	assert_int_equal(status_of(w, "GET", "/v1/health", NULL, NULL, NULL), 200);
+}
+
+static void test_tls_versions(void **state)
+{
+	struct world *w = *state;
+	SSL *ssl;
+
+	SSL_CTX_set_min_proto_version(w->tls, TLS1_VERSION);
+	SSL_CTX_set_max_proto_version(w->tls, TLS1_1_VERSION);
+	SSL_CTX_set_security_level(w->tls, 0);
+	assert_null(dial(w));
+	SSL_CTX_set_max_proto_version(w->tls, TLS1_2_VERSION);
+	ssl = dial(w);
+	assert_non_null(ssl);
+	hang_up(ssl);
+	SSL_CTX_set_max_proto_version(w->tls, 0);
+}
+
+static void test_status(void **state)
+{
+	struct world *w = *state;
+	struct reply r = as(w, "noc", "GET", "/v1/status", NULL, NULL);
+
+	assert_int_equal(r.status, 200);
+	assert_string_equal(str(&r, "version"), SL_VERSION); /* not what the callback says */
+	assert_string_equal(str(&r, "store"), "ok");
+	assert_int_equal(json_array_size(json_object_get(r.json, "ports")), 1);
+	assert_true(json_array_size(json_object_get(r.json, "threads")) >= 2);
+	done(&r);
+	r = as(w, "noc", "GET", "/v1/metrics", NULL, NULL);
+	assert_int_equal(r.status, 200);
+	assert_non_null(strstr(r.body, "\nsl_commands_total 0\n"));
+	assert_non_null(strstr(r.body, "\nsl_error_total{name=\"jwt_expired\"} "));
+	done(&r);
+	r = as(w, "noc", "GET", "/v1/resources", NULL, NULL);
+	assert_int_equal(json_array_size(r.json), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(r.json, 0), "address")),
+	                    "10.0.0.2:5432");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(r.json, 0), "tls")), "off");
+	done(&r);
+}
+
+static void test_policies(void **state)
+{
+	struct world *w = *state;
+	char text[4096];
+	struct reply r;
+
+	r = as(w, "noc", "GET", "/v1/policies/current", NULL, NULL);
+	assert_int_equal(json_integer_value(json_object_get(r.json, "version")), 1);
+	assert_string_equal(str(&r, "applied_by"), "bootstrap");
+	assert_non_null(strstr(str(&r, "documents"), "kind: Resource"));
+	done(&r);
+	policy_text(w,
+	            "---\nkind: Rule\nversion: 1\nmetadata:\n  name: no-drop\nspec:\n  action: deny\n  "
+	            "kinds: [drop]\n  message: no\n",
+	            text, sizeof(text));
+	assert_int_equal(status_as(w, "admins", "POST", "/v1/policies", JSON_TYPE, text), 415);
+	assert_int_equal(status_as(w, "admins", "POST", "/v1/policies", "text/plain", text), 415);
+	assert_int_equal(status_as(w, "admins", "POST", "/v1/policies?dry_run=yes", YAML_TYPE, text), 400);
+	r = as(w, "admins", "POST", "/v1/policies?dry_run=1", YAML_TYPE, text);
+	assert_int_equal(r.status, 200);
+	done(&r);
+	r = as(w, "noc", "GET", "/v1/policies/versions", NULL, NULL);
+	assert_int_equal(json_array_size(r.json), 1);
+	done(&r);
+	r = as(w, "admins", "POST", "/v1/policies", YAML_TYPE, text);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(json_integer_value(json_object_get(r.json, "version")), 2);
+	done(&r);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
+	assert_int_equal(w->snap_version, 2);
+	r = as(w, "noc", "GET", "/v1/policies/versions", NULL, NULL);
+	assert_int_equal(json_array_size(r.json), 2);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(r.json, 0), "version")), 2);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(r.json, 0), "applied_by")),
+	                    "admins");
+	done(&r);
+	r = as(w, "noc", "GET", "/v1/policies/versions/2", NULL, NULL);
+	assert_string_equal(str(&r, "documents"), text);
+	done(&r);
+	assert_int_equal(status_as(w, "noc", "GET", "/v1/policies/versions/3", NULL, NULL), 404);
+	assert_int_equal(status_as(w, "noc", "GET", "/v1/policies/versions/0", NULL, NULL), 404);
+	assert_int_equal(status_as(w, "noc", "GET", "/v1/policies/versions/2x", NULL, NULL), 404);
+	/* one that does not compile changes nothing and says where */
+	policy_text(w, "---\nkind: Rule\nversion: 1\nmetadata:\n  name: x\nspec:\n  action: perhaps\n", text,
+	            sizeof(text));
+	r = as(w, "admins", "POST", "/v1/policies", YAML_TYPE, text);
+	assert_int_equal(r.status, 422);
+	assert_true(json_integer_value(json_object_get(json_array_get(json_object_get(r.json, "errors"), 0),
+	                                               "line")) > 30);
+	done(&r);
+	r = as(w, "noc", "GET", "/v1/policies/current", NULL, NULL);
+	assert_int_equal(json_integer_value(json_object_get(r.json, "version")), 2);
+	done(&r);
+}
+
+static void test_policy_survives(void **state)
+{
+	struct world *w = *state;
+	char text[4096], err[1024] = "";
+	uint8_t *value = NULL;
+	const uint8_t key[8] = {0, 0, 0, 0, 0, 0, 0, 3};
+	size_t n;
+	struct reply r;
+
+	policy_text(w, "# second\n", text, sizeof(text));
+	assert_int_equal(status_as(w, "admins", "POST", "/v1/policies", YAML_TYPE, text), 200);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
+	stop_mgmt(w);
+	sl_store_close(w->store);
+	open_store(w);
+	start_mgmt(w);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
+	assert_int_equal(w->snap_version, 2);
+	r = as(w, "noc", "GET", "/v1/policies/current", NULL, NULL);
+	assert_string_equal(str(&r, "documents"), text);
+	done(&r);
+	/* a stored version that does not compile any more: no start, and no silent fall-back to an older one
+	 */
+	stop_mgmt(w);
+	assert_int_equal(sl_store_get(w->store, "policy", sl_span("\0\0\0\0\0\0\0\2", 8), &value, &n), SL_OK);
+	memset(value + n - 40, '}', 40);
+	assert_int_equal(sl_store_put(w->store, "policy", sl_span(key, 8), sl_span(value, n)), SL_OK);
+	free(value);
+	sl_log_set_level(-1);
+	assert_null(new_mgmt(w, err, sizeof(err)));
+	sl_log_set_level(SL_LOG_ERROR);
+	assert_non_null(strstr(err, "version 3 does not compile"));
+	assert_int_equal(sl_store_del(w->store, "policy", sl_span(key, 8)), SL_OK);
+	start_mgmt(w);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
+}
+
+static void test_credentials_api(void **state)
+{
+	struct world *w = *state;
+	struct reply r;
+
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/shop-app", JSON_TYPE,
+	                           "{\"username\":\"app\",\"password\":\"canary\"}"),
+	                 204);
+	r = as(w, "admins", "GET", "/v1/credentials", NULL, NULL);
+	assert_int_equal(json_array_size(r.json), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(r.json, 0), "username")), "app");
+	assert_null(strstr(r.body, "canary"));
+	done(&r);
+	/* A14: only what belongs there */
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/x", JSON_TYPE,
+	                           "{\"username\":\"a\",\"password\":\"b\",\"role\":\"admin\"}"),
+	                 400);
+	assert_int_equal(
+	        status_as(w, "admins", "PUT", "/v1/credentials/x", JSON_TYPE, "{\"username\":\"a\"}"), 400);
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/x", JSON_TYPE,
+	                           "{\"username\":\"a\",\"username\":\"c\",\"password\":\"b\"}"),
+	                 400);
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/x", JSON_TYPE, "[]"), 400);
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/x", "text/plain",
+	                           "{\"username\":\"a\",\"password\":\"b\"}"),
+	                 415);
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/a%2fb", JSON_TYPE,
+	                           "{\"username\":\"a\",\"password\":\"b\"}"),
+	                 404);
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/a:b", JSON_TYPE,
+	                           "{\"username\":\"a\",\"password\":\"b\"}"),
+	                 400);
+	assert_int_equal(status_as(w, "admins", "DELETE", "/v1/credentials/shop-app", NULL, NULL), 204);
+	assert_int_equal(status_as(w, "admins", "DELETE", "/v1/credentials/shop-app", NULL, NULL), 404);
+}
+
+/* ---- tests: workers ---- */
+
+static void send_auth(struct world *w, uint32_t index, const char *resource, const char *token)
+{
+	struct sl_msg *m = sl_bus_worker_new(w->bus, 0);
+
+	assert_non_null(m);
+	m->type = SL_MSG_AUTH;
+	m->flow = (struct sl_flow_ref){0, index, 9};
+	assert_int_equal(sl_endpoint_parse("10.9.0.1:4000", &m->auth.client), SL_OK);
+	m->auth.client.port = (uint16_t)(4000 + index);
+	snprintf(m->auth.resource, sizeof(m->auth.resource), "%s", resource);
+	m->auth.token_n = (uint32_t)strlen(token);
+	memcpy(m->auth.token, token, m->auth.token_n);
+	worker_send(w, m);
+}
+
+static void auth_refused(struct world *w, const char *resource, const char *token, int err, const char *text)
+{
+	struct sl_msg *m;
+
+	send_auth(w, 1, resource, token);
+	m = worker_wait(w, SL_MSG_AUTH_NO);
+	assert_int_equal(m->auth_no.err, err);
+	assert_string_equal(m->auth_no.text, text);
+	assert_int_equal(m->flow.index, 1);
+	assert_int_equal(m->flow.generation, 9);
+	sl_bus_worker_done(w->bus, 0, m);
+}
+
+static void test_auth(void **state)
+{
+	struct world *w = *state;
+	char *token = token_for(w, "bot", "agents"), *expired;
+	struct sl_msg *m;
+
+	expired = token_at(w, "bot", "agents", (long)(mg_wall_us() / 1000000) - 1000);
+	auth_refused(w, "shop", "junk", SL_E_JWT_MALFORMED, "token not accepted");
+	auth_refused(w, "shop", expired, SL_E_JWT_EXPIRED, "token expired");
+	auth_refused(w, "nope", token, SL_E_NOTFOUND, "no such resource or not allowed");
+	/* no credential yet: the caller reads the same as for what is not there */
+	sl_log_set_level(-1);
+	auth_refused(w, "shop", token, SL_E_NOTFOUND, "no such resource or not allowed");
+	sl_log_set_level(SL_LOG_ERROR);
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/shop-app", JSON_TYPE,
+	                           "{\"username\":\"app\",\"password\":\"canary\"}"),
+	                 204);
+	send_auth(w, 1, "shop", token);
+	m = worker_wait(w, SL_MSG_AUTH_OK);
+	assert_string_equal(m->auth_ok.identity.subject, "bot");
+	assert_string_equal(m->auth_ok.identity.provider, "lab");
+	assert_string_equal(m->auth_ok.target_user, "app");
+	assert_string_equal(m->auth_ok.resource, "shop");
+	assert_true(sl_span_is(sl_secret_span(&m->auth_ok.secret), "canary"));
+	assert_true(m->auth_ok.identity.expires_us > mg_wall_us());
+	sl_bus_worker_done(w->bus, 0, m);
+	free(token);
+	free(expired);
+}
+
+/* More answers than the ring holds while the worker does not look: none is lost, and their order is kept. */
+static void test_backlog(void **state)
+{
+	struct world *w = *state;
+	struct sl_msg *m;
+	char *token = token_for(w, "bot", "agents");
+
+	for (uint32_t i = 0; i < 8 * 5; i++) {
+		for (int k = 0; (m = sl_bus_worker_new(w->bus, 0)) == NULL && k < 1000; k++)
+			usleep(1000);
+		assert_non_null(m);
+		sl_bus_worker_done(w->bus, 0, m); /* unsent again */
+		send_auth(w, i, "nope", token);
+	}
+	for (uint32_t i = 0; i < 8 * 5; i++) {
+		m = worker_wait(w, SL_MSG_AUTH_NO);
+		assert_int_equal(m->flow.index, i);
+		sl_bus_worker_done(w->bus, 0, m);
+		sl_bus_worker_kick(w->bus, 0);
+	}
+	free(token);
+}
+
+static void send_hold(struct world *w, struct sl_id *id, char *text)
+{
+	struct sl_msg *m = sl_bus_worker_new(w->bus, 0);
+
+	*id = sl_id_make(&w->ids, mg_wall_us());
+	sl_id_str(id, text);
+	m->type = SL_MSG_HOLD;
+	m->flow = (struct sl_flow_ref){0, 2, 3};
+	m->hold.approval = *id;
+	m->hold.session = sl_id_make(&w->ids, mg_wall_us());
+	m->hold.expires_us = mg_wall_us() + 60000000;
+	memcpy(m->hold.approvers, "owners", 7);
+	m->hold.approvers_n = 7;
+	snprintf(m->hold.identity.issuer, sizeof(m->hold.identity.issuer), "%s", w->idp.issuer);
+	snprintf(m->hold.identity.subject, sizeof(m->hold.identity.subject), "bot");
+	snprintf(m->hold.identity.name, sizeof(m->hold.identity.name), "bot");
+	m->hold.text_n = m->hold.text_total = 8;
+	memcpy(m->hold.text, "update t", 8);
+	worker_send(w, m);
+}
+
+static void wait_pending(struct world *w, size_t nb)
+{
+	for (int i = 0; i < 200; i++) {
+		struct reply r = as(w, "noc", "GET", "/v1/approvals?state=pending", NULL, NULL);
+		size_t have = json_array_size(json_object_get(r.json, "approvals"));
+
+		done(&r);
+		if (have == nb)
+			return;
+		usleep(10000);
+	}
+	fail_msg("pending approvals are not %zu", nb);
+}
+
+static void test_approvals_api(void **state)
+{
+	struct world *w = *state;
+	struct sl_id id;
+	char text[SL_ID_STR_MAX], path[80], get[80], *own = token_for(w, "bot", "owners");
+	struct sl_msg *m;
+	struct reply r;
+
+	send_hold(w, &id, text);
+	wait_pending(w, 1);
+	snprintf(path, sizeof(path), "/v1/approvals/%s/approve", text);
+	snprintf(get, sizeof(get), "/v1/approvals/%s", text);
+	/* A14, C06: not by the requester, not by an admin, not with more than a note */
+	assert_int_equal(status_of(w, "POST", path, own, NULL, NULL), 403);
+	assert_int_equal(status_as(w, "admins", "POST", path, NULL, NULL), 403);
+	assert_int_equal(status_as(w, "owners", "POST", path, JSON_TYPE, "{\"note\":\"x\",\"by\":\"eve\"}"),
+	                 400);
+	assert_int_equal(status_as(w, "owners", "POST", path, "text/plain", "{\"note\":\"x\"}"), 415);
+	assert_int_equal(status_as(w, "owners", "POST", "/v1/approvals/1/approve", NULL, NULL), 404);
+	r = as(w, "owners", "POST", path, JSON_TYPE, "{\"note\":\"go on\"}");
+	assert_int_equal(r.status, 200);
+	assert_string_equal(str(&r, "state"), "approved");
+	assert_string_equal(str(&r, "decided_by"), "owners");
+	assert_string_equal(str(&r, "note"), "go on");
+	done(&r);
+	m = worker_wait(w, SL_MSG_DECISION);
+	assert_int_equal(m->decision.decision, SL_DECISION_APPROVED);
+	assert_memory_equal(m->decision.approval.b, id.b, sizeof(id.b));
+	assert_int_equal(m->flow.index, 2);
+	sl_bus_worker_done(w->bus, 0, m);
+	assert_int_equal(status_as(w, "owners", "POST", path, NULL, NULL), 409);
+	r = as(w, "noc", "GET", get, NULL, NULL);
+	assert_string_equal(str(&r, "state"), "approved");
+	assert_string_equal(str(&r, "statement"), "update t");
+	done(&r);
+	/* another is denied, a third goes away */
+	send_hold(w, &id, text);
+	wait_pending(w, 1);
+	snprintf(path, sizeof(path), "/v1/approvals/%s/deny", text);
+	assert_int_equal(status_as(w, "owners", "POST", path, NULL, NULL), 200);
+	m = worker_wait(w, SL_MSG_DECISION);
+	assert_int_equal(m->decision.decision, SL_DECISION_DENIED);
+	sl_bus_worker_done(w->bus, 0, m);
+	send_hold(w, &id, text);
+	wait_pending(w, 1);
+	m = sl_bus_worker_new(w->bus, 0);
+	m->type = SL_MSG_HOLD_GONE;
+	m->approval = id;
+	worker_send(w, m);
+	wait_pending(w, 0);
+	r = as(w, "noc", "GET", "/v1/approvals?state=all", NULL, NULL);
+	assert_int_equal(json_array_size(json_object_get(r.json, "approvals")), 3);
+	done(&r);
+	assert_int_equal(status_as(w, "noc", "GET", "/v1/approvals?state=some", NULL, NULL), 400);
+	assert_int_equal(status_as(w, "noc", "GET", "/v1/approvals?limit=1001", NULL, NULL), 400);
+	free(own);
+}
+
+/* Writes a record of a session as a worker does. */
+static void put_record(struct world *w, const struct sl_id *session, uint64_t n, enum sl_record_kind kind)
+{
+	struct sl_block *b = sl_store_block_get(w->store, 0);
+	struct sl_record_writer rw;
+	int len;
+
+	assert_non_null(b);
+	if (kind == SL_REC_SESSION) {
+		sl_record_begin(&rw, b->data, sizeof(b->data), kind, mg_wall_us(), n, 5);
+		sl_record_str(&rw, "u", SL_SPAN_LIT("bot"));
+		sl_record_str(&rw, "r", SL_SPAN_LIT("shop"));
+		sl_record_str(&rw, "c", SL_SPAN_LIT("10.9.0.1:4001"));
+		sl_record_str(&rw, "p", SL_SPAN_LIT("postgres"));
+		sl_record_array(&rw, "g", 1);
+		sl_record_item(&rw, SL_SPAN_LIT("agents"));
+	} else if (kind == SL_REC_DATA) {
+		sl_record_begin(&rw, b->data, sizeof(b->data), kind, mg_wall_us(), n, 2);
+		sl_record_uint(&rw, "cmd", 1);
+		sl_record_bin(&rw, "d", sl_span("\0\xff\x01", 3));
+	} else {
+		sl_record_begin(&rw, b->data, sizeof(b->data), kind, mg_wall_us(), n, 3);
+		sl_record_str(&rw, "rs", SL_SPAN_LIT("closed"));
+		sl_record_uint(&rw, "nc", 12);
+		sl_record_uint(&rw, "nd", 2);
+	}
+	len = sl_record_end(&rw);
+	assert_true(len > 0);
+	b->session = *session;
+	b->record = n;
+	b->kind = (uint8_t)kind;
+	b->worker = 0;
+	b->n = (uint16_t)len;
+	n = sl_store_block_put(w->store, 0, b);
+	sl_store_kick(w->store, 0);
+	for (int i = 0; i < 1000 && sl_store_durable(w->store, 0) < n; i++)
+		usleep(2000);
+	assert_true(sl_store_durable(w->store, 0) >= n);
+}
+
+static void test_sessions_api(void **state)
+{
+	struct world *w = *state;
+	struct sl_id id = sl_id_make(&w->ids, mg_wall_us());
+	char text[SL_ID_STR_MAX], path[128], *token = token_for(w, "bot", "agents");
+	struct sl_msg *m;
+	struct reply r;
+	json_t *s;
+
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/shop-app", JSON_TYPE,
+	                           "{\"username\":\"app\",\"password\":\"canary\"}"),
+	                 204);
+	send_auth(w, 1, "shop", token);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_AUTH_OK));
+	put_record(w, &id, 0, SL_REC_SESSION);
+	put_record(w, &id, 1, SL_REC_DATA);
+	sl_id_str(&id, text);
+	r = as(w, "noc", "GET", "/v1/sessions?limit=10", NULL, NULL);
+	s = json_array_get(json_object_get(r.json, "sessions"), 0);
+	assert_string_equal(json_string_value(json_object_get(s, "id")), text);
+	assert_string_equal(json_string_value(json_object_get(s, "state")), "live");
+	assert_string_equal(json_string_value(json_object_get(s, "user")), "bot");
+	assert_true(json_is_null(json_object_get(s, "ended_us")));
+	assert_int_equal(json_integer_value(json_object_get(s, "records")), 2);
+	done(&r);
+	snprintf(path, sizeof(path), "/v1/sessions/%s/records?limit=1", text);
+	r = as(w, "noc", "GET", path, NULL, NULL);
+	assert_int_equal(json_integer_value(json_object_get(r.json, "next")), 1);
+	s = json_array_get(json_object_get(r.json, "records"), 0);
+	assert_string_equal(json_string_value(json_object_get(s, "kind")), "session");
+	assert_string_equal(json_string_value(json_object_get(s, "client")), "10.9.0.1:4001");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(s, "groups"), 0)), "agents");
+	done(&r);
+	snprintf(path, sizeof(path), "/v1/sessions/%s/records?from=1", text);
+	r = as(w, "noc", "GET", path, NULL, NULL);
+	assert_true(json_is_null(json_object_get(r.json, "next")));
+	s = json_array_get(json_object_get(r.json, "records"), 0);
+	assert_string_equal(json_string_value(json_object_get(s, "data")), "AP8B");
+	done(&r);
+	/* it is ended: the worker of its flow is told */
+	snprintf(path, sizeof(path), "/v1/sessions/%s", text);
+	assert_int_equal(status_as(w, "ops", "DELETE", path, NULL, NULL), 202);
+	m = worker_wait(w, SL_MSG_KILL);
+	assert_int_equal(m->flow.index, 1);
+	assert_int_equal(m->flow.generation, 9);
+	sl_bus_worker_done(w->bus, 0, m);
+	put_record(w, &id, 2, SL_REC_END);
+	m = sl_bus_worker_new(w->bus, 0);
+	m->type = SL_MSG_SESSION_END;
+	m->flow = (struct sl_flow_ref){0, 1, 9};
+	m->session = id;
+	worker_send(w, m);
+	r = as(w, "noc", "GET", "/v1/sessions", NULL, NULL);
+	s = json_array_get(json_object_get(r.json, "sessions"), 0);
+	assert_string_equal(json_string_value(json_object_get(s, "state")), "ended");
+	assert_int_equal(json_integer_value(json_object_get(s, "commands")), 12);
+	assert_int_equal(json_integer_value(json_object_get(s, "denied")), 2);
+	done(&r);
+	assert_int_equal(status_as(w, "ops", "DELETE", path, NULL, NULL), 409);
+	assert_int_equal(status_as(w, "ops", "DELETE", "/v1/sessions/01M7YS92ZZZZZZZZZZZZZZZZZZ", NULL, NULL),
+	                 404);
+	assert_int_equal(status_as(w, "noc", "GET", "/v1/sessions/../records", NULL, NULL), 404);
+	snprintf(path, sizeof(path), "/v1/sessions/%s/verify", text);
+	r = as(w, "noc", "GET", path, NULL, NULL);
+	assert_true(json_is_true(json_object_get(r.json, "ok")));
+	assert_int_equal(json_integer_value(json_object_get(r.json, "records")), 3);
+	done(&r);
+	r = as(w, "ops", "POST", "/v1/verify", NULL, NULL);
+	assert_int_equal(r.status, 200);
+	assert_true(json_is_true(json_object_get(r.json, "ok")));
+	done(&r);
+	assert_int_equal(
+	        status_as(w, "noc", "GET", "/v1/sessions/01M7YS92ZZZZZZZZZZZZZZZZZZ/records", NULL, NULL),
+	        404);
+	assert_int_equal(status_as(w, "noc", "GET", "/v1/sessions?limit=501", NULL, NULL), 400);
+	assert_int_equal(status_as(w, "noc", "GET", "/v1/sessions?limit=-1", NULL, NULL), 400);
+	free(token);
+}
+
+/* Workers that never answer do not keep the management core from ending. */
+static void test_stop_without_workers(void **state)
+{
+	struct world *w = *state;
+	uint64_t start = mg_mono_us();
+
+	give_back(w);
+	sl_log_set_level(-1);
+	sl_mgmt_stop(w->mgmt, 100);
+	pthread_join(w->thread, NULL);
+	sl_log_set_level(SL_LOG_ERROR);
+	assert_true(mg_mono_us() - start < 3000000);
+	sl_mgmt_free(w->mgmt);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_DRAIN));
+	start_mgmt(w);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	        T(test_open_routes),     T(test_openapi_covers_routes),
+	        T(test_tokens),          T(test_roles),
+	        T(test_http_strict),     T(test_connections_bounded),
+	        T(test_tls_versions),    T(test_status),
+
+	        T(test_policies),        T(test_policy_survives),
+	        T(test_credentials_api), T(test_auth),
+	        T(test_backlog),         T(test_approvals_api),
+	        T(test_sessions_api),    T(test_stop_without_workers),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
