@@ -830,7 +830,7 @@ static void test_policy_survives(void **state)
 	memset(value + n - 40, '}', 40);
 	assert_int_equal(sl_store_put(w->store, "policy", sl_span(key, 8), sl_span(value, n)), SL_OK);
 	free(value);
-	sl_log_set_level(-1);
+	sl_log_set_level((enum sl_log_level) - 1);
 	assert_null(new_mgmt(w, err, sizeof(err)));
 	sl_log_set_level(SL_LOG_ERROR);
 	assert_non_null(strstr(err, "version 3 does not compile"));
@@ -916,7 +916,7 @@ static void test_auth(void **state)
 	auth_refused(w, "shop", expired, SL_E_JWT_EXPIRED, "token expired");
 	auth_refused(w, "nope", token, SL_E_NOTFOUND, "no such resource or not allowed");
 	/* no credential yet: the caller reads the same as for what is not there */
-	sl_log_set_level(-1);
+	sl_log_set_level((enum sl_log_level) - 1);
 	auth_refused(w, "shop", token, SL_E_NOTFOUND, "no such resource or not allowed");
 	sl_log_set_level(SL_LOG_ERROR);
 	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/shop-app", JSON_TYPE,
@@ -1177,7 +1177,7 @@ static void test_stop_without_workers(void **state)
 	uint64_t start = mg_mono_us();
 
 	give_back(w);
-	sl_log_set_level(-1);
+	sl_log_set_level((enum sl_log_level) - 1);
 	sl_mgmt_stop(w->mgmt, 100);
 	pthread_join(w->thread, NULL);
 	sl_log_set_level(SL_LOG_ERROR);

@@ -79,6 +79,15 @@ static json_t *claims(void)
 	return test_claims(ISS, "alice", json_pack("[s,s]", "agents", "db-owners"), NOW);
 }
 
+static char *claims_text(void)
+{
+	json_t *c = claims();
+	char *text = json_dumps(c, 0);
+
+	json_decref(c);
+	return text;
+}
+
 static json_t *with(const char *name, json_t *v)
 {
 	json_t *c = claims();
@@ -128,7 +137,7 @@ static void test_algorithms(void **state)
 {
 	static const char *es_only[] = {"ES256"};
 	struct sl_idp strict = idp;
-	char *p = json_dumps(claims(), 0), *token, *dot, *h, *b, *pem;
+	char *p = claims_text(), *token, *dot, *h, *b, *pem;
 	unsigned char mac[32];
 	unsigned int mac_n = sizeof(mac);
 	BIO *bio = BIO_new(BIO_s_mem());
@@ -233,7 +242,7 @@ static void test_headers(void **state)
 	        "{\"alg\":\"ES256\",\"kid\":\"ec\",\"typ\":\"application/at+jwt\"}",
 	        "{\"alg\":\"ES256\",\"kid\":\"ec\",\"typ\":\"jwt\"}",
 	};
-	char *p = json_dumps(claims(), 0);
+	char *p = claims_text();
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(judge(test_sign_raw(ec, "ES256", bad[i], p)), SL_E_JWT_MALFORMED);
