@@ -14,7 +14,8 @@
 #define SQL_KEYWORD_TABLE(X)                                                                                 \
 	X(ABORT)                                                                                             \
 	X(ALL)                                                                                               \
-	X(ALTER) X(ANALYSE) X(ANALYZE) X(AS) X(ATOMIC) X(AUTHORIZATION) X(BEGIN) X(CALL) X(CATALOG) X(       \
+	X(ALTER)                                                                                             \
+	X(ANALYSE) X(ANALYZE) X(AS) X(ATOMIC) X(AUTHORIZATION) X(BEGIN) X(CALL) X(CATALOG) X(                \
 	        CHARACTERISTICS) X(CHECKPOINT) X(CLOSE) X(CLUSTER) X(COMMENT) X(COMMIT) X(CONSTRAINTS)       \
 	        X(COPY) X(CREATE) X(DATABASE) X(DEALLOCATE) X(DECLARE) X(DEFAULT) X(DELETE) X(DISCARD) X(    \
 	                DO) X(DROP) X(END) X(EVENT) X(EXECUTE) X(EXPLAIN) X(EXTENSION) X(FETCH) X(FOR)       \
