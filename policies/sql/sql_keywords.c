@@ -9,7 +9,13 @@
 struct keyword {
 	enum sql_keyword kw;
 	uint8_t n;
-	const char *word; /* lower case */
+	char word[WORD_MAX]; /* lower case, padded with zeros */
+};
+
+/* 16 bytes as two numbers, folded: a bit makes lower case of upper case and no letter of anything else in a
+ * word. */
+struct folded {
+	uint64_t a, b;
 };
 
 /* clang-format off */
@@ -201,10 +207,22 @@ static const struct keyword *const words[26] = {
 };
 /* clang-format on */
 
+static struct folded fold(const char *padded)
+{
+	const uint64_t lower = UINT64_C(0x2020202020202020);
+	struct folded f;
+
+	memcpy(&f, padded, sizeof(f));
+	f.a |= lower;
+	f.b |= lower;
+	return f;
+}
+
 enum sql_keyword sql_keyword_find(struct sl_span word)
 {
-	uint8_t folded[WORD_MAX];
+	char padded[WORD_MAX] = {0};
 	const struct keyword *k;
+	struct folded f;
 	uint8_t first = sql_fold(word.p[0]);
 
 	if (word.n > WORD_MAX || first < 'a' || first > 'z')
@@ -212,10 +230,12 @@ enum sql_keyword sql_keyword_find(struct sl_span word)
 	k = words[first - 'a'];
 	if (k == NULL)
 		return KW_NONE;
-	for (size_t i = 0; i < word.n; i++)
-		folded[i] = sql_fold(word.p[i]);
+	memcpy(padded, word.p, word.n);
+	f = fold(padded);
 	for (; k->n != 0; k++) {
-		if (k->n == word.n && memcmp(k->word, folded, word.n) == 0)
+		struct folded w = fold(k->word);
+
+		if (k->n == word.n && w.a == f.a && w.b == f.b)
 			return k->kw;
 	}
 	return KW_NONE;

@@ -103,9 +103,9 @@ static bool name_is(const struct sql_token *t, const char *lower)
 /* A word behind a dot is a name; behind AS it may be a label where it cannot begin a statement. */
 static enum sql_keyword effective(const struct sql_state *st, const struct sql_token *t)
 {
-	if (is_char(&st->prev, '.'))
+	if (is_char(st->prev, '.'))
 		return KW_NONE;
-	if (st->prev.kw != KW_AS)
+	if (st->prev->kw != KW_AS)
 		return t->kw;
 	switch (t->kw) {
 	case KW_SELECT:
@@ -228,9 +228,9 @@ static void may_begin(struct sql_state *st, struct sql_frame *f, enum sql_keywor
 /* Actions of MERGE and of ON CONFLICT. */
 static void action_word(struct sql_state *st, const struct sql_frame *f, enum sql_keyword kw)
 {
-	bool then = f->merge && st->prev.kw == KW_THEN;
+	bool then = f->merge && st->prev->kw == KW_THEN;
 
-	if (kw == KW_UPDATE && (then || (f->insert && st->prev.kw == KW_DO)))
+	if (kw == KW_UPDATE && (then || (f->insert && st->prev->kw == KW_DO)))
 		st->kinds |= BIT(UPDATE);
 	else if (kw == KW_DELETE && then)
 		st->kinds |= BIT(DELETE);
@@ -288,8 +288,8 @@ static void word(struct sql_state *st, const struct sql_token *t, enum sql_keywo
 
 static void call(struct sql_state *st)
 {
-	if (st->prev.type == TOK_WORD || st->prev.type == TOK_QUOTED)
-		st->kinds |= sql_function_kinds(sql_unquote(&st->prev));
+	if (st->prev->type == TOK_WORD || st->prev->type == TOK_QUOTED)
+		st->kinds |= sql_function_kinds(sql_unquote(st->prev));
 }
 
 /* What counts in any statement, at any depth. False when it cannot be followed any more. */
@@ -298,7 +298,7 @@ static bool common(struct sql_state *st, const struct sql_token *t, enum sql_key
 	switch (t->type) {
 	case TOK_WORD:
 	case TOK_QUOTED:
-		if (name_is(t, "pg_settings"))
+		if (t->text.n >= sizeof("pg_settings") - 1 && name_is(t, "pg_settings"))
 			st->settings = true;
 		word(st, t, kw);
 		return true;
@@ -379,7 +379,7 @@ static void ddl_head(struct sql_state *st, enum sql_keyword kw)
 
 static void create_word(struct sql_state *st, enum sql_keyword kw)
 {
-	if (st->prev.kw == KW_AS && top(st)->phase == PH_BODY) {
+	if (st->prev->kw == KW_AS && top(st)->phase == PH_BODY) {
 		top(st)->phase = PH_START;
 		if (kw == KW_EXECUTE)
 			st->kinds |= BIT(EXECUTE) | BIT(OPAQUE);
@@ -402,7 +402,7 @@ static void copy_direction(struct sql_state *st, const struct sql_token *t, enum
 /* PREPARE TRANSACTION 'id', but PREPARE transaction AS ... is a statement of that name. */
 static void prepare_word(struct sql_state *st, const struct sql_token *t, enum sql_keyword kw)
 {
-	if (t->type == TOK_STRING && st->prev.kw == KW_TRANSACTION && st->nb_tokens == 2) {
+	if (t->type == TOK_STRING && st->prev->kw == KW_TRANSACTION && st->nb_tokens == 2) {
 		st->kinds = BIT(TRANSACTION);
 		st->main = SL_SQL_TRANSACTION;
 		st->mode = MODE_PLAIN;
@@ -420,7 +420,7 @@ static bool explain_word(struct sql_state *st, const struct sql_token *t)
 	}
 	if (t->kw == KW_VERBOSE)
 		return true;
-	if (is_char(t, '(') && st->prev.kw != KW_NONE) {
+	if (is_char(t, '(') && st->prev->kw != KW_NONE) {
 		st->mode = MODE_EXPLAIN_LIST;
 		return true;
 	}
@@ -433,7 +433,7 @@ static void explain_list(struct sql_state *st, const struct sql_token *t)
 	bool query = t->kw == KW_SELECT || t->kw == KW_VALUES || t->kw == KW_TABLE || t->kw == KW_WITH ||
 	             is_char(t, '(');
 
-	if (st->depth == 1 && query && is_char(&st->prev, '(')) {
+	if (st->depth == 1 && query && is_char(st->prev, '(')) {
 		st->mode = MODE_QUERY;
 		return;
 	}
@@ -484,7 +484,7 @@ static bool own_grammar(struct sql_state *st, const struct sql_token *t, enum sq
 }
 
 /* One token. False when the statement cannot be followed any more. */
-static bool step(struct sql_state *st, const struct sql_token *t)
+static bool step(struct sql_state *st, struct sql_token *t)
 {
 	enum sql_keyword kw = effective(st, t);
 	bool carried = false;
@@ -501,23 +501,25 @@ static bool step(struct sql_state *st, const struct sql_token *t)
 			carried = own_grammar(st, t, kw);
 		if (carried)
 			begin_statement(st, t, true);
-		if (st->holds_code && t->kw == KW_ATOMIC && st->prev.kw == KW_BEGIN)
+		if (st->holds_code && t->kw == KW_ATOMIC && st->prev->kw == KW_BEGIN)
 			st->atomic = true;
 	}
 	if ((st->nb_tokens > 0 && !carried) || t->type == TOK_CHAR || t->type == TOK_UESC)
 		ok = common(st, t, kw);
-	st->prev = *t;
-	st->prev.kw = kw;
+	t->kw = kw;
+	st->prev = t;
 	st->end = t->text.p + t->text.n;
 	st->nb_tokens++;
 	return ok;
 }
 
+static const struct sql_token no_token = {.type = TOK_END};
+
 static void begin_state(struct sql_state *st)
 {
 	memset(st, 0, offsetof(struct sql_state, frames) + sizeof(st->frames[0]));
 	st->frames[0].phase = PH_START;
-	st->prev.type = TOK_END;
+	st->prev = &no_token;
 }
 
 static enum sl_sql_kind main_of_with(const struct sql_frame *f)
@@ -604,41 +606,52 @@ static void make_opaque(struct sl_sql *out, struct sl_span text)
 		s->text.n = (size_t)(text.p + text.n - s->text.p);
 }
 
+/* A semicolon in parentheses or in a body: another statement begins there. */
+static void inner_statement(struct sql_state *st)
+{
+	st->kinds |= BIT(OPAQUE);
+	close_frame(st);
+	memset(top(st), 0, sizeof(*top(st)));
+}
+
+/* What cannot be read: the rest of the text belongs to the statement that was begun, or is one by itself. */
+static void give_up(struct sl_sql *out, struct sql_state *st, const struct sql_token *t, struct sl_span text)
+{
+	if (st->nb_tokens == 0) {
+		st->begin = t->text.p;
+		st->end = t->text.p + t->text.n;
+		st->main = SL_SQL_OPAQUE;
+		st->nb_tokens = 1;
+	}
+	(void)add(out, st);
+	make_opaque(out, text);
+}
+
 static void scan(struct sl_span text, struct sl_sql *out)
 {
 	struct sql_lexer lx = {text.p, text.p + text.n};
 	struct sql_state st;
-	struct sql_token t;
+	struct sql_token tokens[2]; /* this one and the one before, by turns */
 
 	begin_state(&st);
-	for (;;) {
-		sql_lex_next(&lx, &t);
-		if (t.type == TOK_END)
+	for (unsigned i = 0;; i ^= 1) {
+		struct sql_token *t = &tokens[i];
+
+		sql_lex_next(&lx, t);
+		if (t->type == TOK_END)
 			break;
-		if (is_char(&t, ';') && !st.atomic && st.depth == 0) {
-			if (!add(out, &st)) {
-				make_opaque(out, text);
-				return;
-			}
+		if (is_char(t, ';') && !st.atomic && st.depth == 0) {
+			if (!add(out, &st))
+				break;
 			begin_state(&st);
 			continue;
 		}
-		if (is_char(&t, ';')) { /* in parentheses or in a body: another statement begins */
-			st.kinds |= BIT(OPAQUE);
-			close_frame(&st);
-			memset(top(&st), 0, sizeof(*top(&st)));
-		}
-		if (t.type == TOK_BAD || !step(&st, &t)) {
-			if (st.nb_tokens == 0) { /* something is there that is no token */
-				st.begin = t.text.p;
-				st.end = t.text.p + t.text.n;
-				st.main = SL_SQL_OPAQUE;
-				st.nb_tokens = 1;
-			}
-			(void)add(out, &st);
-			make_opaque(out, text);
+		if (t->type == TOK_BAD || !step(&st, t)) {
+			give_up(out, &st, t, text);
 			return;
 		}
+		if (is_char(t, ';'))
+			inner_statement(&st);
 	}
 	if (!add(out, &st))
 		make_opaque(out, text);

@@ -25,7 +25,7 @@ static void hide(struct sql_state *st)
  * decides. */
 static void second_word(struct sql_state *st, const struct sql_token *t)
 {
-	enum sql_keyword first = st->prev.kw;
+	enum sql_keyword first = st->prev->kw;
 	bool assigns = t->type == TOK_CHAR || t->kw == KW_TO;
 
 	if ((first == KW_TRANSACTION || first == KW_CONSTRAINTS) && !assigns)
@@ -66,8 +66,8 @@ void sql_set_step(struct sql_state *st, const struct sql_token *t)
 {
 	if (st->set_done)
 		return;
-	if (st->set_name.n > 0 && sql_is_name(&st->prev) && st->prev.kw != KW_NONE &&
-	    st->prev.type == TOK_WORD)
+	if (st->set_name.n > 0 && sql_is_name(st->prev) && st->prev->kw != KW_NONE &&
+	    st->prev->type == TOK_WORD)
 		second_word(st, t);
 	if (st->set_done)
 		return;
@@ -77,7 +77,7 @@ void sql_set_step(struct sql_state *st, const struct sql_token *t)
 	}
 	if (t->type == TOK_CHAR && t->c == '.')
 		return;
-	if (sql_is_name(t) && st->prev.type == TOK_CHAR && st->prev.c == '.') {
+	if (sql_is_name(t) && st->prev->type == TOK_CHAR && st->prev->c == '.') {
 		if (t->type == TOK_UESC)
 			hide(st);
 		else

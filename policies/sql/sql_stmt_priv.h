@@ -54,7 +54,7 @@ struct sql_state {
 	bool settings;   /* names pg_settings, whose UPDATE is a SET */
 	bool set_local, set_done;
 	struct sl_span set_name;
-	struct sql_token prev; /* kw is KW_NONE where it was only a label */
+	const struct sql_token *prev; /* its kw is KW_NONE where it was only a label */
 	const uint8_t *begin, *end;
 	struct sql_frame frames[SQL_DEPTH_MAX + 1];
 };
