@@ -8,7 +8,7 @@ gw_config() {
 	vdev="blocksz=65536,framesz=2048,framecnt=2048,qdisc_bypass=1"
 	[[ $workers -eq 1 ]] || vdev+=",qpairs=$workers"
 	cat >"$LAB_GW/sluiced.yaml" <<-END
-		eal: ["--no-huge", "-m", "512", "--in-memory", "--no-pci", "--no-telemetry", "--vdev=net_af_packet0,iface=c0,$vdev", "--vdev=net_af_packet1,iface=t0,$vdev"]
+		eal: ["--no-huge", "-m", "512", "--no-shconf", "--file-prefix=sluice-lab-$LAB_PREFIX", "--no-pci", "--no-telemetry", "--vdev=net_af_packet0,iface=c0,$vdev", "--vdev=net_af_packet1,iface=t0,$vdev"]
 		workers: $workers
 		poll: $poll
 		ports:
