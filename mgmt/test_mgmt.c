@@ -26,10 +26,12 @@
 #include <openssl/ssl.h>
 
 #include "clock.h"
-#include "mgmt_priv.h"
-#include "rest_priv.h"
+#include "fetch.h"
+#include "rest.h"
+#include "route.h"
 #include "sl_counter.h"
 #include "sl_log.h"
+#include "sl_mgmt.h"
 #include "sl_policy.h"
 #include "test_https.h"
 #include "test_keys.h"
@@ -111,7 +113,7 @@ static void idp_start(struct provider *p)
 	p->discovery = json_dumps(d, 0);
 	json_decref(d);
 	p->sign = test_key_new("EdDSA", 0);
-	p->jwks = test_jwks(test_jwk(p->sign, "EdDSA", "k"), NULL);
+	p->jwks = test_jwks(test_jwk(p->sign, "EdDSA", "k"));
 	assert_int_equal(pipe(stop_pipe), 0);
 	stop_event = event_new(p->base, stop_pipe[0], EV_READ, on_idp_stop, p->base);
 	event_add(stop_event, NULL);
@@ -408,7 +410,7 @@ static struct reply raw(struct world *w, const char *bytes, size_t n)
 		at += (size_t)got;
 	ERR_clear_error();
 	hang_up(ssl);
-	(void)sscanf(r.head, "HTTP/1.1 %d", &r.status);
+	r.status = strncmp(r.head, "HTTP/1.1 ", 9) == 0 ? (int)strtol(r.head + 9, NULL, 10) : 0;
 	r.body = strstr(r.head, "\r\n\r\n");
 	r.body = r.body == NULL ? r.head + at : r.body + 4;
 	r.json = json_loads(r.body, 0, NULL);

@@ -54,22 +54,22 @@ static json_t *make_meta(uint64_t version, const char *who, struct sl_span text)
 static int store_version(struct mg_policy *p, uint64_t version, const char *who, struct sl_span text)
 {
 	json_t *meta = make_meta(version, who, text);
-	char *head = meta == NULL ? NULL : json_dumps(meta, JSON_COMPACT);
-	size_t head_n = head == NULL ? 0 : strlen(head);
-	uint8_t key[8], *value = head == NULL ? NULL : malloc(META_LEN_BYTES + head_n + text.n);
+	char *dump = meta == NULL ? NULL : json_dumps(meta, JSON_COMPACT);
+	struct sl_span head = sl_span_str(dump);
+	uint8_t key[8], *value = dump == NULL ? NULL : malloc(META_LEN_BYTES + head.n + text.n);
 	int err = SL_E_NOMEM;
 
-	if (value != NULL && head_n <= META_MAX) {
+	if (value != NULL && head.n <= META_MAX) {
 		put_key(version, key);
-		sl_put_be32(value, (uint32_t)head_n);
-		memcpy(value + META_LEN_BYTES, head, head_n);
+		sl_put_be32(value, (uint32_t)head.n);
+		memcpy(value + META_LEN_BYTES, head.p, head.n);
 		if (text.n > 0)
-			memcpy(value + META_LEN_BYTES + head_n, text.p, text.n);
+			memcpy(value + META_LEN_BYTES + head.n, text.p, text.n);
 		err = sl_store_put(p->cfg.store, TABLE, sl_span(key, sizeof(key)),
-		                   sl_span(value, META_LEN_BYTES + head_n + text.n));
+		                   sl_span(value, META_LEN_BYTES + head.n + text.n));
 	}
 	free(value);
-	free(head);
+	free(dump);
 	json_decref(meta);
 	if (err == SL_OK)
 		p->newest = version;

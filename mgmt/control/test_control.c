@@ -134,6 +134,7 @@ static void identity(struct sl_identity *who, const char *iss, const char *sub, 
 /* A hold by agent "bot" of issuer "i"; approvers "dba" or none. Returns its id. */
 static struct sl_id hold_for(struct world *w, bool with_approvers, uint64_t expires_us)
 {
+	static const char text[] = "update \xff\x1b[2J t set a";
 	struct sl_msg *m = calloc(1, sizeof(*m));
 	struct sl_id id;
 
@@ -148,9 +149,9 @@ static struct sl_id hold_for(struct world *w, bool with_approvers, uint64_t expi
 		memcpy(m->hold.approvers, "dba\0owners", 11);
 		m->hold.approvers_n = 11;
 	}
-	m->hold.text_n = 20;
+	m->hold.text_n = sizeof(text) - 1;
 	m->hold.text_total = 5000;
-	memcpy(m->hold.text, "update \xff\x1b[2J t set a", 20);
+	memcpy(m->hold.text, text, sizeof(text) - 1);
 	identity(&m->hold.identity, "i", "bot", "agents");
 	id = m->hold.approval;
 	mg_approvals_hold(w->approvals, m, mg_wall_us());

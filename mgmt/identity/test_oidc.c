@@ -83,7 +83,7 @@ static void set_key(struct world *w, const char *kid)
 	free(w->jwks);
 	EVP_PKEY_free(w->sign);
 	w->sign = test_key_new("ES256", 0);
-	w->jwks = test_jwks(test_jwk(w->sign, "ES256", kid), NULL);
+	w->jwks = test_jwks(test_jwk(w->sign, "ES256", kid));
 }
 
 static int setup(void **state)

@@ -6,35 +6,9 @@
 #include <event2/keyvalq_struct.h>
 
 #include "rest.h"
+#include "route.h"
 
 #define ARG_MAX_BYTES SL_BUS_NAME_MAX /* of the part of a path that names something */
-
-enum api_role {
-	ROLE_VIEWER = 1,
-	ROLE_OPERATOR = 2,
-	ROLE_APPROVER = 4,
-	ROLE_ADMIN = 8,
-};
-
-enum body_kind {
-	BODY_NONE, /* must be empty */
-	BODY_JSON,
-	BODY_JSON_OPTIONAL,
-	BODY_YAML,
-};
-
-struct request;
-
-struct route {
-	enum evhttp_cmd_type method;
-	const char *path; /* "{}" stands for one segment */
-	uint32_t roles;   /* any of them; 0: no token */
-	enum body_kind body;
-	void (*handle)(struct request *q); /* replies, now or later, exactly once */
-};
-
-extern const struct route mg_routes[];
-extern const size_t mg_nb_routes;
 
 struct request {
 	struct mg_rest *rest;

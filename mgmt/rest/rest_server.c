@@ -37,7 +37,7 @@ struct mg_rest {
 	struct evhttp *http;
 	struct evconnlistener *listener; /* http's */
 	struct event *sweep;
-	TAILQ_HEAD(, conn) conns;
+	TAILQ_HEAD(conn_list, conn) conns;
 	uint32_t nb_conns;
 	bool stopped;
 };
@@ -129,10 +129,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
 	struct mg_rest *r = arg;
 	uint64_t now = mg_mono_us();
-	struct conn *c;
 
-	TAILQ_FOREACH(c, &r->conns, link)
-	{
+	for (struct conn *c = TAILQ_FIRST(&r->conns); c != NULL; c = TAILQ_NEXT(c, link)) {
 		evutil_socket_t s = bufferevent_getfd(c->bev);
 
 		if (!c->busy && now - c->since_us > MG_REST_TIMEOUT_S * 1000000ull && s >= 0)

@@ -48,7 +48,7 @@ struct test_https *test_https_new(struct event_base *base, const char *cert_pem,
 
 uint16_t test_https_listen(struct test_https *s, uint16_t port)
 {
-	struct sockaddr_in sin;
+	struct sockaddr_in sin = {0};
 	socklen_t n = sizeof(sin);
 
 	s->sock = evhttp_bind_socket_with_handle(s->http, "0.0.0.0", port);

@@ -1,6 +1,6 @@
 #include "test_keys.h"
 
-#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,16 +81,13 @@ json_t *test_jwk(EVP_PKEY *key, const char *alg, const char *kid)
 	return o;
 }
 
-char *test_jwks(json_t *first, ...)
+char *test_jwks_of(json_t **keys, size_t nb)
 {
-	json_t *keys = json_array(), *set = json_pack("{s:o}", "keys", keys);
+	json_t *list = json_array(), *set = json_pack("{s:o}", "keys", list);
 	char *text;
-	va_list ap;
 
-	va_start(ap, first);
-	for (json_t *k = first; k != NULL; k = va_arg(ap, json_t *))
-		json_array_append_new(keys, k);
-	va_end(ap);
+	for (size_t i = 0; i < nb; i++)
+		json_array_append_new(list, keys[i]);
 	text = json_dumps(set, 0);
 	json_decref(set);
 	return text;
@@ -111,23 +108,20 @@ static size_t raw_ecdsa(unsigned char *sig, size_t n)
 char *test_sign_raw(EVP_PKEY *key, const char *alg, const char *header, const char *payload)
 {
 	char *h = test_b64url(header, strlen(header)), *p = test_b64url(payload, strlen(payload)), *s;
-	size_t n = strlen(h) + 1 + strlen(p), sig_n;
-	char *out = malloc(n + 2 + 2048);
+	size_t cap = strlen(h) + strlen(p) + 2048, sig_n;
+	char *out = malloc(cap);
+	int n = snprintf(out, cap, "%s.%s", h, p);
 	unsigned char sig[1100];
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
-	strcpy(out, h);
-	strcat(out, ".");
-	strcat(out, p);
 	sig_n = sizeof(sig);
 	EVP_DigestSignInit(ctx, NULL, strcmp(alg, "EdDSA") == 0 ? NULL : EVP_sha256(), NULL, key);
-	EVP_DigestSign(ctx, sig, &sig_n, (unsigned char *)out, n);
+	EVP_DigestSign(ctx, sig, &sig_n, (unsigned char *)out, (size_t)n);
 	EVP_MD_CTX_free(ctx);
 	if (strcmp(alg, "ES256") == 0)
 		sig_n = raw_ecdsa(sig, sig_n);
 	s = test_b64url(sig, sig_n);
-	strcat(out, ".");
-	strcat(out, s);
+	snprintf(out + n, cap - (size_t)n, ".%s", s);
 	free(h);
 	free(p);
 	free(s);
@@ -147,16 +141,15 @@ char *test_sign(EVP_PKEY *key, const char *alg, const char *kid, json_t *claims)
 	return out;
 }
 
-json_t *test_claims(const char *iss, const char *sub, json_t *groups, long now_s)
+json_t *test_claims(const char *iss, const char *sub, json_t *groups, json_int_t now_s)
 {
 	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:o*}", "iss", iss, "sub", sub, "aud", "sluice", "iat",
-	                 (json_int_t)now_s, "nbf", (json_int_t)now_s, "exp", (json_int_t)(now_s + 300),
-	                 "groups", groups);
+	                 now_s, "nbf", now_s, "exp", now_s + 300, "groups", groups);
 }
 
 static char *bio_text(BIO *bio)
 {
-	char *p, *out;
+	char *p = NULL, *out;
 	long n = BIO_get_mem_data(bio, &p);
 
 	out = strndup(p, (size_t)n);

@@ -40,7 +40,7 @@ static void init(void)
 
 	memset(seed, 7, sizeof(seed));
 	key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, sizeof(seed));
-	text = test_jwks(test_jwk(key, "EdDSA", "ed"), NULL);
+	text = test_jwks(test_jwk(key, "EdDSA", "ed"));
 	must(mg_jwks_parse(sl_span_str(text), &keys) == SL_OK, "the fixed key set");
 	free(text);
 }
