@@ -155,17 +155,20 @@ struct session *session_find(struct sl_worker *w, const struct sl_flow_ref *ref)
 
 void session_ready(struct session *s)
 {
-	struct sl_worker *w = s->w;
-
 	if (s->ready)
 		return;
 	s->ready = true;
-	s->next = NULL;
-	if (w->ready_tail != NULL)
-		w->ready_tail->next = s;
-	else
-		w->ready_head = s;
-	w->ready_tail = s;
+	TAILQ_INSERT_TAIL(&s->w->ready, s, ready_link);
+	s->w->nb_ready++;
+}
+
+void session_unready(struct session *s)
+{
+	if (!s->ready)
+		return;
+	s->ready = false;
+	TAILQ_REMOVE(&s->w->ready, s, ready_link);
+	s->w->nb_ready--;
 }
 
 static void set_starving(struct session *s, bool starving)
@@ -243,6 +246,7 @@ static void session_free(struct session *s)
 	struct sl_worker *w = s->w;
 
 	set_starving(s, false);
+	session_unready(s);
 	sl_flow_close(&s->flow);
 	drop_stream(s, SL_CLIENT, s->undrained);
 	drop_stream(s, SL_TARGET, false);

@@ -227,6 +227,7 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 		return SL_E_NOMEM;
 	w->cfg = *cfg;
 	TAILQ_INIT(&w->starving);
+	TAILQ_INIT(&w->ready);
 	rc = sl_inspect_worker_new(&icfg, &w->inspect);
 	if (rc == SL_OK)
 		rc = sessions_new(w);
@@ -398,23 +399,16 @@ static uint32_t poll_store(struct sl_worker *w)
 	return moved ? 1 : 0;
 }
 
+/* Those that are ready now; what they make ready runs in the next loop. */
 static uint32_t run_ready(struct sl_worker *w)
 {
-	struct session *s = w->ready_head, *last = w->ready_tail;
-	uint32_t n = 0;
+	uint32_t n = w->nb_ready;
 
-	while (s != NULL) {
-		bool end = s == last;
+	for (uint32_t i = 0; i < n && !TAILQ_EMPTY(&w->ready); i++) {
+		struct session *s = TAILQ_FIRST(&w->ready);
 
-		w->ready_head = s->next;
-		if (w->ready_head == NULL)
-			w->ready_tail = NULL;
-		s->ready = false;
+		session_unready(s);
 		session_run(s);
-		n++;
-		if (end)
-			break;
-		s = w->ready_head;
 	}
 	return n;
 }

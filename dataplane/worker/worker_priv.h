@@ -58,7 +58,8 @@ struct login {
 
 struct session {
 	struct sl_worker *w;
-	struct session *next; /* in the ready list or the free list */
+	struct session *next; /* in the list of blocks to use again */
+	TAILQ_ENTRY(session) ready_link;
 	uint32_t index, generation;
 	enum session_state state;
 	TAILQ_ENTRY(session) starve_link;
@@ -112,7 +113,8 @@ struct sl_worker {
 	uint32_t *free_index;
 	uint32_t nb_free;
 	struct session *pool; /* blocks to use again */
-	struct session *ready_head, *ready_tail;
+	TAILQ_HEAD(ready_list, session) ready;
+	uint32_t nb_ready;
 	TAILQ_HEAD(, session) starving;
 	struct cancel cancels[CANCELS_MAX];
 	uint32_t nb_cancels;
@@ -131,6 +133,7 @@ struct sl_worker {
 extern const struct sl_flow_host session_flow_host;
 void *session_accept(struct sl_worker *w, const struct sl_worker_listener *l, struct sl_tcp_conn *c);
 void session_ready(struct session *s);
+void session_unready(struct session *s);
 /* Does what can be done now. May free the session. */
 void session_run(struct session *s);
 /* Begins the end. err 0: in order. code SL_RSN_NONE: the client gets no last word. */
