@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -284,8 +286,13 @@ int sl_mgmt_new(const struct sl_mgmt_cfg *cfg, struct sl_mgmt **out, char *err, 
 
 int sl_mgmt_run(struct sl_mgmt *m)
 {
+	sigset_t pipe_only;
 	int rc;
 
+	/* OpenSSL writes to sockets that the peer may have closed. */
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe_only, NULL);
 	poll_bus(m);
 	rc = event_base_dispatch(m->base);
 	mg_rest_stop(m->rest);

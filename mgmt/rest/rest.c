@@ -190,8 +190,7 @@ static const char *single_header(const struct request *q, const char *name, unsi
 	const char *value = NULL;
 
 	*nb = 0;
-	TAILQ_FOREACH(h, headers, next)
-	{
+	for (h = TAILQ_FIRST(headers); h != NULL; h = TAILQ_NEXT(h, next)) {
 		if (strcasecmp(h->key, name) != 0)
 			continue;
 		value = h->value;

@@ -40,6 +40,7 @@ struct mg_rest_cfg {
 	void (*health)(void *ctx, json_t *reasons);
 	void *health_ctx;
 	uint32_t nb_workers;
+	uint32_t timeout_s; /* 0: MG_REST_TIMEOUT_S */
 };
 
 /* Opens the socket. SL_E_CONFIG, SL_E_TLS_CONFIG, SL_E_SYS with the reason in err. */

@@ -133,7 +133,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	for (struct conn *c = TAILQ_FIRST(&r->conns); c != NULL; c = TAILQ_NEXT(c, link)) {
 		evutil_socket_t s = bufferevent_getfd(c->bev);
 
-		if (!c->busy && now - c->since_us > MG_REST_TIMEOUT_S * 1000000ull && s >= 0)
+		if (!c->busy && now - c->since_us > r->cfg.timeout_s * UINT64_C(1000000) && s >= 0)
 			shutdown(s, SHUT_RDWR);
 	}
 }
@@ -198,7 +198,7 @@ static void configure(struct mg_rest *r)
 	                                            EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE);
 	evhttp_set_max_headers_size(r->http, MG_REST_HEADER_MAX);
 	evhttp_set_max_body_size(r->http, MG_REST_BODY_MAX);
-	evhttp_set_timeout(r->http, MG_REST_TIMEOUT_S);
+	evhttp_set_timeout(r->http, (int)r->cfg.timeout_s);
 	evhttp_set_default_content_type(r->http, NULL);
 	evhttp_set_bevcb(r->http, on_connection, r);
 	evhttp_set_gencb(r->http, mg_on_request, r);
@@ -214,6 +214,8 @@ int mg_rest_new(const struct mg_rest_cfg *cfg, struct mg_rest **out, char *err, 
 	if (r == NULL)
 		return sl_fail(SL_E_NOMEM);
 	r->cfg = *cfg;
+	if (r->cfg.timeout_s == 0)
+		r->cfg.timeout_s = MG_REST_TIMEOUT_S;
 	TAILQ_INIT(&r->conns);
 	if (conn_index < 0)
 		conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, on_ssl_free);
