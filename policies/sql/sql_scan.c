@@ -247,6 +247,10 @@ static void body_word(struct sql_state *st, struct sql_frame *f, enum sql_keywor
 			f->select = true;
 		}
 		break;
+	case KW_TABLE: /* INSERT INTO t TABLE u */
+		if (f->insert)
+			st->kinds |= BIT(SELECT);
+		break;
 	case KW_INTO:
 		if (f->select)
 			st->kinds |= BIT(CREATE);
@@ -292,9 +296,27 @@ static void call(struct sql_state *st)
 		st->kinds |= sql_function_kinds(sql_unquote(st->prev));
 }
 
+/*
+ * Functional notation: ('/etc/passwd'::text).pg_read_file calls the function, and so does each name of a
+ * longer path. Names of columns and tables are not paths of this kind: those begin with a name.
+ */
+static void value_path(struct sql_state *st, const struct sql_token *t)
+{
+	const struct sql_token *prev = st->prev;
+
+	if (is_char(t, '.'))
+		st->value_path = is_char(prev, ')') || is_char(prev, ']') || prev->type == TOK_PARAM ||
+		                 (st->value_path && sql_is_name(prev));
+	else if (!sql_is_name(t) || !is_char(prev, '.'))
+		st->value_path = false;
+	else if (st->value_path)
+		st->kinds |= sql_function_kinds(sql_unquote(t));
+}
+
 /* What counts in any statement, at any depth. False when it cannot be followed any more. */
 static bool common(struct sql_state *st, const struct sql_token *t, enum sql_keyword kw)
 {
+	value_path(st, t);
 	switch (t->type) {
 	case TOK_WORD:
 	case TOK_QUOTED:
@@ -317,6 +339,8 @@ static bool common(struct sql_state *st, const struct sql_token *t, enum sql_key
 	top(st)->pending = KW_NONE;
 	if (t->c == '(') {
 		call(st);
+		if (top(st)->phase == PH_WITH && is_char(st->prev, ')'))
+			top(st)->select = true; /* WITH a AS (...) (SELECT ...) */
 		if (st->depth == SQL_DEPTH_MAX)
 			return false;
 		push(st);
@@ -545,7 +569,7 @@ static void settle_kinds(struct sql_state *st)
 	}
 	close_frame(st);
 	sql_set_end(st);
-	if (f->phase == PH_WITH && !f->update)
+	if (f->phase == PH_WITH && !f->update && !f->select)
 		st->kinds |= BIT(OPAQUE);
 	if (st->settings && (st->kinds & BIT(UPDATE)))
 		st->kinds |= BIT(SET) | BIT(ADMIN);

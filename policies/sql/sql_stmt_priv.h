@@ -53,6 +53,7 @@ struct sql_state {
 	bool schema;     /* CREATE SCHEMA: may have GRANT elements */
 	bool settings;   /* names pg_settings, whose UPDATE is a SET */
 	bool set_local, set_done;
+	bool value_path; /* behind a dot on a value: (expression).name calls the function of that name */
 	struct sl_span set_name;
 	const struct sql_token *prev; /* its kw is KW_NONE where it was only a label */
 	const uint8_t *begin, *end;

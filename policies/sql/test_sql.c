@@ -153,6 +153,7 @@ static const struct row attacks[] = {
 	{"WITH RECURSIVE a AS (SELECT 1) SEARCH DEPTH FIRST BY update SET s DELETE FROM t", "select+update+delete!"},
 	{"WITH RECURSIVE a AS (SELECT 1) CYCLE x SET y USING z DELETE FROM t", "select+delete!"},
 	{"WITH a AS (SELECT 1) MERGE INTO t USING a ON b WHEN MATCHED THEN DELETE", "select+merge+delete"},
+	{"WITH a AS (SELECT 1) (SELECT 2)", "select"}, {"INSERT INTO t TABLE u", "insert+select"},
 	{"WITH a AS (SELECT 1)", "select+opaque"}, {"(WITH a AS (DELETE FROM t RETURNING 1) SELECT 1)", "delete+select!"},
 	{"SELECT (WITH a AS (DELETE FROM t RETURNING 1) SELECT 1)", "select+delete!"},
 	{"DELETE FROM t RETURNING a AS where", "delete!"}, {"DELETE FROM t RETURNING t.where", "delete!"},
@@ -180,6 +181,10 @@ static const struct row attacks[] = {
 	{"SELECT pg_create_physical_replication_slot('x')", "select+admin"}, {"SELECT pg_logical_emit_message(true, 'a', 'b')", "select+admin"},
 	{"SELECT pg_switch_wal()", "select+admin"}, {"INSERT INTO t VALUES (pg_read_file('x'))", "insert+admin"},
 	{"UPDATE t SET a = pg_read_file('x') WHERE b", "update+admin"}, {"VALUES (pg_read_file('x'))", "select+admin"},
+	{"SELECT ('/etc/passwd'::text).pg_read_file", "select+admin"}, {"SELECT ('x'::text) . \"lo_import\"", "select+admin"},
+	{"SELECT $1.pg_read_file", "select+admin"}, {"SELECT a[1]./**/pg_read_file", "select+admin"},
+	{"SELECT ('x'::text).upper.lower.pg_read_file", "select+admin"}, {"SELECT (SELECT 'x').pg_read_file", "select+admin"},
+	{"SELECT * FROM public.dblink_hosts, pg_catalog.pg_replication_slots", "select"},
 	{"SELECT pg_advisory_lock(1)", "select"}, {"SELECT my_function(1)", "select"}, {"SELECT pg_read_file FROM t", "select"},
 };
 /* clang-format on */
