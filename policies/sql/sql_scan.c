@@ -207,8 +207,9 @@ static void may_begin(struct sql_state *st, struct sql_frame *f, enum sql_keywor
 		f->select = kw == KW_SELECT;
 		next = PH_BODY;
 		break;
-	case KW_VALUES:
+	case KW_VALUES: /* in a WITH list it may be a name; behind a parenthesis it is the query */
 		st->kinds |= BIT(SELECT);
+		f->select |= next == PH_WITH && is_char(st->prev, ')');
 		break;
 	case KW_WITH:
 		next = PH_WITH;

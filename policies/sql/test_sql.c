@@ -153,7 +153,7 @@ static const struct row attacks[] = {
 	{"WITH RECURSIVE a AS (SELECT 1) SEARCH DEPTH FIRST BY update SET s DELETE FROM t", "select+update+delete!"},
 	{"WITH RECURSIVE a AS (SELECT 1) CYCLE x SET y USING z DELETE FROM t", "select+delete!"},
 	{"WITH a AS (SELECT 1) MERGE INTO t USING a ON b WHEN MATCHED THEN DELETE", "select+merge+delete"},
-	{"WITH a AS (SELECT 1) (SELECT 2)", "select"}, {"INSERT INTO t TABLE u", "insert+select"},
+	{"WITH a AS (SELECT 1) (SELECT 2)", "select"}, {"WITH a AS (SELECT 1) VALUES (1)", "select"}, {"INSERT INTO t TABLE u", "insert+select"},
 	{"WITH a AS (SELECT 1)", "select+opaque"}, {"(WITH a AS (DELETE FROM t RETURNING 1) SELECT 1)", "delete+select!"},
 	{"SELECT (WITH a AS (DELETE FROM t RETURNING 1) SELECT 1)", "select+delete!"},
 	{"DELETE FROM t RETURNING a AS where", "delete!"}, {"DELETE FROM t RETURNING t.where", "delete!"},
