@@ -86,26 +86,6 @@ static const char *refused_set(const struct sl_sql *sql)
 	return NULL;
 }
 
-/* No rule speaks: the kinds that no role allows are named. */
-static const char *default_deny(struct sl_inspect *in)
-{
-	uint64_t kinds = in->w->sql.kinds & ~in->now.p.kinds;
-	size_t n = 0, cap = sizeof(in->message);
-
-	for (int k = 0; k < SL_SQL_KIND_COUNT && n < cap / 2; k++) {
-		const char *name = sl_sql_kind_name((enum sl_sql_kind)k);
-
-		if ((kinds & SL_SQL_BIT(k)) != 0 && name != NULL)
-			n += (size_t)snprintf(in->message + n, cap - n, "%s%s",
-			                      n == 0 ? "statement not allowed by policy (kind: " : ", ",
-			                      name);
-	}
-	if (n == 0)
-		return "statement not allowed by policy";
-	snprintf(in->message + n, cap - n, ")");
-	return in->message;
-}
-
 static void refuse(struct judgement *j, enum sl_reason_code code, const char *message)
 {
 	j->decision = SL_DEC_DENY;
@@ -123,14 +103,8 @@ static void ask_policy(struct sl_inspect *in, struct sl_span text, struct judgem
 	j->decision = r.decision;
 	j->code = SL_RSN_POLICY;
 	j->rule = r.rule >= 0 && (uint32_t)r.rule < s->nb_rules ? &s->rules[r.rule] : NULL;
-	j->message = "";
-	if (r.decision == SL_DEC_ALLOW)
-		return;
-	if (j->rule != NULL)
-		j->message = r.message;
-	else if (r.decision == SL_DEC_DENY)
-		j->message = default_deny(in);
-	else
+	j->message = r.decision == SL_DEC_ALLOW ? "" : r.message;
+	if (r.decision == SL_DEC_HOLD && j->rule == NULL) /* nobody could be asked */
 		refuse(j, SL_RSN_POLICY, "statement not allowed by policy");
 }
 

@@ -81,11 +81,14 @@ static uint16_t plan(const struct sl_inspect *in, const struct binding *b, const
 	return b->p.any_content_mask && class_of(c) != TYPE_PLAIN ? (uint16_t)want : 0;
 }
 
-/* What the decoder asks before a COPY TO: rows that have no columns it could read. */
-static bool is_copy(const struct sl_ev_rowmeta *m)
+/*
+ * What the decoder asks before bytes that have no columns it could read (COPY TO, the result of a function
+ * call): one nameless-typed column, which no real result has.
+ */
+static bool is_opaque(const struct sl_ev_rowmeta *m)
 {
 	return m->nb_columns == 1 && m->columns[0].type == 0 && m->columns[0].table == 0 &&
-	       m->columns[0].format == 0 && sl_span_is(m->columns[0].name, "copy");
+	       m->columns[0].attr == 0 && m->columns[0].format == 0;
 }
 
 /* The binding that masks the rows of a command; bound anew when it had been left behind. */
@@ -110,7 +113,7 @@ int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_ver
 	if (rc != SL_OK)
 		return rc;
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
-	if (is_copy(m)) {
+	if (is_opaque(m)) {
 		bool any = !b->has_role || b->p.any_mask || b->p.any_content_mask;
 
 		m->want[0] = any ? WANT_SET : 0;
