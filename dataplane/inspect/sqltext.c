@@ -169,25 +169,50 @@ static bool cut(struct cutter *c, size_t from, size_t to)
 }
 
 /*
- * Inside of a plain literal that may hold a statement (EXECUTE 'ALTER ROLE x PASSWORD ''y'''): what is
- * between doubled quotes behind the keyword. Never beyond the literal's end, so that no text of the outer
- * statement can be hidden by one.
+ * Where the secret behind a keyword lies that ends at `at`, inside of a literal that ends at `to`: PASSWORD
+ * ''x'' of a statement that is executed, password=x or password=''x'' of a connection string. False: none.
+ */
+static bool find_inside(struct sl_span s, size_t at, size_t to, size_t *from, size_t *end)
+{
+	bool assigned;
+
+	at = skip_space(s, at);
+	assigned = at < to && s.p[at] == '=';
+	if (assigned)
+		at = skip_space(s, at + 1);
+	*from = *end = at;
+	if (at + 4 <= to && s.p[at] == '\'' && s.p[at + 1] == '\'') {
+		for (*end = at + 2; *end + 2 < to && memcmp(s.p + *end, "\'\'", 2) != 0;)
+			++*end;
+		if (*end + 2 < to)
+			*end += 2;
+		else
+			*end = s.p[to - 1] == '\''
+			               ? to - 1
+			               : to; /* to the closing quote, or all of an unfinished one */
+		return true;
+	}
+	if (!assigned)
+		return false;
+	while (*end < to && !is_space(s.p[*end]) && s.p[*end] != '\'')
+		++*end;
+	return *end > at;
+}
+
+/*
+ * Secrets inside of a plain literal. Never beyond the literal's end, so that no text of the outer statement
+ * can be hidden by one.
  */
 static bool cut_inside(struct cutter *c, size_t from, size_t to)
 {
 	struct sl_span s = sl_span(c->text.p, to);
+	size_t open, close;
 
 	for (size_t at = from + 1; at < to; at++) {
-		size_t n = keyword_at(s, at), open, close;
+		size_t n = keyword_at(s, at);
 
-		if (n == 0)
+		if (n == 0 || !find_inside(s, at + n, to, &open, &close))
 			continue;
-		open = skip_space(s, at + n);
-		if (open + 4 > to || s.p[open] != '\'' || s.p[open + 1] != '\'')
-			continue;
-		for (close = open + 2; close + 2 < to && memcmp(s.p + close, "''", 2) != 0; close++)
-			;
-		close = close + 2 < to ? close + 2 : to - 1;
 		if (!cut(c, open, close))
 			return false;
 		at = close - 1;

@@ -13,7 +13,8 @@
 #define RULE(name, spec) "---\nkind: Rule\nversion: 1\nmetadata: {name: " name "}\nspec:\n" spec
 #define MASK(name, spec) "---\nkind: Mask\nversion: 1\nmetadata: {name: " name "}\nspec:\n" spec
 
-static const char policy_one[] = RESOURCE ROLE("agent", "agents", "read, insert, update, delete, set, alter")
+static const char policy_one[] = RESOURCE ROLE("agent", "agents",
+                                               "read, insert, update, delete, set, alter, grant")
         RULE("no-delete-all", "  action: deny\n  kinds: [update, delete]\n  withoutWhere: true\n  message: "
                               "UPDATE and DELETE need a WHERE clause\n")
                 RULE("approve-updates",
@@ -135,9 +136,12 @@ static void test_hold(void **state)
 	assert_memory_equal(f.hold.approvers, "db-owners\0leads", sizeof("db-owners\0leads"));
 	assert_int_equal(f.hold.text_total, 32);
 	assert_true(sl_span_is(sl_span(f.hold.text, f.hold.text_n),
-	                       "UPDATE t SET a = $1 WHERE b = $2\n$1 = \"it's \\\"x\\\"\\n\"\n$2 = NULL"));
+	                       "UPDATE t SET a = $1 WHERE b = $2\n$1 = \"it's \\\"x\\\"\\x0a\"\n$2 = NULL"));
 	/* Nothing else while it is held; and only its own approval ends it. */
+	struct sl_id approval = f.hold.approval;
+
 	assert_int_equal(command(&f, "SELECT 1"), SL_E_PROTO_STATE);
+	f.hold.approval = approval;
 	f.hold.approval.b[15] ^= 1;
 	decide(&f, SL_DECISION_APPROVED, "", SL_E_INVAL);
 	f.hold.approval.b[15] ^= 1;

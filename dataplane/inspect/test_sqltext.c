@@ -63,6 +63,12 @@ static void test_passwords(void **state)
 	         "DO $$ BEGIN ALTER ROLE a PASSWORD '***'; END $$"},
 	        {"DO $$ BEGIN EXECUTE 'ALTER ROLE a PASSWORD ''x'' LOGIN'; END $$",
 	         "DO $$ BEGIN EXECUTE 'ALTER ROLE a PASSWORD '***' LOGIN'; END $$"},
+	        {"SELECT dblink_connect('host=h password=x user=u')",
+	         "SELECT dblink_connect('host=h password='***' user=u')"},
+	        {"SELECT dblink_connect('password = ''x y'' user=u')",
+	         "SELECT dblink_connect('password = '***' user=u')"},
+	        {"DO 'ALTER ROLE a PASSWORD ''secret", "DO 'ALTER ROLE a PASSWORD '***'"},
+	        {"SELECT dblink_connect('password=x')", "SELECT dblink_connect('password='***'')"},
 	        /* What only looks like one hides nothing. */
 	        {"CREATE TABLE t (a text DEFAULT 'password', b text DEFAULT 'x')",
 	         "CREATE TABLE t (a text DEFAULT 'password', b text DEFAULT 'x')"},
