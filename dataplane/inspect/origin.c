@@ -38,11 +38,28 @@ static bool same_key(const struct origins *o, const char *resource, const char *
 	       memcmp(o->hash, hash, sizeof(o->hash)) == 0;
 }
 
+/* A place in the worker's list whose table no session uses; made now (at a session's start) when it is the
+ * first time. */
+static struct origins *origins_new(struct sl_inspect_worker *w)
+{
+	uint32_t empty = ORIGIN_TABLES_MAX;
+
+	for (uint32_t i = 0; i < ORIGIN_TABLES_MAX; i++) {
+		if (w->origins[i] == NULL)
+			empty = i;
+		else if (w->origins[i]->refs == 0)
+			return w->origins[i];
+	}
+	if (empty == ORIGIN_TABLES_MAX)
+		return NULL;
+	w->origins[empty] = malloc(sizeof(struct origins));
+	return w->origins[empty];
+}
+
 struct origins *origins_get(struct sl_inspect_worker *w, const char *resource, const char *database,
                             const uint8_t hash[32])
 {
 	struct origins *o;
-	uint32_t free_at = ORIGIN_TABLES_MAX;
 
 	for (uint32_t i = 0; i < ORIGIN_TABLES_MAX; i++) {
 		o = w->origins[i];
@@ -50,15 +67,8 @@ struct origins *origins_get(struct sl_inspect_worker *w, const char *resource, c
 			o->refs++;
 			return o;
 		}
-		/* One that was made before is taken first. */
-		if (o != NULL ? o->refs == 0 : free_at == ORIGIN_TABLES_MAX)
-			free_at = i;
 	}
-	if (free_at == ORIGIN_TABLES_MAX)
-		return NULL;
-	if (w->origins[free_at] == NULL)
-		w->origins[free_at] = malloc(sizeof(*o)); /* at a session's start, and kept for later ones */
-	o = w->origins[free_at];
+	o = origins_new(w);
 	if (o == NULL)
 		return NULL;
 	memset(o, 0, sizeof(*o));

@@ -1,11 +1,12 @@
 /*
- * Inspection: a flow's events to verdicts and records. It joins what the others keep apart: the decoder's events, the
- * policy's evaluation and the store's records. One sl_inspect_worker per worker, one sl_inspect per flow; no lock, no
- * allocation after the flow's start.
+ * Inspection: a flow's events to verdicts and records. It joins what the others keep apart: the decoder's
+ * events, the policy's evaluation and the store's records. One sl_inspect_worker per worker, one sl_inspect
+ * per flow; no lock, no allocation after the flow's start.
  *
- * Every judged event writes its record before its verdict is given: when no block is free, the answer is SL_AGAIN and
- * nothing has changed. sl_inspect_barrier() is the number that must be durable before bytes that were judged so far may go to
- * the target; the flow holds them until then. When the store has failed, COMMAND events are denied (SL_RSN_UNAVAILABLE).
+ * Every judged event writes its record before its verdict is given: when no block is free, the answer is
+ * SL_AGAIN and nothing has changed. sl_inspect_barrier() is the number that must be durable before bytes that
+ * were judged so far may go to the target; the flow holds them until then. When the store has failed, COMMAND
+ * events are denied (SL_RSN_UNAVAILABLE).
  */
 #ifndef SL_INSPECT_H
 #define SL_INSPECT_H
@@ -26,8 +27,8 @@ struct sl_inspect;
 struct sl_inspect_worker_cfg {
 	uint32_t worker;
 	struct sl_store *store;
-	uint32_t id_salt;	    /* for session and approval ids */
-	uint64_t reply_bytes_max;   /* of reply data recorded per command; the rest is counted. Default 1 MiB */
+	uint32_t id_salt;         /* for session and approval ids */
+	uint64_t reply_bytes_max; /* of reply data recorded per command; the rest is counted. Default 1 MiB */
 	bool record_replies;
 };
 
@@ -35,43 +36,48 @@ int sl_inspect_worker_new(const struct sl_inspect_worker_cfg *cfg, struct sl_ins
 void sl_inspect_worker_free(struct sl_inspect_worker *w);
 /* Wall time is monotonic now_us + offset; set once per poll loop by the worker. */
 void sl_inspect_worker_time(struct sl_inspect_worker *w, uint64_t now_us, uint64_t wall_us);
-/* A new policy; takes over one count. Returns the old snapshot with the worker's count on it, for the caller to give back (NULL: none). */
+/* A new policy; takes over one count. Returns the old snapshot with the worker's count on it, for the caller
+ * to give back (NULL: none). */
 struct sl_snapshot *sl_inspect_worker_policy(struct sl_inspect_worker *w, struct sl_snapshot *s);
 
 /* ---- a flow ---- */
 size_t sl_inspect_bytes(void);
 /* Starts in zeroed memory of sl_inspect_bytes(). Makes the session's id. */
 void sl_inspect_open(struct sl_inspect *in, struct sl_inspect_worker *w, const struct sl_endpoint *client,
-		     const char *protocol, bool client_tls);
+                     const char *protocol, bool client_tls);
 /*
- * The caller is known (AUTH_OK). Binds to the worker's snapshot, writes the SESSION record. 0; SL_AGAIN; SL_E_POLICY_DENIED when
- * the caller has no role on this resource and database; SL_E_NOTFOUND no such resource. *res is good until the next call.
+ * The caller is known (AUTH_OK). Binds to the worker's snapshot, writes the SESSION record. 0; SL_AGAIN;
+ * SL_E_POLICY_DENIED when the caller has no role on this resource and database; SL_E_NOTFOUND no such
+ * resource. *res is good until the next call.
  */
 int sl_inspect_login(struct sl_inspect *in, const struct sl_identity *who, struct sl_span resource,
-		     struct sl_span database, struct sl_span target_user, struct sl_span app,
-		     const struct sl_resource **res);
+                     struct sl_span database, struct sl_span target_user, struct sl_span app,
+                     const struct sl_resource **res);
 /* A login that was refused: writes a REFUSED record. 0, SL_AGAIN. */
 int sl_inspect_refused(struct sl_inspect *in, int err, struct sl_span user, struct sl_span resource,
-		       struct sl_span text);
+                       struct sl_span text);
 
 /*
- * Judges one event (COMMAND, RESULT, ROWMETA, FIELD, ORIGIN, SESSION, ERROR, NOTE; not AUTH and CANCEL, which are the flow's).
- * Returns like sl_io.event. For a hold (*v PARK with SL_RSN_HELD) *hold is filled as far as inspection knows it (all but flow
- * reference), and the caller sends it; hold may be NULL when no message is free: COMMAND events then get SL_AGAIN.
+ * Judges one event (COMMAND, RESULT, ROWMETA, FIELD, ORIGIN, SESSION, ERROR, NOTE; not AUTH and CANCEL, which
+ * are the flow's). Returns like sl_io.event. For a hold (*v PARK with SL_RSN_HELD) *hold is filled as far as
+ * inspection knows it (all but flow reference), and the caller sends it; hold may be NULL when no message is
+ * free: COMMAND events then get SL_AGAIN.
  *
  * COMMAND with phase PREPARE: a hold verdict is given as ALLOW (the EXECUTE is judged again); deny is DENY.
- * COMMAND without text (phase OTHER) is judged by kind FUNCTION_CALL for op "function call", else denied unless it is one that
- * moves data of a command already judged ("copy fail", "close").
- * SET of standard_conforming_strings, client_encoding (to other than UTF8), session_authorization, role or unknown names that lex: denied.
+ * COMMAND without text (phase OTHER) is judged by kind FUNCTION_CALL for op "function call", else denied
+ * unless it is one that moves data of a command already judged ("copy fail", "close"). SET of
+ * standard_conforming_strings, client_encoding (to other than UTF8), session_authorization, role or unknown
+ * names that lex: denied.
  */
-int sl_inspect_event(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v, struct sl_msg_hold *hold);
+int sl_inspect_event(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,
+                     struct sl_msg_hold *hold);
 
 /* The hold's end: writes the DECISION record, fills *v for the decoder's resume(). 0, SL_AGAIN. */
 int sl_inspect_decision(struct sl_inspect *in, const struct sl_msg_decision *d, struct sl_verdict *v);
 
 /*
- * Bytes that go to the client after the session began: kept as DATA records, up to the limit per command. Call before they
- * are sent. Returns SL_OK or SL_AGAIN (no block: send nothing, try again).
+ * Bytes that go to the client after the session began: kept as DATA records, up to the limit per command.
+ * Call before they are sent. Returns SL_OK or SL_AGAIN (no block: send nothing, try again).
  */
 int sl_inspect_reply(struct sl_inspect *in, uint64_t cmd, struct sl_span bytes);
 
@@ -79,8 +85,10 @@ int sl_inspect_reply(struct sl_inspect *in, uint64_t cmd, struct sl_span bytes);
 uint64_t sl_inspect_barrier(const struct sl_inspect *in);
 
 /* Writes the END record (if a session began). 0, SL_AGAIN. Releases the flow's count on its snapshot. */
-int sl_inspect_close(struct sl_inspect *in, int err, struct sl_span why, uint64_t bytes_in, uint64_t bytes_out);
-/* A snapshot on which this flow held the last count of the worker, to be given back; NULL none. Call after each event and close. */
+int sl_inspect_close(struct sl_inspect *in, int err, struct sl_span why, uint64_t bytes_in,
+                     uint64_t bytes_out);
+/* A snapshot on which this flow held the last count of the worker, to be given back; NULL none. Call after
+ * each event and close. */
 struct sl_snapshot *sl_inspect_released(struct sl_inspect_worker *w);
 
 struct sl_id sl_inspect_session(const struct sl_inspect *in);

@@ -15,10 +15,11 @@
 #include "tls_priv.h"
 
 #define TLS_QUEUE_MIN 4096 /* a queue's first size; it doubles up to its bound and keeps its size */
-#define TLS_OUT_MAX   (4u * 1024 * 1024) /* hard bound of what waits for the wire; the caller stays far below \
-	                                  */
-#define TLS_RECORD_CLEAR   16384         /* RFC 8446 5.1: clear bytes of one record */
-#define TLS_RECORD_EXTRA   64            /* header, nonce, tag and content type of one record, generously */
+#define TLS_OUT_MAX                                                                                          \
+	(4u * 1024 * 1024)       /* hard bound of what waits for the wire; the caller stays far below        \
+	                          */
+#define TLS_RECORD_CLEAR   16384 /* RFC 8446 5.1: clear bytes of one record */
+#define TLS_RECORD_EXTRA   64    /* header, nonce, tag and content type of one record, generously */
 #define TLS_ERROR_TEXT_MAX 192
 
 /* Bytes [head, tail) of p wait. */
