@@ -168,6 +168,14 @@ static bool cut(struct cutter *c, size_t from, size_t to)
 	return true;
 }
 
+/* White space only: comments could be read again and again, from each keyword in them. */
+static size_t skip_blanks(struct sl_span s, size_t at)
+{
+	while (at < s.n && is_space(s.p[at]))
+		at++;
+	return at;
+}
+
 /*
  * Where the secret behind a keyword lies that ends at `at`, inside of a literal that ends at `to`: PASSWORD
  * ''x'' of a statement that is executed, password=x or password=''x'' of a connection string. False: none.
@@ -176,10 +184,10 @@ static bool find_inside(struct sl_span s, size_t at, size_t to, size_t *from, si
 {
 	bool assigned;
 
-	at = skip_space(s, at);
+	at = skip_blanks(s, at);
 	assigned = at < to && s.p[at] == '=';
 	if (assigned)
-		at = skip_space(s, at + 1);
+		at = skip_blanks(s, at + 1);
 	*from = *end = at;
 	if (at + 4 <= to && s.p[at] == '\'' && s.p[at + 1] == '\'') {
 		for (*end = at + 2; *end + 2 < to && memcmp(s.p + *end, "\'\'", 2) != 0;)

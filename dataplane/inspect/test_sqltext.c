@@ -109,6 +109,33 @@ static void test_too_many_passwords(void **state)
 	assert_false(statement_set(&st, sl_span_str(text), SL_SQL_BIT(SL_SQL_ALTER)));
 }
 
+/* Time grows with the text's length, not with its square: each of these took minutes otherwise. */
+static void test_linear(void **state)
+{
+	static const char *const bits[] = {"password/*", "password--", "password ''", "$a$",
+	                                   "/*",         "'password'", "\"",          "password '"};
+	size_t n = 2000000;
+	char *text = malloc(n + 16);
+	struct statement st;
+	clock_t start = clock();
+
+	(void)state;
+	assert_non_null(text);
+	for (size_t i = 0; i < 2 * sizeof(bits) / sizeof(bits[0]); i++) {
+		const char *bit = bits[i / 2];
+		size_t at = i % 2;
+
+		text[0] = '\'';
+		while (at < n) {
+			memcpy(text + at, bit, strlen(bit));
+			at += strlen(bit);
+		}
+		(void)statement_set(&st, sl_span(text, at), SL_SQL_BIT(SL_SQL_ALTER));
+	}
+	free(text);
+	assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 20);
+}
+
 /* Every cut of random text gives the text back, and no cut lies inside of a character. */
 static void test_cuts(void **state)
 {
@@ -218,8 +245,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_passwords), cmocka_unit_test(test_too_many_passwords),
-	        cmocka_unit_test(test_cuts),      cmocka_unit_test(test_bad_utf8),
-	        cmocka_unit_test(test_set),
+	        cmocka_unit_test(test_cuts),      cmocka_unit_test(test_linear),
+	        cmocka_unit_test(test_bad_utf8),  cmocka_unit_test(test_set),
 	};
 	unsigned int seed = (unsigned int)time(NULL);
 
