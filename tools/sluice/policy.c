@@ -75,14 +75,14 @@ static int post_files(struct cli *c, const struct policy_file *f, const char *pa
 int cmd_policy_check(struct cli *c)
 {
 	struct policy_file *f = load_files(c);
-	int rc = POLICY_NOT_HERE;
+	int rc;
 
 	if (f == NULL)
 		return EXIT_USAGE;
-	if (!c->remote)
-		rc = policy_check_local(f, (unsigned int)c->nb_args);
-	if (rc == POLICY_NOT_HERE)
+	if (c->remote)
 		rc = post_files(c, f, "/v1/policies?dry_run=1", "would be taken");
+	else
+		rc = policy_check_local(f, (unsigned int)c->nb_args);
 	free_files(f, (unsigned int)c->nb_args);
 	return rc;
 }

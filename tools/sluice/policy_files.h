@@ -13,10 +13,7 @@ struct policy_file {
 	size_t n;
 };
 
-#define POLICY_NOT_HERE 256 /* this program was built without the policy library */
-
-/* Compiles here, without a gateway (check_local.c, or check_none.c). An exit code with what is wrong said, or
- * POLICY_NOT_HERE. */
+/* Compiles here, without a gateway (check_local.c). An exit code; what is wrong was said. */
 int policy_check_local(const struct policy_file *files, unsigned int nb);
 
 #endif
