@@ -15,6 +15,7 @@
 #define RETRY_INTERVAL_US                                                                                    \
 	20000              /* between attempts to send what found no room, should a wake-up be missed        \
 	                    */
+#define LAST_TURNS    4    /* of the loop, when all is closed */
 #define END_MARGIN_MS 1000 /* beyond the grace: workers stop at its end and then say so */
 
 /* ---- messages from the workers ---- */
@@ -338,8 +339,12 @@ void sl_mgmt_free(struct sl_mgmt *m)
 	free_event(m->ev_stop);
 	free_event(m->ev_retry);
 	free_event(m->ev_end);
-	if (m->base != NULL)
+	if (m->base != NULL) {
+		/* Connections that were closed above are freed by the loop, which goes round for that. */
+		for (int i = 0; i < LAST_TURNS; i++)
+			(void)event_base_loop(m->base, EVLOOP_NONBLOCK);
 		event_base_free(m->base);
+	}
 	if (m->stop_fd >= 0)
 		close(m->stop_fd);
 	free(m);

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <ctype.h>
-#include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -128,6 +128,7 @@ static void idp_stop(struct provider *p)
 	close(stop_pipe[0]);
 	close(stop_pipe[1]);
 	test_https_free(p->server);
+	event_base_loop(p->base, EVLOOP_NONBLOCK);
 	event_base_free(p->base);
 	free(p->discovery);
 	free(p->jwks);
@@ -937,6 +938,49 @@ static void test_auth(void **state)
 	free(expired);
 }
 
+/* D14: whatever is logged, at any level, holds no password and no token; who changed what is there, on one
+ * line. */
+static void test_log(void **state)
+{
+	struct world *w = *state;
+	char path[160], *text = calloc(1, 1 << 20), *token = token_for(w, "bot\nerror forged", "agents");
+	struct reply r;
+	int saved = dup(2), fd;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/log", w->dir);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(fd >= 0 && saved >= 0);
+	assert_int_equal(dup2(fd, 2), 2);
+	sl_log_set_level(SL_LOG_DEBUG);
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/shop-app", JSON_TYPE,
+	                           "{\"username\":\"app\",\"password\":\"canary-secret\"}"),
+	                 204);
+	assert_int_equal(status_of(w, "DELETE", "/v1/credentials/shop-app", token, NULL, NULL), 403);
+	send_auth(w, 1, "shop", token);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_AUTH_OK));
+	auth_refused(w, "shop", "canary.token.x", SL_E_JWT_MALFORMED, "token not accepted");
+	sl_log_set_level(SL_LOG_ERROR);
+	assert_int_equal(dup2(saved, 2), 2);
+	n = pread(fd, text, (1 << 20) - 1, 0);
+	assert_true(n > 0);
+	assert_null(strstr(text, "canary"));
+	assert_null(strstr(text, token + strlen(token) - 40));
+	assert_non_null(strstr(text, "PUT \"/v1/credentials/shop-app\" by user=\"admins\""));
+	assert_non_null(strstr(text, "user=\"bot\\x0aerror forged\""));
+	assert_null(strstr(text, "\nerror"));
+	r = as(w, "noc", "GET", "/v1/metrics", NULL, NULL);
+	assert_null(strstr(r.body, "canary"));
+	done(&r);
+	r = as(w, "noc", "GET", "/v1/status", NULL, NULL);
+	assert_null(strstr(r.body, "canary"));
+	done(&r);
+	close(saved);
+	close(fd);
+	free(text);
+	free(token);
+}
+
 /* More answers than the ring holds while the worker does not look: none is lost, and their order is kept. */
 static void test_backlog(void **state)
 {
@@ -1194,15 +1238,24 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	        T(test_open_routes),     T(test_openapi_covers_routes),
-	        T(test_tokens),          T(test_roles),
-	        T(test_http_strict),     T(test_connections_bounded),
-	        T(test_tls_versions),    T(test_status),
+	        T(test_open_routes),
+	        T(test_openapi_covers_routes),
+	        T(test_tokens),
+	        T(test_roles),
+	        T(test_http_strict),
+	        T(test_connections_bounded),
+	        T(test_tls_versions),
+	        T(test_status),
 
-	        T(test_policies),        T(test_policy_survives),
-	        T(test_credentials_api), T(test_auth),
-	        T(test_backlog),         T(test_approvals_api),
-	        T(test_sessions_api),    T(test_stop_without_workers),
+	        T(test_policies),
+	        T(test_policy_survives),
+	        T(test_credentials_api),
+	        T(test_auth),
+	        T(test_log),
+	        T(test_backlog),
+	        T(test_approvals_api),
+	        T(test_sessions_api),
+	        T(test_stop_without_workers),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
