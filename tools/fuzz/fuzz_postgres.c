@@ -1,0 +1,315 @@
+/*
+ * The PostgreSQL decoder from both sides. The input is a script: each step gives bytes to a side (raw, or
+ * framed as a message), a verdict for what is parked, an end. Verdicts, SL_AGAIN and room come from the same
+ * input.
+ *
+ * Held as invariants: what goes to either side is whole messages one behind the other, whatever the other
+ * side sends; no Query or Parse whose text was to be denied ever goes to the target; pass() stays inside what
+ * was fed; nothing but SL_E_PROTO_TARGET and the like comes of a hostile target, never a crash.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "sl_postgres.h"
+
+#define SIDE_BYTES 65536
+#define MARKER     "DENY"
+
+/* Follows a stream of messages: type, length, body. Text of Query and Parse is searched for the marker. */
+struct check {
+	uint8_t head[5];
+	uint32_t head_n, left;
+	uint8_t seen; /* bytes of the marker seen so far */
+	bool search;
+};
+
+struct world {
+	const uint8_t *p, *end;
+	void *st;
+	bool session; /* past the login: streams are checked */
+	uint8_t in[2][SIDE_BYTES];
+	size_t in_n[2];
+	bool ended;
+	struct check check[2];
+	const uint8_t *span;
+	size_t span_n;
+	bool parked;
+	uint8_t verdict_byte;
+};
+
+static uint8_t take(struct world *w)
+{
+	return w->p < w->end ? *w->p++ : 0;
+}
+
+static void must(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void check_byte(struct check *c, enum sl_side to, uint8_t b)
+{
+	static const char client_types[] = "RSKZTDCI123ntsENAGHdcVvW", target_types[] = "QPBDECHSFdcfXp";
+
+	if (c->left == 0) {
+		c->head[c->head_n++] = b;
+		if (c->head_n == 1) {
+			must(b != 0 && strchr(to == SL_CLIENT ? client_types : target_types, b) != NULL);
+			c->search = to == SL_TARGET && (b == 'Q' || b == 'P');
+			c->seen = 0;
+		}
+		if (c->head_n < 5)
+			return;
+		c->left = sl_get_be32(c->head + 1);
+		must(c->left >= 4);
+		c->left -= 4;
+		c->head_n = 0;
+		return;
+	}
+	c->left--;
+	if (!c->search)
+		return;
+	if (b == (uint8_t)MARKER[c->seen])
+		c->seen++;
+	else
+		c->seen = b == (uint8_t)MARKER[0];
+	must(c->seen < sizeof(MARKER) - 1);
+}
+
+static int on_add(void *ctx, enum sl_side to, struct sl_span b)
+{
+	struct world *w = ctx;
+
+	for (size_t i = 0; i < b.n && w->session; i++)
+		check_byte(&w->check[to], to, b.p[i]);
+	return SL_OK;
+}
+
+static int on_pass(void *ctx, enum sl_side to, struct sl_span b)
+{
+	struct world *w = ctx;
+
+	must(b.n > 0 && b.p >= w->span && b.p + b.n <= w->span + w->span_n);
+	return on_add(ctx, to, b);
+}
+
+static size_t on_room(void *ctx, enum sl_side to)
+{
+	struct world *w = ctx;
+
+	(void)to;
+	return w->verdict_byte & 1 && (take(w) & 7) == 0 ? take(w) : 1u << 16;
+}
+
+static int on_upgrade(void *ctx, enum sl_side side)
+{
+	(void)ctx;
+	return side == SL_TARGET ? SL_OK : SL_E_PROTO_UNSUPPORTED;
+}
+
+static bool marked(struct sl_span s)
+{
+	return s.n > 0 && memmem(s.p, s.n, MARKER, sizeof(MARKER) - 1) != NULL;
+}
+
+static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
+{
+	static const uint8_t by[300];
+	struct world *w = ctx;
+	uint8_t r = 0;
+
+	if (w->verdict_byte & 1) {
+		r = take(w);
+		if ((r & 15) == 0)
+			return SL_AGAIN;
+	}
+	v->reason.code = (enum sl_reason_code)(r % 11);
+	v->reason.message = SL_SPAN_LIT("no");
+	v->reason.event_id = SL_SPAN_LIT("1");
+	switch (ev->kind) {
+	case SL_EV_AUTH:
+		v->action = r & 16 ? SL_ACT_PARK : SL_ACT_ALLOW;
+		w->parked = v->action == SL_ACT_PARK;
+		break;
+	case SL_EV_SESSION:
+		if (r & 16)
+			v->origin_query = SL_SPAN_LIT("catalog");
+		break;
+	case SL_EV_COMMAND:
+		must(ev->cmd > 0);
+		for (uint32_t i = 0; i < ev->command.nb_params; i++)
+			must(ev->command.params[i].value.n <= SIDE_BYTES);
+		v->action = marked(ev->command.text) || (r & 0x70) == 0x10 ? SL_ACT_DENY
+		            : (r & 0x70) == 0x20                           ? SL_ACT_PARK
+		                                                           : SL_ACT_ALLOW;
+		w->parked = v->action == SL_ACT_PARK;
+		break;
+	case SL_EV_ROWMETA:
+		for (uint32_t i = 0; i < ev->rowmeta.nb_columns; i++)
+			ev->rowmeta.want[i] = ev->rowmeta.columns[i].name.n % 2;
+		break;
+	case SL_EV_FIELD:
+		must(ev->field.want == 1);
+		v->action = r & 64 ? SL_ACT_ALLOW : (r & 48) == 48 ? SL_ACT_DENY : SL_ACT_REPLACE;
+		v->replace = r & 128 ? SL_SPAN_EMPTY : sl_span(by, (size_t)r + 1);
+		break;
+	default:
+		break;
+	}
+	return SL_OK;
+}
+
+/* In a heap block of its own, so that a read past the span shows. */
+static void feed(struct world *w, enum sl_side s, size_t limit)
+{
+	size_t n = w->in_n[s] < limit ? w->in_n[s] : limit, used = 0;
+	uint8_t *copy = malloc(n > 0 ? n : 1);
+	int rc;
+
+	if (copy == NULL)
+		return;
+	memcpy(copy, w->in[s], n);
+	w->span = copy;
+	w->span_n = n;
+	rc = sl_postgres_decoder.feed(w->st, s, sl_span(copy, n), &used);
+	free(copy);
+	if (rc < 0) {
+		struct sl_reason r = {.code = SL_RSN_PROTOCOL, .err = rc, .message = SL_SPAN_LIT("bye")};
+
+		(void)sl_postgres_decoder.inject(w->st, SL_INJ_BYE, &r);
+		w->ended = true;
+		return;
+	}
+	must(used <= n);
+	memmove(w->in[s], w->in[s] + used, w->in_n[s] - used);
+	w->in_n[s] -= used;
+	if (rc == SL_CLOSED)
+		w->ended = s == SL_CLIENT;
+}
+
+static void give(struct world *w, enum sl_side s, const void *b, size_t n)
+{
+	if (n > SIDE_BYTES - w->in_n[s])
+		n = SIDE_BYTES - w->in_n[s];
+	memcpy(w->in[s] + w->in_n[s], b, n);
+	w->in_n[s] += n;
+}
+
+static void login(struct world *w, bool tls)
+{
+	static struct sl_login l;
+
+	l.user = SL_SPAN_LIT("svc");
+	l.secret = SL_SPAN_LIT("pw");
+	l.tls_offered = tls;
+	(void)sl_postgres_decoder.login(w->st, &l);
+}
+
+/* A whole login, so that the session is reached with each input. */
+static void enter_session(struct world *w)
+{
+	static const char client[] = "\0\0\0\x10\0\3\0\0user\0a\0\0p\0\0\0\6t";
+	static const char target[] =
+	        "R\0\0\0\x08\0\0\0\0S\0\0\0\x19"
+	        "client_encoding\0UTF8\0"
+	        "S\0\0\0\x23standard_conforming_strings\0on\0K\0\0\0\x0c\0\0\0\1\0\0\0\2Z\0\0\0\5I";
+
+	give(w, SL_CLIENT, client, sizeof(client));
+	feed(w, SL_CLIENT, SIZE_MAX);
+	login(w, false);
+	give(w, SL_TARGET, target, sizeof(target) - 1);
+	feed(w, SL_TARGET, SIZE_MAX);
+	must(!w->ended && w->in_n[0] == 0 && w->in_n[1] == 0);
+	w->session = true;
+}
+
+static void step_bytes(struct world *w, uint8_t op, bool framed)
+{
+	enum sl_side s = op & 8 ? SL_TARGET : SL_CLIENT;
+	size_t n = take(w);
+	uint8_t head[5] = {0};
+
+	if (n > (size_t)(w->end - w->p))
+		n = (size_t)(w->end - w->p);
+	if (framed) {
+		head[0] = take(w);
+		n = n > (size_t)(w->end - w->p) ? (size_t)(w->end - w->p) : n;
+		sl_put_be32(head + 1, (uint32_t)(n + 4));
+		give(w, s, head, 5);
+	}
+	give(w, s, w->p, n);
+	w->p += n;
+	if (op & 16)
+		feed(w, s, op & 32 ? take(w) : SIZE_MAX);
+}
+
+static void step(struct world *w)
+{
+	uint8_t op = take(w);
+	struct sl_verdict v = {0};
+
+	switch (op & 7) {
+	case 0:
+	case 1:
+		step_bytes(w, op, false);
+		break;
+	case 2:
+	case 3:
+	case 4:
+		step_bytes(w, op, true);
+		break;
+	case 5:
+		if (w->parked) {
+			v.action = op & 8 ? SL_ACT_DENY : SL_ACT_ALLOW;
+			v.reason.message = SL_SPAN_LIT("no");
+			w->parked = false;
+			must(sl_postgres_decoder.resume(w->st, &v) == SL_OK);
+		} else if (!w->session) {
+			login(w, op & 8);
+		}
+		break;
+	case 6:
+		feed(w, SL_TARGET, SIZE_MAX);
+		if (!w->ended)
+			feed(w, SL_CLIENT, SIZE_MAX);
+		break;
+	default:
+		if (op == 0xff)
+			w->ended = sl_postgres_decoder.eof(w->st, take(w) & 1 ? SL_CLIENT : SL_TARGET) <= 0;
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct world w;
+	static void *st;
+	const struct sl_decoder_cfg cfg = {.message_max = 4096};
+	const struct sl_io io = {&w, on_event, on_pass, on_add, on_room, on_upgrade};
+	uint8_t out[16];
+
+	if (size < 2)
+		return 0;
+	if (st == NULL)
+		st = aligned_alloc(64, (sl_postgres_decoder.state_bytes + 63) & ~(size_t)63);
+	if (st == NULL)
+		return 0;
+	memset(&w, 0, sizeof(w));
+	memset(st, 0, sl_postgres_decoder.state_bytes);
+	w.st = st;
+	w.p = data + 1;
+	w.end = data + size;
+	must(sl_postgres_decoder.open(st, &cfg, &io) == SL_OK);
+	if (data[0] & 2)
+		enter_session(&w);
+	w.verdict_byte = data[0];
+	while (w.p < w.end && !w.ended)
+		step(&w);
+	(void)sl_postgres_decoder.cancel_request(st, out, sizeof(out));
+	sl_postgres_decoder.close(st);
+	return 0;
+}
