@@ -134,9 +134,11 @@ static int pg_eof(void *st, enum sl_side from)
 		d->cs = PG_C_CLOSED;
 		return SL_OK;
 	}
-	return expected ? SL_OK
-	                : pg_fatal(d, SL_TARGET, SL_E_PROTO_TARGET, "08006",
-	                           "the target closed the connection");
+	if (expected)
+		return SL_OK;
+	/* There is no second call: where the event has no room the end is told without it. */
+	(void)pg_fatal(d, SL_TARGET, SL_E_PROTO_TARGET, "08006", "the target closed the connection");
+	return SL_E_PROTO_TARGET;
 }
 
 static size_t pg_cancel(void *st, uint8_t *out, size_t cap)

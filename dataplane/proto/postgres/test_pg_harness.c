@@ -326,10 +326,11 @@ static void control(struct world *w, char what, char *rest)
 		assert_int_equal(sl_postgres_decoder.inject(w->st, SL_INJ_BYE, &v.reason), SL_OK);
 	} else {
 		enum sl_side s = word[0] == 'C' ? SL_CLIENT : SL_TARGET;
+		bool again = w->again;
 
-		do {
-			w->in[s].rc = sl_postgres_decoder.eof(w->st, s);
-		} while (w->in[s].rc == SL_AGAIN);
+		w->again = false; /* called once: there is no second try */
+		w->in[s].rc = sl_postgres_decoder.eof(w->st, s);
+		w->again = again;
 		w->in[s].eof = true;
 	}
 	settle(w, SL_CLIENT);
