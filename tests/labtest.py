@@ -173,6 +173,8 @@ def api(client, method, path, body=None):
     headers = {"Authorization": f"Bearer {token(client)}"} if client else {}
     if isinstance(body, dict):
         body, headers["Content-Type"] = json.dumps(body), "application/json"
+    elif body is not None:
+        headers["Content-Type"] = "application/yaml"
     try:
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
@@ -205,6 +207,16 @@ def latest(user):
         if s["user"] == user:
             return s
     raise Failure(f"no session of {user} is recorded")
+
+
+def latest_ended(user):
+    """The same, when its end is in the records."""
+    return eventually(lambda: (lambda s: s if s["state"] == "ended" else None)(latest(user)), f"the end of a session of {user}")
+
+
+def live(user):
+    return eventually(lambda: next((s for s in sessions(50) if s["state"] == "live" and s["user"] == user), None),
+                      f"a live session of {user}")
 
 
 def records(session_id):

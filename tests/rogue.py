@@ -31,10 +31,11 @@ def complete(tag):
 
 
 class Rogue:
-    """Use as a context. `auth`: bytes instead of the request for a password. `answers`: part of a statement -> bytes."""
+    """Use as a context. `auth`: bytes instead of the request for a password. `answers`: part of a statement -> bytes.
+    `die_after`: part of a statement whose answer is the last thing it says."""
 
-    def __init__(self, answers=None, auth=None, after_auth=b""):
-        self.answers, self.auth, self.after_auth = answers or {}, auth, after_auth
+    def __init__(self, answers=None, auth=None, after_auth=b"", die_after=None):
+        self.answers, self.auth, self.after_auth, self.die_after = answers or {}, auth, after_auth, die_after
         self.seen, self.problems = [], []
         with pgwire.namespace(TARGET):
             self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -108,6 +109,8 @@ class Rogue:
         for part, answer in self.answers.items():
             if part.encode() in body:
                 sock.sendall(answer)
+                if self.die_after and self.die_after.encode() in body:
+                    raise EOFError
                 return
         simple = {"P": message("1"), "B": message("2"), "D": message("n"), "E": complete("SELECT 0"), "S": READY, "H": b"", "C": message("3")}
         if kind == "Q":

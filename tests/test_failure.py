@@ -1,12 +1,15 @@
 """What happens when something dies: the gateway, the client, the target, the provider."""
 import os
 import signal
+import struct
 import subprocess
 import time
 
-from labtest import (BUILD, CLIENT, DIR, LISTENER, SLUICE, Failure, admin, api, approval, check, contains, eventually, finish,
-                     forget_tokens, gateway_alive, gateway_pid, gateway_start, lab, latest, marker, never_arrives, pending, psql,
-                     psql_start, reached, records, run, same, session, sessions, sluice, test, token)
+from labtest import (CLIENT, DIR, LISTENER, SLUICE, Failure, admin, api, approval, check, contains, eventually, finish,
+                     forget_tokens, gateway_alive, gateway_pid, gateway_start, lab, latest, live, marker, never_arrives, pending, psql,
+                     psql_start, records, run, same, session, sessions, sluice, test, token, wire)
+from pgwire import CANCEL_REQUEST, errors, kinds, query
+from rogue import Rogue, data_row, row_description
 
 
 def pgbench_start(seconds, clients=8):
@@ -32,20 +35,29 @@ def client_dies_during_a_hold():
 @test
 def client_cancels_during_a_hold():
     mark = marker()
-    waiting = psql_start("agent-7", "-c", f"update customers set city = '{mark}' where id = 21", "-c", "select 'goes on'")
-    found = pending(mark)
-    # psql runs below `ip netns exec`, which became it: the signal is Ctrl-C.
-    waiting.send_signal(signal.SIGINT)
-    _, out, err = finish(waiting)
-    contains(err, "ERROR", "psql's messages")
-    contains(out, "goes on", "the session after a cancelled hold")
+    with session("agent-7", timeout=20) as w:
+        w.send(query(f"update customers set city = '{mark}' where id = 21"))
+        same(w.receive()[0], "N", "the notice")
+        found = pending(mark)
+        with wire() as forged:
+            forged.start_tls()
+            forged.send(struct.pack("!II", 16, CANCEL_REQUEST) + w.key[:4] + b"\0\0\0\0")
+        time.sleep(0.5)
+        same(approval(found["id"])["state"], "pending", "the approval after a cancel request with another key")
+        with wire() as cancel:
+            cancel.start_tls()
+            cancel.send(struct.pack("!II", 16, CANCEL_REQUEST) + w.key)
+            cancel.drain()
+        got = w.until("Z")
+        same((kinds(got), errors(got)[0]["C"]), ("EZ", "57014"), "the answer")
+        same(w.simple("select 1"), [[b"1"]], "the session after a cancelled hold")
     eventually(lambda: approval(found["id"])["state"] == "cancelled", "the approval is cancelled")
     never_arrives(mark)
 
 
 @test
 def client_cancels_a_running_query():
-    waiting = psql_start("agent-7", "-c", "select pg_sleep(30)")
+    waiting = psql_start("bench", "-c", "select pg_sleep(30)", resource="bench")
     eventually(lambda: admin("select count(*) from pg_stat_activity where query like 'select pg_sleep(30)%' and state = 'active'") == "1",
                "the query runs")
     began = time.monotonic()
@@ -70,20 +82,45 @@ def client_dies_in_a_transaction():
 @test
 def target_dies_mid_reply():
     mark = marker()
-    waiting = psql_start("agent-7", "-v", "VERBOSITY=verbose", "-c",
-                         f"select i, '{mark}', pg_sleep(case when i > 50000 then 0.01 else 0 end) from generate_series(1, 100000) i")
-    pid = eventually(lambda: admin(f"select pid from pg_stat_activity where query like '%{mark}%' and state = 'active' "
+    waiting = psql_start("bench", "-v", "VERBOSITY=verbose", "-c", f"select i, '{mark}a' from generate_series(1, 2000) i", "-c",
+                         f"select '{mark}b', pg_sleep(60)", resource="bench")
+    pid = eventually(lambda: admin(f"select pid from pg_stat_activity where query like '%{mark}b%' and state = 'active' "
                                    "and pid <> pg_backend_pid()"), "the query runs")
-    time.sleep(1)
     os.kill(int(pid), signal.SIGKILL)
-    rc, _, err = finish(waiting, 20)
+    rc, out, err = finish(waiting, 20)
     check(rc != 0, "psql is content with half a reply")
+    same(out.count(f"{mark}a"), 2000, "rows that came before")
     contains(err, "08006", "psql's messages")
     eventually(lambda: psql("agent-7", "-c", "select 1").stdout == "1\n", "a session when the target is back", 20)
     mine = next(s for s in sessions(20) if any(mark in r.get("text", "") for r in records(s["id"]) if r["kind"] == "command"))
     eventually(lambda: records(mine["id"])[-1]["kind"] == "end", "the session's end is recorded")
     check(any(r["kind"] == "data" for r in records(mine["id"])), "what the caller saw before is not recorded")
     sluice("noc", "sessions", "verify")
+
+
+@test
+def target_dies_between_messages():
+    """The client hears why, in its own dialect, behind the rows that were whole."""
+    with Rogue(answers={"dies here": row_description("x") + data_row(b"one") + data_row(b"two"), "dies at once": b""}, die_after="dies"):
+        for text, rows in (("dies here", "TDD"), ("dies at once", "")):
+            with session("reader", "rogue") as w:
+                w.send(query(f"select '{text}'"))
+                got = w.drain()
+                same((kinds(got), [e["C"] for e in errors(got)]), (rows + "E", ["08006"]), text)
+
+
+@test
+def target_dies_within_a_message():
+    """Half a row was sent on: no message can be put into it. The connection ends, and never with a success."""
+    with Rogue(answers={"dies": row_description("x") + data_row(b"one") + data_row(b"y" * 60000)[:30000]}, die_after="dies"):
+        with session("reader", "rogue") as w:
+            w.send(query("select 'dies'"))
+            try:
+                got = w.drain()
+            except TimeoutError as e:
+                raise Failure("the connection stays open") from e
+            check("C" not in kinds(got) and "Z" not in kinds(got), f"the client is told of success: {kinds(got)}")
+    eventually(lambda: records(latest("reader")["id"])[-1]["kind"] == "end", "the session's end is recorded")
 
 
 @test
@@ -148,8 +185,8 @@ def gateway_killed_under_load():
 
 @test
 def gateway_stops_in_order():
-    waiting = psql_start("agent-7", "-c", "select pg_sleep(60)")
-    eventually(lambda: any(s["state"] == "live" and s["user"] == "agent-7" for s in sessions()), "a live session")
+    waiting = psql_start("bench", "-c", "select pg_sleep(60)", resource="bench")
+    live("bench")
     pid, began = gateway_pid(), time.monotonic()
     os.kill(pid, signal.SIGTERM)
     eventually(lambda: not os.path.exists(f"/proc/{pid}"), "sluiced ends after SIGTERM", 40)
@@ -157,7 +194,7 @@ def gateway_stops_in_order():
     finish(waiting, 10)
     gateway_start()
     same(psql("agent-7", "-c", "select 1", check_rc=True).stdout, "1\n", f"a session after a stop ({took:.1f} s)")
-    check(not any(s["state"] == "live" for s in sessions(50) if s["user"] == "agent-7" and not s["ended_us"]), "a session without an end")
+    check(not any(s["state"] == "live" for s in sessions(50) if s["user"] == "bench"), "a session without an end")
 
 
 def direct_init():
