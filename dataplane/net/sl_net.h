@@ -1,12 +1,12 @@
 /*
- * Ethernet, ARP, IPv4, ICMP: one instance per worker over the shared ports. Packets come in from sl_port_rx(); TCP
- * segments go up through a callback; TCP sends through sl_net_output(). IPv4 now; addresses are of the type that holds
- * both families.
+ * Ethernet, ARP, IPv4, ICMP: one instance per worker over the shared ports. Packets come in from
+ * sl_port_rx(); TCP segments go up through a callback; TCP sends through sl_net_output(). IPv4 now; addresses
+ * are of the type that holds both families.
  *
- * ARP (RFC 826, RFC 5227): only worker 0 receives it. It answers for our addresses, keeps the neighbour table, and
- * passes changes to the other workers' instances through a table with one writer (worker 0) and relaxed readers
- * (seqlock per entry); a worker that needs a resolution asks worker 0 by a flag in that table. Packets that wait
- * for a neighbour are kept, bounded per neighbour, then dropped oldest first.
+ * ARP (RFC 826, RFC 5227): only worker 0 receives it. It answers for our addresses, keeps the neighbour
+ * table, and passes changes to the other workers' instances through a table with one writer (worker 0) and
+ * relaxed readers (seqlock per entry); a worker that needs a resolution asks worker 0 by a flag in that
+ * table. Packets that wait for a neighbour are kept, bounded per neighbour, then dropped oldest first.
  */
 #ifndef SL_NET_H
 #define SL_NET_H
@@ -26,7 +26,7 @@
 struct sl_net_if_cfg {
 	struct sl_port *port;
 	struct sl_prefix address; /* ours, with the subnet's length */
-	uint16_t vlan;		  /* 802.1Q id, 0: untagged */
+	uint16_t vlan;            /* 802.1Q id, 0: untagged */
 };
 
 struct sl_net_route_cfg {
@@ -35,19 +35,22 @@ struct sl_net_route_cfg {
 };
 
 struct sl_net_shared; /* the neighbour table, one for all workers */
-struct sl_net;	      /* a worker's instance */
+struct sl_net;        /* a worker's instance */
 
-/* A TCP segment that came in: the mbuf's data starts at the TCP header and ends with the segment (IP padding cut off). */
+/* A TCP segment that came in: the mbuf's data starts at the TCP header and ends with the segment (IP padding
+ * cut off). */
 struct sl_net_segment {
 	struct sl_addr src, dst;
-	uint8_t ecn;	 /* the two ECN bits of the IP header (RFC 3168) */
+	uint8_t ecn; /* the two ECN bits of the IP header (RFC 3168) */
 	uint8_t ttl;
 	uint16_t ifidx;
 };
 
 /* Takes the mbuf. */
-typedef void (*sl_net_tcp_fn)(void *ctx, struct rte_mbuf *m, const struct sl_net_segment *seg, uint64_t now_us);
-/* An ICMP error about a TCP segment of ours (type and code, the quoted header's addresses, ports, sequence number). */
+typedef void (*sl_net_tcp_fn)(void *ctx, struct rte_mbuf *m, const struct sl_net_segment *seg,
+                              uint64_t now_us);
+/* An ICMP error about a TCP segment of ours (type and code, the quoted header's addresses, ports, sequence
+ * number). */
 struct sl_net_icmp_error {
 	struct sl_addr src, dst; /* of the quoted packet: src is ours */
 	uint16_t sport, dport;
@@ -66,25 +69,26 @@ struct sl_net_cfg {
 };
 
 int sl_net_shared_new(const struct sl_net_if_cfg *ifs, uint16_t nb_ifs, const struct sl_net_route_cfg *routes,
-		      uint16_t nb_routes, struct sl_net_shared **out, char *err, size_t err_cap);
+                      uint16_t nb_routes, struct sl_net_shared **out, char *err, size_t err_cap);
 void sl_net_shared_free(struct sl_net_shared *s);
 int sl_net_new(struct sl_net_shared *shared, const struct sl_net_cfg *cfg, struct sl_net **out);
 void sl_net_free(struct sl_net *net);
 
 /* One poll: receives a burst from every port, handles it; returns the number of packets. */
 uint32_t sl_net_poll(struct sl_net *net, uint64_t now_us);
-/* Handles packets as if received on interface ifidx; takes them. What the unit tests and fuzz targets call. */
+/* Handles packets as if received on interface ifidx; takes them. What the unit tests and fuzz targets call.
+ */
 void sl_net_input(struct sl_net *net, uint16_t ifidx, struct rte_mbuf **m, uint16_t n, uint64_t now_us);
 
 /*
- * Sends an IP payload: the mbuf's data starts at the TCP header, with at least 64 bytes of headroom; adds IP and
- * Ethernet, resolves the neighbour, queues. ecn: the two bits. TCP's checksum is filled in on the way, ICMP's is the
- * caller's. The first segment must be the caller's alone and hold the TCP header: headers and checksums are written
- * there; further segments may be shared. Takes the mbuf in every case. 0 queued or waiting for ARP; < 0 dropped
- * (SL_E_NET_NO_ROUTE, SL_E_NET_MTU, SL_E_NET_NO_NEIGHBOUR ...).
+ * Sends an IP payload: the mbuf's data starts at the TCP header, with at least 64 bytes of headroom; adds IP
+ * and Ethernet, resolves the neighbour, queues. ecn: the two bits. TCP's checksum is filled in on the way,
+ * ICMP's is the caller's. The first segment must be the caller's alone and hold the TCP header: headers and
+ * checksums are written there; further segments may be shared. Takes the mbuf in every case. 0 queued or
+ * waiting for ARP; < 0 dropped (SL_E_NET_NO_ROUTE, SL_E_NET_MTU, SL_E_NET_NO_NEIGHBOUR ...).
  */
-int sl_net_output(struct sl_net *net, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst,
-		  uint8_t proto, uint8_t ecn, uint64_t now_us);
+int sl_net_output(struct sl_net *net, struct rte_mbuf *m, const struct sl_addr *src,
+                  const struct sl_addr *dst, uint8_t proto, uint8_t ecn, uint64_t now_us);
 /* Sends what is queued; once per poll loop. */
 void sl_net_flush(struct sl_net *net);
 /* Timers (ARP ages, probes, waiting packets). Returns the next time it wants to run. */
@@ -92,7 +96,7 @@ uint64_t sl_net_tick(struct sl_net *net, uint64_t now_us);
 
 /* Our address towards dst, the MTU of the interface, and its port (may be NULL). 0, or SL_E_NET_NO_ROUTE. */
 int sl_net_source(const struct sl_net *net, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu,
-		  struct sl_port **port);
+                  struct sl_port **port);
 /* True when addr is one of ours. */
 bool sl_net_is_local(const struct sl_net *net, const struct sl_addr *addr);
 

@@ -1,7 +1,7 @@
 /*
- * Ports: any DPDK ethdev behind one small interface. A port is opened with one queue pair per worker where the device
- * has them. What the device cannot do (checksums, RSS) is done here in software, so that nobody above asks which
- * device it is. The mbuf is the packet type of the whole data plane.
+ * Ports: any DPDK ethdev behind one small interface. A port is opened with one queue pair per worker where
+ * the device has them. What the device cannot do (checksums, RSS) is done here in software, so that nobody
+ * above asks which device it is. The mbuf is the packet type of the whole data plane.
  */
 #ifndef SL_PORT_H
 #define SL_PORT_H
@@ -23,21 +23,22 @@ struct sl_port_cfg {
 	const char *device; /* ethdev name ("net_af_packet0", "0000:03:00.0"); made by EAL arguments before */
 	uint16_t nb_workers;
 	uint16_t rx_desc, tx_desc; /* 0: the device's own default, at most 4096 */
-	uint16_t mtu;		   /* 0: leave as it is */
-	bool software_checksum;	   /* do not use the device's checksum offloads */
+	uint16_t mtu;              /* 0: leave as it is */
+	bool software_checksum;    /* do not use the device's checksum offloads */
 };
 
 struct sl_port_caps {
 	bool tx_ip_csum, tx_tcp_csum; /* the device does it */
 	bool rx_ip_csum, rx_tcp_csum;
-	bool tso, multi_seg, rss, rx_intr;
-	uint16_t nb_rx_queues, nb_tx_queues; /* as set up; fewer than nb_workers: queues are shared out, see below */
+	bool tso, multi_seg, rss, rx_intr; /* tso, rx_intr: not used in this version, always false */
+	uint16_t nb_rx_queues,
+	        nb_tx_queues; /* as set up; fewer than nb_workers: queues are shared out, see below */
 	uint16_t mtu;
 };
 
 /* Opens and starts. 0, or SL_E_PORT_OPEN with the reason in err. Main thread, before workers start. */
-int sl_port_open(const struct sl_port_cfg *cfg, struct rte_mempool *const *pools /* per worker */, struct sl_port **out,
-		 char *err, size_t err_cap);
+int sl_port_open(const struct sl_port_cfg *cfg, struct rte_mempool *const *pools /* per worker */,
+                 struct sl_port **out, char *err, size_t err_cap);
 void sl_port_close(struct sl_port *p);
 const struct sl_port_caps *sl_port_caps(const struct sl_port *p);
 struct rte_ether_addr sl_port_mac(const struct sl_port *p);
@@ -46,29 +47,34 @@ const char *sl_port_name(const struct sl_port *p);
 bool sl_port_link(const struct sl_port *p);
 
 /*
- * Receives up to n packets for this worker. Only packets that belong to it come back: those that the device put in
- * this worker's queue but that belong to another (no RSS, or RSS that does not suit) are handed to the owner's ring,
- * and those that others handed to this worker are in the burst. Owner of TCP packets: sl_port_owner() of their
- * 4-tuple; of everything else (ARP, ICMP): worker 0. Where the device has fewer queues than there are workers, the
+ * Receives up to n packets for this worker. Only packets that belong to it come back: those that the device
+ * put in this worker's queue but that belong to another (no RSS, or RSS that does not suit) are handed to the
+ * owner's ring, and those that others handed to this worker are in the burst. Owner of TCP packets:
+ * sl_port_owner() of their 4-tuple; of ICMP errors: the owner of the connection that they quote; of
+ * everything else (ARP, other ICMP): worker 0. Where the device has fewer queues than there are workers, the
  * first workers poll the queues.
  *
- * On return ol_flags say for each IPv4/TCP packet whether its checksums are good (RTE_MBUF_F_RX_IP_CKSUM_GOOD/BAD,
- * _L4_CKSUM_GOOD/BAD), verified in software where the device did not. Worker thread.
+ * On return ol_flags say for each IPv4/TCP packet whether its checksums are good
+ * (RTE_MBUF_F_RX_IP_CKSUM_GOOD/BAD, _L4_CKSUM_GOOD/BAD), verified in software where the device did not.
+ * Worker thread.
  */
 uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n);
 
 /*
- * Sends; takes all mbufs. What the device does not take at once is tried again a bounded number of times, then freed and
- * counted (SL_E_NET_TX_FULL): TCP sends it again. A packet that wants checksums carries the usual ol_flags
- * (RTE_MBUF_F_TX_IPV4 | _IP_CKSUM | _TCP_CKSUM, l2_len, l3_len, l4_len) with no pseudo-header sum filled in; done here or
- * by the device. Multi-segment packets are linearised where the device cannot send them. Worker thread.
+ * Sends; takes all mbufs. What the device does not take at once is tried again a bounded number of times,
+ * then freed and counted (SL_E_NET_TX_FULL): TCP sends it again. A packet that wants checksums carries the
+ * usual ol_flags (RTE_MBUF_F_TX_IPV4 | _IP_CKSUM | _TCP_CKSUM, l2_len, l3_len, l4_len) with no pseudo-header
+ * sum filled in; done here or by the device. Multi-segment packets are linearised where the device cannot
+ * send them. Worker thread.
  */
 void sl_port_tx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n);
 
 /*
- * The worker that owns a TCP 4-tuple, addresses and ports in network order as they stand in a packet that the gateway
- * receives. Symmetric hash when in software. The stack uses it to choose the upstream leg's source port.
+ * The worker that owns a TCP 4-tuple, addresses and ports in network order as they stand in a packet that the
+ * gateway receives. Symmetric hash when in software. The stack uses it to choose the upstream leg's source
+ * port.
  */
-uint16_t sl_port_owner(const struct sl_port *p, uint32_t src_be, uint32_t dst_be, uint16_t sport_be, uint16_t dport_be);
+uint16_t sl_port_owner(const struct sl_port *p, uint32_t src_be, uint32_t dst_be, uint16_t sport_be,
+                       uint16_t dport_be);
 
 #endif

@@ -1,0 +1,134 @@
+/* The neighbour table alone, with a writer and readers on threads of their own: what thread sanitizers look
+ * at. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "neigh.h"
+
+#define ROUNDS 100000
+
+static struct neigh_table table;
+static atomic_bool stop;
+
+static void mac_of(uint64_t key, uint32_t round, uint8_t mac[6])
+{
+	for (int i = 0; i < 6; i++)
+		mac[i] = (uint8_t)(key * 7 + round);
+}
+
+static void *reader(void *arg)
+{
+	uintptr_t bad = 0;
+	uint8_t mac[6];
+
+	(void)arg;
+	while (!atomic_load(&stop)) {
+		for (uint32_t ip = 1; ip <= 16; ip++) {
+			enum neigh_state s = neigh_read(&table, neigh_key(0, ip), mac);
+
+			/* A MAC is never put together from two writes, and belongs to a state that has one.
+			 */
+			if (s == NEIGH_REACHABLE && memcmp(mac, mac + 1, 5) != 0)
+				bad++;
+			if (s != NEIGH_REACHABLE && s != NEIGH_NONE && s != NEIGH_INCOMPLETE)
+				bad++;
+			(void)neigh_request(&table, neigh_key(1, ip));
+		}
+	}
+	return (void *)bad;
+}
+
+static void test_concurrent(void **state)
+{
+	pthread_t t[2];
+	uint64_t taken = 0;
+	void *bad;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, reader, NULL), 0);
+	/* On a busy machine the readers may start late: go on until they have asked for something. */
+	for (uint32_t r = 0; r < ROUNDS || (taken == 0 && r < 20 * ROUNDS); r++) {
+		uint64_t key = neigh_key(0, 1 + r % 16);
+		struct neigh *n = neigh_find(&table, key);
+		uint8_t mac[6];
+
+		if (r >= ROUNDS)
+			(void)sched_yield();
+		if (n == NULL)
+			n = neigh_add(&table, key, true);
+		mac_of(key, r, mac);
+		switch (r / 16 % 3) {
+		case 0:
+			neigh_set(&table, n, key, NEIGH_INCOMPLETE, NULL);
+			break;
+		case 1:
+			neigh_set(&table, n, key, NEIGH_REACHABLE, mac);
+			break;
+		default:
+			neigh_set(&table, n, key, NEIGH_NONE, NULL);
+			break;
+		}
+		if (atomic_exchange(&table.requested, false)) {
+			for (int i = 0; i < NEIGH_REQUESTS; i++)
+				taken += atomic_exchange(&table.request[i], 0) != 0;
+		}
+	}
+	atomic_store(&stop, true);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pthread_join(t[i], &bad), 0);
+		assert_null(bad);
+	}
+	assert_true(taken > 0);
+}
+
+static void test_places(void **state)
+{
+	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+	struct neigh_table *t = aligned_alloc(64, sizeof(*t));
+	uint32_t added = 0;
+	uint8_t got[6];
+
+	(void)state;
+	assert_non_null(t);
+	memset(t, 0, sizeof(*t));
+	for (uint32_t ip = 1; ip <= 100000; ip++) {
+		struct neigh *n = neigh_add(t, neigh_key(0, ip), false);
+
+		if (n == NULL)
+			continue;
+		neigh_set(t, n, neigh_key(0, ip), NEIGH_REACHABLE, mac);
+		added++;
+	}
+	assert_int_equal(added, NEIGH_BUCKETS * NEIGH_WAYS); /* full, and nothing alive was pushed out */
+	assert_int_equal(neigh_read(t, neigh_key(0, 1), got), NEIGH_REACHABLE);
+	assert_memory_equal(got, mac, 6);
+	assert_int_equal(neigh_read(t, neigh_key(1, 1), got), NEIGH_NONE); /* another interface */
+	/* What we ourselves need finds a place, and not that of one in use. */
+	for (uint32_t ip = 200000; ip < 200500; ip++) {
+		struct neigh *n = neigh_add(t, neigh_key(0, ip), true);
+
+		assert_non_null(n);
+		assert_ptr_not_equal(n, neigh_find(t, neigh_key(0, 1)));
+	}
+	assert_true(neigh_request(t, neigh_key(0, 5)));
+	assert_true(neigh_request(t, neigh_key(0, 5))); /* there already */
+	free(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_places),
+	        cmocka_unit_test(test_concurrent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
