@@ -36,8 +36,11 @@ int sl_inspect_worker_new(const struct sl_inspect_worker_cfg *cfg, struct sl_ins
 void sl_inspect_worker_free(struct sl_inspect_worker *w);
 /* Wall time is monotonic now_us + offset; set once per poll loop by the worker. */
 void sl_inspect_worker_time(struct sl_inspect_worker *w, uint64_t now_us, uint64_t wall_us);
-/* A new policy; takes over one count. Returns the old snapshot with the worker's count on it, for the caller
- * to give back (NULL: none). */
+/*
+ * A new policy; takes over one count (NULL: none, everything is denied). The worker holds one count of each
+ * snapshot in use, whatever the number of flows. Returns the one that is not used any more, for the caller to
+ * give back; NULL when commands of it are still running: sl_inspect_released() gives it later.
+ */
 struct sl_snapshot *sl_inspect_worker_policy(struct sl_inspect_worker *w, struct sl_snapshot *s);
 
 /* ---- a flow ---- */
@@ -65,9 +68,14 @@ int sl_inspect_refused(struct sl_inspect *in, int err, struct sl_span user, stru
  *
  * COMMAND with phase PREPARE: a hold verdict is given as ALLOW (the EXECUTE is judged again); deny is DENY.
  * COMMAND without text (phase OTHER) is judged by kind FUNCTION_CALL for op "function call", else denied
- * unless it is one that moves data of a command already judged ("copy fail", "close"). SET of
- * standard_conforming_strings, client_encoding (to other than UTF8), session_authorization, role or unknown
- * names that lex: denied.
+ * unless it is one that moves data of a command already judged ("copy fail", "close").
+ *
+ * Denied whatever the policy says: SET of standard_conforming_strings (other than on), client_encoding (other
+ * than UTF8), backslash_quote, role, session_authorization, and SET that cannot be read. RESET and DISCARD go
+ * back to the start-up values: allowed.
+ *
+ * SL_E_POLICY_CHANGED: the masks changed so that the origins of this session's columns are not known any
+ * more. Each run of a command raises ROWMETA before its rows; the numbers in FIELD come from there.
  */
 int sl_inspect_event(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,
                      struct sl_msg_hold *hold);
@@ -87,8 +95,8 @@ uint64_t sl_inspect_barrier(const struct sl_inspect *in);
 /* Writes the END record (if a session began). 0, SL_AGAIN. Releases the flow's count on its snapshot. */
 int sl_inspect_close(struct sl_inspect *in, int err, struct sl_span why, uint64_t bytes_in,
                      uint64_t bytes_out);
-/* A snapshot on which this flow held the last count of the worker, to be given back; NULL none. Call after
- * each event and close. */
+/* A snapshot that nothing on this worker uses any more, to be given back; NULL none. Call after each event
+ * and close. */
 struct sl_snapshot *sl_inspect_released(struct sl_inspect_worker *w);
 
 struct sl_id sl_inspect_session(const struct sl_inspect *in);
