@@ -23,6 +23,7 @@
 #define GAP_BATCH         64u /* sessions marked in one commit at open */
 
 #define RETRY_US        UINT64_C(1000000)
+#define LINGER_US       5000
 #define LOG_EVERY_US    UINT64_C(10000000)
 #define READER_CHECK_US UINT64_C(30000000)
 
@@ -82,11 +83,11 @@ static bool anything_waits(struct sl_store *s)
 }
 
 /* Until a worker kicks, somebody stops the store, or the time is over. */
-static void sleep_for_blocks(struct sl_store *s)
+static void sleep_for_blocks(struct sl_store *s, uint64_t us)
 {
 	atomic_store(&s->sleeping, 1);
 	if (atomic_load(&s->stop) == 0 && !anything_waits(s))
-		futex_wait(&s->sleeping, 1, RETRY_US);
+		futex_wait(&s->sleeping, 1, us);
 	atomic_store(&s->sleeping, 0);
 }
 
@@ -106,12 +107,11 @@ static void stop_thread(struct sl_store *s)
 
 /* ---- the store thread ---- */
 
-/* Takes what waits from all workers, each in its order; another worker is first each time. */
+/* Adds what waits from all workers to the batch, each in its order; another worker is first each time. */
 static void gather(struct sl_store *s)
 {
 	struct batch *b = &s->batch;
 
-	b->nb = 0;
 	for (uint32_t i = 0; i < s->nb_workers && b->nb < b->max; i++) {
 		uint32_t at = s->next_worker + i;
 		struct store_ring *r = &s->worker[at < s->nb_workers ? at : at - s->nb_workers].full;
@@ -121,6 +121,35 @@ static void gather(struct sl_store *s)
 			b->block[b->nb++] = blk;
 	}
 	s->next_worker = s->next_worker + 1 < s->nb_workers ? s->next_worker + 1 : 0;
+}
+
+/* Somebody waits for this record to be durable: a command behind the barrier, a login. */
+static bool awaited(const struct sl_block *b)
+{
+	return b->kind == SL_REC_SESSION || b->kind == SL_REC_COMMAND || b->kind == SL_REC_MORE ||
+	       b->kind == SL_REC_DECISION;
+}
+
+/*
+ * Records of replies are awaited by nobody. Committing them alone would make the next command, which is often
+ * a moment behind, wait for a whole commit of theirs before its own: they linger for it, while there is room
+ * and for a bounded time.
+ */
+static void linger(struct sl_store *s)
+{
+	uint64_t end = clock_us(CLOCK_MONOTONIC) + LINGER_US, now;
+	uint32_t seen = 0;
+
+	for (;;) {
+		for (; seen < s->batch.nb; seen++)
+			if (awaited(s->batch.block[seen]))
+				return;
+		now = clock_us(CLOCK_MONOTONIC);
+		if (now >= end || s->batch.nb >= s->blocks_per_worker / 4 || atomic_load(&s->stop) != 0)
+			return;
+		sleep_for_blocks(s, end - now);
+		gather(s);
+	}
 }
 
 /* The batch is on disk: says so and gives the blocks back. */
@@ -225,6 +254,7 @@ static void *store_main(void *arg)
 	for (;;) {
 		gather(s);
 		if (s->batch.nb > 0) {
+			linger(s);
 			if (!commit_until_done(s))
 				break;
 			release(s);
@@ -232,7 +262,7 @@ static void *store_main(void *arg)
 			/* Workers have stopped by now: nothing was put since gather() looked. */
 			break;
 		} else {
-			sleep_for_blocks(s);
+			sleep_for_blocks(s, RETRY_US);
 		}
 		check_readers(s);
 	}
