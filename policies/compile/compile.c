@@ -64,7 +64,7 @@ static int check_new_name(struct compiler *c, const struct cp_doc *d)
 	for (uint32_t i = 0; i < c->nb_docs; i++) {
 		const struct cp_doc *o = &c->docs[i];
 
-		if (o->kind == d->kind && strcasecmp(o->name, d->name) == 0)
+		if (o->kind == d->kind && d->name != NULL && strcasecmp(o->name, d->name) == 0)
 			return cp_fail(c, SL_E_POLICY_SYNTAX, d->name_node, NULL,
 			               "%s \"%s\" is there already (%.100s, line %u)", kind_names[d->kind],
 			               d->name, o->file, o->name_node->line);

@@ -91,7 +91,7 @@ static void put(struct writer *w, const void *bytes, size_t n)
 		w->full = true;
 		return;
 	}
-	if (n > 0)
+	if (n > 0 && bytes != NULL)
 		memcpy(w->out + w->n, bytes, n);
 	w->n += n;
 }
@@ -129,7 +129,7 @@ static size_t count_chars(struct sl_span v, bool *utf8)
 
 static void put_partial(struct writer *w, const struct sl_mask *m, struct sl_span v)
 {
-	bool utf8;
+	bool utf8 = false;
 	size_t chars = count_chars(v, &utf8);
 	size_t keep = (size_t)m->keep_first + m->keep_last;
 	size_t first = chars > keep ? m->keep_first : 0;
@@ -150,6 +150,8 @@ static void put_partial(struct writer *w, const struct sl_mask *m, struct sl_spa
 /* What stands for this part under this mask. False when the whole value becomes NULL. */
 static bool put_masked(struct writer *w, const struct sl_mask *m, struct sl_span part)
 {
+	if (part.p == NULL)
+		part = SL_SPAN_LIT("");
 	switch (m->action) {
 	case SL_MASK_REDACT:
 		put(w, m->text, strlen(m->text));
@@ -261,6 +263,8 @@ long sl_eval_mask(const struct sl_snapshot *s, const struct sl_principal *p, uin
 
 	if (p->snapshot_version != s->version || (mask >= 0 && (uint32_t)mask >= s->nb_masks))
 		return -3;
+	if (value.p == NULL)
+		value = SL_SPAN_LIT("");
 	if (mask < 0)
 		return p->any_content_mask ? mask_content(s, p, worker, value, &w) : -1;
 	if (!put_masked(&w, &s->masks[mask], value))
