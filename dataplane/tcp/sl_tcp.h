@@ -55,7 +55,7 @@ struct sl_tcp_cfg {
 	struct rte_mempool *pool; /* for segments out */
 	const struct sl_tcp_ops *ops;
 	void *ctx;
-	uint32_t max_conns; /* all states but TIME_WAIT */
+	uint32_t max_conns;         /* all states but TIME_WAIT */
 	uint32_t max_time_wait;     /* 48 bytes each; 0: as many as max_conns */
 	uint32_t rx_buf_bytes;      /* receive buffer of a connection at most, default 256 KiB */
 	uint32_t tx_buf_bytes;      /* send buffer of a connection at most, default 256 KiB */
@@ -74,7 +74,10 @@ void sl_tcp_free(struct sl_tcp *t);
 /* A segment in; takes the mbuf. ol_flags say whether the checksum is good (not said: it is verified here). */
 void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf *m, const struct sl_net_segment *seg, uint64_t now_us);
 void sl_tcp_icmp_error(struct sl_tcp *t, const struct sl_net_icmp_error *e, uint64_t now_us);
-/* Runs timers that are due. Returns the time of the next one (UINT64_MAX: none). */
+/*
+ * Runs timers that are due. Returns the time of the next one (UINT64_MAX: none); good until the next call of
+ * input, flush or connect, which may arm an earlier one: tick after flush, or at each loop (it is cheap).
+ */
 uint64_t sl_tcp_tick(struct sl_tcp *t, uint64_t now_us);
 /* Sends what writes, reads and input have made ready (data, ACKs, window updates); once per poll loop. */
 void sl_tcp_flush(struct sl_tcp *t, uint64_t now_us);

@@ -33,12 +33,13 @@ static bool slab_grow(struct sl_tcp *t)
 {
 	size_t each = conn_bytes(t);
 	struct tcp_slab *slab = aligned_alloc(64, 64 + TCP_CONN_SLAB * each);
-	uint8_t *mem = (uint8_t *)slab + 64;
+	uint8_t *mem;
 
 	if (slab == NULL)
 		return false;
 	slab->next = t->conn_slabs;
 	t->conn_slabs = slab;
+	mem = (uint8_t *)slab + 64;
 	for (uint32_t i = 0; i < TCP_CONN_SLAB; i++, mem += each) {
 		struct sl_tcp_conn *c = (struct sl_tcp_conn *)(void *)mem;
 

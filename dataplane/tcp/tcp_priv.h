@@ -246,7 +246,7 @@ struct sl_tcp {
 	uint32_t nb_conns;
 	struct tcp_conn_list all, out, starved, dead;
 	uint32_t nb_out;
-	bool busy; /* inside input or tick */
+	bool busy;                      /* inside input or tick */
 	struct sl_tcp_conn *free_conns; /* through hash_next */
 	struct tcp_slab *conn_slabs;
 	struct tcp_chunk_pool chunks;
