@@ -41,6 +41,8 @@ static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v
 		rc = sl_inspect_event(s->inspect, ev, v, NULL);
 		if (rc == SL_OK && v->action == SL_ACT_ALLOW) {
 			s->state = SESSION_OPEN;
+			s->opened = true;
+			sl_count(SL_C_SESSIONS);
 			s->deadline_us = 0;
 			login_free(s);
 		}
@@ -318,7 +320,8 @@ static int closing_step(struct session *s)
 		if (rc == SL_AGAIN)
 			return SL_AGAIN;
 		s->end_recorded = true;
-		sl_count(SL_C_SESSIONS_ENDED);
+		if (s->opened)
+			sl_count(SL_C_SESSIONS_ENDED);
 	}
 	if (say_ended(s) == SL_AGAIN)
 		return SL_AGAIN;

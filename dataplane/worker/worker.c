@@ -275,8 +275,13 @@ void sl_worker_free(struct sl_worker *w)
  */
 void worker_give_back(struct sl_worker *w, struct sl_snapshot *s)
 {
-	if (s != NULL && w->nb_to_free < sizeof(w->to_free) / sizeof(w->to_free[0]))
+	for (; s != NULL; s = sl_inspect_released(w->inspect)) {
+		if (w->nb_to_free == sizeof(w->to_free) / sizeof(w->to_free[0])) {
+			sl_fail(SL_E_LIMIT); /* no message for so long: it stays in memory, which is safe */
+			return;
+		}
 		w->to_free[w->nb_to_free++] = s;
+	}
 	while (w->nb_to_free > 0) {
 		struct sl_msg *m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
 

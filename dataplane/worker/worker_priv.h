@@ -73,6 +73,7 @@ struct session {
 	struct sl_endpoint target;
 	struct login *login;
 	bool authenticated; /* management counts it as live */
+	bool opened;        /* the target had accepted the login */
 	bool end_recorded;
 	bool gone_said;  /* the approvers were told */
 	bool hold_ended; /* a decision waits to be recorded */
