@@ -21,7 +21,6 @@ static void refuse(struct login *l, int err, bool retry, const char *text)
 {
 	struct sl_msg *msg = calloc(1, sizeof(*msg));
 
-	sl_count(SL_C_AUTH_FAILED);
 	if (msg == NULL) { /* the worker's login timer ends the flow */
 		sl_fail(SL_E_NOMEM);
 		return;
