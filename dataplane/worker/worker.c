@@ -19,6 +19,9 @@
 #define IDLE_SLEEP_MAX_US  400
 #define IDLE_SLEEP_WAIT_US 20 /* while something waits for the store or the management core */
 
+/* A peer that has gone without a word is noticed after this, and six probes: also while a command is held. */
+#define KEEPALIVE_IDLE_S 60
+
 #define CLOCK_SYNC_US   (1000 * 1000)
 #define STARVE_RETRY_US 500
 
@@ -483,14 +486,16 @@ static uint32_t loop(struct sl_worker *w)
 	n = sl_net_poll(w->net, w->now_us);
 	n += poll_bus(w);
 	n += poll_store(w);
-	if (w->now_us >= w->next_tcp_us || n > 0)
-		w->next_tcp_us = sl_tcp_tick(w->tcp, w->now_us);
 	if (w->now_us >= w->next_net_us)
 		w->next_net_us = sl_net_tick(w->net, w->now_us);
 	n += run_ready(w);
 	if (w->nb_cancels > 0)
 		command_cancel_sweep(w);
 	sweep(w);
+	/* Sending arms timers, so that the next one is known only behind the flush; what a timer sends goes
+	 * with it. */
+	sl_tcp_flush(w->tcp, w->now_us);
+	w->next_tcp_us = sl_tcp_tick(w->tcp, w->now_us);
 	sl_tcp_flush(w->tcp, w->now_us);
 	sl_net_flush(w->net);
 	sl_store_kick(w->cfg.store, w->cfg.worker);
