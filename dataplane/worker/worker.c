@@ -16,7 +16,7 @@
  */
 #define IDLE_SPIN_US       60
 #define IDLE_SLEEP_MIN_US  20
-#define IDLE_SLEEP_MAX_US  400
+#define IDLE_SLEEP_MAX_US  800
 #define IDLE_SLEEP_WAIT_US 20 /* while something waits for the store or the management core */
 
 /* A peer that has gone without a word is noticed after this, and six probes: also while a command is held. */
