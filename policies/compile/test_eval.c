@@ -204,6 +204,26 @@ static void test_conditions_together(void **state)
 	sl_policy_free(y.s);
 }
 
+/* A role that allows any database does not widen what the resource offers. */
+static void test_databases_of_a_resource(void **state)
+{
+	static const char text[] = DOC("Resource", "shop",
+	                               "protocol: postgres, address: '10.0.0.1:5432', credential: c, tls: "
+	                               "{mode: off}, databases: [shop, d2]")
+	        DOC("Role", "dev", "groups: [devs], resources: [shop], databases: ['*'], allow: [any]");
+	struct policy y = {.s = compile(text)};
+
+	(void)state;
+	assert_true(bind_on(&y, "devs", 4, "shop", "shop"));
+	assert_true(bind_on(&y, "devs", 4, "shop", "d2"));
+	assert_false(bind_on(&y, "devs", 4, "shop", "bench"));
+	assert_int_equal(y.p.role_bits, 0);
+	assert_int_equal(y.p.kinds, 0);
+	assert_false(bind_on(&y, "devs", 4, "shop", "Shop"));
+	assert_false(bind_on(&y, "devs", 4, "shop", ""));
+	sl_policy_free(y.s);
+}
+
 static void test_identities(void **state)
 {
 	static const char text[] = RES("shop") RES("other")
@@ -551,6 +571,7 @@ int main(void)
 	        cmocka_unit_test(test_allow_with_pattern),
 	        cmocka_unit_test(test_conditions_together),
 	        cmocka_unit_test(test_identities),
+	        cmocka_unit_test(test_databases_of_a_resource),
 	        cmocka_unit_test(test_broken_callers_are_denied),
 	        cmocka_unit_test(test_function_call_and_incomplete),
 	        cmocka_unit_test(test_columns),

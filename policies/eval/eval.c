@@ -122,6 +122,16 @@ static void bind_masks(const struct sl_snapshot *s, struct sl_span resource, str
 	}
 }
 
+/* A resource names its databases exactly; none named: any. */
+static bool has_database(const struct sl_resource *res, struct sl_span database)
+{
+	for (uint32_t i = 0; i < res->databases.nb; i++) {
+		if (sl_span_is(database, res->databases.v[i]))
+			return true;
+	}
+	return res->databases.nb == 0;
+}
+
 bool sl_eval_bind(const struct sl_snapshot *s, const struct sl_caller *who, const struct sl_resource *res,
                   struct sl_span database, struct sl_principal *out)
 {
@@ -129,6 +139,8 @@ bool sl_eval_bind(const struct sl_snapshot *s, const struct sl_caller *who, cons
 
 	memset(out, 0, sizeof(*out));
 	out->snapshot_version = s->version;
+	if (!has_database(res, database))
+		return false;
 	for (uint32_t i = 0; i < s->nb_roles; i++) {
 		const struct sl_role *r = &s->roles[i];
 
