@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +8,13 @@
 #include "sl_yaml.h"
 
 #define FILE_MAX_BYTES (1024 * 1024)
+#define TEXT_MAX       512
 
 struct reader {
 	const char *file;
 	char *err;
 	size_t err_cap;
+	char *text; /* room for what is wrong: TEXT_MAX bytes */
 };
 
 enum field_type {
@@ -36,19 +37,15 @@ struct field {
 	size_t offset;
 };
 
-__attribute__((format(printf, 3, 4))) static int fail(const struct reader *r, const struct sl_yaml_node *at,
-                                                      const char *fmt, ...)
+/* Says where it is wrong; r->text says what. */
+static int fail_at(const struct reader *r, const struct sl_yaml_node *at)
 {
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	snprintf(r->err, r->err_cap, "%s:%u:%u: %s", r->file, at == NULL ? 1 : at->line,
-	         at == NULL ? 1 : at->column, text);
+	         at == NULL ? 1 : at->column, r->text);
 	return SL_E_CONFIG;
 }
+
+#define fail(r, at, ...) (snprintf((r)->text, TEXT_MAX, __VA_ARGS__), fail_at(r, at))
 
 static int set_value(const struct sl_yaml_node *n, enum field_type type, void *out)
 {
@@ -327,6 +324,7 @@ static int read_file(const struct reader *r, uint8_t **text, size_t *n)
 	fclose(f);
 	if (*n == 0 || *n == FILE_MAX_BYTES) {
 		free(*text);
+		*text = NULL;
 		return fail(r, NULL, "cannot be read, is empty or larger than %d bytes", FILE_MAX_BYTES);
 	}
 	return SL_OK;
@@ -334,7 +332,8 @@ static int read_file(const struct reader *r, uint8_t **text, size_t *n)
 
 int config_load(const char *file, struct config *out, char *err, size_t err_cap)
 {
-	struct reader r = {file, err, err_cap};
+	char what[TEXT_MAX];
+	struct reader r = {file, err, err_cap, what};
 	struct sl_yaml_error yerr = {0};
 	uint8_t *text = NULL;
 	size_t n = 0;
@@ -351,8 +350,8 @@ int config_load(const char *file, struct config *out, char *err, size_t err_cap)
 	        .record_replies = true,
 	};
 	rc = read_file(&r, &text, &n);
-	if (rc < 0)
-		return rc;
+	if (rc < 0 || text == NULL)
+		return SL_E_CONFIG;
 	rc = sl_yaml_parse(sl_span(text, n), &out->doc, &yerr);
 	free(text);
 	if (rc < 0) {

@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,13 +51,45 @@ struct gateway {
 	char err[512];
 };
 
-static struct sl_mgmt *signal_mgmt;
+/* ---- signals: blocked in every thread, taken by one; SIGUSR1 ends that one ---- */
 
-static void on_signal(int sig)
+struct signals {
+	pthread_t thread;
+	sigset_t set;
+	struct sl_mgmt *mgmt;
+};
+
+static void *signals_main(void *arg)
 {
-	(void)sig;
-	if (signal_mgmt != NULL)
-		sl_mgmt_stop(signal_mgmt, DRAIN_GRACE_MS);
+	struct signals *s = arg;
+	int sig;
+
+	while (sigwait(&s->set, &sig) == 0 && sig != SIGUSR1)
+		sl_mgmt_stop(s->mgmt, DRAIN_GRACE_MS);
+	return NULL;
+}
+
+/* Before the first thread is made: all others inherit it. */
+static void signals_block(struct signals *s)
+{
+	sigemptyset(&s->set);
+	sigaddset(&s->set, SIGTERM);
+	sigaddset(&s->set, SIGINT);
+	sigaddset(&s->set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &s->set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int signals_start(struct signals *s, struct sl_mgmt *mgmt)
+{
+	s->mgmt = mgmt;
+	return pthread_create(&s->thread, NULL, signals_main, s) == 0 ? SL_OK : SL_E_SYS;
+}
+
+static void signals_stop(struct signals *s)
+{
+	pthread_kill(s->thread, SIGUSR1);
+	pthread_join(s->thread, NULL);
 }
 
 /* No core dump, no other process of this user looking in: this memory holds the targets' credentials (D14).
@@ -68,7 +101,6 @@ static void harden(void)
 	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		sl_log(SL_LOG_WARN, "app", "core dumps could not be turned off");
 	umask(077);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 /* "--lcores 0@0,1@1,2@0": EAL thread 0 is the management core, thread i + 1 is worker i. */
@@ -333,6 +365,7 @@ static void gateway_stop(struct gateway *g)
 static int run(const char *file, bool check_only)
 {
 	static struct gateway g;
+	static struct signals signals;
 	int err = config_load(file, &g.cfg, g.err, sizeof(g.err));
 
 	if (err == SL_OK && check_only) {
@@ -343,7 +376,10 @@ static int run(const char *file, bool check_only)
 	if (err == SL_OK) {
 		sl_counters_register("main");
 		harden();
+		signals_block(&signals);
 		err = gateway_start(&g);
+		if (err == SL_OK)
+			err = signals_start(&signals, g.mgmt);
 	}
 	if (err < 0) {
 		sl_log(SL_LOG_ERROR, "app", "%s: %s", sl_err_text(err), g.err);
@@ -351,14 +387,11 @@ static int run(const char *file, bool check_only)
 		 * the store. */
 		_exit(EXIT_FAILURE);
 	}
-	signal_mgmt = g.mgmt;
-	signal(SIGTERM, on_signal);
-	signal(SIGINT, on_signal);
 	sl_log(SL_LOG_INFO, "app", "%lu workers, %u ports, %u listeners, management on %s",
 	       (unsigned long)g.cfg.workers, g.cfg.nb_ports, g.cfg.nb_listeners, g.cfg.mgmt_listen);
 	fprintf(stderr, "sluiced: ready\n");
 	err = sl_mgmt_run(g.mgmt);
-	signal_mgmt = NULL;
+	signals_stop(&signals);
 	gateway_stop(&g);
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -14,6 +14,8 @@ int command_event(struct session *s, const struct sl_event *ev, struct sl_verdic
 	worker_give_back(w, sl_inspect_released(w->inspect));
 	if (rc != SL_OK || v->action != SL_ACT_PARK)
 		return rc;
+	if (hold == NULL) /* inspection parks nothing that cannot be told to anybody */
+		return sl_fail(SL_E_INVAL);
 	w->hold_msg->type = SL_MSG_HOLD;
 	w->hold_msg->flow = session_ref(s);
 	s->held = true;

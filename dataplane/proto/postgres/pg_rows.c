@@ -163,7 +163,7 @@ static bool edit(struct pg_rows *r, uint32_t off, uint32_t len, struct sl_span b
 	e->at = r->used;
 	e->ins = (uint32_t)(4 + by.n);
 	sl_put_be32(r->replaced + r->used, by.p == NULL ? UINT32_MAX : (uint32_t)by.n);
-	if (by.n > 0)
+	if (by.p != NULL && by.n > 0)
 		memcpy(r->replaced + r->used + 4, by.p, by.n);
 	r->used += e->ins;
 	r->nb_edits++;

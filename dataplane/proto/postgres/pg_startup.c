@@ -286,5 +286,5 @@ int pg_startup_step(struct pg *d, struct sl_span b, size_t *used)
 		return gss_request(d, len, used);
 	if (code == PG_CODE_CANCEL)
 		return cancel_request(d, sl_span_sub(b, 0, len), used);
-	return startup_message(d, sl_span_sub(b, 0, len), used);
+	return startup_message(d, sl_span(b.p, len), used);
 }
