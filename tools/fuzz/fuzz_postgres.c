@@ -15,13 +15,14 @@
 
 #define SIDE_BYTES 65536
 #define MARKER     "DENY"
+#define NOT_TEXT   255
 
 /* Follows a stream of messages: type, length, body. Text of Query and Parse is searched for the marker. */
 struct check {
 	uint8_t head[5];
 	uint32_t head_n, left;
 	uint8_t seen; /* bytes of the marker seen so far */
-	bool search;
+	uint8_t text; /* strings still to come before the text; NOT_TEXT: none, or it is over */
 };
 
 struct world {
@@ -57,7 +58,9 @@ static void check_byte(struct check *c, enum sl_side to, uint8_t b)
 		c->head[c->head_n++] = b;
 		if (c->head_n == 1) {
 			must(b != 0 && strchr(to == SL_CLIENT ? client_types : target_types, b) != NULL);
-			c->search = to == SL_TARGET && (b == 'Q' || b == 'P');
+			c->text = NOT_TEXT;
+			if (to == SL_TARGET && (b == 'Q' || b == 'P'))
+				c->text = b == 'P'; /* Parse: behind the statement's name */
 			c->seen = 0;
 		}
 		if (c->head_n < 5)
@@ -69,7 +72,9 @@ static void check_byte(struct check *c, enum sl_side to, uint8_t b)
 		return;
 	}
 	c->left--;
-	if (!c->search)
+	if (b == 0 && c->text != NOT_TEXT)
+		c->text = c->text == 0 ? NOT_TEXT : 0;
+	if (c->text != 0)
 		return;
 	if (b == (uint8_t)MARKER[c->seen])
 		c->seen++;
