@@ -64,7 +64,7 @@ def target_credential_stays_hidden():
     with open(f"{DIR}/shop_app.password", encoding="ascii") as f:
         secret = f.read().strip()
     psql("agent-7", "-c", "select 1", check_rc=True)
-    session = latest("agent-7")
+    session = latest_ended("agent-7")
     check(secret not in str(records(session["id"])), "the target's password is in the records")
     check(secret not in str(api_ok("noc", "GET", "/v1/resources")), "the target's password is in the API")
     with open(f"{DIR}/gw/log", encoding="utf-8", errors="replace") as f:
@@ -113,7 +113,7 @@ def mask_by_content():
 def mask_is_what_is_recorded():
     mark, truth = marker(), admin("select ssn from customers where id = 4")
     psql("agent-7", "-c", f"select '{mark}', ssn from customers where id = 4", check_rc=True)
-    seen = replies(records(latest("agent-7")["id"]))
+    seen = replies(records(latest_ended("agent-7")["id"]))
     check(mark.encode() in seen, "the reply is not recorded")
     check(truth.encode() not in seen, "the record holds what the mask hides")
 
@@ -125,7 +125,7 @@ def denied(sql, message):
     done = psql("agent-7", "-v", "VERBOSITY=verbose", "-c", f"{sql} /* {mark} */", "-c", "select 'goes on'")
     contains(done.stderr, "ERROR:  42501:", sql)
     contains(done.stderr, message, sql)
-    session = latest("agent-7")
+    session = latest_ended("agent-7")
     contains(done.stderr, session["id"] + ".", "the event's id")
     contains(done.stdout, "goes on", "the session after a denial")
     never_arrives(mark)
