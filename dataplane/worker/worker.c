@@ -503,7 +503,7 @@ static uint32_t loop(struct sl_worker *w)
 	return n;
 }
 
-/* The last word to the management core; the policy's count goes back with it. */
+/* The last word to the management core. */
 static int say_stopped(struct sl_worker *w)
 {
 	struct sl_msg *m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
@@ -523,8 +523,8 @@ int sl_worker_run(struct sl_worker *w)
 
 	snprintf(name, sizeof(name), "worker%u", w->cfg.worker);
 	sl_counters_register(name);
-	/* Sleeps of tens of microseconds are only that short with a small slack. */
 	clock_start(w);
+	/* Sleeps of tens of microseconds are only that short with a small slack. */
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0);
 	while (!(w->draining && w->nb_sessions == 0) || say_stopped(w) == SL_AGAIN) {
 		if (loop(w) > 0) {
@@ -534,8 +534,7 @@ int sl_worker_run(struct sl_worker *w)
 			back_off(w);
 		}
 	}
-	/* FINs of the last sessions are on their way; resets would follow from the kernel of nobody: we are
-	 * gone. */
+	/* The FINs of the last sessions; what is lost of them the peers find out by themselves. */
 	sl_tcp_flush(w->tcp, w->now_us);
 	sl_net_flush(w->net);
 	return SL_OK;
