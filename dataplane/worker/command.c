@@ -20,6 +20,7 @@ int command_event(struct session *s, const struct sl_event *ev, struct sl_verdic
 	w->hold_msg->flow = session_ref(s);
 	s->held = true;
 	s->approval = hold->approval;
+	s->hold_end_us = hold->expires_us + HOLD_MARGIN_US;
 	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, w->hold_msg);
 	w->hold_msg = NULL;
 	return SL_OK;
@@ -33,6 +34,15 @@ void command_decide(struct session *s, const struct sl_msg_decision *d)
 	s->hold_ended = true;
 	s->decision = *d;
 	session_ready(s);
+}
+
+/* The management core ends holds; should its word be lost, a hold ends here, as a denial. */
+void command_hold_deadline(struct session *s)
+{
+	struct sl_msg_decision d = {.approval = s->approval, .decision = SL_DECISION_EXPIRED};
+
+	if (s->held && s->w->wall_us >= s->hold_end_us)
+		command_decide(s, &d);
 }
 
 /* The client took its command back: the approvers must not be asked any more. */

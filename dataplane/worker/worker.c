@@ -425,6 +425,7 @@ static void check_deadline(struct sl_worker *w, struct session *s)
 {
 	uint64_t expires = sl_inspect_expires_us(s->inspect);
 
+	command_hold_deadline(s);
 	if (w->draining && w->now_us >= w->drain_deadline_us)
 		session_end(s, SL_E_FLOW_KILLED, SL_RSN_SHUTDOWN, "the gateway is shutting down");
 	else if (s->state == SESSION_OPEN && expires != 0 && w->wall_us >= expires)
@@ -517,6 +518,19 @@ static int say_stopped(struct sl_worker *w)
 	return SL_OK;
 }
 
+/*
+ * All sessions have ended and the management core knows; or the time for it is over, with a store that cannot
+ * be written, say: then the sessions that are left get their GAP record at the next start.
+ */
+static bool finished(struct sl_worker *w)
+{
+	if (!w->draining)
+		return false;
+	if (w->nb_sessions == 0 && say_stopped(w) == SL_OK)
+		return true;
+	return w->now_us >= w->drain_deadline_us + 2 * LINGER_US;
+}
+
 int sl_worker_run(struct sl_worker *w)
 {
 	char name[16];
@@ -526,7 +540,7 @@ int sl_worker_run(struct sl_worker *w)
 	clock_start(w);
 	/* Sleeps of tens of microseconds are only that short with a small slack. */
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0);
-	while (!(w->draining && w->nb_sessions == 0) || say_stopped(w) == SL_AGAIN) {
+	while (!finished(w)) {
 		if (loop(w) > 0) {
 			w->last_work_us = w->now_us;
 			sl_count(SL_C_LOOPS_BUSY);

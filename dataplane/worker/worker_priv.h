@@ -12,7 +12,8 @@
 
 #define CONNECT_TIMEOUT_US (10 * 1000000ull) /* to open and log in at the target */
 #define LINGER_US          (5 * 1000000ull)  /* for a client to take its last bytes */
-#define CANCELS_MAX        64                /* cancel requests under way to targets */
+#define HOLD_MARGIN_US     (5 * 1000000ull) /* beyond an approval's expiry, which the management core keeps */
+#define CANCELS_MAX        64               /* cancel requests under way to targets */
 #define CANCEL_TIMEOUT_US  (5 * 1000000ull)
 #define CANCEL_BYTES_MAX   64
 #define SWEEP_US           1000 /* between steps of the sweep for deadlines */
@@ -78,9 +79,10 @@ struct session {
 	bool gone_said;  /* the approvers were told */
 	bool hold_ended; /* a decision waits to be recorded */
 	bool held;
-	bool target_open; /* TCP to the target is established */
-	bool undrained;   /* the client did not take its last bytes: reset it */
-	bool running;     /* when it ended, the target was still at work */
+	bool target_open;     /* TCP to the target is established */
+	bool undrained;       /* the client did not take its last bytes: reset it */
+	bool running;         /* when it ended, the target was still at work */
+	uint64_t hold_end_us; /* wall time: denied here when nobody has said anything by then */
 	struct sl_id approval;
 	struct sl_msg_decision decision;
 	uint64_t cmd; /* of the reply that is being passed */
@@ -156,6 +158,8 @@ void login_free(struct session *s);
 int command_event(struct session *s, const struct sl_event *ev, struct sl_verdict *v);
 /* The hold's end, from the management core or by the client's cancel. */
 void command_decide(struct session *s, const struct sl_msg_decision *d);
+/* Denies a hold that is long over its time. */
+void command_hold_deadline(struct session *s);
 /* Records the decision and lets the flow go on. SL_AGAIN: not yet. */
 int command_decide_step(struct session *s);
 /* CancelRequest: finds the flow, here or on another worker. */
