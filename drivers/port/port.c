@@ -52,7 +52,7 @@ static void choose(struct sl_port *p, const struct sl_port_cfg *cfg, const struc
 	c->nb_rx_queues = less(p->nb_workers, at_least_1(info->max_rx_queues));
 	c->nb_tx_queues = less(p->nb_workers, at_least_1(info->max_tx_queues));
 	p->tx_shared = c->nb_tx_queues < p->nb_workers;
-	c->tso = false; /* sl_port_tx() takes no packet above the MTU in this version */
+	c->tso = (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0;
 	/* RSS only spreads the load of receiving: the owner of a flow is decided by our own hash (see
 	 * README.md). */
 	c->rss = (info->flow_type_rss_offloads & RSS_HASHES) != 0;

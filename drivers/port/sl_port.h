@@ -30,7 +30,10 @@ struct sl_port_cfg {
 struct sl_port_caps {
 	bool tx_ip_csum, tx_tcp_csum; /* the device does it */
 	bool rx_ip_csum, rx_tcp_csum;
-	bool tso, multi_seg, rss, rx_intr; /* tso, rx_intr: not used in this version, always false */
+	bool tso; /* the device could; it is not asked to: TCP makes segments itself, of any size that fits
+	             the MTU */
+	bool multi_seg, rss;
+	bool rx_intr; /* not used in this version, always false */
 	uint16_t nb_rx_queues,
 	        nb_tx_queues; /* as set up; fewer than nb_workers: queues are shared out, see below */
 	uint16_t mtu;
