@@ -96,31 +96,33 @@ static void test_statements(void **state)
 	end(&s, 0);
 }
 
+/* 200 statements of 1,300 bytes leave 2,144 of the 256 KB. */
 static void test_texts(void **state)
 {
 	struct script s = begin();
-	char *big = malloc(100001);
+	char big[3001];
 
 	(void)state;
-	memset(big, 'q', 100000);
-	big[100000] = '\0';
-	for (int i = 1; i <= 2; i++)
+	memset(big, 'q', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	for (int i = 1; i <= 200; i++)
 		say(&s,
-		    "C: P s%d|%s\nC: S\n!: COMMAND %d prepare %s\n>T: P s%d|%s\n>T: S\nT: 1\nT: Z I\n>C: "
-		    "1\n>C: Z I\n",
+		    "C: P s%d|%.1300s\nC: S\n!: COMMAND %d prepare %.1300s\n>T: P s%d|%.1300s\n>T: S\nT: "
+		    "1\nT: Z "
+		    "I\n>C: 1\n>C: Z I\n",
 		    i, big, i, big, i, big);
 	say(&s,
-	    "C: P s3|%s\nC: S\n>C: E ERROR 53400 prepared statements too large for this gateway\n>C: Z I\n",
+	    "C: P more|%s\nC: S\n>C: E ERROR 53400 prepared statements too large for this gateway\n>C: Z I\n",
 	    big);
 	/* the gap that a Close leaves is found again, and the other text stays what it was */
+	say(&s, "C: P t|HOLD t\nC: C S|s1\nC: S\n!: COMMAND 201 prepare HOLD t\n>T: P t|HOLD t\n>T: C "
+	        "S|s1\n>T: S\n"
+	        "T: 1\nT: 3\nT: Z I\n>C: 1\n>C: 3\n>C: Z I\n");
 	say(&s,
-	    "C: P t|HOLD t\nC: C S|s1\nC: S\n!: COMMAND 3 prepare HOLD t\n>T: P t|HOLD t\n>T: C S|s1\n>T: S\n"
-	    "T: 1\nT: 3\nT: Z I\n>C: 1\n>C: 3\n>C: Z I\n");
-	say(&s,
-	    "C: P s3|%s\nC: S\n!: COMMAND 4 prepare %s\n>T: P s3|%s\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z I\n",
+	    "C: P more|%s\nC: S\n!: COMMAND 202 prepare %s\n>T: P more|%s\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z "
+	    "I\n",
 	    big, big, big);
-	say(&s, "C: B |t\n!: COMMAND 5 execute HOLD t\n>C: N NOTICE 00000 held D=event EV\n=: park\n");
-	free(big);
+	say(&s, "C: B |t\n!: COMMAND 203 execute HOLD t\n>C: N NOTICE 00000 held D=event EV\n=: park\n");
 	pgh_run(s.b, &(const struct pgh_opts){.message_max = 1 << 18});
 	free(s.b);
 }
