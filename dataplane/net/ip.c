@@ -63,25 +63,38 @@ static int check_source(const struct sl_net_shared *s, const struct net_if *on, 
 	return SL_OK;
 }
 
+/* Gives the segments that were collected to TCP. */
+void net_ip_flush(struct sl_net *net, uint64_t now_us)
+{
+	uint16_t n = net->up.nb;
+
+	net->up.nb = 0;
+	if (n > 0)
+		net->cfg.tcp_input(net->cfg.ctx, net->up.m, net->up.seg, n, now_us);
+}
+
 static void to_tcp(struct sl_net *net, const struct net_if *on, const struct rte_ipv4_hdr *ip,
                    struct rte_mbuf *m, uint64_t now_us)
 {
-	struct sl_net_segment seg;
+	struct sl_net_segment *seg = &net->up.seg[net->up.nb];
 
-	seg.src = sl_addr_v4(&ip->src_addr);
-	seg.dst = sl_addr_v4(&ip->dst_addr);
-	seg.ecn = ip->type_of_service & ECN_MASK;
-	seg.ttl = ip->time_to_live;
-	seg.ifidx = (uint16_t)(on - net->s->ifs);
+	seg->src = sl_addr_v4(&ip->src_addr);
+	seg->dst = sl_addr_v4(&ip->dst_addr);
+	seg->ecn = ip->type_of_service & ECN_MASK;
+	seg->ttl = ip->time_to_live;
+	seg->ifidx = (uint16_t)(on - net->s->ifs);
 	(void)rte_pktmbuf_adj(m, IP_LEN);
 	if (m->data_len < TCP_HDR_MIN) {
 		(void)net_drop(m, SL_E_TCP_HEADER);
 		return;
 	}
-	if (net->cfg.tcp_input == NULL)
+	if (net->cfg.tcp_input == NULL) {
 		(void)net_drop(m, SL_E_NET_IP_PROTO);
-	else
-		net->cfg.tcp_input(net->cfg.ctx, m, &seg, now_us);
+		return;
+	}
+	net->up.m[net->up.nb++] = m;
+	if (net->up.nb == SL_PORT_BURST)
+		net_ip_flush(net, now_us);
 }
 
 /* TTL is not looked at: RFC 1122 3.2.1.7 forbids a host to drop for it. TCP gets it. */
@@ -201,9 +214,9 @@ int sl_net_output(struct sl_net *net, struct rte_mbuf *m, const struct sl_addr *
 	return send_to(net, i, next_hop, m, now_us);
 }
 
-int sl_net_source(const struct sl_net *net, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu,
-                  struct sl_port **port)
+int sl_net_path(const struct sl_net *net, const struct sl_addr *dst, struct sl_net_path *out)
 {
+	const struct sl_port_caps *caps;
 	uint32_t next_hop = 0;
 	const struct net_route *r = route_to(net->s, dst, &next_hop);
 	const struct net_if *i;
@@ -211,9 +224,11 @@ int sl_net_source(const struct sl_net *net, const struct sl_addr *dst, struct sl
 	if (r == NULL)
 		return sl_fail(SL_E_NET_NO_ROUTE);
 	i = &net->s->ifs[r->ifidx];
-	*src = net_addr_of(i->addr);
-	*mtu = i->mtu;
-	if (port != NULL)
-		*port = i->port;
+	caps = sl_port_caps(i->port);
+	out->src = net_addr_of(i->addr);
+	out->mtu = i->mtu;
+	out->tso = caps->tso;
+	out->multi_seg = caps->multi_seg;
+	out->port = i->port;
 	return SL_OK;
 }

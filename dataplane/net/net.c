@@ -147,6 +147,7 @@ void sl_net_input(struct sl_net *net, uint16_t ifidx, struct rte_mbuf **m, uint1
 	}
 	for (uint16_t i = 0; i < n; i++)
 		net_ether_input(net, ifidx, m[i], now_us);
+	net_ip_flush(net, now_us);
 	follow_table(net, now_us);
 }
 

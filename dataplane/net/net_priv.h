@@ -77,10 +77,18 @@ struct net_arp_own {
 	uint8_t announced;
 };
 
+/* Segments of the burst at hand on their way up. */
+struct net_up {
+	struct rte_mbuf *m[SL_PORT_BURST];
+	struct sl_net_segment seg[SL_PORT_BURST];
+	uint16_t nb;
+};
+
 struct sl_net {
 	struct sl_net_shared *s;
 	struct sl_net_cfg cfg;
 	struct net_txq txq[SL_NET_PORTS_MAX]; /* by port */
+	struct net_up up;
 	struct net_wait wait[NET_WAIT_SLOTS];
 	uint16_t nb_wait;
 	uint64_t wait_look_us;   /* when the waiting packets are looked at without a change of the table */
@@ -131,6 +139,7 @@ int net_ether_output(struct sl_net *net, const struct net_if *i, struct rte_mbuf
 
 /* ip.c */
 void net_ip_input(struct sl_net *net, const struct net_if *i, struct rte_mbuf *m, uint64_t now_us);
+void net_ip_flush(struct sl_net *net, uint64_t now_us);
 
 /* icmp.c: the mbuf's data starts at the ICMP header. */
 void net_icmp_input(struct sl_net *net, uint32_t src, uint32_t dst, struct rte_mbuf *m, uint64_t now_us);

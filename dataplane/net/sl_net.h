@@ -46,8 +46,8 @@ struct sl_net_segment {
 	uint16_t ifidx;
 };
 
-/* Takes the mbuf. */
-typedef void (*sl_net_tcp_fn)(void *ctx, struct rte_mbuf *m, const struct sl_net_segment *seg,
+/* The TCP segments of a burst in the order of their arrival, 1 to SL_PORT_BURST; takes the mbufs. */
+typedef void (*sl_net_tcp_fn)(void *ctx, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,
                               uint64_t now_us);
 /* An ICMP error about a TCP segment of ours (type and code, the quoted header's addresses, ports, sequence
  * number). */
@@ -94,9 +94,17 @@ void sl_net_flush(struct sl_net *net);
 /* Timers (ARP ages, probes, waiting packets). Returns the next time it wants to run. */
 uint64_t sl_net_tick(struct sl_net *net, uint64_t now_us);
 
-/* Our address towards dst, the MTU of the interface, and its port (may be NULL). 0, or SL_E_NET_NO_ROUTE. */
-int sl_net_source(const struct sl_net *net, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu,
-                  struct sl_port **port);
+/* What a connection must know of the way to its peer. */
+struct sl_net_path {
+	struct sl_addr src; /* ours */
+	uint16_t mtu;       /* of the interface */
+	bool tso;           /* the port segments: a packet with tso_segsz may be larger than the MTU */
+	bool multi_seg;     /* the port sends chains; else a chain costs a copy */
+	const struct sl_port *port;
+};
+
+/* 0, or SL_E_NET_NO_ROUTE. */
+int sl_net_path(const struct sl_net *net, const struct sl_addr *dst, struct sl_net_path *out);
 /* True when addr is one of ours. */
 bool sl_net_is_local(const struct sl_net *net, const struct sl_addr *addr);
 

@@ -352,15 +352,13 @@ static void test_icmp_errors(void **state)
 static void source(uint32_t dst, uint32_t src, const struct sl_port *port)
 {
 	struct sl_addr d = addr(dst);
-	struct sl_addr s;
 	struct sl_addr want = addr(src);
-	struct sl_port *p;
-	uint16_t mtu = 0;
+	struct sl_net_path path;
 
-	assert_int_equal(sl_net_source(net, &d, &s, &mtu, &p), 0);
-	assert_true(sl_addr_eq(&s, &want));
-	assert_ptr_equal(p, port);
-	assert_int_equal(mtu, sl_port_caps(port)->mtu);
+	assert_int_equal(sl_net_path(net, &d, &path), 0);
+	assert_true(sl_addr_eq(&path.src, &want));
+	assert_ptr_equal(path.port, port);
+	assert_int_equal(path.mtu, sl_port_caps(port)->mtu);
 }
 
 static void test_routes(void **state)

@@ -39,15 +39,17 @@ static struct {
 	struct sl_net_icmp_error icmp;
 } up;
 
-static inline void on_tcp(void *ctx, struct rte_mbuf *m, const struct sl_net_segment *seg, uint64_t now_us)
+static inline void on_tcp(void *ctx, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,
+                          uint64_t now_us)
 {
 	assert_ptr_equal(ctx, &up);
 	assert_int_equal(now_us, now);
-	up.nb_tcp++;
-	up.seg = *seg;
-	up.tcp_n = m->pkt_len;
-	memcpy(up.tcp, rte_pktmbuf_mtod(m, void *), m->data_len);
-	rte_pktmbuf_free(m);
+	assert_true(n > 0);
+	up.nb_tcp += n;
+	up.seg = seg[n - 1];
+	up.tcp_n = m[n - 1]->pkt_len;
+	memcpy(up.tcp, rte_pktmbuf_mtod(m[n - 1], void *), m[n - 1]->data_len);
+	rte_pktmbuf_free_bulk(m, n);
 }
 
 static inline void on_icmp(void *ctx, const struct sl_net_icmp_error *e, uint64_t now_us)

@@ -45,8 +45,8 @@ struct sl_tcp_ops {
 	/* Something happened on a connection. Called inside input and tick: only note it; do not call into
 	 * the stack. */
 	void (*notify)(void *ctx, struct sl_tcp_conn *c, void *user, uint32_t events);
-	/* Source address and MTU towards dst. 0, or < 0. */
-	int (*route)(void *ctx, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu);
+	/* The way towards dst. 0, or < 0. */
+	int (*route)(void *ctx, const struct sl_addr *dst, struct sl_net_path *out);
 	/* True when replies from remote to local would reach this worker. NULL: always true. */
 	bool (*port_ok)(void *ctx, const struct sl_endpoint *local, const struct sl_endpoint *remote);
 };
@@ -71,8 +71,10 @@ int sl_tcp_new(const struct sl_tcp_cfg *cfg, struct sl_tcp **out);
 /* Frees all memory; sends nothing. */
 void sl_tcp_free(struct sl_tcp *t);
 
-/* A segment in; takes the mbuf. ol_flags say whether the checksum is good (not said: it is verified here). */
-void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf *m, const struct sl_net_segment *seg, uint64_t now_us);
+/* A burst of segments in; takes the mbufs. ol_flags say whether the checksum is good (not said: it is
+ * verified here). */
+void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,
+                  uint64_t now_us);
 void sl_tcp_icmp_error(struct sl_tcp *t, const struct sl_net_icmp_error *e, uint64_t now_us);
 /*
  * Runs timers that are due. Returns the time of the next one (UINT64_MAX: none); good until the next call of

@@ -93,7 +93,7 @@ int sl_tcp_connect(struct sl_tcp *t, const struct sl_endpoint *remote, void *use
 {
 	struct tcp_tuple u = {.rport = remote->port, .family = remote->addr.family};
 	struct sl_tcp_conn *c;
-	struct sl_addr src;
+	struct sl_net_path path;
 	uint16_t mss;
 	int err;
 
@@ -103,10 +103,10 @@ int sl_tcp_connect(struct sl_tcp *t, const struct sl_endpoint *remote, void *use
 	if (t->nb_conns >= t->cfg.max_conns)
 		return sl_fail(SL_E_TCP_CONN_LIMIT);
 	memcpy(u.raddr, remote->addr.b, sizeof(u.raddr));
-	err = tcp_path_mss(t, &u, &src, &mss);
+	err = tcp_path_mss(t, &u, &path, &mss);
 	if (err < 0)
 		return err;
-	memcpy(u.laddr, src.b, sizeof(u.laddr));
+	memcpy(u.laddr, path.src.b, sizeof(u.laddr));
 	err = tcp_pick_port(t, &u);
 	if (err < 0)
 		return err;

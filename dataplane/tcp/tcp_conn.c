@@ -225,16 +225,15 @@ void tcp_notify(struct sl_tcp_conn *c)
 		c->t->cfg.ops->notify(c->t->cfg.ctx, c, c->user, events);
 }
 
-int tcp_path_mss(struct sl_tcp *t, const struct tcp_tuple *u, struct sl_addr *src, uint16_t *mss)
+int tcp_path_mss(struct sl_tcp *t, const struct tcp_tuple *u, struct sl_net_path *path, uint16_t *mss)
 {
 	struct sl_addr dst = tcp_addr(u->raddr, u->family);
 	uint32_t headers = u->family == SL_AF_INET6 ? 60 : 40, m;
-	uint16_t mtu = 0;
-	int err = t->cfg.ops->route(t->cfg.ctx, &dst, src, &mtu);
+	int err = t->cfg.ops->route(t->cfg.ctx, &dst, path);
 
 	if (err < 0)
 		return err;
-	m = mtu > headers + TCP_MSS_MIN ? mtu - headers : TCP_MSS_MIN;
+	m = path->mtu > headers + TCP_MSS_MIN ? path->mtu - headers : TCP_MSS_MIN;
 	if (t->cfg.mss != 0)
 		m = u32_min(m, u32_max(t->cfg.mss, TCP_MSS_MIN));
 	*mss = (uint16_t)u32_min(m, t->seg_bytes_max - (uint32_t)sizeof(struct rte_tcp_hdr));

@@ -357,14 +357,17 @@ static void demux(struct sl_tcp *t, struct tcp_seg *s, uint64_t now_us)
 	tcp_send_rst_for(t, s, now_us);
 }
 
-void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf *m, const struct sl_net_segment *seg, uint64_t now_us)
+void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,
+                  uint64_t now_us)
 {
 	struct tcp_seg s;
 
 	tcp_touch(t, now_us);
 	t->busy = true;
-	if (tcp_parse(m, seg, &s) == SL_OK)
-		demux(t, &s, now_us);
+	for (uint16_t i = 0; i < n; i++) {
+		if (tcp_parse(m[i], &seg[i], &s) == SL_OK)
+			demux(t, &s, now_us);
+		rte_pktmbuf_free(m[i]);
+	}
 	t->busy = false;
-	rte_pktmbuf_free(m);
 }

@@ -132,10 +132,10 @@ static void open_passive(struct sl_tcp *t, struct sl_tcp_listener *l, const stru
                          const uint32_t *iss_floor, uint64_t now_us)
 {
 	struct sl_tcp_conn *c;
-	struct sl_addr src;
+	struct sl_net_path path;
 	uint16_t mss;
 
-	if (tcp_path_mss(t, &s->tuple, &src, &mss) < 0 || make_room(t, l) != SL_OK)
+	if (tcp_path_mss(t, &s->tuple, &path, &mss) < 0 || make_room(t, l) != SL_OK)
 		return;
 	c = tcp_conn_new(t, &s->tuple);
 	if (c == NULL) {

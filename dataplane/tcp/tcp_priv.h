@@ -443,7 +443,7 @@ void tcp_conn_no_half_open(struct sl_tcp_conn *c);
 /* Works out mss from the path's and the peer's. */
 void tcp_conn_set_mss(struct sl_tcp_conn *c);
 /* MSS for the path to the peer: cfg.mss or from the MTU. 0, or < 0. */
-int tcp_path_mss(struct sl_tcp *t, const struct tcp_tuple *u, struct sl_addr *src, uint16_t *mss);
+int tcp_path_mss(struct sl_tcp *t, const struct tcp_tuple *u, struct sl_net_path *path, uint16_t *mss);
 static inline void tcp_post(struct sl_tcp_conn *c, uint32_t events)
 {
 	c->events |= events;

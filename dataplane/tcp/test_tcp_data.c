@@ -341,7 +341,7 @@ static void test_bad_segments(void **state)
 	for (uint16_t n = 0; n < 20; n++) {
 		m = rte_pktmbuf_alloc(test_pool);
 		memset(rte_pktmbuf_append(m, n), 0, n);
-		sl_tcp_input(p.h.t, m, &ip, p.now);
+		sl_tcp_input(p.h.t, &m, &ip, 1, p.now);
 	}
 	for (uint16_t off = 0; off < 16;
 	     off++) { /* the port says the checksum is good: the offset is checked all the same */
@@ -349,12 +349,12 @@ static void test_bad_segments(void **state)
 		m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 		memset(rte_pktmbuf_append(m, 24), 0, 24);
 		rte_pktmbuf_mtod(m, uint8_t *)[12] = (uint8_t)(off << 4);
-		sl_tcp_input(p.h.t, m, &ip, p.now);
+		sl_tcp_input(p.h.t, &m, &ip, 1, p.now);
 	}
 	m = rte_pktmbuf_alloc(test_pool);
 	m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_BAD;
 	memset(rte_pktmbuf_append(m, 20), 0, 20);
-	sl_tcp_input(p.h.t, m, &ip, p.now);
+	sl_tcp_input(p.h.t, &m, &ip, 1, p.now);
 	peer_none(&p);
 	peer_fini(&p);
 }
@@ -385,7 +385,7 @@ static void test_chained_mbuf(void **state)
 		memcpy(rte_pktmbuf_append(m, cut), b, cut);
 		memcpy(rte_pktmbuf_append(m2, (uint16_t)(26 - cut)), b + cut, 26U - cut);
 		assert_int_equal(rte_pktmbuf_chain(m, m2), 0);
-		sl_tcp_input(p.h.t, m, &ip, p.now);
+		sl_tcp_input(p.h.t, &m, &ip, 1, p.now);
 		expect_read(&p, "chains");
 		p.seq += 6;
 	}

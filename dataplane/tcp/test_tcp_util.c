@@ -125,12 +125,13 @@ static void on_notify(void *ctx, struct sl_tcp_conn *c, void *user, uint32_t eve
 		e->err = sl_tcp_error(c);
 }
 
-static int on_route(void *ctx, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu)
+static int on_route(void *ctx, const struct sl_addr *dst, struct sl_net_path *out)
 {
 	struct host *h = ctx;
 
-	*src = h->addr;
-	*mtu = h->mtu;
+	memset(out, 0, sizeof(*out));
+	out->src = h->addr;
+	out->mtu = h->mtu;
 	return h->route_err;
 }
 
@@ -223,7 +224,7 @@ static void deliver(struct sim *s)
 		struct sl_net_segment ip = {.src = p.src, .dst = p.dst, .ttl = 64};
 
 		s->wire.q[i] = s->wire.q[--s->wire.n];
-		sl_tcp_input(sl_addr_eq(&p.dst, &s->a.addr) ? s->a.t : s->b.t, p.m, &ip, s->now);
+		sl_tcp_input(sl_addr_eq(&p.dst, &s->a.addr) ? s->a.t : s->b.t, &p.m, &ip, 1, s->now);
 	}
 }
 
@@ -368,7 +369,7 @@ void peer_send(struct peer *p, const struct seg *s)
 	fill_checksum(m, &ip.src, &ip.dst);
 	if (s->bad_csum)
 		b[16] ^= 0x55;
-	sl_tcp_input(p->h.t, m, &ip, p->now);
+	sl_tcp_input(p->h.t, &m, &ip, 1, p->now);
 	sl_tcp_flush(p->h.t, p->now);
 }
 

@@ -1,6 +1,5 @@
 #include "worker_priv.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -73,11 +72,12 @@ static void clock_update(struct sl_worker *w)
 
 /* ---- TCP and the net below it ---- */
 
-static void net_tcp(void *ctx, struct rte_mbuf *m, const struct sl_net_segment *seg, uint64_t now_us)
+static void net_tcp(void *ctx, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,
+                    uint64_t now_us)
 {
 	struct sl_worker *w = ctx;
 
-	sl_tcp_input(w->tcp, m, seg, now_us);
+	sl_tcp_input(w->tcp, m, seg, n, now_us);
 }
 
 static void net_icmp(void *ctx, const struct sl_net_icmp_error *e, uint64_t now_us)
@@ -118,30 +118,24 @@ static void tcp_notify(void *ctx, struct sl_tcp_conn *c, void *user, uint32_t ev
 	session_ready(s);
 }
 
-static int tcp_route(void *ctx, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu)
+static int tcp_route(void *ctx, const struct sl_addr *dst, struct sl_net_path *out)
 {
 	struct sl_worker *w = ctx;
-	struct sl_port *port;
 
-	return sl_net_source(w->net, dst, src, mtu, &port);
+	return sl_net_path(w->net, dst, out);
 }
 
 /* Replies from the target must reach this worker: the port that hashes them here is the one to take. */
 static bool tcp_port_ok(void *ctx, const struct sl_endpoint *local, const struct sl_endpoint *remote)
 {
 	struct sl_worker *w = ctx;
-	struct sl_port *port;
-	struct sl_addr src;
-	uint16_t mtu;
-	uint32_t from, to;
+	struct sl_net_path path;
 
 	if (w->cfg.nb_workers == 1)
 		return true;
-	if (sl_net_source(w->net, &remote->addr, &src, &mtu, &port) < 0)
+	if (sl_net_path(w->net, &remote->addr, &path) < 0)
 		return true;
-	memcpy(&from, remote->addr.b, 4);
-	memcpy(&to, local->addr.b, 4);
-	return sl_port_owner(port, from, to, htons(remote->port), htons(local->port)) == w->cfg.worker;
+	return sl_port_owner(path.port, remote, local) == w->cfg.worker;
 }
 
 static const struct sl_tcp_ops tcp_ops = {

@@ -12,6 +12,7 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
+#include "sl_addr.h"
 #include "sl_err.h"
 #include "sl_span.h"
 
@@ -73,11 +74,10 @@ uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uin
 void sl_port_tx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n);
 
 /*
- * The worker that owns a TCP 4-tuple, addresses and ports in network order as they stand in a packet that the
- * gateway receives. Symmetric hash when in software. The stack uses it to choose the upstream leg's source
+ * The worker that owns a TCP 4-tuple, from the view of a packet that the gateway receives; ports in host
+ * order. Symmetric hash when in software. The stack uses it to choose the upstream leg's source
  * port.
  */
-uint16_t sl_port_owner(const struct sl_port *p, uint32_t src_be, uint32_t dst_be, uint16_t sport_be,
-                       uint16_t dport_be);
+uint16_t sl_port_owner(const struct sl_port *p, const struct sl_endpoint *src, const struct sl_endpoint *dst);
 
 #endif

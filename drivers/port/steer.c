@@ -28,15 +28,25 @@ static uint64_t mix(uint64_t x)
 	return x;
 }
 
-uint16_t sl_port_owner(const struct sl_port *p, uint32_t src_be, uint32_t dst_be, uint16_t sport_be,
-                       uint16_t dport_be)
+/* An end of a connection in 64 bits. */
+static uint64_t fold(const struct sl_port *p, const struct sl_endpoint *e)
 {
-	uint64_t a = (uint64_t)src_be << 16 | sport_be;
-	uint64_t b = (uint64_t)dst_be << 16 | dport_be;
-	uint64_t h;
+	uint64_t w[2];
+
+	memcpy(w, e->addr.b, sizeof(w));
+	if (e->addr.family == SL_AF_INET6)
+		w[0] = mix(mix(w[0] ^ p->hash_key[0]) + w[1]);
+	return mix(w[0] ^ e->port);
+}
+
+uint16_t sl_port_owner(const struct sl_port *p, const struct sl_endpoint *src, const struct sl_endpoint *dst)
+{
+	uint64_t a, b, h;
 
 	if (p->nb_workers == 1)
 		return 0;
+	a = fold(p, src);
+	b = fold(p, dst);
 	h = mix(RTE_MIN(a, b) ^ p->hash_key[0]);
 	h = mix((h + RTE_MAX(a, b)) ^ p->hash_key[1]);
 	return (uint16_t)((h >> 32) * p->nb_workers >> 32);
@@ -72,12 +82,10 @@ bool port_parse(const struct rte_mbuf *m, struct port_ip *out)
 
 static uint16_t owner_of_tuple(const struct sl_port *p, const struct rte_ipv4_hdr *ip, const uint8_t *ports)
 {
-	uint16_t sport;
-	uint16_t dport;
+	struct sl_endpoint src = {sl_addr_v4(&ip->src_addr), sl_get_be16(ports)};
+	struct sl_endpoint dst = {sl_addr_v4(&ip->dst_addr), sl_get_be16(ports + 2)};
 
-	memcpy(&sport, ports, sizeof(sport));
-	memcpy(&dport, ports + sizeof(sport), sizeof(dport));
-	return sl_port_owner(p, ip->src_addr, ip->dst_addr, sport, dport);
+	return sl_port_owner(p, &src, &dst);
 }
 
 /* An ICMP error belongs to the connection whose packet it quotes. Whether it is well formed is not asked

@@ -264,40 +264,44 @@ static void test_rx_odd_packets(void **state)
 	rig_no_leak();
 }
 
+static struct sl_endpoint end_of(uint32_t ip, uint16_t port)
+{
+	return (struct sl_endpoint){sl_addr_v4(&ip), port};
+}
+
 static void test_owner(void **state)
 {
 	unsigned count[2] = {0, 0};
 
 	(void)state;
 	for (int i = 0; i < 4000; i++) {
-		uint32_t a = (uint32_t)rand();
-		uint32_t b = (uint32_t)rand();
-		uint16_t w = sl_port_owner(two.port, a, b, (uint16_t)i, 5432);
+		struct sl_endpoint a = end_of((uint32_t)rand(), (uint16_t)i);
+		struct sl_endpoint b = end_of((uint32_t)rand(), 5432);
+		uint16_t w = sl_port_owner(two.port, &a, &b);
 
 		assert_true(w < 2);
-		assert_int_equal(sl_port_owner(two.port, b, a, 5432, (uint16_t)i), w); /* symmetric */
-		assert_int_equal(sl_port_owner(one.port, a, b, (uint16_t)i, 5432), 0);
+		assert_int_equal(sl_port_owner(two.port, &b, &a), w); /* symmetric */
+		assert_int_equal(sl_port_owner(one.port, &a, &b), 0);
 		count[w]++;
 	}
 	assert_true(count[0] > 1700 && count[1] > 1700);
 	/* The ports of one pair of hosts alone spread too. */
 	memset(count, 0, sizeof(count));
-	for (uint16_t i = 0; i < 4000; i++)
-		count[sl_port_owner(two.port, IP(10, 0, 0, 2), IP(10, 0, 0, 1), (uint16_t)(i + 32768),
-		                    5432)]++;
+	for (uint16_t i = 0; i < 4000; i++) {
+		struct sl_endpoint a = end_of(IP(10, 0, 0, 2), (uint16_t)(i + 32768));
+		struct sl_endpoint b = end_of(IP(10, 0, 0, 1), 5432);
+
+		count[sl_port_owner(two.port, &a, &b)]++;
+	}
 	assert_true(count[0] > 1700 && count[1] > 1700);
 }
 
 static uint16_t owner_of(const struct rig_frame *f)
 {
-	uint32_t src;
-	uint32_t dst;
-	uint16_t ports[2];
+	struct sl_endpoint src = {sl_addr_v4(f->b + f->ip + 12), sl_get_be16(f->b + f->ip + 20)};
+	struct sl_endpoint dst = {sl_addr_v4(f->b + f->ip + 16), sl_get_be16(f->b + f->ip + 22)};
 
-	memcpy(&src, f->b + f->ip + 12, 4);
-	memcpy(&dst, f->b + f->ip + 16, 4);
-	memcpy(ports, f->b + f->ip + 20, 4);
-	return sl_port_owner(two.port, src, dst, ports[0], ports[1]);
+	return sl_port_owner(two.port, &src, &dst);
 }
 
 static void flow(struct rig_frame *f, uint16_t sport)

@@ -30,15 +30,18 @@ static struct sl_net *net;
 static const uint8_t *mac;
 static struct rte_ether_addr port_mac;
 
-static void on_tcp(void *ctx, struct rte_mbuf *m, const struct sl_net_segment *seg, uint64_t now_us)
+static void on_tcp(void *ctx, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,
+                   uint64_t now_us)
 {
 	(void)ctx;
 	(void)now_us;
 	/* The contract: the TCP header's fixed part is in the first segment, and the segment ends with the
 	 * mbuf. */
-	if (m->data_len < 20 || seg->ifidx > 1 || seg->src.family != SL_AF_INET)
-		abort();
-	rte_pktmbuf_free(m);
+	for (uint16_t i = 0; i < n; i++) {
+		if (m[i]->data_len < 20 || seg[i].ifidx > 1 || seg[i].src.family != SL_AF_INET)
+			abort();
+		rte_pktmbuf_free(m[i]);
+	}
 }
 
 static void on_icmp(void *ctx, const struct sl_net_icmp_error *e, uint64_t now_us)

@@ -82,12 +82,13 @@ static void *on_accept(void *ctx, struct sl_tcp_listener *l, void *listener_user
 	return NULL;
 }
 
-static int on_route(void *ctx, const struct sl_addr *dst, struct sl_addr *src, uint16_t *mtu)
+static int on_route(void *ctx, const struct sl_addr *dst, struct sl_net_path *out)
 {
 	const struct fuzz *f = ctx;
 
-	*src = f->ours;
-	*mtu = 1500;
+	memset(out, 0, sizeof(*out));
+	out->src = f->ours;
+	out->mtu = 1500;
 	return 0;
 }
 
@@ -208,7 +209,7 @@ static void step_segment(struct fuzz *f)
 	memcpy(p, hdr, 20);
 	memcpy(p + 20, opts, n_opts);
 	memset(p + 20 + n_opts, (int)(n & 0xff), n);
-	sl_tcp_input(f->t, m, &ip, f->now);
+	sl_tcp_input(f->t, &m, &ip, 1, f->now);
 }
 
 static void step_icmp(struct fuzz *f)
