@@ -35,7 +35,7 @@ static void test_passive_options(void **state)
 	assert_true(p.e.c->ts_ok && p.e.c->sack_ok && p.e.c->wscale_ok);
 	assert_int_equal(p.e.c->snd_shift, 7);
 	assert_int_equal(p.e.c->snd_wnd, 65535U << 7);
-	assert_int_equal(p.e.c->mss, 1460);
+	assert_int_equal(p.e.c->mss, test_mss());
 	assert_string_equal(state_of(&p), "ESTABLISHED");
 	peer_fini(&p);
 
@@ -58,7 +58,7 @@ static void test_syn_plain_with_data(void **state)
 	assert_true(p.got.o.has_mss && !p.got.o.has_wscale && !p.got.o.has_ts && !p.got.o.has_sack_permitted);
 	peer_tx(&p, F_ACK, p.seq + 1, p.got.seq + 1, "hello", 5);
 	assert_int_equal(sl_tcp_readable(p.e.c), 5);
-	assert_int_equal(p.e.c->mss, 536);
+	assert_int_equal(p.e.c->mss, u32_min(TCP_MSS_DEFAULT, test_mss()));
 	peer_fini(&p);
 }
 
@@ -69,10 +69,10 @@ static void test_active_options(void **state)
 	peer_init(&p, NULL);
 	p.ts = p.sack = true;
 	p.wscale = 2;
-	p.mss = 1000;
+	p.mss = 500;
 	peer_accept(&p);
 	assert_true(p.e.c->ts_ok && p.e.c->sack_ok);
-	assert_int_equal(p.e.c->mss, 1000);
+	assert_int_equal(p.e.c->mss, 500);
 	assert_int_equal(p.e.events, SL_TCP_EV_CONNECTED);
 	peer_fini(&p);
 }
@@ -83,7 +83,7 @@ static void test_refused(void **state)
 	struct peer p;
 
 	peer_init(&p, NULL);
-	assert_int_equal(sl_endpoint_parse("10.0.0.9:40000", &to), 0);
+	to = peer_endpoint(&p);
 	assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &p.e.c), 0);
 	sl_tcp_flush(p.h.t, p.now);
 	assert_true(peer_rx(&p));
@@ -106,7 +106,7 @@ static void test_simultaneous_open(void **state)
 	uint32_t iss;
 
 	peer_init(&p, NULL);
-	assert_int_equal(sl_endpoint_parse("10.0.0.9:40000", &to), 0);
+	to = peer_endpoint(&p);
 	assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &p.e.c), 0);
 	sl_tcp_flush(p.h.t, p.now);
 	assert_true(peer_rx(&p));
@@ -197,7 +197,7 @@ static void test_syn_retries(void **state)
 	uint64_t start;
 
 	peer_init(&p, NULL);
-	assert_int_equal(sl_endpoint_parse("10.0.0.9:40000", &to), 0);
+	to = peer_endpoint(&p);
 	assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &p.e.c), 0);
 	start = p.now;
 	peer_run(&p, 1000);
@@ -503,7 +503,7 @@ static void test_conn_limit(void **state)
 	struct peer p;
 
 	peer_init(&p, &tune);
-	assert_int_equal(sl_endpoint_parse("10.0.0.9:40000", &to), 0);
+	to = peer_endpoint(&p);
 	assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &c[0]), 0);
 	assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &c[1]), 0);
 	assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &c[2]), SL_E_TCP_CONN_LIMIT);
@@ -533,7 +533,7 @@ static void test_ports(void **state)
 	struct peer p;
 
 	peer_init(&p, NULL);
-	assert_int_equal(sl_endpoint_parse("10.0.0.9:40000", &to), 0);
+	to = peer_endpoint(&p);
 	for (int i = 0; i < 8; i++) {
 		assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &c[i]), 0);
 		assert_true(sl_tcp_local(c[i]).port >= TCP_PORT_FIRST);
@@ -560,7 +560,7 @@ static void test_listen(void **state)
 {
 	struct sl_endpoint any = {.port = 5432}, one = {.port = 5432}, bad = {0};
 	struct sl_tcp_listener *l, *l2;
-	struct tcp_tuple u = {.lport = 5432, .family = SL_AF_INET};
+	struct tcp_tuple u = {.lport = 5432, .family = test.family};
 	struct peer p;
 
 	peer_init(&p, NULL);
@@ -643,7 +643,7 @@ static void icmp(struct peer *p, uint8_t code, uint16_t mtu, uint32_t seq)
 	        .sport = p->dport, .dport = p->sport, .seq = seq, .type = 3, .code = code, .mtu = mtu};
 
 	e.src = p->h.addr;
-	assert_int_equal(sl_addr_parse("10.0.0.9", &e.dst), 0);
+	e.dst = peer_endpoint(p).addr;
 	sl_tcp_icmp_error(p->h.t, &e, p->now);
 	sl_tcp_flush(p->h.t, p->now);
 }
@@ -653,6 +653,8 @@ static void test_icmp_mtu(void **state)
 	uint8_t data[3000] = {0};
 	struct peer p;
 
+	if (test.family == SL_AF_INET6 || test.mss != 1460) /* the sizes here are those of 1460 */
+		skip();
 	peer_init(&p, NULL);
 	peer_connect(&p);
 	assert_int_equal(sl_tcp_write(p.e.c, sl_span(data, sizeof(data))), sizeof(data));
@@ -680,6 +682,8 @@ static void test_icmp_unreachable(void **state)
 	struct sl_endpoint to;
 	struct peer p;
 
+	if (test.family == SL_AF_INET6) /* IPv4's types only */
+		skip();
 	peer_init(&p, NULL);
 	peer_connect(&p);
 	assert_int_equal(sl_tcp_write(p.e.c, SL_SPAN_LIT("data")), 4);
@@ -691,7 +695,7 @@ static void test_icmp_unreachable(void **state)
 	peer_fini(&p);
 
 	peer_init(&p, NULL);
-	assert_int_equal(sl_endpoint_parse("10.0.0.9:40000", &to), 0);
+	to = peer_endpoint(&p);
 	assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &p.e.c), 0);
 	sl_tcp_flush(p.h.t, p.now);
 	assert_true(peer_rx(&p));
@@ -703,7 +707,7 @@ static void test_icmp_unreachable(void **state)
 	peer_fini(&p);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_passive_options),
@@ -736,7 +740,7 @@ int main(void)
 	        cmocka_unit_test(test_icmp_unreachable),
 	};
 
-	if (test_eal() < 0)
+	if (test_setup(argc, argv) < 0)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,9 +3,9 @@
 
 #include "test_tcp_util.h"
 
-#define MSS 1460
+#define MSS ((uint32_t)test_mss())
 
-static uint8_t zeros[64 * MSS];
+static uint8_t zeros[64 * MSS_MAX];
 
 static void expect(struct peer *p, uint32_t seq, uint32_t ack, uint32_t len)
 {
@@ -367,7 +367,7 @@ static void test_chained_mbuf(void **state)
 
 	peer_init(&p, NULL);
 	peer_connect(&p);
-	assert_int_equal(sl_addr_parse("10.0.0.9", &ip.src), 0);
+	ip.src = peer_endpoint(&p).addr;
 	ip.dst = p.h.addr;
 	for (uint16_t cut = 1; cut < 26; cut++) {
 		uint8_t b[26] = {0};
@@ -474,7 +474,7 @@ static void test_rto(void **state)
 
 	peer_init(&p, NULL);
 	peer_connect(&p);
-	write_out(&p, 3000);
+	write_out(&p, 3 * MSS);
 	assert_int_equal(peer_drain(&p), 3);
 	for (int i = 0; i < TCP_RTX_RETRIES; i++) {
 		peer_run(&p, rto - 1500);
@@ -787,7 +787,7 @@ static void test_idle_memory(void **state)
 	peer_fini(&p);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_delayed_ack),
@@ -818,7 +818,7 @@ int main(void)
 	        cmocka_unit_test(test_idle_memory),
 	};
 
-	if (test_eal() < 0)
+	if (test_setup(argc, argv) < 0)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

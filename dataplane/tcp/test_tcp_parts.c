@@ -193,7 +193,7 @@ static void test_new_checks(void **state)
 	sl_tcp_free(NULL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_siphash), cmocka_unit_test(test_isn),
@@ -202,7 +202,7 @@ int main(void)
 	        cmocka_unit_test(test_cubic),   cmocka_unit_test(test_new_checks),
 	};
 
-	if (test_eal() < 0)
+	if (test_setup(argc, argv) < 0)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,21 +4,100 @@
 #include <stdlib.h>
 
 #include <rte_eal.h>
-#include <rte_ip.h>
 
-struct rte_mempool *test_pool;
+#define POOL_MBUFS     8191
+#define POOL_MBUFS_BIG 4095 /* of mbufs that hold a jumbo frame */
+
+struct rte_mempool *test_pool, *test_rx_pool;
+struct test_params test = {.family = 4, .mss = 1460, .seed = 20261121};
+
+static struct rte_mempool *make_pool(const char *name, bool jumbo)
+{
+	uint16_t room = RTE_MBUF_DEFAULT_BUF_SIZE;
+
+	if (jumbo)
+		room = RTE_PKTMBUF_HEADROOM + MSS_MAX + 40;
+	return rte_pktmbuf_pool_create(name, jumbo ? POOL_MBUFS_BIG : POOL_MBUFS, 0, 0, room, 0);
+}
 
 int test_eal(void)
 {
 	static char *argv[] = {"test", "--no-huge", "--no-pci",       "--no-shconf",
-	                       "-m",   "128",       "--no-telemetry", "--log-level=*:error"};
+	                       "-m",   "256",       "--no-telemetry", "--log-level=*:error"};
+	bool jumbo = test.mss > 1460;
 
 	if (test_pool != NULL)
 		return 0;
 	if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])), argv) < 0)
 		return -1;
-	test_pool = rte_pktmbuf_pool_create("test", 8191, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-	return test_pool == NULL ? -1 : 0;
+	test_pool = make_pool("test", jumbo);
+	test_rx_pool = make_pool("test_rx", jumbo && !test.offload);
+	return test_pool == NULL || test_rx_pool == NULL ? -1 : 0;
+}
+
+static int read_arg(const char *arg)
+{
+	static const char *const names[] = {"family=", "offload=", "mss=", "seed="};
+	const char *value = strchr(arg, '=');
+	uint64_t v = value != NULL ? strtoull(value + 1, NULL, 0) : 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strncmp(arg, names[i], strlen(names[i])) != 0)
+			continue;
+		switch (i) {
+		case 0:
+			test.family = (uint8_t)v;
+			return v == SL_AF_INET || v == SL_AF_INET6 ? 0 : -1;
+		case 1:
+			test.offload = v != 0;
+			return 0;
+		case 2:
+			test.mss = (uint16_t)v;
+			return v >= 128 && v <= MSS_MAX ? 0 : -1;
+		default:
+			test.seed = v;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+int test_setup(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (read_arg(argv[i]) < 0) {
+			fprintf(stderr, "%s: [family=4|6] [offload=0|1] [mss=N] [seed=N]\n", argv[0]);
+			return -1;
+		}
+	}
+	print_message("family=%u offload=%d mss=%u seed=%lu\n", test.family, test.offload, test.mss,
+	              (unsigned long)test.seed);
+	return test_eal();
+}
+
+uint32_t test_headers(void)
+{
+	return test.family == SL_AF_INET6 ? 60 : 40;
+}
+
+uint16_t test_mss(void)
+{
+	return (uint16_t)(test.mss + 40 - test_headers());
+}
+
+struct sl_addr test_addr(const char *v4)
+{
+	char text[SL_ADDR_STR_MAX];
+	struct sl_addr a;
+
+	snprintf(text, sizeof(text), "%s%s", test.family == SL_AF_INET6 ? "fd00::" : "", v4);
+	assert_int_equal(sl_addr_parse(text, &a), 0);
+	return a;
+}
+
+struct sl_endpoint test_endpoint(const char *v4, uint16_t port)
+{
+	return (struct sl_endpoint){test_addr(v4), port};
 }
 
 /* splitmix64 */
@@ -36,68 +115,6 @@ uint64_t digest(uint64_t d, const uint8_t *p, size_t n)
 	for (size_t i = 0; i < n; i++)
 		d = (d ^ p[i]) * UINT64_C(0x100000001b3);
 	return d;
-}
-
-static bool chance(struct wire *w, uint32_t percent)
-{
-	return test_rand(&w->seed) % 100 < percent;
-}
-
-static void wire_put(struct wire *w, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst,
-                     uint64_t at)
-{
-	if (w->n == WIRE_MAX) {
-		rte_pktmbuf_free(m);
-		return;
-	}
-	w->q[w->n++] = (struct packet){m, *src, *dst, at, w->order++};
-}
-
-/* What a port does on the way out: fills in the checksum; so that the receiver's check is tested too. */
-static void fill_checksum(struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst)
-{
-	struct rte_ipv4_hdr ip = {.next_proto_id = IPPROTO_TCP};
-	struct rte_tcp_hdr *th = rte_pktmbuf_mtod(m, struct rte_tcp_hdr *);
-
-	memcpy(&ip.src_addr, src->b, 4);
-	memcpy(&ip.dst_addr, dst->b, 4);
-	ip.version_ihl = 0x45;
-	ip.total_length = rte_cpu_to_be_16((uint16_t)(m->pkt_len + 20));
-	th->cksum = 0;
-	th->cksum = rte_ipv4_udptcp_cksum(&ip, th);
-}
-
-static int on_output(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst,
-                     uint8_t ecn, uint64_t now_us)
-{
-	struct host *h = ctx;
-	struct wire *w = h->wire;
-	uint64_t at = now_us + w->cfg.delay_us;
-
-	assert_true(m->ol_flags & RTE_MBUF_F_TX_TCP_CKSUM);
-	assert_true(rte_pktmbuf_headroom(m) >= 64);
-	assert_int_equal(m->l4_len, (rte_pktmbuf_mtod(m, uint8_t *)[12] >> 4) * 4);
-	assert_int_equal(ecn, 0);
-	assert_true(m->pkt_len + 20 <= h->mtu);
-	m->ol_flags = 0;
-	fill_checksum(m, src, dst);
-	w->nb_sent++;
-	if (w->cfg.jitter_us > 0)
-		at += test_rand(&w->seed) % w->cfg.jitter_us;
-	if (chance(w, w->cfg.reorder))
-		at += 3 * w->cfg.delay_us / 2 + 1000;
-	if (chance(w, w->cfg.loss)) {
-		rte_pktmbuf_free(m);
-		return 0;
-	}
-	if (chance(w, w->cfg.dup)) {
-		struct rte_mbuf *copy = rte_pktmbuf_copy(m, test_pool, 0, UINT32_MAX);
-
-		if (copy != NULL)
-			wire_put(w, copy, src, dst, at + 700);
-	}
-	wire_put(w, m, src, dst, at);
-	return 0;
 }
 
 static void *on_accept(void *ctx, struct sl_tcp_listener *l, void *listener_user, struct sl_tcp_conn *c)
@@ -132,6 +149,8 @@ static int on_route(void *ctx, const struct sl_addr *dst, struct sl_net_path *ou
 	memset(out, 0, sizeof(*out));
 	out->src = h->addr;
 	out->mtu = h->mtu;
+	out->tso = h->tso;
+	out->multi_seg = h->multi_seg;
 	return h->route_err;
 }
 
@@ -142,7 +161,7 @@ static bool on_port_ok(void *ctx, const struct sl_endpoint *local, const struct 
 	return h->port_ok == NULL || h->port_ok(local->port);
 }
 
-static const struct sl_tcp_ops ops = {on_output, on_accept, on_notify, on_route, on_port_ok};
+static const struct sl_tcp_ops ops = {wire_output, on_accept, on_notify, on_route, on_port_ok};
 
 void host_init(struct host *h, struct wire *w, const char *addr, const struct sl_tcp_cfg *tune)
 {
@@ -157,8 +176,9 @@ void host_init(struct host *h, struct wire *w, const char *addr, const struct sl
 	cfg.ctx = h;
 	memcpy(cfg.secret, addr, 8);
 	h->wire = w;
-	h->mtu = 1500;
-	assert_int_equal(sl_addr_parse(addr, &h->addr), 0);
+	h->mtu = (uint16_t)(test.mss + 40);
+	h->tso = h->multi_seg = test.offload;
+	h->addr = test_addr(addr);
 	assert_int_equal(sl_tcp_new(&cfg, &h->t), 0);
 }
 
@@ -170,13 +190,6 @@ void host_check_empty(struct host *h)
 	assert_int_equal(sl_tcp_nb_conns(h->t), 0);
 	assert_int_equal(h->t->wheel.nb, 0);
 	assert_int_equal(h->t->nb_out, 0);
-}
-
-void wire_clear(struct wire *w)
-{
-	for (uint32_t i = 0; i < w->n; i++)
-		rte_pktmbuf_free(w->q[i].m);
-	w->n = 0;
 }
 
 void sim_init(struct sim *s, const struct wire_cfg *cfg, const struct sl_tcp_cfg *tune, uint64_t seed)
@@ -199,33 +212,7 @@ void sim_fini(struct sim *s)
 	sl_tcp_free(s->a.t);
 	sl_tcp_free(s->b.t);
 	assert_int_equal(rte_mempool_in_use_count(test_pool), 0);
-}
-
-static int earliest(const struct wire *w)
-{
-	int best = -1;
-
-	for (uint32_t i = 0; i < w->n; i++) {
-		const struct packet *p = &w->q[i];
-
-		if (best < 0 || p->at < w->q[best].at ||
-		    (p->at == w->q[best].at && p->order < w->q[best].order))
-			best = (int)i;
-	}
-	return best;
-}
-
-static void deliver(struct sim *s)
-{
-	int i;
-
-	while ((i = earliest(&s->wire)) >= 0 && s->wire.q[i].at <= s->now) {
-		struct packet p = s->wire.q[i];
-		struct sl_net_segment ip = {.src = p.src, .dst = p.dst, .ttl = 64};
-
-		s->wire.q[i] = s->wire.q[--s->wire.n];
-		sl_tcp_input(sl_addr_eq(&p.dst, &s->a.addr) ? s->a.t : s->b.t, &p.m, &ip, 1, s->now);
-	}
+	assert_int_equal(rte_mempool_in_use_count(test_rx_pool), 0);
 }
 
 /* Sends what is ready, then goes to the next thing that happens (an arrival, a timer), at most max_us
@@ -243,11 +230,11 @@ void sim_step(struct sim *s, uint64_t max_us)
 		next = ta;
 	if (tb < next)
 		next = tb;
-	i = earliest(&s->wire);
+	i = wire_earliest(&s->wire);
 	if (i >= 0 && s->wire.q[i].at < next)
 		next = s->wire.q[i].at;
 	s->now = next > s->now ? next : s->now + 1;
-	deliver(s);
+	wire_deliver(&s->wire, s->now);
 	sl_tcp_tick(s->a.t, s->now);
 	sl_tcp_tick(s->b.t, s->now);
 }
@@ -320,7 +307,7 @@ void peer_init(struct peer *p, const struct sl_tcp_cfg *tune)
 	p->sport = 40000;
 	p->dport = 5432;
 	p->seq = 1000;
-	p->mss = 1460;
+	p->mss = test_mss();
 	p->wscale = 255;
 	p->ts_val = 7000;
 	sl_tcp_tick(p->h.t, p->now);
@@ -336,27 +323,21 @@ void peer_fini(struct peer *p)
 	host_check_empty(&p->h);
 	sl_tcp_free(p->h.t);
 	assert_int_equal(rte_mempool_in_use_count(test_pool), 0);
+	assert_int_equal(rte_mempool_in_use_count(test_rx_pool), 0);
 }
 
-static struct sl_addr peer_addr(void)
+struct sl_endpoint peer_endpoint(const struct peer *p)
 {
-	struct sl_addr a;
-
-	assert_int_equal(sl_addr_parse("10.0.0.9", &a), 0);
-	return a;
+	return test_endpoint("10.0.0.9", p->sport);
 }
 
 void peer_send(struct peer *p, const struct seg *s)
 {
-	struct sl_net_segment ip = {.src = peer_addr(), .dst = p->h.addr, .ttl = 64};
-	struct rte_mbuf *m = rte_pktmbuf_alloc(test_pool);
+	struct sl_net_segment ip = {.src = peer_endpoint(p).addr, .dst = p->h.addr, .ttl = 64, .ecn = s->ecn};
+	uint8_t b[TCP_HDR_MAX + sizeof(s->data)] = {0};
 	uint32_t hdr = 20 + (s->nb_opts + 3) / 4 * 4;
-	uint8_t *b;
+	struct rte_mbuf *m;
 
-	assert_non_null(m);
-	b = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(hdr + s->len));
-	assert_non_null(b);
-	memset(b, 0, hdr);
 	sl_put_be16(b, s->sport);
 	sl_put_be16(b + 2, s->dport);
 	sl_put_be32(b + 4, s->seq);
@@ -366,9 +347,11 @@ void peer_send(struct peer *p, const struct seg *s)
 	sl_put_be16(b + 14, s->wnd);
 	memcpy(b + 20, s->opts, s->nb_opts);
 	memcpy(b + hdr, s->data, s->len);
-	fill_checksum(m, &ip.src, &ip.dst);
+	wire_checksum(b, hdr + s->len, &ip.src, &ip.dst);
 	if (s->bad_csum)
 		b[16] ^= 0x55;
+	m = wire_receive(b, hdr + s->len, s->bad_csum);
+	assert_non_null(m);
 	sl_tcp_input(p->h.t, &m, &ip, 1, p->now);
 	sl_tcp_flush(p->h.t, p->now);
 }
@@ -398,20 +381,26 @@ bool peer_rx(struct peer *p)
 	m = w->q[0].m;
 	ip.src = w->q[0].src;
 	ip.dst = w->q[0].dst;
+	ip.ecn = w->q[0].ecn;
 	memmove(&w->q[0], &w->q[1], --w->n * sizeof(w->q[0]));
 	memset(&p->got, 0, sizeof(p->got));
 	assert_int_equal(tcp_parse(m, &ip, &s), 0);
 	p->got.seq = s.seq;
 	p->got.ack = s.ack;
 	p->got.flags = s.flags;
+	p->got.ecn = ip.ecn;
 	p->got.wnd = (uint16_t)s.wnd;
 	p->got.sport = s.tuple.rport;
 	p->got.dport = s.tuple.lport;
 	p->got.o = s.opts;
 	p->got.len = s.len;
 	assert_true(s.len <= sizeof(p->got.data));
-	if (s.len > 0)
-		memcpy(p->got.data, rte_pktmbuf_mtod_offset(m, uint8_t *, s.data_at), s.len);
+	if (s.len > 0) {
+		const void *data = rte_pktmbuf_read(m, s.data_at, s.len, p->got.data);
+
+		if (data != p->got.data)
+			memcpy(p->got.data, data, s.len);
+	}
 	rte_pktmbuf_free(m);
 	return true;
 }
@@ -476,7 +465,7 @@ void peer_connect(struct peer *p)
 
 void peer_accept(struct peer *p)
 {
-	struct sl_endpoint to = {peer_addr(), p->sport};
+	struct sl_endpoint to = peer_endpoint(p);
 	struct seg s = {.seq = p->seq, .flags = F_SYN | F_ACK, .wnd = 65535, .sport = p->sport};
 
 	assert_int_equal(sl_tcp_connect(p->h.t, &to, &p->e, p->now, &p->e.c), 0);
