@@ -195,7 +195,8 @@ int sl_net_output(struct sl_net *net, struct rte_mbuf *m, const struct sl_addr *
 	if (r == NULL || src->family != SL_AF_INET)
 		return net_drop(m, SL_E_NET_NO_ROUTE);
 	i = &net->s->ifs[r->ifidx];
-	if (m->pkt_len + IP_LEN > i->mtu)
+	/* What the port cuts may be larger: each of its segments fits. */
+	if (m->pkt_len + IP_LEN > (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG ? UINT16_MAX : i->mtu))
 		return net_drop(m, SL_E_NET_MTU);
 	if (proto == IPPROTO_TCP) {
 		if (m->data_len < TCP_HDR_MIN)

@@ -107,6 +107,16 @@ bool sl_tcp_eof(const struct sl_tcp_conn *c);
 
 /* Copies bytes into the send buffer; returns how many it took (0..n). Sent at flush. */
 size_t sl_tcp_write(struct sl_tcp_conn *c, struct sl_span bytes);
+/* Bytes of an mbuf: [off, off + len) of the data of this one segment (a chain is not followed). */
+struct sl_tcp_piece {
+	struct rte_mbuf *m;
+	uint32_t off, len;
+};
+/*
+ * As sl_tcp_write(), but takes a reference of the mbuf (its own: the caller's stays the caller's) instead of
+ * copying, where that pays. The bytes must not change as long as the mbuf has other owners.
+ */
+size_t sl_tcp_write_piece(struct sl_tcp_conn *c, const struct sl_tcp_piece *p);
 /* Room in the send buffer now. */
 size_t sl_tcp_space(const struct sl_tcp_conn *c);
 /* Bytes written and not yet acknowledged. */

@@ -103,7 +103,7 @@ static void new_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now
 
 	take_rtt(c, s, now_us);
 	c->snd_una = s->ack;
-	tcp_ring_drop(c->t, &c->tx, c->tx.head + acked - (fin ? 1 : 0));
+	tcp_sndq_drop(c, acked - (fin ? 1 : 0));
 	c->rto_shift = 0;
 	c->nb_rtx = 0;
 	c->soft_err = 0;

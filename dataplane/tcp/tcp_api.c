@@ -19,7 +19,10 @@ static int init_memory(struct sl_tcp *t)
 	if (room < RTE_PKTMBUF_HEADROOM + TCP_HDR_MAX + TCP_MSS_MIN)
 		return sl_fail(SL_E_INVAL);
 	t->seg_bytes_max = room - RTE_PKTMBUF_HEADROOM;
+	t->cfg.max_total_bytes = total;
 	t->chunks.nb_max = total / TCP_CHUNK_BYTES;
+	t->nb_own_max = t->cfg.pool->size / 2; /* the other half is for segments on their way */
+	tcp_pool_init(&t->pieces, sizeof(struct tcp_piece));
 	while (nb_buckets < t->cfg.max_conns)
 		nb_buckets *= 2;
 	t->bucket_mask = nb_buckets - 1;
@@ -79,6 +82,7 @@ void sl_tcp_free(struct sl_tcp *t)
 	if (t == NULL)
 		return;
 	tcp_listeners_fini(t);
+	tcp_pool_fini(&t->pieces);
 	tcp_conn_slabs_fini(t);
 	tcp_ranges_fini(t);
 	tcp_buf_fini(t);
@@ -118,6 +122,7 @@ int sl_tcp_connect(struct sl_tcp *t, const struct sl_endpoint *remote, void *use
 	c->state = TCP_SYN_SENT;
 	c->path_mss = mss;
 	c->adv_mss = mss;
+	tcp_conn_set_path(c, &path);
 	c->peer_mss = TCP_MSS_DEFAULT;
 	tcp_conn_set_mss(c);
 	c->iss = tcp_isn(t, &u, now_us);
@@ -171,55 +176,9 @@ bool sl_tcp_eof(const struct sl_tcp_conn *c)
 	return c->fin_rcvd && c->rx.head == c->rx.tail;
 }
 
-static bool can_write(const struct sl_tcp_conn *c)
-{
-	if (c->fin_queued)
-		return false;
-	return c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD || c->state == TCP_ESTABLISHED ||
-	       c->state == TCP_CLOSE_WAIT;
-}
-
-/* Out of memory for all: woken by the tick when there is some again. */
-static void starve(struct sl_tcp_conn *c)
-{
-	if (c->on_starved)
-		return;
-	TAILQ_INSERT_TAIL(&c->t->starved, c, starved);
-	c->on_starved = true;
-	(void)sl_fail(SL_E_NOMEM);
-}
-
-size_t sl_tcp_write(struct sl_tcp_conn *c, struct sl_span bytes)
-{
-	size_t space = sl_tcp_space(c);
-	uint32_t n = (uint32_t)(bytes.n < space ? bytes.n : space), done;
-
-	if (!can_write(c))
-		return 0;
-	done = n > 0 ? tcp_ring_put(c->t, &c->tx, c->tx.tail, bytes.p, n) : 0;
-	c->tx.tail += done;
-	if (done < bytes.n)
-		c->want_write = true;
-	if (done < n)
-		starve(c);
-	if (done > 0)
-		tcp_conn_want_out(c);
-	return done;
-}
-
-size_t sl_tcp_space(const struct sl_tcp_conn *c)
-{
-	return can_write(c) ? c->t->cfg.tx_buf_bytes - tx_bytes(c) : 0;
-}
-
-size_t sl_tcp_unacked(const struct sl_tcp_conn *c)
-{
-	return tx_bytes(c);
-}
-
 void sl_tcp_shutdown(struct sl_tcp_conn *c)
 {
-	if (!can_write(c))
+	if (!tcp_can_write(c))
 		return;
 	c->fin_queued = true;
 	c->want_write = false;

@@ -58,12 +58,7 @@ void tcp_buf_fini(struct sl_tcp *t)
 
 bool tcp_pressure(const struct sl_tcp *t)
 {
-	return t->chunks.nb_used >= t->chunks.nb_max / 4 * 3;
-}
-
-bool tcp_chunk_available(const struct sl_tcp *t, const struct tcp_ring *r)
-{
-	return t->chunks.nb_used < t->chunks.nb_max && (r->top == r->head || !tcp_pressure(t));
+	return tcp_mem_used(t) >= t->cfg.max_total_bytes / 4 * 3;
 }
 
 /* One more for a start in the middle of a chunk, one for the window's rounding up to its scale. */
@@ -98,7 +93,8 @@ uint32_t tcp_ring_put(struct sl_tcp *t, struct tcp_ring *r, uint64_t off, const 
 
 		if (off / TCP_CHUNK_BYTES - r->head / TCP_CHUNK_BYTES >= r->nb_slots)
 			break;
-		if (*slot == NULL && may_take(t, r))
+		if (*slot == NULL && may_take(t, r) &&
+		    tcp_mem_used(t) + TCP_CHUNK_BYTES <= t->cfg.max_total_bytes)
 			*slot = chunk_take(&t->chunks);
 		if (*slot == NULL)
 			break;

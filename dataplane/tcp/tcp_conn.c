@@ -25,7 +25,7 @@ static size_t conn_bytes(const struct sl_tcp *t)
 {
 	size_t n = sizeof(struct sl_tcp_conn);
 
-	n += (tcp_ring_slots(t->cfg.rx_buf_bytes) + tcp_ring_slots(t->cfg.tx_buf_bytes)) * sizeof(uint8_t *);
+	n += tcp_ring_slots(t->cfg.rx_buf_bytes) * sizeof(uint8_t *);
 	return (n + 63) / 64 * 64;
 }
 
@@ -82,8 +82,6 @@ static void conn_unhash(struct sl_tcp_conn *c)
 
 struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 {
-	uint32_t rx_slots = tcp_ring_slots(t->cfg.rx_buf_bytes),
-	         tx_slots = tcp_ring_slots(t->cfg.tx_buf_bytes);
 	struct sl_tcp_conn *c;
 
 	if (t->nb_conns >= t->cfg.max_conns || (t->free_conns == NULL && !slab_grow(t)))
@@ -95,9 +93,7 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 	c->tuple = *u;
 	c->hash = (uint32_t)tcp_tuple_hash(t, u);
 	c->rx.map = (uint8_t **)(void *)(c + 1);
-	c->rx.nb_slots = rx_slots;
-	c->tx.map = c->rx.map + rx_slots;
-	c->tx.nb_slots = tx_slots;
+	c->rx.nb_slots = tcp_ring_slots(t->cfg.rx_buf_bytes);
 	c->quickack = TCP_QUICKACK_SEGMENTS;
 	c->ts_offset = tcp_ts_offset(t, u);
 	c->ssthresh = UINT32_MAX;
@@ -151,7 +147,7 @@ static void leave_lists(struct sl_tcp_conn *c)
 static void detach(struct sl_tcp_conn *c)
 {
 	leave_lists(c);
-	tcp_ring_clear(c->t, &c->tx);
+	tcp_sndq_clear(c);
 	tcp_ranges_clear(c->t, &c->sacked);
 	tcp_ranges_clear(c->t, &c->ooo);
 	tcp_ring_cut(c->t, &c->rx);
@@ -236,7 +232,9 @@ int tcp_path_mss(struct sl_tcp *t, const struct tcp_tuple *u, struct sl_net_path
 	m = path->mtu > headers + TCP_MSS_MIN ? path->mtu - headers : TCP_MSS_MIN;
 	if (t->cfg.mss != 0)
 		m = u32_min(m, u32_max(t->cfg.mss, TCP_MSS_MIN));
-	*mss = (uint16_t)u32_min(m, t->seg_bytes_max - (uint32_t)sizeof(struct rte_tcp_hdr));
+	if (!path->multi_seg)
+		m = u32_min(m, t->seg_bytes_max - (uint32_t)sizeof(struct rte_tcp_hdr));
+	*mss = (uint16_t)m;
 	return SL_OK;
 }
 

@@ -173,7 +173,7 @@ static void become_established(struct sl_tcp_conn *c, const struct tcp_seg *s, u
 	tcp_keepalive_restart(c, now_us);
 	if (!c->held)
 		tcp_orphan_restart(c, now_us);
-	if (c->tx.tail > 0 || c->fin_queued)
+	if (tx_bytes(c) > 0 || c->fin_queued)
 		tcp_conn_want_out(c);
 }
 

@@ -146,6 +146,7 @@ static void open_passive(struct sl_tcp *t, struct sl_tcp_listener *l, const stru
 	c->passive = true;
 	c->path_mss = mss;
 	c->adv_mss = mss;
+	tcp_conn_set_path(c, &path);
 	tcp_take_syn_options(c, s, now_us);
 	c->iss = tcp_isn(t, &s->tuple, now_us);
 	if (iss_floor != NULL && !seq_lt(*iss_floor, c->iss))

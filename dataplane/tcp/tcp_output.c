@@ -88,33 +88,113 @@ static void ack_is_sent(struct sl_tcp_conn *c)
 	tcp_timer_off(c, TCP_TMR_DELACK);
 }
 
-/* A segment of a synchronized connection: n bytes of the send buffer from seq. */
-static int send_segment(struct sl_tcp_conn *c, uint32_t seq, uint8_t flags, uint32_t n, uint64_t now_us)
+static uint32_t payload_max(const struct sl_tcp_conn *c)
 {
-	uint32_t hdr_len = (uint32_t)sizeof(struct rte_tcp_hdr) + tcp_options_data_len(c);
+	return c->mss - tcp_options_data_len(c);
+}
+
+/* Header and payload in one mbuf. */
+static struct rte_mbuf *build_linear(struct sl_tcp_conn *c, uint32_t hdr_len, const struct tcp_piece *from,
+                                     uint32_t at, uint32_t n)
+{
 	uint8_t *p;
 	struct rte_mbuf *m = seg_alloc(c->t, hdr_len + n, &p);
 
+	if (m != NULL && n > 0)
+		tcp_sndq_copy(from, at, n, p + hdr_len);
+	return m;
+}
+
+/* Header in an mbuf of its own, then the pieces by reference. */
+static struct rte_mbuf *build_chain(struct sl_tcp_conn *c, uint32_t hdr_len, const struct tcp_piece *from,
+                                    uint32_t at, uint32_t n)
+{
+	uint8_t *p;
+	struct rte_mbuf *m = seg_alloc(c->t, hdr_len, &p);
+
+	if (m == NULL)
+		return NULL;
+	if (!tcp_sndq_attach(c->t, from, at, n, m)) {
+		rte_pktmbuf_free(m);
+		(void)sl_fail(SL_E_NOMEM);
+		return NULL;
+	}
+	if (n > payload_max(c)) {
+		m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+		m->tso_segsz = (uint16_t)payload_max(c);
+	}
+	return m;
+}
+
+/* One packet of a synchronized connection. */
+struct packet {
+	uint32_t seq, n; /* payload: [seq, seq + n) */
+	const struct tcp_piece *from;
+	uint8_t flags;
+	bool by_ref; /* a chain of references to the pieces, else a copy */
+};
+
+/*
+ * How much of its payload the packet can carry: as many full segments as a chain of bounded length holds, or
+ * one segment by reference, or what fits one mbuf.
+ */
+static void fit_packet(const struct sl_tcp_conn *c, struct packet *o)
+{
+	uint32_t at = tx_at(c, o->seq), max = payload_max(c), got;
+
+	if (c->path_multi_seg && o->n > max) {
+		got = tcp_sndq_span(o->from, at, o->n, TCP_TSO_SEGS_MAX);
+		o->by_ref = got > max || got == o->n;
+		if (o->by_ref && got < o->n)
+			o->n = got / max * max;
+		if (o->by_ref)
+			return;
+		o->n = max;
+	}
+	o->by_ref = c->path_multi_seg && o->n >= TCP_COPY_BELOW &&
+	            tcp_sndq_span(o->from, at, o->n, TCP_TX_SEGS_MAX) == o->n;
+	if (!o->by_ref)
+		o->n = u32_min(o->n, c->t->seg_bytes_max - (uint32_t)sizeof(struct rte_tcp_hdr) -
+		                             tcp_options_data_len(c));
+}
+
+static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t now_us)
+{
+	uint32_t hdr_len = (uint32_t)sizeof(struct rte_tcp_hdr) + tcp_options_data_len(c);
+	uint32_t at = tx_at(c, o->seq);
+	uint8_t flags = o->flags | RTE_TCP_ACK_FLAG, *p;
+	struct rte_mbuf *m;
+
+	if (o->by_ref)
+		m = build_chain(c, hdr_len, o->from, at, o->n);
+	else
+		m = build_linear(c, hdr_len, o->from, at, o->n);
 	if (m == NULL)
 		return SL_E_NOMEM;
-	flags |= RTE_TCP_ACK_FLAG;
-	if (n > 0) {
-		tcp_ring_get(&c->tx, c->tx.head + (seq - c->snd_una), p + hdr_len, n);
-		c->bytes_sent += n;
+	if (o->n > 0) {
+		c->bytes_sent += o->n;
 		c->last_send_us = now_us;
-		if (seq + n == tx_end_seq(c))
+		if (o->seq + o->n == tx_end_seq(c))
 			flags |= RTE_TCP_PSH_FLAG;
 	}
+	p = rte_pktmbuf_mtod(m, uint8_t *);
 	(void)tcp_options_data(c, now_us, p + sizeof(struct rte_tcp_hdr));
-	put_header(p, &c->tuple, seq, c->rcv_nxt, flags, window_field(c, false), hdr_len);
+	put_header(p, &c->tuple, o->seq, c->rcv_nxt, flags, window_field(c, false), hdr_len);
 	ack_is_sent(c);
 	seg_send(c->t, m, hdr_len, &c->tuple, now_us);
 	return SEND_OK;
 }
 
+static int send_empty(struct sl_tcp_conn *c, uint32_t seq, uint64_t now_us)
+{
+	struct packet o = {.seq = seq};
+
+	return send_packet(c, &o, now_us);
+}
+
 int tcp_send_ack(struct sl_tcp_conn *c, uint64_t now_us)
 {
-	return send_segment(c, c->snd_nxt, 0, 0, now_us);
+	return send_empty(c, c->snd_nxt, now_us);
 }
 
 void tcp_send_challenge(struct sl_tcp_conn *c, uint64_t now_us)
@@ -132,7 +212,7 @@ void tcp_send_challenge(struct sl_tcp_conn *c, uint64_t now_us)
 /* For keep-alive and zero window: an old sequence number, which the peer must answer (RFC 9293, 3.8.4). */
 void tcp_send_probe(struct sl_tcp_conn *c, uint64_t now_us)
 {
-	(void)send_segment(c, c->snd_una - 1, 0, 0, now_us);
+	(void)send_empty(c, c->snd_una - 1, now_us);
 }
 
 static void send_rst(struct sl_tcp *t, const struct tcp_tuple *u, uint32_t seq, uint32_t ack, uint8_t flags,
@@ -202,11 +282,6 @@ static int send_syn(struct sl_tcp_conn *c, uint64_t now_us)
 	return SEND_OK;
 }
 
-static uint32_t payload_max(const struct sl_tcp_conn *c)
-{
-	return c->mss - tcp_options_data_len(c);
-}
-
 /* Bytes from seq that the peer's window takes. */
 static uint32_t window_from(const struct sl_tcp_conn *c, uint32_t seq)
 {
@@ -218,8 +293,8 @@ static uint32_t window_from(const struct sl_tcp_conn *c, uint32_t seq)
 /* One lost piece again. > 0 sent, 0 nothing (more) to do, < 0 no mbuf. */
 static int send_again(struct sl_tcp_conn *c, bool lost_only, uint32_t *pipe, uint64_t now_us)
 {
-	uint32_t seq, len, data;
-	uint8_t flags = 0;
+	uint32_t seq, len;
+	struct packet o;
 	int err;
 
 	if (c->ca_state == TCP_CA_OPEN || !tcp_sack_next(c, lost_only, &seq, &len))
@@ -228,10 +303,17 @@ static int send_again(struct sl_tcp_conn *c, bool lost_only, uint32_t *pipe, uin
 	/* The first one of a recovery goes in any case (RFC 6675, 5, step 4.3). */
 	if (seq != c->snd_una && (*pipe + len > c->cwnd || len > window_from(c, seq)))
 		return SEND_NONE;
-	data = seq_lt(seq, tx_end_seq(c)) ? u32_min(len, tx_end_seq(c) - seq) : 0;
-	if (fin_sent(c) && len > data)
-		flags = RTE_TCP_FIN_FLAG;
-	err = send_segment(c, seq, flags, data, now_us);
+	o = (struct packet){.seq = seq};
+	o.n = seq_lt(seq, tx_end_seq(c)) ? u32_min(len, tx_end_seq(c) - seq) : 0;
+	if (o.n > 0) {
+		o.from = tcp_sndq_find(&c->sndq, NULL, tx_at(c, seq));
+		fit_packet(c, &o);
+	}
+	if (fin_sent(c) && len > o.n && seq + o.n == tx_end_seq(c))
+		o.flags = RTE_TCP_FIN_FLAG;
+	else
+		len = o.n;
+	err = send_packet(c, &o, now_us);
 	if (err < 0)
 		return err;
 	sl_count(SL_C_TCP_RETRANSMITS);
@@ -244,15 +326,20 @@ static int send_again(struct sl_tcp_conn *c, bool lost_only, uint32_t *pipe, uin
 }
 
 /*
- * How many new bytes may go now, in one segment; the sender's silly-window avoidance with Nagle off
- * (RFC 9293, 3.8.6.2.1): a full segment, or all there is, or half of the largest window seen, or after the
- * persist timer.
+ * How many new bytes may go now, in one packet; the sender's silly-window avoidance with Nagle off
+ * (RFC 9293, 3.8.6.2.1): full segments, or all there is, or half of the largest window seen, or after the
+ * persist timer. Several segments only where the port cuts them.
  */
-static uint32_t new_bytes(const struct sl_tcp_conn *c, uint32_t avail)
+static uint32_t new_bytes(const struct sl_tcp_conn *c, uint32_t avail, uint32_t pipe)
 {
-	uint32_t max = payload_max(c), wnd = window_from(c, c->snd_nxt),
-	         n = u32_min(u32_min(avail, max), wnd);
+	uint32_t max = payload_max(c), wnd = window_from(c, c->snd_nxt);
+	uint32_t n = u32_min(avail, wnd), room = c->cwnd > pipe ? c->cwnd - pipe : 0;
 
+	if (c->path_tso && n > max) {
+		n = u32_min(n, u32_max(u32_min(room, TCP_TSO_BYTES_MAX), max));
+		return n == avail ? n : n / max * max;
+	}
+	n = u32_min(n, max);
 	if (n == max || n == avail || n >= (c->max_snd_wnd + 1) / 2)
 		return n;
 	return c->probe_now ? n : 0;
@@ -270,34 +357,41 @@ static void fin_goes_out(struct sl_tcp_conn *c)
 /* One new segment. Returns as send_again(). */
 static int send_new(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
 {
-	uint32_t avail, n;
+	struct packet o = {.seq = c->snd_nxt};
+	uint32_t avail;
 	bool fin;
 	int err;
 
 	if (!seq_lt(c->snd_nxt, tx_last_seq(c)))
 		return SEND_NONE;
 	avail = tx_end_seq(c) - c->snd_nxt;
-	n = new_bytes(c, avail);
-	fin = c->fin_queued && n == avail && window_from(c, c->snd_nxt) > n;
-	if (n == 0 && !fin)
+	o.n = new_bytes(c, avail, *pipe);
+	if (o.n > 0) {
+		o.from = c->sndq.next = tcp_sndq_find(&c->sndq, c->sndq.next, tx_at(c, o.seq));
+		fit_packet(c, &o);
+	}
+	fin = c->fin_queued && o.n == avail && window_from(c, o.seq) > o.n;
+	if (o.n == 0 && !fin)
 		return SEND_NONE;
-	if (*pipe > 0 && *pipe + n > c->cwnd) {
+	if (*pipe > 0 && *pipe + o.n > c->cwnd) {
 		c->cwnd_limited = true;
 		return SEND_NONE;
 	}
-	err = send_segment(c, c->snd_nxt, fin ? RTE_TCP_FIN_FLAG : 0, n, now_us);
+	if (fin)
+		o.flags = RTE_TCP_FIN_FLAG;
+	err = send_packet(c, &o, now_us);
 	if (err < 0)
 		return err;
 	if (!c->rtt_timing && c->ca_state == TCP_CA_OPEN) {
 		c->rtt_timing = true;
-		c->rtt_seq = c->snd_nxt + n;
+		c->rtt_seq = c->snd_nxt + o.n;
 		c->rtt_us = now_us;
 	}
-	c->snd_nxt += n;
+	c->snd_nxt += o.n;
 	if (fin)
 		fin_goes_out(c);
 	c->probe_now = false;
-	*pipe += n;
+	*pipe += o.n;
 	tcp_rtx_timer_update(c, false, now_us);
 	return SEND_OK;
 }

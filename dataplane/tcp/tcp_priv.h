@@ -16,6 +16,7 @@
 
 #include "sl_counter.h"
 #include "sl_tcp.h"
+#include "tcp_sndq.h"
 
 /* Limits and constants. Times are in microseconds unless the name says otherwise. */
 #define TCP_MS                UINT64_C(1000)
@@ -48,7 +49,13 @@
 #define TCP_BUF_MAX           (64U * 1024 * 1024)
 #define TCP_TOTAL_DEFAULT     (UINT64_C(1) << 30)
 #define TCP_CHUNK_BYTES       4096U
-#define TCP_CHUNK_SLAB        64U /* chunks taken from the heap at a time */
+#define TCP_CHUNK_SLAB        64U  /* chunks taken from the heap at a time */
+#define TCP_POOL_SLAB         64U  /* objects of a pool taken from the heap at a time */
+#define TCP_COPY_BELOW        256U /* payload that is copied rather than referenced */
+#define TCP_PIN_FACTOR        2U   /* buffers that a send queue may pin by reference, in tx_buf_bytes */
+#define TCP_TX_SEGS_MAX       8U   /* pieces of a segment that goes out by reference */
+#define TCP_TSO_SEGS_MAX      32U  /* of a super-segment */
+#define TCP_TSO_BYTES_MAX     (UINT16_MAX - 40U - TCP_HDR_MAX) /* IPv6's header counted */
 #define TCP_CONN_SLAB         32U
 #define TCP_CONNS_MAX         (1U << 22)
 #define TCP_RANGES_MAX        64U /* out-of-order or SACKed ranges of a connection */
@@ -168,11 +175,13 @@ struct sl_tcp_conn {
 	bool rtt_timing : 1; /* rtt_seq and rtt_us are good */
 	bool syn_lost : 1;
 	bool probe_now : 1; /* the persist timer ran out: send what the window takes, or a probe */
+	bool path_multi_seg : 1, path_tso : 1; /* what the port on the way can do */
 	uint8_t rto_shift, nb_rtx, nb_keep, dupacks, delack_segs, quickack, nb_challenge;
 	int32_t err;
 	int32_t soft_err;
 
-	struct tcp_ring tx, rx;
+	struct tcp_sndq sndq;
+	struct tcp_ring rx;
 	struct tcp_ranges *sacked;        /* by the peer */
 	struct tcp_ranges *ooo;           /* received out of order */
 	uint32_t recent[TCP_SACK_RECENT]; /* where out-of-order segments came last */
@@ -230,6 +239,13 @@ struct tcp_slab {
 	struct tcp_slab *next;
 };
 
+/* Objects of one size. */
+struct tcp_pool {
+	void *free; /* linked through the first bytes */
+	struct tcp_slab *slabs;
+	uint32_t each, nb_used;
+};
+
 struct tcp_chunk_pool {
 	uint8_t *free; /* linked through the first bytes */
 	uint64_t nb_made, nb_used, nb_max;
@@ -250,6 +266,9 @@ struct sl_tcp {
 	struct sl_tcp_conn *free_conns; /* through hash_next */
 	struct tcp_slab *conn_slabs;
 	struct tcp_chunk_pool chunks;
+	struct tcp_pool pieces;
+	uint64_t snd_pinned;         /* bytes of buffers in send queues, by true size */
+	uint32_t nb_own, nb_own_max; /* mbufs of cfg.pool in send queues */
 	struct tcp_ranges *free_ranges;
 	uint32_t nb_ranges_used, nb_ranges_made;
 	struct tcp_slab *range_slabs;
@@ -332,13 +351,19 @@ static inline bool state_synchronized(uint8_t state)
 
 static inline uint32_t tx_bytes(const struct sl_tcp_conn *c)
 {
-	return (uint32_t)(c->tx.tail - c->tx.head);
+	return c->sndq.end - c->sndq.first;
 }
 
 /* The sequence number behind the last byte written: the FIN's place. Synchronized states. */
 static inline uint32_t tx_end_seq(const struct sl_tcp_conn *c)
 {
-	return c->iss + 1 + (uint32_t)c->tx.tail;
+	return c->iss + 1 + c->sndq.end;
+}
+
+/* Stream offset in the send queue of a sequence number. */
+static inline uint32_t tx_at(const struct sl_tcp_conn *c, uint32_t seq)
+{
+	return seq - c->iss - 1;
 }
 
 /* Sequence number behind all that there is to send, the FIN counted. */
@@ -360,7 +385,21 @@ uint32_t tcp_ts_offset(const struct sl_tcp *t, const struct tcp_tuple *u);
 /* Picks lport (RFC 6056, algorithm 4). 0, SL_E_TCP_NO_PORT. */
 int tcp_pick_port(struct sl_tcp *t, struct tcp_tuple *u);
 
+/* tcp_pool.c */
+void tcp_pool_init(struct tcp_pool *p, size_t each);
+void *tcp_pool_take(struct tcp_pool *p); /* NULL: no memory; not cleared */
+void tcp_pool_give(struct tcp_pool *p, void *obj);
+void tcp_pool_fini(struct tcp_pool *p);
+
+/* tcp_api_snd.c */
+bool tcp_can_write(const struct sl_tcp_conn *c);
+
 /* tcp_buf.c */
+/* Memory for buffers in use. */
+static inline uint64_t tcp_mem_used(const struct sl_tcp *t)
+{
+	return t->chunks.nb_used * TCP_CHUNK_BYTES + t->snd_pinned;
+}
 void tcp_buf_fini(struct sl_tcp *t);
 uint32_t tcp_ring_slots(uint32_t buf_bytes);
 /* Copies n bytes to offset off, taking chunks; returns how many it could place. Moves neither head nor tail.
@@ -374,8 +413,6 @@ void tcp_ring_cut(struct sl_tcp *t, struct tcp_ring *r);
 void tcp_ring_clear(struct sl_tcp *t, struct tcp_ring *r);
 /* More than 3/4 of the memory for buffers is taken. */
 bool tcp_pressure(const struct sl_tcp *t);
-/* The stream may take a chunk now. */
-bool tcp_chunk_available(const struct sl_tcp *t, const struct tcp_ring *r);
 
 /* tcp_ranges.c; *set is taken from the pool when it is NULL and given back when it becomes empty. */
 void tcp_ranges_fini(struct sl_tcp *t);
@@ -440,6 +477,12 @@ void tcp_conn_reap(struct sl_tcp *t);
 void tcp_conn_time_wait(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_conn_want_out(struct sl_tcp_conn *c);
 void tcp_conn_no_half_open(struct sl_tcp_conn *c);
+/* What the port towards the peer can do. */
+static inline void tcp_conn_set_path(struct sl_tcp_conn *c, const struct sl_net_path *path)
+{
+	c->path_multi_seg = path->multi_seg;
+	c->path_tso = path->multi_seg && path->tso;
+}
 /* Works out mss from the path's and the peer's. */
 void tcp_conn_set_mss(struct sl_tcp_conn *c);
 /* MSS for the path to the peer: cfg.mss or from the MTU. 0, or < 0. */

@@ -278,7 +278,7 @@ static void wake_starved(struct sl_tcp *t)
 
 	for (c = TAILQ_FIRST(&t->starved); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, starved);
-		if (!tcp_chunk_available(t, &c->tx))
+		if (!tcp_sndq_available(c))
 			continue;
 		TAILQ_REMOVE(&t->starved, c, starved);
 		c->on_starved = false;

@@ -92,7 +92,7 @@ static void test_ring(void **state)
 
 	peer_init(&p, &tune);
 	peer_connect(&p);
-	r = &p.e.c->tx;
+	r = &p.e.c->rx;
 	for (size_t i = 0; i < sizeof(flat); i++)
 		flat[i] = (uint8_t)test_rand(&seed);
 	while (n < sizeof(flat) - 20000) {

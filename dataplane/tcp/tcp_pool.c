@@ -1,0 +1,58 @@
+/* Pools of small objects of one size: slabs from the heap when all are in use, given back at the end only. So
+ * that nothing is taken from the heap per packet once a stack has warmed up. */
+#include <stdlib.h>
+
+#include "tcp_priv.h"
+
+static bool grow(struct tcp_pool *p)
+{
+	struct tcp_slab *slab = aligned_alloc(64, 64 + (size_t)TCP_POOL_SLAB * p->each);
+	uint8_t *mem;
+
+	if (slab == NULL)
+		return false;
+	slab->next = p->slabs;
+	p->slabs = slab;
+	mem = (uint8_t *)slab + 64;
+	for (uint32_t i = 0; i < TCP_POOL_SLAB; i++, mem += p->each) {
+		memcpy(mem, &p->free, sizeof(p->free));
+		p->free = mem;
+	}
+	return true;
+}
+
+void tcp_pool_init(struct tcp_pool *p, size_t each)
+{
+	memset(p, 0, sizeof(*p));
+	p->each = (uint32_t)each;
+}
+
+void *tcp_pool_take(struct tcp_pool *p)
+{
+	void *obj;
+
+	if (p->free == NULL && !grow(p))
+		return NULL;
+	obj = p->free;
+	memcpy(&p->free, obj, sizeof(p->free));
+	p->nb_used++;
+	return obj;
+}
+
+void tcp_pool_give(struct tcp_pool *p, void *obj)
+{
+	memcpy(obj, &p->free, sizeof(p->free));
+	p->free = obj;
+	p->nb_used--;
+}
+
+void tcp_pool_fini(struct tcp_pool *p)
+{
+	while (p->slabs != NULL) {
+		struct tcp_slab *s = p->slabs;
+
+		p->slabs = s->next;
+		free(s);
+	}
+	p->free = NULL;
+}
