@@ -141,6 +141,9 @@ static const struct field listener_fields[] = {
         {"address", FIELD_ENDPOINT, true, AT(config_listener, address)},
         {"resource", FIELD_STRING, false, AT(config_listener, resource)},
         {"insecure", FIELD_BOOL, false, AT(config_listener, insecure)},
+#ifdef SL_TEST_SERVICES
+        {"target", FIELD_ENDPOINT, false, AT(config_listener, target)},
+#endif
         {"tls", FIELD_SECTION, false, 0},
         {0},
 };
@@ -259,6 +262,8 @@ static int read_listener_tls(const struct reader *r, const struct sl_yaml_node *
 			return fail(r, n, "a listener needs 'tls' (or, in a lab, insecure: true)");
 		if (!sl_worker_protocol(c->listeners[i].protocol))
 			return fail(r, n, "no protocol '%s' in this build", c->listeners[i].protocol);
+		if (strcmp(c->listeners[i].protocol, "relay") == 0 && c->listeners[i].target.port == 0)
+			return fail(r, n, "a relay needs a 'target'");
 	}
 	return SL_OK;
 }

@@ -29,6 +29,7 @@ struct config_route {
 struct config_listener {
 	const char *name, *protocol, *resource;
 	struct sl_endpoint address;
+	struct sl_endpoint target; /* of the test service relay */
 	const char *cert_file, *key_file;
 	bool insecure;
 };

@@ -210,6 +210,7 @@ static int start_listeners(struct gateway *g)
 		        .address = c->address,
 		        .resource = c->resource,
 		        .insecure = c->insecure,
+		        .target = c->target,
 		};
 		if (c->cert_file != NULL) {
 			struct sl_tls_server_cfg tls = {.cert_file = c->cert_file, .key_file = c->key_file};

@@ -1,4 +1,4 @@
-#include "worker_priv.h"
+#include "worker_service.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static const struct sl_decoder *decoder_of(const char *name)
 
 bool sl_worker_protocol(const char *name)
 {
-	return decoder_of(name) != NULL;
+	return decoder_of(name) != NULL || worker_service_known(name);
 }
 
 /* ---- what the flow asks of its host ---- */

@@ -24,9 +24,10 @@ struct sl_worker_listener {
 	const char *name;
 	const char *protocol; /* "postgres" */
 	struct sl_endpoint address;
-	const char *resource;   /* NULL: the client's user name names it */
-	struct sl_tls_ctx *tls; /* NULL: none */
-	bool insecure;          /* a token in clear text is taken */
+	const char *resource;      /* NULL: the client's user name names it */
+	struct sl_tls_ctx *tls;    /* NULL: none */
+	bool insecure;             /* a token in clear text is taken */
+	struct sl_endpoint target; /* of the test service relay, in builds that have it */
 };
 
 struct sl_worker_cfg {

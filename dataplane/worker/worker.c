@@ -1,4 +1,4 @@
-#include "worker_priv.h"
+#include "worker_service.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +97,11 @@ static int tcp_output(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, 
 
 static void *tcp_accept(void *ctx, struct sl_tcp_listener *l, void *listener_user, struct sl_tcp_conn *c)
 {
+	void *user;
+
 	(void)l;
+	if (worker_service_accept(ctx, listener_user, c, &user))
+		return user;
 	return session_accept(ctx, listener_user, c);
 }
 
@@ -106,8 +110,9 @@ static void tcp_notify(void *ctx, struct sl_tcp_conn *c, void *user, uint32_t ev
 	struct peer *p = user;
 	struct session *s;
 
-	(void)ctx;
 	(void)c;
+	if (worker_service_notify(ctx, user, events))
+		return;
 	if (p->kind == PEER_CANCEL) {
 		((struct cancel *)p->owner)->ready = true;
 		return;
@@ -230,6 +235,8 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 		rc = sessions_new(w);
 	if (rc == SL_OK)
 		rc = stack_new(w);
+	if (rc == SL_OK)
+		rc = worker_services_new(w);
 	if (rc == SL_OK) {
 		/* Both input buffers and both queues of each session, and what they may grow to, for a
 		 * quarter of them. */
@@ -254,6 +261,7 @@ void sl_worker_free(struct sl_worker *w)
 		sl_bus_worker_done(w->cfg.bus, w->cfg.worker, w->hold_msg);
 	session_free_pool(w);
 	sl_buf_pool_free(w->bufs);
+	worker_services_free(w);
 	if (w->net != NULL)
 		sl_net_free(w->net);
 	if (w->tcp != NULL)
@@ -314,6 +322,7 @@ static void drain(struct sl_worker *w, uint64_t deadline_us)
 {
 	w->draining = true;
 	w->drain_deadline_us = deadline_us;
+	worker_services_end(w);
 	for (uint32_t i = 0; i < w->cfg.nb_listeners; i++) {
 		if (w->listeners[i] != NULL)
 			sl_tcp_unlisten(w->tcp, w->listeners[i]);
@@ -484,6 +493,7 @@ static uint32_t loop(struct sl_worker *w)
 	if (w->now_us >= w->next_net_us)
 		w->next_net_us = sl_net_tick(w->net, w->now_us);
 	n += run_ready(w);
+	n += worker_services_run(w);
 	if (w->nb_cancels > 0)
 		command_cancel_sweep(w);
 	sweep(w);
