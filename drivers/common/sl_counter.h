@@ -17,6 +17,9 @@
 	X(SL_C_TX_PACKETS, "packets sent")                                                                   \
 	X(SL_C_TX_BYTES, "bytes sent")                                                                       \
 	X(SL_C_HANDOFF_PACKETS, "packets handed to the worker that owns their flow")                         \
+	X(SL_C_IMPAIR_DUPLICATED, "packets doubled by the impairment that was asked for")                    \
+	X(SL_C_IMPAIR_REORDERED, "packets overtaken by it")                                                  \
+	X(SL_C_IMPAIR_CORRUPTED, "packets damaged by it")                                                    \
 	X(SL_C_TCP_ACCEPTED, "TCP connections accepted")                                                     \
 	X(SL_C_TCP_CONNECTED, "TCP connections opened to targets")                                           \
 	X(SL_C_TCP_CLOSED, "TCP connections closed")                                                         \

@@ -30,6 +30,13 @@ enum sl_flow_control {
 	X(SL_E_EXISTS, 'R', "the object exists already")                                                     \
 	X(SL_E_CONFIG, 'S', "the configuration is not valid")                                                \
 	X(SL_E_PORT_OPEN, 'S', "the port could not be opened or configured")                                 \
+	X(SL_E_PORT_IMPAIRED, 'D', "packet dropped by the impairment that was asked for")                    \
+	X(SL_E_PORT_IMPAIR_FULL, 'D', "the impairment's queue is full")                                      \
+	X(SL_E_PORT_CUT, 'D', "packet lost while the impairment cuts the link")                              \
+	X(SL_E_PORT_TX_INVALID, 'S', "packet to send whose offload flags do not fit it")                     \
+	X(SL_E_PORT_TX_REFUSED, 'S', "packet to send that the device's driver refuses")                      \
+	X(SL_E_PORT_TX_SEGMENT, 'D', "large segment that could not be cut for a port without TSO")           \
+	X(SL_E_PORT_RX_CHAIN, 'D', "received chain of buffers that is no TCP and too large for one")         \
 	X(SL_E_NET_SHORT, 'D', "packet shorter than its headers say")                                        \
 	X(SL_E_NET_ETHERTYPE, 'D', "EtherType that is not handled")                                          \
 	X(SL_E_NET_DST_MAC, 'D', "frame for another station")                                                \

@@ -37,8 +37,10 @@ static void choose(struct sl_port *p, const struct sl_port_cfg *cfg, const struc
                    struct rte_eth_conf *conf)
 {
 	struct sl_port_caps *c = &p->caps;
-	uint64_t rx = cfg->software_checksum ? 0 : info->rx_offload_capa;
-	uint64_t tx = cfg->software_checksum ? 0 : info->tx_offload_capa;
+	/* The impairment works on what is on the wire: packets of wire size whose checksums are filled in. */
+	bool software = cfg->software_checksum || cfg->impair != NULL;
+	uint64_t rx = software ? 0 : info->rx_offload_capa;
+	uint64_t tx = software ? 0 : info->tx_offload_capa;
 
 	conf->rxmode.offloads = rx & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
 	conf->txmode.offloads = tx & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
@@ -52,7 +54,7 @@ static void choose(struct sl_port *p, const struct sl_port_cfg *cfg, const struc
 	c->nb_rx_queues = less(p->nb_workers, at_least_1(info->max_rx_queues));
 	c->nb_tx_queues = less(p->nb_workers, at_least_1(info->max_tx_queues));
 	p->tx_shared = c->nb_tx_queues < p->nb_workers;
-	c->tso = (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0;
+	c->tso = false; /* not asked for */
 	/* RSS only spreads the load of receiving: the owner of a flow is decided by our own hash (see
 	 * README.md). */
 	c->rss = (info->flow_type_rss_offloads & RSS_HASHES) != 0;
@@ -139,6 +141,21 @@ static int make_handoff(struct sl_port *p, char *err, size_t cap)
 	return SL_OK;
 }
 
+static int make_impair(struct sl_port *p, const struct sl_port_cfg *cfg, char *err, size_t cap)
+{
+	const char *wrong;
+
+	if (cfg->impair == NULL)
+		return SL_OK;
+	wrong = impair_check(cfg->impair);
+	if (wrong != NULL)
+		return refuse(err, cap, "%s: impairment: %s", p->name, wrong);
+	p->impair = impair_new(cfg->impair, p->pool, p->nb_workers);
+	if (p->impair == NULL)
+		return refuse(err, cap, "%s: out of memory", p->name);
+	return SL_OK;
+}
+
 static int configure(struct sl_port *p, const struct sl_port_cfg *cfg, char *err, size_t cap)
 {
 	struct rte_eth_dev_info info;
@@ -159,6 +176,8 @@ static int configure(struct sl_port *p, const struct sl_port_cfg *cfg, char *err
 	if (rc != SL_OK)
 		return rc;
 	rc = make_handoff(p, err, cap);
+	if (rc == SL_OK)
+		rc = make_impair(p, cfg, err, cap);
 	if (rc != SL_OK)
 		return rc;
 	rc = rte_eth_dev_start(p->id);
@@ -224,6 +243,7 @@ void sl_port_close(struct sl_port *p)
 		(void)rte_eth_dev_stop(p->id);
 	for (uint16_t i = 0; i < p->nb_workers; i++)
 		drain(p->handoff[i]);
+	impair_free(p->impair);
 	free(p);
 }
 
@@ -246,6 +266,14 @@ bool sl_port_link(const struct sl_port *p)
 {
 	struct rte_eth_link link;
 
+	if (p->impair != NULL && impair_is_cut(p->impair))
+		return false;
 	memset(&link, 0, sizeof(link));
 	return rte_eth_link_get_nowait(p->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+void sl_port_cut(struct sl_port *p, bool cut)
+{
+	if (p->impair != NULL)
+		atomic_store_explicit(&p->impair->cut, cut, memory_order_relaxed);
 }

@@ -7,6 +7,7 @@
 #include <rte_ring.h>
 #include <rte_spinlock.h>
 
+#include "impair.h"
 #include "sl_port.h"
 
 #define PORT_WORKERS_MAX   64
@@ -27,27 +28,37 @@ struct sl_port {
 	struct rte_mempool *pool[PORT_WORKERS_MAX];
 	struct rte_ring *handoff[PORT_WORKERS_MAX];
 	rte_spinlock_t tx_lock[PORT_WORKERS_MAX];
+	struct port_impair *impair; /* NULL: none */
 };
 
-/* Where the headers of a received IPv4 packet are. Everything that is said here was found inside the first
- * segment. */
-struct port_ip {
-	struct rte_ipv4_hdr *ip;
+/* Where the headers of a packet are. Everything that is said here was found inside the first segment. */
+struct port_hdr {
+	bool v6;
+	bool fragment; /* a part of a packet */
+	bool first;    /* no part, or the first one */
+	uint8_t proto; /* of what lies at l4_off */
 	uint16_t l3_off;
-	uint16_t l3_len;
-	uint16_t ip_len; /* the header's total length; within the packet */
-	bool first;      /* not a fragment, or the first one */
-	bool fragment;
+	uint16_t l4_off; /* behind IPv4 options or IPv6 extension headers */
+	uint16_t l4_len; /* by the IP header; within the packet */
 };
 
-/* False: no IPv4, or its header does not fit or lies about its length. */
-bool port_parse(const struct rte_mbuf *m, struct port_ip *out);
+static inline struct rte_ipv4_hdr *port_v4(const struct rte_mbuf *m, const struct port_hdr *h)
+{
+	return rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, h->l3_off);
+}
+
+static inline struct rte_ipv6_hdr *port_v6(const struct rte_mbuf *m, const struct port_hdr *h)
+{
+	return rte_pktmbuf_mtod_offset(m, struct rte_ipv6_hdr *, h->l3_off);
+}
+
+/* False: no IP, or its headers do not fit or lie about their length. */
+bool port_parse(const struct rte_mbuf *m, struct port_hdr *h);
 /*
- * The ones' complement sum over the pseudo-header and the TCP segment at l4_off, its checksum field included;
- * a segment with a correct checksum gives 0xffff. 0 when the segment is not within the packet: never a
- * correct one.
+ * The ones' complement sum over the pseudo-header and the TCP segment, its checksum field included; a segment
+ * with a correct checksum gives 0xffff. 0 when the segment is not within the packet: never a correct one.
  */
-uint16_t port_tcp_sum(const struct rte_mbuf *m, const struct rte_ipv4_hdr *ip, uint32_t l4_off);
+uint16_t port_tcp_sum(const struct rte_mbuf *m, const struct port_hdr *h);
 /* The worker that a received packet belongs to. */
 uint16_t port_steer(const struct sl_port *p, const struct rte_mbuf *m);
 /* Says in ol_flags whether the checksums are good where the device has not. */
@@ -55,5 +66,7 @@ void port_verify(struct rte_mbuf *m);
 /* Readies a packet for this device: checksums, one segment. Returns the mbuf to send, or NULL: freed and
  * counted. */
 struct rte_mbuf *port_tx_fix(const struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
+/* Sends what the impairment has held long enough. */
+void port_tx_due(struct sl_port *p, uint16_t worker);
 
 #endif

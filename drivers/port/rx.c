@@ -10,16 +10,27 @@ static void set_rx(struct rte_mbuf *m, uint64_t mask, uint64_t value)
 }
 
 /* The sum of a correct header, checksum included, is all ones. */
-static bool ip_sum_good(const struct port_ip *h)
+static uint64_t judge_ip(const struct rte_mbuf *m, const struct port_hdr *h)
 {
-	return rte_raw_cksum(h->ip, h->l3_len) == 0xffff;
+	if (h->v6)
+		return RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN; /* there is none */
+	return rte_raw_cksum(port_v4(m, h), (size_t)h->l4_off - h->l3_off) == 0xffff
+	               ? RTE_MBUF_F_RX_IP_CKSUM_GOOD
+	               : RTE_MBUF_F_RX_IP_CKSUM_BAD;
+}
+
+static uint64_t judge_tcp(const struct rte_mbuf *m, const struct port_hdr *h)
+{
+	if (h->proto != IPPROTO_TCP || h->fragment)
+		return RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN;
+	return port_tcp_sum(m, h) == 0xffff ? RTE_MBUF_F_RX_L4_CKSUM_GOOD : RTE_MBUF_F_RX_L4_CKSUM_BAD;
 }
 
 void port_verify(struct rte_mbuf *m)
 {
 	uint64_t ip = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
 	uint64_t l4 = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
-	struct port_ip h;
+	struct port_hdr h;
 
 	/* NONE: "the checksum is not in the packet, but its integrity is verified" (a virtio peer on the same
 	 * host). */
@@ -31,11 +42,9 @@ void port_verify(struct rte_mbuf *m)
 		if (!port_parse(m, &h))
 			return;
 		if (ip == RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN)
-			ip = ip_sum_good(&h) ? RTE_MBUF_F_RX_IP_CKSUM_GOOD : RTE_MBUF_F_RX_IP_CKSUM_BAD;
-		if (l4 == RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN && h.ip->next_proto_id == IPPROTO_TCP && !h.fragment)
-			l4 = port_tcp_sum(m, h.ip, (uint32_t)h.l3_off + h.l3_len) == 0xffff
-			             ? RTE_MBUF_F_RX_L4_CKSUM_GOOD
-			             : RTE_MBUF_F_RX_L4_CKSUM_BAD;
+			ip = judge_ip(m, &h);
+		if (l4 == RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN)
+			l4 = judge_tcp(m, &h);
 	}
 	set_rx(m, RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK, ip | l4);
 }
@@ -56,6 +65,16 @@ static void hand_over(struct sl_port *p, uint16_t owner, struct rte_mbuf *m)
 		return;
 	}
 	sl_count(SL_C_HANDOFF_PACKETS);
+}
+
+void sl_port_handoff(struct sl_port *p, uint16_t worker, struct rte_mbuf *m)
+{
+	if (worker < p->nb_workers && p->nb_workers > 1) {
+		hand_over(p, worker, m);
+		return;
+	}
+	(void)sl_fail(SL_E_INVAL);
+	rte_pktmbuf_free(m);
 }
 
 /* Keeps the packets of this worker at the front of m; returns how many. */
@@ -96,8 +115,13 @@ static uint16_t flatten(struct rte_mbuf **m, uint16_t n)
 static uint16_t receive(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
 {
 	uint64_t bytes = 0;
+	uint16_t room = n;
 
 	n = rte_eth_rx_burst(p->id, worker, m, n);
+	if (unlikely(p->impair != NULL)) {
+		impair_put(p->impair, IMPAIR_RX, worker, m, n);
+		n = impair_take(p->impair, IMPAIR_RX, worker, m, room);
+	}
 	if (n == 0)
 		return 0;
 	for (uint16_t i = 0; i < n; i++)
@@ -117,6 +141,8 @@ uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uin
 	bool polls = worker < p->caps.nb_rx_queues;
 	uint16_t got = take_handed(p, worker, m, polls ? (uint16_t)((n + 1) / 2) : n);
 
+	if (unlikely(p->impair != NULL))
+		port_tx_due(p, worker);
 	if (polls && got < n)
 		got = (uint16_t)(got + receive(p, worker, m + got, (uint16_t)(n - got)));
 	for (uint16_t i = 0; i < got; i++) {

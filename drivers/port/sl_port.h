@@ -20,18 +20,45 @@
 
 struct sl_port;
 
+/*
+ * A bad network, for tests and the lab: what happens to packets in one direction, each with a chance of its
+ * own in parts per million. A delay keeps the order of the packets; the ones picked for it are overtaken by
+ * those behind them.
+ */
+struct sl_port_impair_dir {
+	uint32_t drop_ppm, duplicate_ppm, reorder_ppm, corrupt_ppm /* one bit of the frame is turned */;
+	uint32_t delay_us,
+	        jitter_us;   /* each packet waits delay_us and 0 to jitter_us more; a minute at most */
+	uint32_t reorder_us; /* how much longer a packet that is overtaken waits, 0: 1000 */
+};
+
+/*
+ * The same packets with the same seed meet the same fate. A port with this uses no offload of its device, so
+ * that everything acts on packets as they are on the wire. What is lost is counted: SL_E_PORT_IMPAIRED,
+ * SL_E_PORT_IMPAIR_FULL, SL_E_PORT_CUT.
+ */
+struct sl_port_impair {
+	uint64_t seed;
+	struct sl_port_impair_dir rx, tx;
+	uint32_t queue_packets; /* that wait, per worker and direction; 0: 4096, at most 65536 */
+	/* The link is down from cut_after_ms after the start for cut_for_ms (0: never), and again each
+	 * cut_every_ms (0: once). */
+	uint32_t cut_after_ms, cut_for_ms, cut_every_ms;
+};
+
 struct sl_port_cfg {
 	const char *device; /* ethdev name ("net_af_packet0", "0000:03:00.0"); made by EAL arguments before */
 	uint16_t nb_workers;
-	uint16_t rx_desc, tx_desc; /* 0: the device's own default, at most 4096 */
-	uint16_t mtu;              /* 0: leave as it is */
-	bool software_checksum;    /* do not use the device's checksum offloads */
+	uint16_t rx_desc, tx_desc;           /* 0: the device's own default, at most 4096 */
+	uint16_t mtu;                        /* 0: leave as it is */
+	bool software_checksum;              /* do not use the device's checksum offloads */
+	const struct sl_port_impair *impair; /* NULL: none; copied */
 };
 
 struct sl_port_caps {
 	bool tx_ip_csum, tx_tcp_csum; /* the device does it */
 	bool rx_ip_csum, rx_tcp_csum;
-	bool tso; /* the device could; it is not asked to: TCP makes segments itself, of any size that fits
+	bool tso; /* not used in this version, always false: TCP makes segments itself, of any size that fits
 	             the MTU */
 	bool multi_seg, rss;
 	bool rx_intr; /* not used in this version, always false */
@@ -54,11 +81,11 @@ bool sl_port_link(const struct sl_port *p);
  * Receives up to n packets for this worker. Only packets that belong to it come back: those that the device
  * put in this worker's queue but that belong to another (no RSS, or RSS that does not suit) are handed to the
  * owner's ring, and those that others handed to this worker are in the burst. Owner of TCP packets:
- * sl_port_owner() of their 4-tuple; of ICMP errors: the owner of the connection that they quote; of
- * everything else (ARP, other ICMP): worker 0. Where the device has fewer queues than there are workers, the
- * first workers poll the queues.
+ * sl_port_owner() of their 4-tuple; of ICMP and ICMPv6 errors: the owner of the connection that they
+ * quote; of everything else (ARP, NDP, fragments, other ICMP): worker 0. Where the device has fewer queues
+ * than there are workers, the first workers poll the queues.
  *
- * On return ol_flags say for each IPv4/TCP packet whether its checksums are good
+ * On return ol_flags say for each TCP packet of IPv4 and IPv6 whether its checksums are good
  * (RTE_MBUF_F_RX_IP_CKSUM_GOOD/BAD, _L4_CKSUM_GOOD/BAD), verified in software where the device did not.
  * Worker thread.
  */
@@ -67,11 +94,21 @@ uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uin
 /*
  * Sends; takes all mbufs. What the device does not take at once is tried again a bounded number of times,
  * then freed and counted (SL_E_NET_TX_FULL): TCP sends it again. A packet that wants checksums carries the
- * usual ol_flags (RTE_MBUF_F_TX_IPV4 | _IP_CKSUM | _TCP_CKSUM, l2_len, l3_len, l4_len) with no pseudo-header
- * sum filled in; done here or by the device. Multi-segment packets are linearised where the device cannot
- * send them. Worker thread.
+ * usual ol_flags (RTE_MBUF_F_TX_IPV4 | _IP_CKSUM or _IPV6, | _TCP_CKSUM, l2_len, l3_len, l4_len) with no
+ * pseudo-header sum filled in; done here or by the device. Multi-segment packets are linearised where the
+ * device cannot send them. Worker thread.
  */
 void sl_port_tx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n);
+
+/*
+ * Gives a whole frame (Ethernet header in front) to the worker that owns it: it comes out of that worker's
+ * sl_port_rx(), with its checksums verified. For packets whose owner shows only when their fragments are put
+ * together. Takes m; a full ring drops it (SL_E_NET_HANDOFF_FULL). Worker thread.
+ */
+void sl_port_handoff(struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
+
+/* Cuts the link of a port that was opened with an impairment, or mends it. Any thread. */
+void sl_port_cut(struct sl_port *p, bool cut);
 
 /*
  * The worker that owns a TCP 4-tuple, from the view of a packet that the gateway receives; ports in host

@@ -1,20 +1,18 @@
 /*
- * Which worker a packet belongs to. The hash is symmetric (both directions of a connection give the same
- * worker) and keyed with random bits of this start, so that a peer cannot choose its ports to load one
- * worker.
+ * Which worker a packet belongs to. In software the hash is symmetric (both directions of a connection give
+ * the same worker) and keyed with random bits of this start, so that a peer cannot choose its ports to load
+ * one worker.
  */
 #include "port_priv.h"
 
 #include <netinet/in.h>
 
-#define ICMP_DEST_UNREACH   3
-#define ICMP_TIME_EXCEEDED  11
-#define ICMP_PARAM_PROBLEM  12
-#define ICMP_HDR_LEN        8
-#define TCP_PORTS_LEN       4
-#define IPV4_FRAG_MASK      0x3fff /* MF and the offset */
-#define IPV4_FRAG_OFFSET    0x1fff
-#define IPV4_VERSION_OF(ip) ((ip)->version_ihl >> 4)
+#define ICMP_DEST_UNREACH  3
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAM_PROBLEM 12
+#define ICMP6_ERROR_MAX    127 /* RFC 4443: errors are below, informational messages above */
+#define ICMP_HDR_LEN       8
+#define TCP_PORTS_LEN      4
 
 /* The finalizer of MurmurHash3 (Austin Appleby, public domain): every input bit changes half of the output
  * bits. */
@@ -52,72 +50,67 @@ uint16_t sl_port_owner(const struct sl_port *p, const struct sl_endpoint *src, c
 	return (uint16_t)((h >> 32) * p->nb_workers >> 32);
 }
 
-bool port_parse(const struct rte_mbuf *m, struct port_ip *out)
+static struct sl_addr addr_of(bool v6, const uint8_t *b)
 {
-	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
-	uint32_t off = RTE_ETHER_HDR_LEN;
-	uint16_t type;
+	struct sl_addr a = {{0}, SL_AF_INET6};
 
-	if (m->data_len < RTE_ETHER_HDR_LEN)
-		return false;
-	type = sl_get_be16(d + 12);
-	if (type == RTE_ETHER_TYPE_VLAN) {
-		off += RTE_VLAN_HLEN;
-		if (m->data_len < off)
-			return false;
-		type = sl_get_be16(d + off - 2);
-	}
-	if (type != RTE_ETHER_TYPE_IPV4 || m->data_len < off + sizeof(struct rte_ipv4_hdr))
-		return false;
-	out->ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, off);
-	out->l3_off = (uint16_t)off;
-	out->l3_len = rte_ipv4_hdr_len(out->ip);
-	out->ip_len = rte_be_to_cpu_16(out->ip->total_length);
-	out->fragment = (rte_be_to_cpu_16(out->ip->fragment_offset) & IPV4_FRAG_MASK) != 0;
-	out->first = (rte_be_to_cpu_16(out->ip->fragment_offset) & IPV4_FRAG_OFFSET) == 0;
-	return IPV4_VERSION_OF(out->ip) == 4 && out->l3_len >= sizeof(struct rte_ipv4_hdr) &&
-	       m->data_len >= off + out->l3_len && out->ip_len >= out->l3_len &&
-	       m->pkt_len >= off + out->ip_len;
+	if (!v6)
+		return sl_addr_v4(b);
+	memcpy(a.b, b, sizeof(a.b));
+	return a;
 }
 
-static uint16_t owner_of_tuple(const struct sl_port *p, const struct rte_ipv4_hdr *ip, const uint8_t *ports)
+/* The owner of the connection that an IP header and the ports behind it name. sent: the packet is one of
+ * ours, as an error quotes it. */
+static uint16_t owner_of_tuple(const struct sl_port *p, bool v6, const uint8_t *ip, const uint8_t *ports,
+                               bool sent)
 {
-	struct sl_endpoint src = {sl_addr_v4(&ip->src_addr), sl_get_be16(ports)};
-	struct sl_endpoint dst = {sl_addr_v4(&ip->dst_addr), sl_get_be16(ports + 2)};
+	struct sl_endpoint src = {addr_of(v6, v6 ? ip + 8 : ip + 12), sl_get_be16(ports)};
+	struct sl_endpoint dst = {addr_of(v6, v6 ? ip + 24 : ip + 16), sl_get_be16(ports + 2)};
 
-	return sl_port_owner(p, &src, &dst);
+	return sent ? sl_port_owner(p, &dst, &src) : sl_port_owner(p, &src, &dst);
 }
 
-/* An ICMP error belongs to the connection whose packet it quotes. Whether it is well formed is not asked
- * here. */
-static uint16_t owner_of_icmp(const struct sl_port *p, const uint8_t *icmp, uint32_t n)
+/*
+ * An ICMP error belongs to the connection whose packet it quotes. Whether it is well formed is not asked
+ * here. What we send has no IPv4 options that would matter and no extension headers.
+ */
+static uint16_t owner_of_quoted(const struct sl_port *p, bool v6, const uint8_t *icmp, uint32_t n)
 {
-	const struct rte_ipv4_hdr *quoted = (const struct rte_ipv4_hdr *)(icmp + ICMP_HDR_LEN);
-	uint32_t len;
+	const uint8_t *ip = icmp + ICMP_HDR_LEN;
+	uint32_t len = v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr);
 
-	if (n < ICMP_HDR_LEN + sizeof(*quoted))
+	if (n < ICMP_HDR_LEN + len)
 		return 0;
-	if (icmp[0] != ICMP_DEST_UNREACH && icmp[0] != ICMP_TIME_EXCEEDED && icmp[0] != ICMP_PARAM_PROBLEM)
+	if (!v6)
+		len = rte_ipv4_hdr_len((const struct rte_ipv4_hdr *)ip);
+	if (ip[v6 ? 6 : 9] != IPPROTO_TCP || n < ICMP_HDR_LEN + len + TCP_PORTS_LEN)
 		return 0;
-	len = rte_ipv4_hdr_len(quoted);
-	if (quoted->next_proto_id != IPPROTO_TCP || n < ICMP_HDR_LEN + len + TCP_PORTS_LEN)
-		return 0;
-	return owner_of_tuple(p, quoted, icmp + ICMP_HDR_LEN + len);
+	return owner_of_tuple(p, v6, ip, ip + len, true);
 }
 
+static bool is_icmp_error(bool v6, uint8_t type)
+{
+	if (v6)
+		return type <= ICMP6_ERROR_MAX;
+	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAM_PROBLEM;
+}
+
+/* Fragments are put together by worker 0, which gives the whole to its owner (sl_port_handoff). */
 uint16_t port_steer(const struct sl_port *p, const struct rte_mbuf *m)
 {
-	struct port_ip h;
+	struct port_hdr h;
 	const uint8_t *l4;
 	uint32_t n;
 
-	if (!port_parse(m, &h) || !h.first)
+	if (!port_parse(m, &h) || h.fragment)
 		return 0;
-	l4 = (const uint8_t *)h.ip + h.l3_len;
-	n = RTE_MIN((uint32_t)m->data_len - h.l3_off - h.l3_len, (uint32_t)h.ip_len - h.l3_len);
-	if (h.ip->next_proto_id == IPPROTO_TCP && n >= TCP_PORTS_LEN)
-		return owner_of_tuple(p, h.ip, l4);
-	if (h.ip->next_proto_id == IPPROTO_ICMP)
-		return owner_of_icmp(p, l4, n);
+	l4 = rte_pktmbuf_mtod_offset(m, const uint8_t *, h.l4_off);
+	n = RTE_MIN((uint32_t)m->data_len - h.l4_off, (uint32_t)h.l4_len);
+	if (h.proto == IPPROTO_TCP && n >= TCP_PORTS_LEN)
+		return owner_of_tuple(p, h.v6, rte_pktmbuf_mtod_offset(m, const uint8_t *, h.l3_off), l4,
+		                      false);
+	if (h.proto == (h.v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) && n > 0 && is_icmp_error(h.v6, l4[0]))
+		return owner_of_quoted(p, h.v6, l4, n);
 	return 0;
 }

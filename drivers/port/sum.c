@@ -5,6 +5,8 @@
  */
 #include "port_priv.h"
 
+#include <netinet/in.h>
+
 static uint16_t fold(uint64_t sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -59,12 +61,28 @@ static uint16_t sum_packet(const struct rte_mbuf *m, uint32_t off, uint32_t len)
 	return fold(sum);
 }
 
-uint16_t port_tcp_sum(const struct rte_mbuf *m, const struct rte_ipv4_hdr *ip, uint32_t l4_off)
+static uint32_t pseudo_sum(const struct rte_mbuf *m, const struct port_hdr *h)
 {
-	uint32_t ip_len = rte_be_to_cpu_16(ip->total_length);
-	uint32_t l3_len = rte_ipv4_hdr_len(ip);
+	struct {
+		rte_be32_t len;
+		uint8_t zero[3];
+		uint8_t proto;
+	} v6 = {rte_cpu_to_be_32(h->l4_len), {0}, IPPROTO_TCP};
+	struct {
+		uint8_t zero;
+		uint8_t proto;
+		rte_be16_t len;
+	} v4 = {0, IPPROTO_TCP, rte_cpu_to_be_16(h->l4_len)};
+	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, h->l3_off);
 
-	if (ip_len < l3_len || l4_off + (ip_len - l3_len) > m->pkt_len)
+	if (h->v6)
+		return (uint32_t)sum_bytes(ip + 8, 32) + sum_bytes((const uint8_t *)&v6, sizeof(v6));
+	return (uint32_t)sum_bytes(ip + 12, 8) + sum_bytes((const uint8_t *)&v4, sizeof(v4));
+}
+
+uint16_t port_tcp_sum(const struct rte_mbuf *m, const struct port_hdr *h)
+{
+	if ((uint32_t)h->l4_off + h->l4_len > m->pkt_len)
 		return 0;
-	return fold((uint64_t)sum_packet(m, l4_off, ip_len - l3_len) + rte_ipv4_phdr_cksum(ip, 0));
+	return fold((uint64_t)sum_packet(m, h->l4_off, h->l4_len) + pseudo_sum(m, h));
 }

@@ -76,10 +76,12 @@ static inline unsigned rig_seed(void)
 	return seed;
 }
 
-/* A device of rings, opened as a port. slots: of the ring that it sends into. */
-static inline void rig_open_sized(struct rig_port *r, const char *name, uint16_t nb_workers, unsigned slots)
+/* A device of rings, opened as a port. slots: of the ring that it sends into. impair: NULL, or what it does
+ * to packets. */
+static inline void rig_open_as(struct rig_port *r, const char *name, uint16_t nb_workers, unsigned slots,
+                               const struct sl_port_impair *impair)
 {
-	struct sl_port_cfg cfg = {.device = r->name, .nb_workers = nb_workers};
+	struct sl_port_cfg cfg = {.device = r->name, .nb_workers = nb_workers, .impair = impair};
 	struct rte_mempool *pools[64];
 	char ring[48];
 	char err[256] = "";
@@ -99,6 +101,17 @@ static inline void rig_open_sized(struct rig_port *r, const char *name, uint16_t
 		fprintf(stderr, "%s\n", err);
 		exit(1);
 	}
+}
+
+static inline void rig_open_sized(struct rig_port *r, const char *name, uint16_t nb_workers, unsigned slots)
+{
+	rig_open_as(r, name, nb_workers, slots, NULL);
+}
+
+static inline void rig_open_impaired(struct rig_port *r, const char *name,
+                                     const struct sl_port_impair *impair)
+{
+	rig_open_as(r, name, 1, RIG_SLOTS, impair);
 }
 
 static inline void rig_open(struct rig_port *r, const char *name, uint16_t nb_workers)
@@ -222,6 +235,63 @@ static inline void rig_tcp(struct rig_frame *f, uint32_t src, uint32_t dst, uint
 		memcpy(t + 20, payload, n);
 	rig_ip(f, src, dst, 6, t, 20 + n);
 	sl_put_be16(f->b + f->ip + 36, rig_tcp_sum(f->b + f->ip, 40 + n));
+}
+
+/* Adds an IPv6 header for `n` bytes behind it, which begin with a header of type next. */
+static inline void rig_ip6(struct rig_frame *f, const uint8_t src[16], const uint8_t dst[16], uint8_t next,
+                           const void *payload, size_t n)
+{
+	uint8_t *p = f->b + f->ip;
+
+	memset(p, 0, 40);
+	p[0] = 0x60;
+	sl_put_be16(p + 4, (uint16_t)n);
+	p[6] = next;
+	p[7] = 64;
+	memcpy(p + 8, src, 16);
+	memcpy(p + 24, dst, 16);
+	if (n > 0)
+		memcpy(p + 40, payload, n);
+	f->n = f->ip + 40 + n;
+}
+
+/* The checksum of `n` bytes of the protocol behind an IPv6 header, in the plainest way. */
+static inline uint16_t rig_sum6(const uint8_t *ip, uint8_t proto, const uint8_t *p, size_t n)
+{
+	uint32_t sum = proto + (uint32_t)n;
+
+	for (int i = 8; i < 40; i += 2)
+		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
+	return rig_sum(sum, p, n);
+}
+
+/* Adds a TCP segment over IPv6 with a correct checksum, behind `ext_n` bytes of extension headers of which
+ * the first is of type ext_type. */
+static inline void rig_tcp6_ext(struct rig_frame *f, const uint8_t src[16], const uint8_t dst[16],
+                                uint16_t sport, uint16_t dport, uint8_t ext_type, const uint8_t *ext,
+                                size_t ext_n, const void *payload, size_t n)
+{
+	uint8_t t[2000] = {0};
+	uint8_t *tcp = t + ext_n;
+
+	if (ext_n > 0)
+		memcpy(t, ext, ext_n);
+	sl_put_be16(tcp, sport);
+	sl_put_be16(tcp + 2, dport);
+	sl_put_be32(tcp + 4, 0x01020304);
+	tcp[12] = 0x50;
+	tcp[13] = 0x10;
+	if (n > 0)
+		memcpy(tcp + 20, payload, n);
+	rig_ip6(f, src, dst, ext_n > 0 ? ext_type : 6, t, ext_n + 20 + n);
+	tcp = f->b + f->ip + 40 + ext_n;
+	sl_put_be16(tcp + 16, rig_sum6(f->b + f->ip, 6, tcp, 20 + n));
+}
+
+static inline void rig_tcp6(struct rig_frame *f, const uint8_t src[16], const uint8_t dst[16], uint16_t sport,
+                            uint16_t dport, const void *payload, size_t n)
+{
+	rig_tcp6_ext(f, src, dst, sport, dport, 0, NULL, 0, payload, n);
 }
 
 #endif

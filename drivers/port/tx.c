@@ -7,6 +7,32 @@
 
 #define WANTS_SUMS (RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK)
 
+/* What the flags and lengths of a packet to send say; false: they do not fit it. */
+static bool tx_headers(const struct rte_mbuf *m, struct port_hdr *h)
+{
+	uint32_t l4_off = (uint32_t)m->l2_len + m->l3_len;
+	uint64_t l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+	size_t ip_min = sizeof(struct rte_ipv4_hdr);
+	uint32_t ip_len;
+
+	h->v6 = (m->ol_flags & RTE_MBUF_F_TX_IPV6) != 0;
+	if (h->v6)
+		ip_min = sizeof(struct rte_ipv6_hdr);
+	else if ((m->ol_flags & RTE_MBUF_F_TX_IPV4) == 0)
+		return false;
+	if (m->l3_len < ip_min || m->data_len < l4_off)
+		return false;
+	h->l3_off = m->l2_len;
+	h->l4_off = (uint16_t)l4_off;
+	if (l4 == RTE_MBUF_F_TX_L4_NO_CKSUM)
+		return true;
+	ip_len = h->v6 ? (uint32_t)rte_be_to_cpu_16(port_v6(m, h)->payload_len) + sizeof(struct rte_ipv6_hdr)
+	               : rte_be_to_cpu_16(port_v4(m, h)->total_length);
+	h->l4_len = (uint16_t)(ip_len - m->l3_len);
+	return l4 == RTE_MBUF_F_TX_TCP_CKSUM && m->data_len >= l4_off + sizeof(struct rte_tcp_hdr) &&
+	       ip_len >= m->l3_len + sizeof(struct rte_tcp_hdr) && m->l2_len + ip_len <= m->pkt_len;
+}
+
 /*
  * Checksums as the packet asks for them. Where the device computes TCP's, it wants the sum of the
  * pseudo-header in the field and a zero in IP's (what Intel's devices need, and no other minds). False: the
@@ -14,33 +40,30 @@
  */
 static bool fill_sums(const struct sl_port *p, struct rte_mbuf *m)
 {
-	uint32_t l4_off = (uint32_t)m->l2_len + m->l3_len;
-	uint64_t l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
-	struct rte_ipv4_hdr *ip;
 	struct rte_tcp_hdr *tcp;
+	struct port_hdr h;
 
-	if ((m->ol_flags & RTE_MBUF_F_TX_IPV4) == 0 || m->l3_len < sizeof(*ip) || m->data_len < l4_off)
+	if (!tx_headers(m, &h))
 		return false;
-	ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, m->l2_len);
-	if ((m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM) != 0) {
+	if (!h.v6 && (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM) != 0) {
+		struct rte_ipv4_hdr *ip = port_v4(m, &h);
+
 		ip->hdr_checksum = 0;
 		if (!p->caps.tx_ip_csum) {
 			ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, m->l3_len);
 			m->ol_flags &= ~RTE_MBUF_F_TX_IP_CKSUM;
 		}
 	}
-	if (l4 == RTE_MBUF_F_TX_L4_NO_CKSUM)
+	if ((m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_L4_NO_CKSUM)
 		return true;
-	if (l4 != RTE_MBUF_F_TX_TCP_CKSUM || m->data_len < l4_off + sizeof(*tcp) ||
-	    (uint32_t)m->l2_len + rte_be_to_cpu_16(ip->total_length) > m->pkt_len)
-		return false;
-	tcp = rte_pktmbuf_mtod_offset(m, struct rte_tcp_hdr *, l4_off);
+	tcp = rte_pktmbuf_mtod_offset(m, struct rte_tcp_hdr *, h.l4_off);
 	if (p->caps.tx_tcp_csum) {
-		tcp->cksum = rte_ipv4_phdr_cksum(ip, m->ol_flags);
+		tcp->cksum = h.v6 ? rte_ipv6_phdr_cksum(port_v6(m, &h), m->ol_flags)
+		                  : rte_ipv4_phdr_cksum(port_v4(m, &h), m->ol_flags);
 		return true;
 	}
 	tcp->cksum = 0;
-	tcp->cksum = (uint16_t)~port_tcp_sum(m, ip, l4_off);
+	tcp->cksum = (uint16_t)~port_tcp_sum(m, &h);
 	m->ol_flags &= ~(uint64_t)RTE_MBUF_F_TX_L4_MASK;
 	return true;
 }
@@ -86,7 +109,7 @@ struct rte_mbuf *port_tx_fix(const struct sl_port *p, uint16_t worker, struct rt
 	}
 	if ((m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0 ||
 	    ((m->ol_flags & WANTS_SUMS) != 0 && !fill_sums(p, m))) {
-		(void)sl_fail(SL_E_INVAL);
+		(void)sl_fail(SL_E_PORT_TX_INVALID);
 		rte_pktmbuf_free(m);
 		return NULL;
 	}
@@ -105,7 +128,7 @@ static uint16_t prepare(const struct sl_port *p, uint16_t q, struct rte_mbuf **m
 		ok = (uint16_t)(ok + rte_eth_tx_prepare(p->id, q, m + ok, (uint16_t)(n - ok)));
 		if (ok == n)
 			break;
-		(void)sl_fail(SL_E_INVAL);
+		(void)sl_fail(SL_E_PORT_TX_REFUSED);
 		rte_pktmbuf_free(m[ok]);
 		n--;
 		memmove(&m[ok], &m[ok + 1], (size_t)(n - ok) * sizeof(m[0]));
@@ -148,6 +171,26 @@ static void send_ready(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, 
 	sl_count_n(SL_C_TX_BYTES, bytes);
 }
 
+void port_tx_due(struct sl_port *p, uint16_t worker)
+{
+	struct rte_mbuf *m[SL_PORT_BURST];
+	uint16_t n;
+
+	do {
+		n = impair_take(p->impair, IMPAIR_TX, worker, m, SL_PORT_BURST);
+		if (n > 0)
+			send_ready(p, worker, m, n);
+	} while (n == SL_PORT_BURST);
+}
+
+static void send_some(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+{
+	if (unlikely(p->impair != NULL))
+		impair_put(p->impair, IMPAIR_TX, worker, m, n);
+	else
+		send_ready(p, worker, m, n);
+}
+
 void sl_port_tx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
 {
 	struct rte_mbuf *ready[SL_PORT_BURST];
@@ -160,10 +203,12 @@ void sl_port_tx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_
 			continue;
 		ready[nb++] = fixed;
 		if (nb == SL_PORT_BURST) {
-			send_ready(p, worker, ready, nb);
+			send_some(p, worker, ready, nb);
 			nb = 0;
 		}
 	}
 	if (nb > 0)
-		send_ready(p, worker, ready, nb);
+		send_some(p, worker, ready, nb);
+	if (unlikely(p->impair != NULL))
+		port_tx_due(p, worker);
 }
