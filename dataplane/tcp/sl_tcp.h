@@ -64,6 +64,7 @@ struct sl_tcp_cfg {
 	uint32_t keepalive_intvl_s; /* default 10 */
 	uint32_t keepalive_probes;  /* default 6 */
 	uint64_t max_total_bytes;   /* buffers of all connections together, default 1 GiB */
+	uint8_t worker;             /* goes into ids */
 	uint8_t secret[16];         /* for ISNs (RFC 6528), ports (RFC 6056), timestamps */
 };
 
@@ -133,14 +134,7 @@ int sl_tcp_error(const struct sl_tcp_conn *c);
 struct sl_endpoint sl_tcp_local(const struct sl_tcp_conn *c);
 struct sl_endpoint sl_tcp_remote(const struct sl_tcp_conn *c);
 
-/* Columns as in `ss -ti`. */
-struct sl_tcp_info {
-	const char *state;
-	uint32_t snd_cwnd_bytes, ssthresh_bytes, srtt_us, rttvar_us, rto_us, snd_wnd, rcv_wnd, mss;
-	uint64_t bytes_sent, bytes_received, retransmits;
-	uint32_t unacked_bytes, ooo_bytes;
-};
-void sl_tcp_get_info(const struct sl_tcp_conn *c, struct sl_tcp_info *out);
+/* More about a connection, and about all of them: sl_tcp_info.h. */
 uint32_t sl_tcp_nb_conns(const struct sl_tcp *t);
 
 #endif

@@ -15,6 +15,7 @@ static int init_memory(struct sl_tcp *t)
 {
 	uint32_t room = rte_pktmbuf_data_room_size(t->cfg.pool), nb_buckets = 16;
 	uint64_t total = t->cfg.max_total_bytes != 0 ? t->cfg.max_total_bytes : TCP_TOTAL_DEFAULT;
+	int err;
 
 	if (room < RTE_PKTMBUF_HEADROOM + TCP_HDR_MAX + TCP_MSS_MIN)
 		return sl_fail(SL_E_INVAL);
@@ -29,7 +30,10 @@ static int init_memory(struct sl_tcp *t)
 	t->buckets = calloc(nb_buckets, sizeof(struct sl_tcp_conn *));
 	if (t->buckets == NULL)
 		return sl_fail(SL_E_NOMEM);
-	return tcp_tw_init(t);
+	err = tcp_conn_slabs_init(t);
+	if (err == SL_OK)
+		err = tcp_archive_init(t);
+	return err == SL_OK ? tcp_tw_init(t) : err;
 }
 
 static void init_counters(struct sl_tcp *t)
@@ -84,6 +88,7 @@ void sl_tcp_free(struct sl_tcp *t)
 	tcp_listeners_fini(t);
 	tcp_pool_fini(&t->pieces);
 	tcp_conn_slabs_fini(t);
+	tcp_archive_fini(t);
 	tcp_ranges_fini(t);
 	tcp_buf_fini(t);
 	tcp_tw_fini(t);
@@ -129,6 +134,7 @@ int sl_tcp_connect(struct sl_tcp *t, const struct sl_endpoint *remote, void *use
 	c->snd_una = c->iss;
 	c->snd_nxt = c->iss;
 	c->recover = c->iss;
+	TCP_TRACE(c, OPEN, 0, c->mss);
 	tcp_conn_want_out(c);
 	*out = c;
 	return SL_OK;
@@ -190,6 +196,7 @@ void sl_tcp_release(struct sl_tcp_conn *c)
 	struct sl_tcp *t = c->t;
 	bool unread = sl_tcp_readable(c) > 0;
 
+	TCP_TRACE(c, RELEASE, sl_tcp_readable(c), tx_bytes(c));
 	c->held = false;
 	if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT) {
 		tcp_conn_let_go(c);
@@ -208,6 +215,7 @@ void sl_tcp_release(struct sl_tcp_conn *c)
 
 void sl_tcp_abort(struct sl_tcp_conn *c, uint64_t now_us)
 {
+	TCP_TRACE(c, ABORT, sl_tcp_readable(c), tx_bytes(c));
 	c->held = false;
 	if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT) {
 		tcp_conn_let_go(c);
@@ -231,38 +239,6 @@ struct sl_endpoint sl_tcp_local(const struct sl_tcp_conn *c)
 struct sl_endpoint sl_tcp_remote(const struct sl_tcp_conn *c)
 {
 	return (struct sl_endpoint){tcp_addr(c->tuple.raddr, c->tuple.family), c->tuple.rport};
-}
-
-static const char *state_name(uint8_t state)
-{
-	static const char *const names[] = {
-	        [TCP_CLOSED] = "CLOSED",         [TCP_SYN_SENT] = "SYN-SENT",
-	        [TCP_SYN_RCVD] = "SYN-RECEIVED", [TCP_ESTABLISHED] = "ESTABLISHED",
-	        [TCP_FIN_WAIT_1] = "FIN-WAIT-1", [TCP_FIN_WAIT_2] = "FIN-WAIT-2",
-	        [TCP_CLOSE_WAIT] = "CLOSE-WAIT", [TCP_CLOSING] = "CLOSING",
-	        [TCP_LAST_ACK] = "LAST-ACK",     [TCP_TIME_WAIT] = "TIME-WAIT",
-	};
-
-	return names[state];
-}
-
-void sl_tcp_get_info(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
-{
-	memset(out, 0, sizeof(*out));
-	out->state = state_name(c->state);
-	out->snd_cwnd_bytes = c->cwnd;
-	out->ssthresh_bytes = c->ssthresh;
-	out->srtt_us = c->srtt_us;
-	out->rttvar_us = c->rttvar_us;
-	out->rto_us = (uint32_t)tcp_rto(c);
-	out->snd_wnd = c->snd_wnd;
-	out->rcv_wnd = tcp_rcv_wnd(c);
-	out->mss = c->mss;
-	out->bytes_sent = c->bytes_sent;
-	out->bytes_received = c->bytes_received;
-	out->retransmits = c->retransmits;
-	out->unacked_bytes = tx_bytes(c);
-	out->ooo_bytes = tcp_ranges_bytes(c->ooo);
 }
 
 uint32_t sl_tcp_nb_conns(const struct sl_tcp *t)

@@ -21,7 +21,7 @@ void tcp_touch(struct sl_tcp *t, uint64_t now_us)
 		tcp_conn_reap(t);
 }
 
-static size_t conn_bytes(const struct sl_tcp *t)
+size_t tcp_conn_bytes(const struct sl_tcp *t)
 {
 	size_t n = sizeof(struct sl_tcp_conn);
 
@@ -29,34 +29,54 @@ static size_t conn_bytes(const struct sl_tcp *t)
 	return (n + 63) / 64 * 64;
 }
 
+static uint32_t slabs_max(const struct sl_tcp *t)
+{
+	return (t->cfg.max_conns + TCP_CONN_SLAB - 1) / TCP_CONN_SLAB;
+}
+
+int tcp_conn_slabs_init(struct sl_tcp *t)
+{
+	t->conn_slabs = calloc(slabs_max(t), sizeof(struct tcp_slab *));
+	return t->conn_slabs != NULL ? SL_OK : sl_fail(SL_E_NOMEM);
+}
+
+struct sl_tcp_conn *tcp_conn_at(const struct sl_tcp *t, uint32_t index)
+{
+	uint8_t *slab;
+
+	if (index / TCP_CONN_SLAB >= t->nb_conn_slabs)
+		return NULL;
+	slab = (uint8_t *)t->conn_slabs[index / TCP_CONN_SLAB];
+	return (struct sl_tcp_conn *)(void *)(slab + index % TCP_CONN_SLAB * tcp_conn_bytes(t));
+}
+
 static bool slab_grow(struct sl_tcp *t)
 {
-	size_t each = conn_bytes(t);
-	struct tcp_slab *slab = aligned_alloc(64, 64 + TCP_CONN_SLAB * each);
-	uint8_t *mem;
+	size_t each = tcp_conn_bytes(t);
+	struct tcp_slab *slab = aligned_alloc(64, TCP_CONN_SLAB * each);
+	uint8_t *mem = (uint8_t *)slab;
 
 	if (slab == NULL)
 		return false;
-	slab->next = t->conn_slabs;
-	t->conn_slabs = slab;
-	mem = (uint8_t *)slab + 64;
+	t->conn_slabs[t->nb_conn_slabs] = slab;
 	for (uint32_t i = 0; i < TCP_CONN_SLAB; i++, mem += each) {
 		struct sl_tcp_conn *c = (struct sl_tcp_conn *)(void *)mem;
 
+		c->index = t->nb_conn_slabs * TCP_CONN_SLAB + i;
+		c->generation = 0;
+		c->in_use = false;
 		c->hash_next = t->free_conns;
 		t->free_conns = c;
 	}
+	t->nb_conn_slabs++;
 	return true;
 }
 
 void tcp_conn_slabs_fini(struct sl_tcp *t)
 {
-	while (t->conn_slabs != NULL) {
-		struct tcp_slab *s = t->conn_slabs;
-
-		t->conn_slabs = s->next;
-		free(s);
-	}
+	for (uint32_t i = 0; i < t->nb_conn_slabs; i++)
+		free(t->conn_slabs[i]);
+	free(t->conn_slabs);
 }
 
 static void conn_hash(struct sl_tcp_conn *c)
@@ -83,12 +103,19 @@ static void conn_unhash(struct sl_tcp_conn *c)
 struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 {
 	struct sl_tcp_conn *c;
+	uint32_t index, generation;
 
 	if (t->nb_conns >= t->cfg.max_conns || (t->free_conns == NULL && !slab_grow(t)))
 		return NULL;
 	c = t->free_conns;
 	t->free_conns = c->hash_next;
-	memset(c, 0, conn_bytes(t));
+	index = c->index;
+	generation = c->generation + 1;
+	memset(c, 0, tcp_conn_bytes(t));
+	c->index = index;
+	c->generation = generation;
+	c->in_use = true;
+	c->trace.last_us = t->now_us;
 	c->t = t;
 	c->tuple = *u;
 	c->hash = (uint32_t)tcp_tuple_hash(t, u);
@@ -161,6 +188,8 @@ void tcp_conn_finish(struct sl_tcp_conn *c, int err)
 		return;
 	if (state_synchronized(c->state))
 		sl_count(SL_C_TCP_CLOSED);
+	if (err != SL_OK)
+		TCP_TRACE(c, FAILED, -err, c->state);
 	c->state = TCP_CLOSED;
 	c->err = err;
 	c->want_write = false;
@@ -197,6 +226,7 @@ void tcp_conn_reap(struct sl_tcp *t)
 
 	while ((c = TAILQ_FIRST(&t->dead)) != NULL) {
 		TAILQ_REMOVE(&t->dead, c, list);
+		c->in_use = false;
 		c->hash_next = t->free_conns;
 		t->free_conns = c;
 		t->nb_conns--;

@@ -123,6 +123,7 @@ static void trim_to_window(const struct sl_tcp_conn *c, struct tcp_seg *s)
 static void rst_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
 	if (s->seq == c->rcv_nxt) {
+		TCP_TRACE(c, RST_IN, s->seq, c->state);
 		tcp_conn_finish(c,
 		                c->state == TCP_SYN_RCVD && !c->passive ? SL_E_TCP_REFUSED : SL_E_TCP_RESET);
 		return;
@@ -153,6 +154,7 @@ static void become_established(struct sl_tcp_conn *c, const struct tcp_seg *s, u
 	if (!c->wscale_ok)
 		c->snd_shift = shift = 0;
 	c->state = TCP_ESTABLISHED;
+	TCP_TRACE(c, ESTABLISHED, c->mss, (c->ts_ok ? 1 : 0) | (c->sack_ok ? 2 : 0) | (c->wscale_ok ? 4 : 0));
 	c->rto_shift = 0;
 	c->nb_rtx = 0;
 	c->snd_una = s->ack;

@@ -158,6 +158,7 @@ static void open_passive(struct sl_tcp *t, struct sl_tcp_listener *l, const stru
 	c->on_half_open = true;
 	TAILQ_INSERT_TAIL(&l->half_open, c, half_open);
 	l->nb_half_open++;
+	TCP_TRACE(c, OPEN, 1, c->mss);
 	tcp_output(c, now_us);
 }
 

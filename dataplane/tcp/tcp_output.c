@@ -206,6 +206,7 @@ void tcp_send_challenge(struct sl_tcp_conn *c, uint64_t now_us)
 	if (c->nb_challenge >= TCP_CHALLENGE_MAX)
 		return;
 	c->nb_challenge++;
+	TCP_TRACE(c, CHALLENGE, c->rcv_nxt, c->nb_challenge);
 	(void)tcp_send_ack(c, now_us);
 }
 

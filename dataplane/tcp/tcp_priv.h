@@ -17,6 +17,7 @@
 #include "sl_counter.h"
 #include "sl_tcp.h"
 #include "tcp_sndq.h"
+#include "tcp_trace.h"
 
 /* Limits and constants. Times are in microseconds unless the name says otherwise. */
 #define TCP_MS                UINT64_C(1000)
@@ -58,7 +59,8 @@
 #define TCP_TSO_BYTES_MAX     (UINT16_MAX - 40U - TCP_HDR_MAX) /* IPv6's header counted */
 #define TCP_CONN_SLAB         32U
 #define TCP_CONNS_MAX         (1U << 22)
-#define TCP_RANGES_MAX        64U /* out-of-order or SACKed ranges of a connection */
+#define TCP_INDEX_MASK        ((1U << 24) - 1) /* of a connection's id */
+#define TCP_RANGES_MAX        64U              /* out-of-order or SACKed ranges of a connection */
 #define TCP_SACK_RECENT       4U
 #define TCP_BACKLOG_DEFAULT   128U
 #define TCP_LISTEN_BUCKETS    64U
@@ -138,6 +140,13 @@ struct tcp_cubic {
 	uint32_t cwnd_prior;
 };
 
+/* Numbers that only sl_tcp_get_info() wants; kept by whoever sees the thing happen. */
+struct tcp_stat {
+	uint64_t bytes_acked, bytes_retrans, delivered, delivery_rate, last_ack_us;
+	uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
+	uint32_t min_rtt_us, rcv_mss, reordering, unacked_segs, lost_segs, sacked_segs, retrans_segs;
+};
+
 struct sl_tcp_conn {
 	/* Found and judged. */
 	struct sl_tcp *t;
@@ -200,6 +209,12 @@ struct sl_tcp_conn {
 	LIST_ENTRY(sl_tcp_conn) wheel;
 	TAILQ_ENTRY(sl_tcp_conn) out, starved, half_open, list; /* list: of all, or of the dead */
 	struct sl_tcp_listener *listener;
+
+	uint32_t index, generation; /* of the id: stay when the connection is freed */
+	bool in_use;
+	uint32_t mem_bytes; /* buffers, by true size */
+	struct tcp_stat stat;
+	struct tcp_trace trace;
 };
 
 LIST_HEAD(tcp_wheel_slot, sl_tcp_conn);
@@ -264,7 +279,9 @@ struct sl_tcp {
 	uint32_t nb_out;
 	bool busy;                      /* inside input or tick */
 	struct sl_tcp_conn *free_conns; /* through hash_next */
-	struct tcp_slab *conn_slabs;
+	struct tcp_slab **conn_slabs;   /* by index / TCP_CONN_SLAB */
+	uint32_t nb_conn_slabs;
+	struct tcp_archive archive;
 	struct tcp_chunk_pool chunks;
 	struct tcp_pool pieces;
 	uint64_t snd_pinned;         /* bytes of buffers in send queues, by true size */
@@ -468,7 +485,11 @@ void tcp_sack_lose_all(struct sl_tcp_conn *c);
 
 /* tcp_conn.c */
 struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u);
+int tcp_conn_slabs_init(struct sl_tcp *t);
 void tcp_conn_slabs_fini(struct sl_tcp *t);
+size_t tcp_conn_bytes(const struct sl_tcp *t); /* of one, buffers not counted */
+/* The connection with that index, in use or not; NULL: none was made yet. */
+struct sl_tcp_conn *tcp_conn_at(const struct sl_tcp *t, uint32_t index);
 struct sl_tcp_conn *tcp_conn_find(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t hash);
 /* Off the tables; ends with `err` (0: in order). The user hears of errors. */
 void tcp_conn_finish(struct sl_tcp_conn *c, int err);
@@ -495,6 +516,9 @@ void tcp_notify(struct sl_tcp_conn *c);
 void tcp_touch(struct sl_tcp *t, uint64_t now_us);
 void tcp_orphan_restart(struct sl_tcp_conn *c, uint64_t now_us);
 struct sl_addr tcp_addr(const uint8_t b[16], uint8_t family);
+
+/* tcp_info.c */
+const char *tcp_state_name(uint8_t state);
 
 /* tcp_tw.c */
 int tcp_tw_init(struct sl_tcp *t);

@@ -130,6 +130,8 @@ void tcp_rtx_timer_update(struct sl_tcp_conn *c, bool restart, uint64_t now_us)
 
 static void give_up(struct sl_tcp_conn *c, uint64_t now_us)
 {
+	TCP_TRACE(c, TIMEOUT, c->nb_rtx > c->nb_keep ? c->nb_rtx : c->nb_keep,
+	          (now_us - c->last_recv_us) / TCP_MS);
 	if (state_synchronized(c->state))
 		tcp_send_rst_conn(c, now_us);
 	tcp_conn_finish(c, c->soft_err != 0 ? c->soft_err : SL_E_TCP_TIMEOUT);
@@ -150,6 +152,7 @@ static void on_syn_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 	}
 	sl_count(SL_C_TCP_RTO);
 	sl_count(SL_C_TCP_RETRANSMITS);
+	TCP_TRACE(c, RTO, tcp_rto(c) / TCP_MS, c->nb_rtx + 1);
 	back_off(c);
 	c->retransmits++;
 	c->syn_lost = true;
@@ -162,6 +165,7 @@ static void on_syn_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 static void on_persist(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	back_off(c);
+	TCP_TRACE(c, PROBE, c->nb_rtx, c->snd_wnd);
 	c->probe_now = true;
 	tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
 	tcp_output(c, now_us);
@@ -185,6 +189,7 @@ static void on_rtx(struct sl_tcp_conn *c, uint64_t now_us)
 		return;
 	}
 	sl_count(SL_C_TCP_RTO);
+	TCP_TRACE(c, RTO, tcp_rto(c) / TCP_MS, c->nb_rtx + 1);
 	back_off(c);
 	tcp_ack_timeout(c);
 	tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
@@ -214,6 +219,7 @@ static void on_keepalive(struct sl_tcp_conn *c, uint64_t now_us)
 		return;
 	}
 	c->nb_keep++;
+	TCP_TRACE(c, KEEPALIVE, c->nb_keep, (now_us - c->last_recv_us) / TCP_MS);
 	tcp_send_probe(c, now_us);
 	tcp_timer_set(c, TCP_TMR_KEEP, now_us + cfg->keepalive_intvl_s * TCP_S);
 }

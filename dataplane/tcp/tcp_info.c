@@ -1,0 +1,170 @@
+/* Connections as seen from outside: ids, the walk over all of them, their numbers. */
+#include "tcp_priv.h"
+
+const char *tcp_state_name(uint8_t state)
+{
+	static const char *const names[] = {
+	        [TCP_CLOSED] = "CLOSED",         [TCP_SYN_SENT] = "SYN-SENT",
+	        [TCP_SYN_RCVD] = "SYN-RECEIVED", [TCP_ESTABLISHED] = "ESTABLISHED",
+	        [TCP_FIN_WAIT_1] = "FIN-WAIT-1", [TCP_FIN_WAIT_2] = "FIN-WAIT-2",
+	        [TCP_CLOSE_WAIT] = "CLOSE-WAIT", [TCP_CLOSING] = "CLOSING",
+	        [TCP_LAST_ACK] = "LAST-ACK",     [TCP_TIME_WAIT] = "TIME-WAIT",
+	};
+
+	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
+}
+
+uint64_t sl_tcp_id(const struct sl_tcp_conn *c)
+{
+	return (uint64_t)c->t->cfg.worker << 56 | (uint64_t)c->index << 32 | c->generation;
+}
+
+struct sl_tcp_conn *sl_tcp_find(struct sl_tcp *t, uint64_t id)
+{
+	struct sl_tcp_conn *c = tcp_conn_at(t, (uint32_t)(id >> 32) & TCP_INDEX_MASK);
+
+	return c != NULL && c->in_use && sl_tcp_id(c) == id ? c : NULL;
+}
+
+struct sl_tcp_conn *sl_tcp_next(struct sl_tcp *t, uint64_t *cursor)
+{
+	while (*cursor < t->nb_conn_slabs * TCP_CONN_SLAB) {
+		struct sl_tcp_conn *c = tcp_conn_at(t, (uint32_t)(*cursor)++);
+
+		if (c->in_use)
+			return c;
+	}
+	return NULL;
+}
+
+static const char *ca_name(uint8_t ca_state)
+{
+	switch (ca_state) {
+	case TCP_CA_OPEN:
+		return "open";
+	case TCP_CA_RECOVERY:
+		return "recovery";
+	case TCP_CA_LOSS:
+		return "loss";
+	default:
+		return "?";
+	}
+}
+
+static uint32_t ms_ago(uint64_t then_us, uint64_t now_us)
+{
+	return then_us == 0 || then_us > now_us ? 0 : (uint32_t)((now_us - then_us) / TCP_MS);
+}
+
+static void put_timer(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
+{
+	static const char *const names[TCP_TMR_COUNT] = {
+	        [TCP_TMR_RTX] = "on",
+	        [TCP_TMR_DELACK] = "delack",
+	        [TCP_TMR_KEEP] = "keepalive",
+	        [TCP_TMR_LIFE] = "linger",
+	};
+	uint64_t first = UINT64_MAX;
+
+	out->timer = "off";
+	for (int i = 0; i < TCP_TMR_COUNT; i++) {
+		if (c->tmr[i] == 0 || c->tmr[i] >= first)
+			continue;
+		first = c->tmr[i];
+		out->timer = names[i] != NULL ? names[i] : "other";
+		if (i == TCP_TMR_RTX && c->snd_una == c->snd_nxt)
+			out->timer = "persist";
+	}
+	if (first != UINT64_MAX && first > c->t->now_us)
+		out->timer_ms = (uint32_t)((first - c->t->now_us) / TCP_MS);
+}
+
+static void put_stat(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
+{
+	const struct tcp_stat *st = &c->stat;
+	uint64_t now_us = c->t->now_us;
+
+	out->bytes_sent = c->bytes_sent;
+	out->bytes_received = c->bytes_received;
+	out->retransmits = c->retransmits;
+	out->bytes_acked = st->bytes_acked;
+	out->bytes_retrans = st->bytes_retrans;
+	out->segs_out = st->segs_out;
+	out->segs_in = st->segs_in;
+	out->data_segs_out = st->data_segs_out;
+	out->data_segs_in = st->data_segs_in;
+	out->last_snd_ms = ms_ago(c->last_send_us, now_us);
+	out->last_rcv_ms = ms_ago(c->last_recv_us, now_us);
+	out->last_ack_ms = ms_ago(st->last_ack_us, now_us);
+	out->rcv_mss = st->rcv_mss;
+	out->min_rtt_us = st->min_rtt_us;
+	out->reordering = st->reordering;
+	out->delivered = st->delivered;
+	out->delivery_rate = st->delivery_rate;
+	out->unacked_segs = st->unacked_segs;
+	out->lost_segs = st->lost_segs;
+	out->sacked_segs = st->sacked_segs;
+	out->retrans_segs = st->retrans_segs;
+}
+
+static void put_queues(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
+{
+	out->unacked_bytes = tx_bytes(c);
+	out->tx_queue_bytes = tx_bytes(c);
+	if (state_synchronized(c->state) && seq_lt(c->snd_nxt, tx_end_seq(c)))
+		out->not_sent_bytes = tx_end_seq(c) - c->snd_nxt;
+	out->rx_queue_bytes = (uint32_t)sl_tcp_readable(c);
+	out->ooo_bytes = tcp_ranges_bytes(c->ooo);
+	out->rcv_space = tcp_rcv_wnd(c) + out->rx_queue_bytes;
+	out->rcv_wnd = tcp_rcv_wnd(c);
+	out->snd_wnd = c->snd_wnd;
+	out->mem_bytes = c->mem_bytes;
+}
+
+static void put_options(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
+{
+	out->ts = c->ts_ok;
+	out->sack = c->sack_ok;
+	out->wscale = c->wscale_ok;
+	out->snd_wscale = c->snd_shift;
+	out->rcv_wscale = c->rcv_shift;
+	out->mss = c->mss;
+	out->adv_mss = c->adv_mss;
+	out->pmtu = c->path_mss + (c->tuple.family == SL_AF_INET6 ? 60U : 40U);
+}
+
+void sl_tcp_get_info(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->id = sl_tcp_id(c);
+	out->state = tcp_state_name(c->state);
+	out->local = sl_tcp_local(c);
+	out->remote = sl_tcp_remote(c);
+	out->passive = c->passive;
+	out->held = c->held;
+	out->ca_state = ca_name(c->ca_state);
+	out->snd_cwnd_bytes = c->cwnd;
+	out->ssthresh_bytes = c->ssthresh;
+	out->srtt_us = c->srtt_us;
+	out->rttvar_us = c->rttvar_us;
+	out->rto_us = (uint32_t)tcp_rto(c);
+	out->ato_us = TCP_DELACK;
+	out->backoff = c->rto_shift;
+	out->nb_probes = c->nb_keep;
+	put_stat(c, out);
+	put_queues(c, out);
+	put_options(c, out);
+	put_timer(c, out);
+}
+
+void sl_tcp_get_stats(const struct sl_tcp *t, struct sl_tcp_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->nb_conns = t->nb_conns;
+	out->nb_time_wait = t->tw_nb;
+	out->mem_bytes = t->chunks.nb_used * TCP_CHUNK_BYTES;
+	out->mem_max = t->chunks.nb_max * TCP_CHUNK_BYTES;
+	out->conn_bytes = (uint32_t)tcp_conn_bytes(t);
+	out->conn_mem_bytes = (uint64_t)t->nb_conn_slabs * TCP_CONN_SLAB * tcp_conn_bytes(t);
+	out->nb_archived = t->archive.nb;
+}
