@@ -9,11 +9,11 @@ static int tcp_pump(void *st)
 
 static long tcp_read(void *st, uint8_t *buf, size_t cap, int *end)
 {
-	struct sl_span v[4];
+	struct sl_span v[16];
 	size_t n = 0;
 	uint32_t nb;
 
-	nb = sl_tcp_peek(st, v, 4);
+	nb = sl_tcp_peek(st, v, 16);
 	for (uint32_t i = 0; i < nb && n < cap; i++) {
 		size_t take = v[i].n < cap - n ? v[i].n : cap - n;
 

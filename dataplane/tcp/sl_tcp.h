@@ -52,7 +52,9 @@ struct sl_tcp_ops {
 };
 
 struct sl_tcp_cfg {
-	struct rte_mempool *pool; /* for segments out */
+	/* For segments out, and for what is copied of segments in; better not one that a port receives into.
+	 */
+	struct rte_mempool *pool;
 	const struct sl_tcp_ops *ops;
 	void *ctx;
 	uint32_t max_conns;         /* all states but TIME_WAIT */
@@ -97,22 +99,36 @@ int sl_tcp_connect(struct sl_tcp *t, const struct sl_endpoint *remote, void *use
 void sl_tcp_set_user(struct sl_tcp_conn *c, void *user);
 
 /* Received bytes in order, as up to nb spans, good until consume or release. Returns the number of spans
- * filled. */
+ * filled: a span is a packet's payload at most, so there may be many more. */
 uint32_t sl_tcp_peek(struct sl_tcp_conn *c, struct sl_span *v, uint32_t nb);
-/* Bytes that peek could give in all. */
-size_t sl_tcp_readable(const struct sl_tcp_conn *c);
-/* n bytes are done with; opens the window. */
-void sl_tcp_consume(struct sl_tcp_conn *c, size_t n);
-/* True when the peer's FIN was received and all bytes before it consumed. */
-bool sl_tcp_eof(const struct sl_tcp_conn *c);
 
-/* Copies bytes into the send buffer; returns how many it took (0..n). Sent at flush. */
-size_t sl_tcp_write(struct sl_tcp_conn *c, struct sl_span bytes);
 /* Bytes of an mbuf: [off, off + len) of the data of this one segment (a chain is not followed). */
 struct sl_tcp_piece {
 	struct rte_mbuf *m;
 	uint32_t off, len;
 };
+
+/*
+ * The same bytes with the mbufs that they lie in. Lent until consume or release; who wants them longer takes
+ * a reference to the segment (rte_mbuf_refcnt_update(m, 1), rte_pktmbuf_free_seg(m)). Nothing of the mbuf may
+ * be changed, and nothing in it outside of the piece read: the stack may write behind it.
+ */
+uint32_t sl_tcp_peek_pieces(struct sl_tcp_conn *c, struct sl_tcp_piece *v, uint32_t nb);
+/* Bytes that peek could give in all. */
+size_t sl_tcp_readable(const struct sl_tcp_conn *c);
+/* n bytes are done with; opens the window. */
+void sl_tcp_consume(struct sl_tcp_conn *c, size_t n);
+/*
+ * The user will not read for a while (a command waits for approval), or reads again. A peer that finds the
+ * window shut for long gives up: until the hold ends, some of it stays open, and up to 256 KiB more than the
+ * receive buffer are taken.
+ */
+void sl_tcp_hold(struct sl_tcp_conn *c, bool on);
+/* True when the peer's FIN was received and all bytes before it consumed. */
+bool sl_tcp_eof(const struct sl_tcp_conn *c);
+
+/* Copies bytes into the send buffer; returns how many it took (0..n). Sent at flush. */
+size_t sl_tcp_write(struct sl_tcp_conn *c, struct sl_span bytes);
 /*
  * As sl_tcp_write(), but takes a reference of the mbuf (its own: the caller's stays the caller's) instead of
  * copying, where that pays. The bytes must not change as long as the mbuf has other owners.

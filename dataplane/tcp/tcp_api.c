@@ -21,9 +21,10 @@ static int init_memory(struct sl_tcp *t)
 		return sl_fail(SL_E_INVAL);
 	t->seg_bytes_max = room - RTE_PKTMBUF_HEADROOM;
 	t->cfg.max_total_bytes = total;
-	t->chunks.nb_max = total / TCP_CHUNK_BYTES;
 	t->nb_own_max = t->cfg.pool->size / 2; /* the other half is for segments on their way */
 	tcp_pool_init(&t->pieces, sizeof(struct tcp_piece));
+	tcp_pool_init(&t->rpieces, sizeof(struct tcp_rpiece));
+	tcp_pool_init(&t->ooo, sizeof(struct tcp_ooo));
 	while (nb_buckets < t->cfg.max_conns)
 		nb_buckets *= 2;
 	t->bucket_mask = nb_buckets - 1;
@@ -81,16 +82,30 @@ int sl_tcp_new(const struct sl_tcp_cfg *cfg, struct sl_tcp **out)
 	return SL_OK;
 }
 
+static void free_queues(struct tcp_conn_list *list)
+{
+	struct sl_tcp_conn *c;
+
+	TAILQ_FOREACH(c, list, list)
+	{
+		tcp_sndq_clear(c);
+		tcp_rcvq_clear(c);
+	}
+}
+
 void sl_tcp_free(struct sl_tcp *t)
 {
 	if (t == NULL)
 		return;
+	free_queues(&t->all);
+	free_queues(&t->dead);
 	tcp_listeners_fini(t);
 	tcp_pool_fini(&t->pieces);
+	tcp_pool_fini(&t->rpieces);
+	tcp_pool_fini(&t->ooo);
 	tcp_conn_slabs_fini(t);
 	tcp_archive_fini(t);
 	tcp_ranges_fini(t);
-	tcp_buf_fini(t);
 	tcp_tw_fini(t);
 	free(t->buckets);
 	sl_cleanse(t->key, sizeof(t->key));
@@ -147,39 +162,36 @@ void sl_tcp_set_user(struct sl_tcp_conn *c, void *user)
 
 uint32_t sl_tcp_peek(struct sl_tcp_conn *c, struct sl_span *v, uint32_t nb)
 {
-	uint64_t off = c->rx.head;
 	uint32_t n = 0;
 
-	while (n < nb && off < c->rx.tail) {
-		uint64_t at = off % TCP_CHUNK_BYTES, part = TCP_CHUNK_BYTES - at;
+	for (const struct tcp_rpiece *p = c->rcvq.list.first; p != NULL && n < nb; p = p->next)
+		v[n++] = sl_span(rte_pktmbuf_mtod_offset(p->m, const uint8_t *, p->off), p->len);
+	return n;
+}
 
-		if (part > c->rx.tail - off)
-			part = c->rx.tail - off;
-		v[n++] = sl_span(c->rx.map[off / TCP_CHUNK_BYTES % c->rx.nb_slots] + at, (size_t)part);
-		off += part;
-	}
+uint32_t sl_tcp_peek_pieces(struct sl_tcp_conn *c, struct sl_tcp_piece *v, uint32_t nb)
+{
+	uint32_t n = 0;
+
+	for (const struct tcp_rpiece *p = c->rcvq.list.first; p != NULL && n < nb; p = p->next)
+		v[n++] = (struct sl_tcp_piece){p->m, p->off, p->len};
 	return n;
 }
 
 size_t sl_tcp_readable(const struct sl_tcp_conn *c)
 {
-	return (size_t)(c->rx.tail - c->rx.head);
+	return c->rcvq.bytes;
 }
 
 void sl_tcp_consume(struct sl_tcp_conn *c, size_t n)
 {
-	size_t have = sl_tcp_readable(c);
-
-	tcp_ring_drop(c->t, &c->rx, c->rx.head + (n < have ? n : have));
-	if (state_receives(c->state) && tcp_window_update_due(c)) {
-		c->ack_now = true;
-		tcp_conn_want_out(c);
-	}
+	tcp_rcvq_drop(c, n < c->rcvq.bytes ? (uint32_t)n : c->rcvq.bytes);
+	tcp_window_opened(c);
 }
 
 bool sl_tcp_eof(const struct sl_tcp_conn *c)
 {
-	return c->fin_rcvd && c->rx.head == c->rx.tail;
+	return c->fin_rcvd && c->rcvq.bytes == 0;
 }
 
 void sl_tcp_shutdown(struct sl_tcp_conn *c)

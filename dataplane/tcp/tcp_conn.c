@@ -23,10 +23,8 @@ void tcp_touch(struct sl_tcp *t, uint64_t now_us)
 
 size_t tcp_conn_bytes(const struct sl_tcp *t)
 {
-	size_t n = sizeof(struct sl_tcp_conn);
-
-	n += tcp_ring_slots(t->cfg.rx_buf_bytes) * sizeof(uint8_t *);
-	return (n + 63) / 64 * 64;
+	(void)t;
+	return (sizeof(struct sl_tcp_conn) + 63) / 64 * 64;
 }
 
 static uint32_t slabs_max(const struct sl_tcp *t)
@@ -119,8 +117,6 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 	c->t = t;
 	c->tuple = *u;
 	c->hash = (uint32_t)tcp_tuple_hash(t, u);
-	c->rx.map = (uint8_t **)(void *)(c + 1);
-	c->rx.nb_slots = tcp_ring_slots(t->cfg.rx_buf_bytes);
 	c->quickack = TCP_QUICKACK_SEGMENTS;
 	c->ts_offset = tcp_ts_offset(t, u);
 	c->ssthresh = UINT32_MAX;
@@ -176,8 +172,7 @@ static void detach(struct sl_tcp_conn *c)
 	leave_lists(c);
 	tcp_sndq_clear(c);
 	tcp_ranges_clear(c->t, &c->sacked);
-	tcp_ranges_clear(c->t, &c->ooo);
-	tcp_ring_cut(c->t, &c->rx);
+	tcp_rcvq_cut(c);
 	if (!c->held)
 		tcp_conn_let_go(c);
 }
@@ -212,7 +207,7 @@ void tcp_conn_let_go(struct sl_tcp_conn *c)
 {
 	c->held = false;
 	c->events = 0;
-	tcp_ring_clear(c->t, &c->rx);
+	tcp_rcvq_clear(c);
 	if ((c->state != TCP_CLOSED && c->state != TCP_TIME_WAIT) || c->dead)
 		return;
 	c->dead = true;

@@ -114,7 +114,7 @@ static void put_queues(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 	if (state_synchronized(c->state) && seq_lt(c->snd_nxt, tx_end_seq(c)))
 		out->not_sent_bytes = tx_end_seq(c) - c->snd_nxt;
 	out->rx_queue_bytes = (uint32_t)sl_tcp_readable(c);
-	out->ooo_bytes = tcp_ranges_bytes(c->ooo);
+	out->ooo_bytes = c->rcvq.ooo != NULL ? c->rcvq.ooo->bytes : 0;
 	out->rcv_space = tcp_rcv_wnd(c) + out->rx_queue_bytes;
 	out->rcv_wnd = tcp_rcv_wnd(c);
 	out->snd_wnd = c->snd_wnd;
@@ -162,8 +162,8 @@ void sl_tcp_get_stats(const struct sl_tcp *t, struct sl_tcp_stats *out)
 	memset(out, 0, sizeof(*out));
 	out->nb_conns = t->nb_conns;
 	out->nb_time_wait = t->tw_nb;
-	out->mem_bytes = t->chunks.nb_used * TCP_CHUNK_BYTES;
-	out->mem_max = t->chunks.nb_max * TCP_CHUNK_BYTES;
+	out->mem_bytes = t->mem_used;
+	out->mem_max = t->cfg.max_total_bytes;
 	out->conn_bytes = (uint32_t)tcp_conn_bytes(t);
 	out->conn_mem_bytes = (uint64_t)t->nb_conn_slabs * TCP_CONN_SLAB * tcp_conn_bytes(t);
 	out->nb_archived = t->archive.nb;

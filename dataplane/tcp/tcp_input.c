@@ -64,6 +64,7 @@ int tcp_parse(struct rte_mbuf *m, const struct sl_net_segment *ip, struct tcp_se
 		return sl_fail(SL_E_TCP_HEADER);
 	s->m = m;
 	s->ip = ip;
+	s->parts = 1;
 	read_header(p, ip, s);
 	if (s->tuple.lport == 0 || s->tuple.rport == 0)
 		return sl_fail(SL_E_TCP_HEADER);
@@ -102,13 +103,18 @@ static bool seq_acceptable(const struct sl_tcp_conn *c, const struct tcp_seg *s)
 }
 
 /* Cuts what was received before and what lies beyond the window. */
-static void trim_to_window(const struct sl_tcp_conn *c, struct tcp_seg *s)
+static void trim_to_window(struct sl_tcp_conn *c, struct tcp_seg *s)
 {
 	uint32_t edge = c->rcv_nxt + tcp_rcv_wnd(c);
 
 	if (seq_lt(s->seq, c->rcv_nxt)) {
 		uint32_t n = c->rcv_nxt - s->seq;
 
+		if (s->len > 0) {
+			tcp_dsack_note(c, s->seq, c->rcv_nxt);
+			c->ack_now = true;
+			tcp_conn_want_out(c);
+		}
 		s->seq += n;
 		s->data_at += u32_min(n, s->len);
 		s->len -= u32_min(n, s->len);
@@ -141,6 +147,8 @@ static void rst_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t n
 static void not_acceptable(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
 	(void)sl_fail(SL_E_TCP_SEQ);
+	if (s->len > 0 && seq_le(s->seq + s->len, c->rcv_nxt))
+		tcp_dsack_note(c, s->seq, s->seq + s->len);
 	if (s->len > 0)
 		(void)tcp_send_ack(c, now_us);
 	else
@@ -367,9 +375,11 @@ void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf **m, const struct sl_net_seg
 	tcp_touch(t, now_us);
 	t->busy = true;
 	for (uint16_t i = 0; i < n; i++) {
+		s.m = m[i];
 		if (tcp_parse(m[i], &seg[i], &s) == SL_OK)
 			demux(t, &s, now_us);
-		rte_pktmbuf_free(m[i]);
+		if (s.m != NULL)
+			tcp_chain_free(s.m);
 	}
 	t->busy = false;
 }

@@ -136,29 +136,47 @@ uint32_t tcp_options_syn(const struct sl_tcp_conn *c, uint16_t mss, bool answer,
 	return n;
 }
 
-/* Blocks to report: first where data came last (RFC 2018, 4), then the older ones, then any others. */
+static const struct tcp_run *block(const struct sl_tcp_conn *c, uint32_t i)
+{
+	const struct tcp_ooo *o = c->rcvq.ooo;
+
+	return i < o->nb_recent ? tcp_rcvq_run(c, o->recent[i]) : &o->run[i - o->nb_recent];
+}
+
+/*
+ * Blocks to report: a duplicate (RFC 2883, 4), then where data came last (RFC 2018, 4), then the older ones,
+ * then any others.
+ */
 static uint32_t choose_blocks(const struct sl_tcp_conn *c, uint32_t max, struct tcp_range *out)
 {
-	uint32_t nb = 0;
+	const struct tcp_ooo *o = c->rcvq.ooo;
+	uint32_t nb = 0, first = 0;
 
-	for (uint32_t i = 0; i < c->nb_recent + c->ooo->nb && nb < max; i++) {
-		const struct tcp_range *r = i < c->nb_recent ? tcp_ranges_find(c->ooo, c->recent[i])
-		                                             : &c->ooo->r[i - c->nb_recent];
-		uint32_t k = 0;
+	if (c->dsack.start != c->dsack.end) {
+		out[nb++] = c->dsack;
+		first = 1;
+	}
+	for (uint32_t i = 0; o != NULL && i < o->nb_recent + o->nb && nb < max; i++) {
+		const struct tcp_run *r = block(c, i);
+		uint32_t k = first;
 
 		while (r != NULL && k < nb && out[k].start != r->start)
 			k++;
 		if (r != NULL && k == nb)
-			out[nb++] = *r;
+			out[nb++] = (struct tcp_range){r->start, r->end};
 	}
 	return nb;
 }
 
 static uint32_t nb_sack_blocks(const struct sl_tcp_conn *c)
 {
-	if (!c->sack_ok || c->ooo == NULL)
+	uint32_t nb = c->dsack.start != c->dsack.end;
+
+	if (!c->sack_ok)
 		return 0;
-	return u32_min(c->ooo->nb, c->ts_ok ? 3 : 4);
+	if (c->rcvq.ooo != NULL)
+		nb += c->rcvq.ooo->nb;
+	return u32_min(nb, c->ts_ok ? 3 : 4);
 }
 
 uint32_t tcp_options_data_len(const struct sl_tcp_conn *c)

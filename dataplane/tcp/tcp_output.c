@@ -4,28 +4,6 @@
 #define SEND_OK   1
 #define SEND_NONE 0
 
-/* The window, if it were announced now: never less than before, and not more by crumbs (RFC 9293, 3.8.6.2.2).
- */
-uint32_t tcp_window_now(const struct sl_tcp_conn *c)
-{
-	uint32_t size = c->t->cfg.rx_buf_bytes, used = (uint32_t)(c->rx.tail - c->rx.head);
-	uint32_t room = size > used ? size - used : 0, open = tcp_rcv_wnd(c);
-
-	if (tcp_pressure(c->t))
-		room = u32_min(room, 2 * c->adv_mss);
-	if (room < open + u32_min(size / 2, c->adv_mss))
-		return open;
-	return room;
-}
-
-bool tcp_window_update_due(const struct sl_tcp_conn *c)
-{
-	uint32_t size = c->t->cfg.rx_buf_bytes;
-	uint32_t step = u32_min(size / 2, u32_max(2U * c->adv_mss, size / 8));
-
-	return tcp_window_now(c) - tcp_rcv_wnd(c) >= step;
-}
-
 /* The window's header field; moves the edge up to which data is taken. Rounded down: the field says no more
  * than there is. */
 static uint16_t window_field(struct sl_tcp_conn *c, bool syn)
@@ -77,15 +55,6 @@ static void put_header(uint8_t *p, const struct tcp_tuple *u, uint32_t seq, uint
 	p[13] = flags;
 	sl_put_be16(p + 14, wnd);
 	memset(p + 16, 0, 4);
-}
-
-/* The ACK that every segment carries has told the peer all there is. */
-static void ack_is_sent(struct sl_tcp_conn *c)
-{
-	c->ack_now = false;
-	c->delack_segs = 0;
-	c->last_ack_sent = c->rcv_nxt;
-	tcp_timer_off(c, TCP_TMR_DELACK);
 }
 
 static uint32_t payload_max(const struct sl_tcp_conn *c)
@@ -162,7 +131,7 @@ static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t n
 {
 	uint32_t hdr_len = (uint32_t)sizeof(struct rte_tcp_hdr) + tcp_options_data_len(c);
 	uint32_t at = tx_at(c, o->seq);
-	uint8_t flags = o->flags | RTE_TCP_ACK_FLAG, *p;
+	uint8_t flags = o->flags | RTE_TCP_ACK_FLAG | (c->ece ? RTE_TCP_ECE_FLAG : 0), *p;
 	struct rte_mbuf *m;
 
 	if (o->by_ref)
@@ -180,7 +149,7 @@ static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t n
 	p = rte_pktmbuf_mtod(m, uint8_t *);
 	(void)tcp_options_data(c, now_us, p + sizeof(struct rte_tcp_hdr));
 	put_header(p, &c->tuple, o->seq, c->rcv_nxt, flags, window_field(c, false), hdr_len);
-	ack_is_sent(c);
+	tcp_ack_is_sent(c, now_us);
 	seg_send(c->t, m, hdr_len, &c->tuple, now_us);
 	return SEND_OK;
 }

@@ -16,6 +16,7 @@
 
 #include "sl_counter.h"
 #include "sl_tcp.h"
+#include "tcp_rcvq.h"
 #include "tcp_sndq.h"
 #include "tcp_trace.h"
 
@@ -49,8 +50,6 @@
 #define TCP_BUF_MIN           512U
 #define TCP_BUF_MAX           (64U * 1024 * 1024)
 #define TCP_TOTAL_DEFAULT     (UINT64_C(1) << 30)
-#define TCP_CHUNK_BYTES       4096U
-#define TCP_CHUNK_SLAB        64U  /* chunks taken from the heap at a time */
 #define TCP_POOL_SLAB         64U  /* objects of a pool taken from the heap at a time */
 #define TCP_COPY_BELOW        256U /* payload that is copied rather than referenced */
 #define TCP_PIN_FACTOR        2U   /* buffers that a send queue may pin by reference, in tx_buf_bytes */
@@ -60,8 +59,12 @@
 #define TCP_CONN_SLAB         32U
 #define TCP_CONNS_MAX         (1U << 22)
 #define TCP_INDEX_MASK        ((1U << 24) - 1) /* of a connection's id */
-#define TCP_RANGES_MAX        64U              /* out-of-order or SACKed ranges of a connection */
-#define TCP_SACK_RECENT       4U
+#define TCP_RANGES_MAX        64U              /* SACKed ranges of a connection */
+#define TCP_HOLD_MSS          3U               /* a held flow keeps at least two segments open, */
+#define TCP_HOLD_EXTRA        (256U * 1024)    /* until this much came over the receive buffer */
+#define TCP_WND_STEP_MAX      (128U * 1024)
+#define TCP_WND_AGAIN         5U /* a window that opens again is told so often, unless data comes, */
+#define TCP_WND_AGAIN_US      (200 * TCP_MS) /* first after this time, which doubles */
 #define TCP_BACKLOG_DEFAULT   128U
 #define TCP_LISTEN_BUCKETS    64U
 #define TCP_PORT_FIRST        16384U
@@ -70,6 +73,7 @@
 #define TCP_KEEP_INTVL_S      10
 #define TCP_KEEP_PROBES       6
 #define TCP_HDR_MAX           60U
+#define TCP_ECN_CE            3 /* the mark in the IP header (RFC 3168) */
 #define TCP_WHEEL_LEVELS      4
 #define TCP_WHEEL_SLOTS       64
 
@@ -117,17 +121,6 @@ struct tcp_ranges {
 	uint32_t nb;
 	struct tcp_range r[TCP_RANGES_MAX];
 	struct tcp_ranges *next_free;
-};
-
-/*
- * A byte stream in 4 KiB chunks that are taken when bytes come and given back when they are consumed;
- * positions are 64-bit stream offsets. [head, tail) are the bytes in order; the receive ring may hold bytes
- * behind tail, up to top.
- */
-struct tcp_ring {
-	uint64_t head, tail, top;
-	uint8_t **map; /* chunk of offset o at (o / TCP_CHUNK_BYTES) % nb_slots */
-	uint32_t nb_slots;
 };
 
 struct tcp_cubic {
@@ -184,17 +177,19 @@ struct sl_tcp_conn {
 	bool rtt_timing : 1; /* rtt_seq and rtt_us are good */
 	bool syn_lost : 1;
 	bool probe_now : 1; /* the persist timer ran out: send what the window takes, or a probe */
+	bool on_hold : 1;   /* the user does not read for a while, and the peer shall not notice */
+	bool ecn_ok : 1;    /* agreed at the handshake (RFC 3168) */
+	bool ece : 1;       /* a CE mark came: ECE goes with each ACK until CWR comes */
 	bool path_multi_seg : 1, path_tso : 1; /* what the port on the way can do */
 	uint8_t rto_shift, nb_rtx, nb_keep, dupacks, delack_segs, quickack, nb_challenge;
 	int32_t err;
 	int32_t soft_err;
 
 	struct tcp_sndq sndq;
-	struct tcp_ring rx;
-	struct tcp_ranges *sacked;        /* by the peer */
-	struct tcp_ranges *ooo;           /* received out of order */
-	uint32_t recent[TCP_SACK_RECENT]; /* where out-of-order segments came last */
-	uint8_t nb_recent;
+	struct tcp_rcvq rcvq;
+	struct tcp_range dsack;    /* to be reported with the next ACK (RFC 2883); empty: nothing */
+	uint8_t wnd_again;         /* window updates left to send without being asked */
+	struct tcp_ranges *sacked; /* by the peer */
 	uint32_t events;
 	void *user;
 
@@ -261,12 +256,6 @@ struct tcp_pool {
 	uint32_t each, nb_used;
 };
 
-struct tcp_chunk_pool {
-	uint8_t *free; /* linked through the first bytes */
-	uint64_t nb_made, nb_used, nb_max;
-	struct tcp_slab *slabs;
-};
-
 struct sl_tcp {
 	struct sl_tcp_cfg cfg;
 	uint64_t now_us; /* of the last call */
@@ -282,10 +271,13 @@ struct sl_tcp {
 	struct tcp_slab **conn_slabs;   /* by index / TCP_CONN_SLAB */
 	uint32_t nb_conn_slabs;
 	struct tcp_archive archive;
-	struct tcp_chunk_pool chunks;
-	struct tcp_pool pieces;
-	uint64_t snd_pinned;         /* bytes of buffers in send queues, by true size */
+	uint64_t mem_used;           /* buffers in the queues of all connections, by true size */
+	struct tcp_pool pieces;      /* struct tcp_piece */
 	uint32_t nb_own, nb_own_max; /* mbufs of cfg.pool in send queues */
+	struct tcp_pool rpieces;     /* struct tcp_rpiece */
+	struct tcp_pool ooo;         /* struct tcp_ooo */
+	uint32_t nb_rcv_own;         /* mbufs of cfg.pool in receive queues */
+	struct tcp_rx_pool rx_pool[TCP_POOLS];
 	struct tcp_ranges *free_ranges;
 	uint32_t nb_ranges_used, nb_ranges_made;
 	struct tcp_slab *range_slabs;
@@ -306,7 +298,7 @@ struct tcp_opts {
 	struct tcp_range sack[4];
 };
 
-/* A segment that came in, in host order; `m` still holds it whole, payload at `data_at`. */
+/* A segment that came in, in host order; `m` holds it whole, payload at `data_at`; NULL: taken. */
 struct tcp_seg {
 	struct rte_mbuf *m;
 	const struct sl_net_segment *ip;
@@ -315,6 +307,7 @@ struct tcp_seg {
 	uint32_t len;     /* payload bytes (those left after trimming) */
 	uint32_t data_at; /* offset of the payload in m */
 	uint32_t wnd;     /* as in the header: not scaled */
+	uint16_t parts;   /* segments of the peer in it: those of a burst are merged */
 	uint8_t flags;
 	struct tcp_opts opts;
 };
@@ -347,6 +340,28 @@ static inline uint32_t u32_min(uint32_t a, uint32_t b)
 static inline uint32_t u32_max(uint32_t a, uint32_t b)
 {
 	return a > b ? a : b;
+}
+
+/* Every buffer that a connection's queues take or give back is counted here, by its true size. */
+static inline void tcp_mem_take(struct sl_tcp_conn *c, uint32_t n)
+{
+	c->t->mem_used += n;
+}
+
+static inline void tcp_mem_give(struct sl_tcp_conn *c, uint32_t n)
+{
+	c->t->mem_used -= n;
+}
+
+static inline uint64_t tcp_mem_room(const struct sl_tcp *t)
+{
+	return t->mem_used < t->cfg.max_total_bytes ? t->cfg.max_total_bytes - t->mem_used : 0;
+}
+
+/* More than 3/4 of the memory for buffers is taken. */
+static inline bool tcp_pressure(const struct sl_tcp *t)
+{
+	return t->mem_used >= t->cfg.max_total_bytes / 4 * 3;
 }
 
 /* SEG.LEN of RFC 9293: SYN and FIN count. */
@@ -410,26 +425,6 @@ void tcp_pool_fini(struct tcp_pool *p);
 
 /* tcp_api_snd.c */
 bool tcp_can_write(const struct sl_tcp_conn *c);
-
-/* tcp_buf.c */
-/* Memory for buffers in use. */
-static inline uint64_t tcp_mem_used(const struct sl_tcp *t)
-{
-	return t->chunks.nb_used * TCP_CHUNK_BYTES + t->snd_pinned;
-}
-void tcp_buf_fini(struct sl_tcp *t);
-uint32_t tcp_ring_slots(uint32_t buf_bytes);
-/* Copies n bytes to offset off, taking chunks; returns how many it could place. Moves neither head nor tail.
- */
-uint32_t tcp_ring_put(struct sl_tcp *t, struct tcp_ring *r, uint64_t off, const uint8_t *p, uint32_t n);
-void tcp_ring_get(const struct tcp_ring *r, uint64_t off, uint8_t *p, uint32_t n);
-/* Moves head on and gives back the chunks that nobody needs any more. */
-void tcp_ring_drop(struct sl_tcp *t, struct tcp_ring *r, uint64_t new_head);
-/* Gives up what lies behind tail (out of order). */
-void tcp_ring_cut(struct sl_tcp *t, struct tcp_ring *r);
-void tcp_ring_clear(struct sl_tcp *t, struct tcp_ring *r);
-/* More than 3/4 of the memory for buffers is taken. */
-bool tcp_pressure(const struct sl_tcp *t);
 
 /* tcp_ranges.c; *set is taken from the pool when it is NULL and given back when it becomes empty. */
 void tcp_ranges_fini(struct sl_tcp *t);
@@ -548,11 +543,22 @@ void tcp_ack_timeout(struct sl_tcp_conn *c);
 
 /* tcp_reass.c */
 void tcp_data_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us);
+/* Payload that was there before: reported with the next ACK (RFC 2883). */
+void tcp_dsack_note(struct sl_tcp_conn *c, uint32_t start, uint32_t end);
+
+/* tcp_window.c */
 /* RCV.WND: the window that is open to the peer now. */
 static inline uint32_t tcp_rcv_wnd(const struct sl_tcp_conn *c)
 {
 	return seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
 }
+
+/* The window that a segment would announce now. Moves nothing. */
+uint32_t tcp_window_now(const struct sl_tcp_conn *c);
+/* The user has made room: tells the peer when it is worth it. */
+void tcp_window_opened(struct sl_tcp_conn *c);
+/* The ACK that every segment carries has told the peer all there is. */
+void tcp_ack_is_sent(struct sl_tcp_conn *c, uint64_t now_us);
 
 /* tcp_output.c */
 void tcp_output(struct sl_tcp_conn *c, uint64_t now_us);
@@ -563,9 +569,6 @@ void tcp_send_probe(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_send_rst_conn(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_send_rst_for(struct sl_tcp *t, const struct tcp_seg *s, uint64_t now_us);
 void tcp_send_tw_ack(struct sl_tcp *t, const struct tcp_tw *w, const struct tcp_seg *s, uint64_t now_us);
-/* The window that a segment would announce now; *field is its header field. Moves nothing. */
-uint32_t tcp_window_now(const struct sl_tcp_conn *c);
-bool tcp_window_update_due(const struct sl_tcp_conn *c);
 
 /* tcp_input.c */
 /* Reads header and options. 0, or < 0: counted. */

@@ -1,91 +1,29 @@
 /*
- * Received data: into the connection's ring at its own place, in order or not. What is there already stays:
- * of overlapping segments the first bytes win, so the policy and the target see one stream whatever is sent
- * later.
+ * Received data: to its place in the receive queue, in order or not, and the ACK that it asks for. What is
+ * there already stays: of overlapping segments the first bytes win, so the policy and the target see one
+ * stream whatever is sent later.
  */
 #include "tcp_priv.h"
 
-/* Copies payload [from, from + n) of the segment to stream offset off. Returns the number of bytes placed. */
-static uint32_t copy_in(struct sl_tcp_conn *c, const struct tcp_seg *s, uint32_t from, uint64_t off,
-                        uint32_t n)
+void tcp_dsack_note(struct sl_tcp_conn *c, uint32_t start, uint32_t end)
 {
-	const struct rte_mbuf *m = s->m;
-	uint32_t at = s->data_at + from, done = 0;
-
-	while (m != NULL && at >= m->data_len) {
-		at -= m->data_len;
-		m = m->next;
-	}
-	for (; m != NULL && done < n; m = m->next, at = 0) {
-		uint32_t part = u32_min(n - done, m->data_len - at);
-		uint32_t put = tcp_ring_put(c->t, &c->rx, off + done,
-		                            rte_pktmbuf_mtod_offset(m, const uint8_t *, at), part);
-
-		done += put;
-		if (put < part)
-			break;
-	}
-	return done;
-}
-
-/* Where the first known range above seq starts, at most `end`. */
-static uint32_t gap_end(const struct sl_tcp_conn *c, uint32_t seq, uint32_t end)
-{
-	for (uint32_t i = 0; c->ooo != NULL && i < c->ooo->nb; i++) {
-		if (seq_lt(seq, c->ooo->r[i].start))
-			return seq_min(c->ooo->r[i].start, end);
-	}
-	return end;
-}
-
-/*
- * Fills the gaps of [s->seq, s->seq + s->len); with `record` each filled part becomes part of the
- * out-of-order set. Returns the sequence number up to which everything is there.
- */
-static uint32_t fill(struct sl_tcp_conn *c, const struct tcp_seg *s, bool record)
-{
-	uint32_t seq = s->seq, end = s->seq + s->len;
-
-	while (seq_lt(seq, end)) {
-		const struct tcp_range *r = tcp_ranges_find(c->ooo, seq);
-		uint32_t n, done;
-
-		if (r != NULL) {
-			seq = r->end;
-			continue;
-		}
-		n = gap_end(c, seq, end) - seq;
-		done = copy_in(c, s, seq - s->seq, c->rx.tail + (seq - c->rcv_nxt), n);
-		if (record && done > 0 && !tcp_ranges_add(c->t, &c->ooo, seq, seq + done))
-			return seq;
-		seq += done;
-		if (done < n)
-			break;
-	}
-	return seq;
+	if (c->sack_ok && seq_lt(start, end))
+		c->dsack = (struct tcp_range){start, end};
 }
 
 static void advance(struct sl_tcp_conn *c, uint32_t to)
 {
-	const struct tcp_range *r;
-
-	while ((r = tcp_ranges_find(c->ooo, to)) != NULL)
-		to = r->end;
-	c->rx.tail += to - c->rcv_nxt;
 	c->bytes_received += to - c->rcv_nxt;
 	c->rcv_nxt = to;
-	tcp_ranges_trim(c->t, &c->ooo, to);
-	if (c->ooo == NULL)
-		c->nb_recent = 0;
 	tcp_post(c, SL_TCP_EV_READABLE);
 }
 
 /* RFC 5681, 4.2, with quick ACKs at the start, when the peer's window is small. */
-static void schedule_ack(struct sl_tcp_conn *c, uint64_t now_us)
+static void schedule_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
-	c->delack_segs++;
+	c->delack_segs = (uint8_t)u32_min(c->delack_segs + s->parts, UINT8_MAX);
 	if (c->quickack > 0) {
-		c->quickack--;
+		c->quickack = (uint8_t)(c->quickack - u32_min(s->parts, c->quickack));
 		c->ack_now = true;
 	} else if (c->delack_segs >= TCP_DELACK_SEGMENTS) {
 		c->ack_now = true;
@@ -94,47 +32,73 @@ static void schedule_ack(struct sl_tcp_conn *c, uint64_t now_us)
 	}
 }
 
-static void take_in_order(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+static void take_in_order(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 {
-	bool had_gap = c->ooo != NULL;
-	uint32_t to = fill(c, s, false);
+	bool had_gap = c->rcvq.ooo != NULL;
+	uint32_t end = s->seq + s->len, to;
 
-	if (to == c->rcv_nxt && had_gap) {
+	if (c->wnd_again > 0) { /* the peer has seen that the window is open */
+		c->wnd_again = 0;
+		tcp_timer_off(c, TCP_TMR_DELACK);
+	}
+	if (had_gap) {
+		const struct tcp_run *r = &c->rcvq.ooo->run[0];
+
+		if (seq_lt(r->start, end))
+			tcp_dsack_note(c, r->start, seq_min(r->end, end));
 		/* No memory for the bytes that all others wait for: those others go, the peer has them still.
 		 */
-		tcp_ranges_clear(c->t, &c->ooo);
-		tcp_ring_cut(c->t, &c->rx);
-		to = fill(c, s, false);
+		if (tcp_mem_room(c->t) < s->m->pkt_len + (uint64_t)s->m->nb_segs * s->m->buf_len)
+			tcp_rcvq_cut(c);
 	}
+	to = tcp_rcvq_in_order(c, s);
 	if (to != c->rcv_nxt)
 		advance(c, to);
-	else
+	if (seq_lt(to, end))
 		(void)sl_fail(SL_E_NOMEM);
-	if (had_gap || seq_lt(to, s->seq + s->len))
+	if (had_gap || seq_lt(to, end))
 		c->ack_now = true;
 	else
-		schedule_ack(c, now_us);
+		schedule_ack(c, s, now_us);
 }
 
-static void note_recent(struct sl_tcp_conn *c, uint32_t seq)
+/* One duplicate ACK at once: the peer counts them. Those without SACK count nothing else. */
+static void send_dup_acks(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
-	memmove(&c->recent[1], &c->recent[0], (TCP_SACK_RECENT - 1) * sizeof(c->recent[0]));
-	c->recent[0] = seq;
-	if (c->nb_recent < TCP_SACK_RECENT)
-		c->nb_recent++;
+	uint32_t n = c->sack_ok ? 1 : s->parts;
+
+	while (n-- > 0) {
+		if (tcp_send_ack(c, now_us) < 0)
+			c->ack_now = true;
+	}
 }
 
-/* When memory is short only bytes in order are taken: they are the ones that can leave again. */
 static void take_out_of_order(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
-	if (tcp_pressure(c->t) || (c->ooo != NULL && c->ooo->nb == TCP_RANGES_MAX)) {
+	const struct tcp_run *r = tcp_rcvq_run(c, s->seq);
+
+	if (r != NULL)
+		tcp_dsack_note(c, s->seq, seq_min(r->end, s->seq + s->len));
+	if (!tcp_rcvq_out_of_order(c, s) && r == NULL)
 		(void)sl_fail(SL_E_TCP_OOO_LIMIT);
-	} else {
-		(void)fill(c, s, true);
-		note_recent(c, s->seq);
-	}
-	/* One duplicate ACK a segment, at once: the peer counts them. */
-	if (tcp_send_ack(c, now_us) < 0)
+	send_dup_acks(c, s, now_us);
+}
+
+/*
+ * ECN, the receiver's part (RFC 3168, 6.1.3): ECE from a CE mark on until the peer says CWR. A change is told
+ * at once, so that the peer learns early which packets were marked.
+ */
+static void ecn_input(struct sl_tcp_conn *c, const struct tcp_seg *s)
+{
+	bool before = c->ece;
+
+	if (!c->ecn_ok)
+		return;
+	if (s->flags & RTE_TCP_CWR_FLAG)
+		c->ece = false;
+	if (s->ip->ecn == TCP_ECN_CE)
+		c->ece = true;
+	if (c->ece != before)
 		c->ack_now = true;
 }
 
@@ -167,7 +131,9 @@ static void fin_input(struct sl_tcp_conn *c, uint64_t now_us)
 /* The peer sent bytes behind the place where it now says that they end: such a FIN is not believed. */
 static bool data_behind(const struct sl_tcp_conn *c, uint32_t seq)
 {
-	return c->ooo != NULL && seq_lt(seq, c->ooo->r[c->ooo->nb - 1].end);
+	const struct tcp_ooo *o = c->rcvq.ooo;
+
+	return o != NULL && seq_lt(seq, o->run[o->nb - 1].end);
 }
 
 void tcp_data_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
@@ -180,6 +146,8 @@ void tcp_data_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 		tcp_conn_finish(c, SL_E_TCP_ABORTED);
 		return;
 	}
+	if (s->len > 0)
+		ecn_input(c, s);
 	if (c->fin_ooo && seq_lt(c->fin_rcv_seq, end)) /* no byte comes behind a FIN */
 		s->len = seq_lt(s->seq, c->fin_rcv_seq) ? c->fin_rcv_seq - s->seq : 0;
 	if ((s->flags & RTE_TCP_FIN_FLAG) && !c->fin_ooo && s->seq + s->len == end && !data_behind(c, end)) {

@@ -15,7 +15,7 @@ bool tcp_sndq_available(const struct sl_tcp_conn *c)
 {
 	const struct sl_tcp *t = c->t;
 
-	if (t->nb_own >= t->nb_own_max || tcp_mem_used(t) + t->seg_bytes_max > t->cfg.max_total_bytes)
+	if (t->nb_own >= t->nb_own_max || tcp_mem_room(t) < t->seg_bytes_max)
 		return false;
 	return c->sndq.head == NULL || (!tcp_pressure(t) && t->nb_own < t->nb_own_max / 4 * 3);
 }
@@ -36,7 +36,7 @@ static bool append(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, uint
 	q->tail = p;
 	q->end += n;
 	q->pinned += m->buf_len;
-	c->t->snd_pinned += m->buf_len;
+	tcp_mem_take(c, m->buf_len);
 	return true;
 }
 
@@ -84,7 +84,7 @@ bool tcp_sndq_put_ref(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, u
 	struct sl_tcp *t = c->t;
 
 	if (c->sndq.pinned + m->buf_len > TCP_PIN_FACTOR * t->cfg.tx_buf_bytes ||
-	    tcp_mem_used(t) + m->buf_len > t->cfg.max_total_bytes)
+	    tcp_mem_room(t) < m->buf_len)
 		return false;
 	if (!append(c, m, m->data_off + off, n, false))
 		return false;
@@ -97,7 +97,7 @@ static void give_piece(struct sl_tcp_conn *c, struct tcp_piece *p)
 	struct sl_tcp *t = c->t;
 
 	c->sndq.pinned -= p->m->buf_len;
-	t->snd_pinned -= p->m->buf_len;
+	tcp_mem_give(c, p->m->buf_len);
 	if (p->own)
 		t->nb_own--;
 	rte_pktmbuf_free_seg(p->m);

@@ -157,7 +157,7 @@ static void test_ooo_bound(void **state)
 	for (uint32_t i = 1; i < 200; i++)
 		data_in(&p, 2 * i, "x");
 	sl_tcp_get_info(p.e.c, &info);
-	assert_int_equal(info.ooo_bytes, TCP_RANGES_MAX);
+	assert_int_equal(info.ooo_bytes, TCP_OOO_RUNS);
 	for (uint32_t i = 0; i < 200; i++)
 		data_in(&p, 2 * i, "ab");
 	assert_int_equal(sl_tcp_readable(p.e.c), 400);
@@ -738,7 +738,7 @@ static void test_pool_empty(void **state)
 	peer_fini(&p);
 }
 
-/* No chunk: a write takes nothing, and is told when there are some again. */
+/* No memory: a write takes nothing, and is told when there are some again. */
 static void test_memory_empty(void **state)
 {
 	struct sl_tcp_cfg tune = {.max_total_bytes = 8 * 4096};
@@ -777,13 +777,13 @@ static void test_idle_memory(void **state)
 	peer_connect(&p);
 	for (uint32_t i = 0; i < 100; i++) {
 		data_in(&p, 0, "some words to read");
-		assert_int_equal(p.h.t->chunks.nb_used, 1);
+		assert_int_equal(p.h.t->rpieces.nb_used, 1);
 		sl_tcp_consume(p.e.c, 18);
 		p.seq += 18;
 		write_out(&p, 17);
 		p.ack += 17;
 		ack_in(&p, p.ack, 65535, NULL, 0);
-		assert_int_equal(p.h.t->chunks.nb_used, 0);
+		assert_int_equal(p.h.t->mem_used, 0);
 		peer_drain(&p);
 	}
 	peer_fini(&p);

@@ -81,38 +81,6 @@ static void test_ranges(void **state)
 	peer_fini(&p);
 }
 
-/* Ring contents against a flat copy; what is dropped is given back. */
-static void test_ring(void **state)
-{
-	static uint8_t flat[1 << 20], got[1 << 20];
-	struct sl_tcp_cfg tune = {.rx_buf_bytes = 20000, .tx_buf_bytes = 20000};
-	uint64_t seed = 3, n = 0;
-	struct peer p;
-	struct tcp_ring *r;
-
-	peer_init(&p, &tune);
-	peer_connect(&p);
-	r = &p.e.c->rx;
-	for (size_t i = 0; i < sizeof(flat); i++)
-		flat[i] = (uint8_t)test_rand(&seed);
-	while (n < sizeof(flat) - 20000) {
-		uint32_t put = (uint32_t)(test_rand(&seed) % 5000), held = (uint32_t)(r->tail - r->head);
-
-		put = u32_min(put, 20000 - held);
-		assert_int_equal(tcp_ring_put(p.h.t, r, r->tail, flat + n, put), put);
-		r->tail += put;
-		n += put;
-		held += put;
-		tcp_ring_get(r, r->head, got, held);
-		assert_memory_equal(got, flat + r->head, held);
-		assert_true(p.h.t->chunks.nb_used <= held / TCP_CHUNK_BYTES + 2);
-		tcp_ring_drop(p.h.t, r, r->head + test_rand(&seed) % (held + 1));
-	}
-	tcp_ring_drop(p.h.t, r, r->tail);
-	assert_int_equal(p.h.t->chunks.nb_used, 0);
-	peer_fini(&p);
-}
-
 /* Timers fire neither early nor more than a tick late, for times of all levels of the wheel. */
 static void test_wheel(void **state)
 {
@@ -196,10 +164,9 @@ static void test_new_checks(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_siphash), cmocka_unit_test(test_isn),
-	        cmocka_unit_test(test_cbrt),    cmocka_unit_test(test_ranges),
-	        cmocka_unit_test(test_ring),    cmocka_unit_test(test_wheel),
-	        cmocka_unit_test(test_cubic),   cmocka_unit_test(test_new_checks),
+	        cmocka_unit_test(test_siphash),    cmocka_unit_test(test_isn),   cmocka_unit_test(test_cbrt),
+	        cmocka_unit_test(test_ranges),     cmocka_unit_test(test_wheel), cmocka_unit_test(test_cubic),
+	        cmocka_unit_test(test_new_checks),
 	};
 
 	if (test_setup(argc, argv) < 0)

@@ -151,7 +151,7 @@ static void test_pin_bound(void **state)
 		rte_pktmbuf_free(piece.m);
 		taken += n;
 		assert_true(p.e.c->sndq.pinned <= most);
-		assert_int_equal(p.h.t->snd_pinned, p.e.c->sndq.pinned);
+		assert_int_equal(p.h.t->mem_used, p.e.c->sndq.pinned);
 	}
 	assert_int_equal(sl_tcp_space(p.e.c), 0);
 	assert_int_equal(rte_mempool_in_use_count(test_rx_pool),

@@ -185,10 +185,12 @@ void host_init(struct host *h, struct wire *w, const char *addr, const struct sl
 void host_check_empty(struct host *h)
 {
 	tcp_conn_reap(h->t);
-	assert_int_equal(h->t->chunks.nb_used, 0);
+	assert_int_equal(h->t->mem_used, 0);
+	assert_int_equal(h->t->rpieces.nb_used, 0);
+	assert_int_equal(h->t->ooo.nb_used, 0);
 	assert_int_equal(h->t->nb_ranges_used, 0);
 	assert_int_equal(h->t->pieces.nb_used, 0);
-	assert_int_equal(h->t->snd_pinned, 0);
+	assert_int_equal(h->t->nb_rcv_own, 0);
 	assert_int_equal(h->t->nb_own, 0);
 	assert_int_equal(sl_tcp_nb_conns(h->t), 0);
 	assert_int_equal(h->t->wheel.nb, 0);

@@ -283,35 +283,83 @@ static void step_user(struct fuzz *f)
 	}
 }
 
-static uint32_t ring_chunks(const struct tcp_ring *r)
+struct totals {
+	uint64_t bytes;
+	uint32_t pieces, ooo, own, sent;
+};
+
+static uint32_t list_bytes(const struct tcp_rlist *l, uint64_t *true_bytes, struct totals *sum)
 {
 	uint32_t n = 0;
 
-	require(r->head <= r->tail && r->tail <= r->top, "ring out of order");
-	for (uint32_t i = 0; i < r->nb_slots; i++)
-		n += r->map[i] != NULL;
+	for (const struct tcp_rpiece *p = l->first; p != NULL; p = p->next) {
+		require(p->len > 0 && p->off + p->len <= p->m->data_len, "piece outside of its mbuf");
+		require(p->next != NULL || p == l->last, "list without its end");
+		n += p->len;
+		*true_bytes += sizeof(*p->m) + p->m->buf_len;
+		sum->pieces++;
+		sum->own += p->own;
+	}
 	return n;
+}
+
+static void check_sent(const struct sl_tcp_conn *c, struct totals *sum)
+{
+	uint32_t bytes = 0;
+
+	for (const struct tcp_piece *p = c->sndq.head; p != NULL; p = p->next) {
+		require(p->at + p->len == c->sndq.end || p->next != NULL, "queue ends early");
+		bytes += p->m->buf_len;
+		sum->sent++;
+	}
+	require(bytes == c->sndq.pinned, "send queue miscounted");
+	sum->bytes += bytes;
+}
+
+static void check_queue(const struct sl_tcp_conn *c, struct totals *sum)
+{
+	const struct tcp_ooo *o = c->rcvq.ooo;
+	uint64_t true_bytes = 0;
+	uint32_t bytes = 0;
+
+	require(list_bytes(&c->rcvq.list, &true_bytes, sum) == c->rcvq.bytes, "bytes in order miscounted");
+	for (uint32_t i = 0; o != NULL && i < o->nb; i++) {
+		const struct tcp_run *r = &o->run[i];
+
+		require(seq_lt(i == 0 ? c->rcv_nxt : r[-1].end, r->start), "runs touch or overlap");
+		require(list_bytes(&r->list, &true_bytes, sum) == r->end - r->start, "run miscounted");
+		bytes += r->end - r->start;
+	}
+	require(o == NULL || (o->nb > 0 && o->bytes == bytes), "bytes out of order miscounted");
+	require(true_bytes == c->rcvq.true_bytes, "true size miscounted");
+	sum->ooo += o != NULL;
+	sum->bytes += true_bytes;
 }
 
 static void check(const struct fuzz *f)
 {
 	const struct sl_tcp_conn *c;
-	uint64_t chunks = 0;
+	struct totals sum = {0};
 	uint32_t sets = 0;
 
 	TAILQ_FOREACH(c, &f->t->all, list)
 	{
-		chunks += ring_chunks(&c->rx) + ring_chunks(&c->tx);
-		sets += (c->sacked != NULL) + (c->ooo != NULL);
+		check_sent(c, &sum);
+		check_queue(c, &sum);
+		sets += c->sacked != NULL;
 		if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
 			continue;
 		require(seq_le(c->snd_una, c->snd_nxt), "SND.UNA beyond SND.NXT");
-		require(c->rx.tail - c->rx.head <= f->t->cfg.rx_buf_bytes, "receive buffer over its bound");
-		require(c->tx.tail - c->tx.head <= f->t->cfg.tx_buf_bytes, "send buffer over its bound");
+		require(c->rcvq.bytes <= f->t->cfg.rx_buf_bytes + (c->on_hold ? TCP_HOLD_EXTRA : 0),
+		        "receive buffer over its bound");
+		require(tx_bytes(c) <= f->t->cfg.tx_buf_bytes, "send buffer over its bound");
 		require(c->mss >= TCP_MSS_MIN && c->cwnd < 1U << 31, "MSS or window out of bounds");
 		require(c->snd_una == c->snd_nxt || c->tmr[TCP_TMR_RTX] != 0, "in flight without a timer");
 	}
-	require(chunks == f->t->chunks.nb_used, "chunks do not add up");
+	require(sum.pieces == f->t->rpieces.nb_used && sum.ooo == f->t->ooo.nb_used &&
+	                sum.own == f->t->nb_rcv_own,
+	        "receive queues do not add up");
+	require(sum.bytes == f->t->mem_used, "memory does not add up");
 	require(sets == f->t->nb_ranges_used, "range sets do not add up");
 	require(f->t->nb_conns <= f->t->cfg.max_conns, "too many connections");
 }
@@ -354,7 +402,7 @@ static void finish(struct fuzz *f)
 		sl_tcp_flush(f->t, f->now);
 	}
 	require(sl_tcp_nb_conns(f->t) == 0, "a connection never ends");
-	require(f->t->chunks.nb_used == 0 && f->t->nb_ranges_used == 0, "buffer memory leaked");
+	require(f->t->mem_used == 0 && f->t->nb_ranges_used == 0, "buffer memory leaked");
 	sl_tcp_free(f->t);
 	require(rte_mempool_in_use_count(pool) == 0, "mbufs leaked");
 }

@@ -1,0 +1,73 @@
+/* The window that is announced to the peer, and when it is told of a change. */
+#include "tcp_priv.h"
+
+/* Room for what the peer may send, as far as buffers go. */
+static uint32_t room(const struct sl_tcp_conn *c)
+{
+	uint32_t size = c->t->cfg.rx_buf_bytes, used = c->rcvq.bytes;
+	uint32_t n = size > used ? size - used : 0;
+
+	if (tcp_pressure(c->t))
+		n = u32_min(n, 2U * c->adv_mss);
+	/*
+	 * A peer that sees no window for long gives up (TCP_USER_TIMEOUT counts even while probes are
+	 * answered): while a flow is held some stays open, as far as the quota goes.
+	 */
+	if (c->on_hold && used < size + TCP_HOLD_EXTRA)
+		n = u32_max(n, TCP_HOLD_MSS * c->adv_mss);
+	return n;
+}
+
+/* Never less than before, and not more by crumbs (RFC 9293, 3.8.6.2.2). */
+uint32_t tcp_window_now(const struct sl_tcp_conn *c)
+{
+	uint32_t n = room(c), open = tcp_rcv_wnd(c);
+
+	if (n < open + u32_min(c->t->cfg.rx_buf_bytes / 2, c->adv_mss))
+		return open;
+	return n;
+}
+
+/* The peer cannot send a full segment: it may wait for a word from us. */
+static bool is_shut(const struct sl_tcp_conn *c)
+{
+	return tcp_rcv_wnd(c) < u32_min(c->t->cfg.rx_buf_bytes / 2, c->adv_mss);
+}
+
+void tcp_window_opened(struct sl_tcp_conn *c)
+{
+	uint32_t size = c->t->cfg.rx_buf_bytes, step = u32_min(size / 8, TCP_WND_STEP_MAX);
+	bool shut = is_shut(c);
+
+	if (!state_receives(c->state))
+		return;
+	if (shut)
+		step = 2U * c->adv_mss;
+	step = u32_min(u32_max(step, c->adv_mss), size / 2);
+	if (tcp_window_now(c) - tcp_rcv_wnd(c) < step)
+		return;
+	if (shut) /* the update may be lost, and the peer's next probe a minute away */
+		c->wnd_again = TCP_WND_AGAIN;
+	c->ack_now = true;
+	tcp_conn_want_out(c);
+}
+
+void tcp_ack_is_sent(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	c->ack_now = false;
+	c->delack_segs = 0;
+	c->last_ack_sent = c->rcv_nxt;
+	c->dsack = (struct tcp_range){0, 0};
+	if (c->wnd_again == 0) {
+		tcp_timer_off(c, TCP_TMR_DELACK);
+		return;
+	}
+	c->wnd_again--;
+	tcp_timer_set(c, TCP_TMR_DELACK, now_us + (TCP_WND_AGAIN_US << (TCP_WND_AGAIN - 1 - c->wnd_again)));
+}
+
+void sl_tcp_hold(struct sl_tcp_conn *c, bool on)
+{
+	c->on_hold = on;
+	tcp_window_opened(c);
+}
