@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +20,13 @@ struct reader {
 
 enum field_type {
 	FIELD_STRING,
-	FIELD_UINT,
-	FIELD_BOOL,
+	FIELD_UINT, /* uint64_t, as are the three below; each may have a range */
 	FIELD_BYTES,
 	FIELD_DURATION,
+	FIELD_UINT32, /* the same three in a uint32_t */
+	FIELD_BYTES32,
+	FIELD_DURATION32,
+	FIELD_BOOL,
 	FIELD_PREFIX,
 	FIELD_ADDR,
 	FIELD_ENDPOINT,
@@ -35,7 +39,12 @@ struct field {
 	enum field_type type;
 	bool required;
 	size_t offset;
+	uint64_t min, max; /* of a number; max 0: any */
 };
+
+/* The longest key's distance at which another one is proposed. */
+#define HINT_DISTANCE 2
+#define HINT_KEY_MAX  32
 
 /* Says where it is wrong; r->text says what. */
 static int fail_at(const struct reader *r, const struct sl_yaml_node *at)
@@ -47,20 +56,70 @@ static int fail_at(const struct reader *r, const struct sl_yaml_node *at)
 
 #define fail(r, at, ...) (snprintf((r)->text, TEXT_MAX, __VA_ARGS__), fail_at(r, at))
 
+/* Levenshtein's distance of two short words; large when one is too long. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[HINT_KEY_MAX + 1], na = strlen(a), nb = strlen(b);
+
+	if (na > HINT_KEY_MAX || nb > HINT_KEY_MAX)
+		return HINT_KEY_MAX;
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= na; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= nb; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			best = row[j] + 1 < best ? row[j] + 1 : best;
+			row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+		}
+	}
+	return row[nb];
+}
+
+static int unknown_key(const struct reader *r, const struct sl_yaml_node *n, const struct field *fields)
+{
+	const struct field *best = NULL;
+	size_t least = HINT_DISTANCE + 1;
+
+	for (const struct field *f = fields; f->key != NULL; f++) {
+		size_t d = distance(n->key, f->key);
+
+		if (d < least) {
+			least = d;
+			best = f;
+		}
+	}
+	if (best == NULL)
+		return fail(r, n, "unknown key '%s'", n->key);
+	return fail(r, n, "unknown key '%s' (did you mean '%s'?)", n->key, best->key);
+}
+
+static int set_number(const struct sl_yaml_node *n, enum field_type type, uint64_t *v)
+{
+	switch (type) {
+	case FIELD_BYTES:
+	case FIELD_BYTES32:
+		return sl_yaml_bytes(n, v);
+	case FIELD_DURATION:
+	case FIELD_DURATION32:
+		return sl_yaml_duration_s(n, v);
+	default:
+		return sl_yaml_uint(n, v);
+	}
+}
+
 static int set_value(const struct sl_yaml_node *n, enum field_type type, void *out)
 {
 	switch (type) {
 	case FIELD_STRING:
 		*(const char **)out = n->scalar;
 		return n->scalar[0] == '\0' ? SL_E_CONFIG : SL_OK;
-	case FIELD_UINT:
-		return sl_yaml_uint(n, out);
 	case FIELD_BOOL:
 		return sl_yaml_bool(n, out);
-	case FIELD_BYTES:
-		return sl_yaml_bytes(n, out);
-	case FIELD_DURATION:
-		return sl_yaml_duration_s(n, out);
 	case FIELD_PREFIX:
 		return sl_prefix_parse(n->scalar, out);
 	case FIELD_ADDR:
@@ -83,6 +142,9 @@ static const char *type_text(enum field_type type)
 	        [FIELD_BOOL] = "true or false",
 	        [FIELD_BYTES] = "a size like 512M or 4G",
 	        [FIELD_DURATION] = "a duration like 10s or 5m",
+	        [FIELD_UINT32] = "a whole number",
+	        [FIELD_BYTES32] = "a size like 512K or 4M",
+	        [FIELD_DURATION32] = "a duration like 10s or 5m",
 	        [FIELD_PREFIX] = "an address with its prefix length, like 10.0.0.1/24",
 	        [FIELD_ADDR] = "an address",
 	        [FIELD_ENDPOINT] = "an address with a port, like 10.0.0.1:5432",
@@ -93,6 +155,42 @@ static const char *type_text(enum field_type type)
 	return texts[type];
 }
 
+static bool is_number(enum field_type type)
+{
+	return type >= FIELD_UINT && type <= FIELD_DURATION32;
+}
+
+static int read_number(const struct reader *r, const struct sl_yaml_node *n, const struct field *f,
+                       uint8_t *out)
+{
+	uint64_t v, max = f->max != 0 ? f->max : f->type >= FIELD_UINT32 ? UINT32_MAX : UINT64_MAX;
+
+	if (set_number(n, f->type, &v) < 0)
+		return fail(r, n, "'%s' must be %s", n->key, type_text(f->type));
+	if (v < f->min || v > max)
+		return fail(r, n, "'%s' must be %s from %" PRIu64 " to %" PRIu64, n->key, type_text(f->type),
+		            f->min, max);
+	if (f->type >= FIELD_UINT32)
+		*(uint32_t *)(void *)(out + f->offset) = (uint32_t)v;
+	else
+		*(uint64_t *)(void *)(out + f->offset) = v;
+	return SL_OK;
+}
+
+static int read_field(const struct reader *r, const struct sl_yaml_node *n, const struct field *f,
+                      uint8_t *out)
+{
+	if (f->type == FIELD_SECTION)
+		return SL_OK;
+	if (n->type != SL_YAML_SCALAR)
+		return fail(r, n, "'%s' must be %s", n->key, type_text(f->type));
+	if (is_number(f->type))
+		return read_number(r, n, f, out);
+	if (set_value(n, f->type, out + f->offset) < 0)
+		return fail(r, n, "'%s' must be %s", n->key, type_text(f->type));
+	return SL_OK;
+}
+
 /* Fills a struct from a map by its table; what the table does not know is refused. */
 static int read_map(const struct reader *r, const struct sl_yaml_node *map, const struct field *fields,
                     void *out)
@@ -101,15 +199,15 @@ static int read_map(const struct reader *r, const struct sl_yaml_node *map, cons
 		return fail(r, map, "a map of keys is wanted here");
 	for (const struct sl_yaml_node *n = map->first; n != NULL; n = n->next) {
 		const struct field *f = fields;
+		int err;
 
 		while (f->key != NULL && strcmp(f->key, n->key) != 0)
 			f++;
 		if (f->key == NULL)
-			return fail(r, n, "unknown key '%s'", n->key);
-		if (f->type == FIELD_SECTION)
-			continue;
-		if (n->type != SL_YAML_SCALAR || set_value(n, f->type, (uint8_t *)out + f->offset) < 0)
-			return fail(r, n, "'%s' must be %s", n->key, type_text(f->type));
+			return unknown_key(r, n, fields);
+		err = read_field(r, n, f, out);
+		if (err < 0)
+			return err;
 	}
 	for (const struct field *f = fields; f->key != NULL; f++) {
 		if (f->required && sl_yaml_get(map, f->key) == NULL)
@@ -120,11 +218,25 @@ static int read_map(const struct reader *r, const struct sl_yaml_node *map, cons
 
 #define AT(type, member) offsetof(struct type, member)
 
+#define VLAN_MAX        4094
+#define MTU_MIN         576
+#define MTU_MAX         9216
+#define SESSIONS_MAX    1000000
+#define MBUFS_MIN       1024
+#define MBUFS_MAX       (16u << 20)
+#define TCP_BUF_MIN     (16u << 10)
+#define TCP_BUF_MAX     (64u << 20)
+#define MESSAGE_MIN     (64u << 10)
+#define MESSAGE_MAX     (16u << 20)
+#define SESSION_MEMORY  (64u << 10) /* per session, when not said */
+#define UNAUTHENTICATED 4           /* a fourth of the sessions, when not said */
+
 static const struct field port_fields[] = {
         {"device", FIELD_STRING, true, AT(config_port, device)},
-        {"address", FIELD_PREFIX, true, AT(config_port, address)},
-        {"vlan", FIELD_UINT, false, AT(config_port, vlan)},
-        {"mtu", FIELD_UINT, false, AT(config_port, mtu)},
+        {"address", FIELD_SECTION, false, 0},   /* one, */
+        {"addresses", FIELD_SECTION, false, 0}, /* or a list */
+        {"vlan", FIELD_UINT, false, AT(config_port, vlan), 0, VLAN_MAX},
+        {"mtu", FIELD_UINT, false, AT(config_port, mtu), MTU_MIN, MTU_MAX},
         {"softwareChecksum", FIELD_BOOL, false, AT(config_port, software_checksum)},
         {0},
 };
@@ -176,11 +288,25 @@ static const struct field store_fields[] = {
 };
 
 static const struct field limit_fields[] = {
-        {"sessions", FIELD_UINT, false, AT(config, max_sessions)},
-        {"messageBytes", FIELD_BYTES, false, AT(config, message_bytes)},
+        {"sessions", FIELD_UINT, false, AT(config, max_sessions), 1, SESSIONS_MAX},
+        {"unauthenticated", FIELD_UINT, false, AT(config, max_unauthenticated), 1, SESSIONS_MAX},
+        {"sessionMemory", FIELD_BYTES, false, AT(config, session_memory), 1u << 20, 1ull << 40},
+        {"messageBytes", FIELD_BYTES, false, AT(config, message_bytes), MESSAGE_MIN, MESSAGE_MAX},
         {"loginTimeout", FIELD_DURATION, false, AT(config, login_timeout_s)},
         {"recordReplies", FIELD_BOOL, false, AT(config, record_replies)},
         {"replyRecordBytes", FIELD_BYTES, false, AT(config, reply_bytes)},
+        {0},
+};
+
+static const struct field tcp_fields[] = {
+        {"keepAlive", FIELD_DURATION32, false, AT(config, tcp.keepalive_idle_s), 0, 86400},
+        {"keepAliveInterval", FIELD_DURATION32, false, AT(config, tcp.keepalive_intvl_s), 1, 3600},
+        {"keepAliveProbes", FIELD_UINT32, false, AT(config, tcp.keepalive_probes), 1, 100},
+        {"receiveBuffer", FIELD_BYTES32, false, AT(config, tcp.rx_buf_bytes), TCP_BUF_MIN, TCP_BUF_MAX},
+        {"sendBuffer", FIELD_BYTES32, false, AT(config, tcp.tx_buf_bytes), TCP_BUF_MIN, TCP_BUF_MAX},
+        {"memory", FIELD_BYTES, false, AT(config, tcp.max_total_bytes), 1u << 20, 1ull << 40},
+        {"maxConnections", FIELD_UINT32, false, AT(config, tcp.max_conns), 1, 16u << 20},
+        {"maxTimeWait", FIELD_UINT32, false, AT(config, tcp.max_time_wait), 1, 64u << 20},
         {0},
 };
 
@@ -190,13 +316,15 @@ static const struct field root_fields[] = {
         {"mainCore", FIELD_UINT, false, AT(config, main_core)},
         {"cores", FIELD_SECTION, false, 0},
         {"poll", FIELD_POLL, false, AT(config, full_poll)},
-        {"mbufs", FIELD_UINT, false, AT(config, mbufs)},
+        {"mbufs", FIELD_UINT, false, AT(config, mbufs), MBUFS_MIN, MBUFS_MAX},
+        {"stackMbufs", FIELD_UINT, false, AT(config, stack_mbufs), MBUFS_MIN, MBUFS_MAX},
         {"ports", FIELD_SECTION, true, 0},
         {"routes", FIELD_SECTION, false, 0},
         {"listeners", FIELD_SECTION, true, 0},
         {"management", FIELD_SECTION, true, 0},
         {"store", FIELD_SECTION, true, 0},
         {"limits", FIELD_SECTION, false, 0},
+        {"tcp", FIELD_SECTION, false, 0},
         {0},
 };
 
@@ -248,6 +376,42 @@ static int read_cores(const struct reader *r, const struct sl_yaml_node *list, s
 	return SL_OK;
 }
 
+static int add_address(const struct reader *r, const struct sl_yaml_node *n, struct config_port *p)
+{
+	if (p->nb_addresses == CONFIG_ADDRS_MAX)
+		return fail(r, n, "a port has at most %d addresses", CONFIG_ADDRS_MAX);
+	if (n->type != SL_YAML_SCALAR || sl_prefix_parse(n->scalar, &p->addresses[p->nb_addresses]) < 0)
+		return fail(r, n, "'%s' must be %s", n->key != NULL ? n->key : "addresses",
+		            type_text(FIELD_PREFIX));
+	p->nb_addresses++;
+	return SL_OK;
+}
+
+static int read_addresses(const struct reader *r, const struct sl_yaml_node *list, struct config *c)
+{
+	uint32_t i = 0;
+
+	for (const struct sl_yaml_node *n = list->first; n != NULL; n = n->next, i++) {
+		const struct sl_yaml_node *one = sl_yaml_get(n, "address"),
+		                          *many = sl_yaml_get(n, "addresses");
+		int err = SL_OK;
+
+		if ((one == NULL) == (many == NULL))
+			return fail(r, n, "a port needs 'address' or a list 'addresses'");
+		if (one != NULL)
+			err = add_address(r, one, &c->ports[i]);
+		else if (many->type != SL_YAML_LIST || many->first == NULL)
+			err = fail(r, many,
+			           "'addresses' must be a list of addresses with their prefix lengths");
+		for (const struct sl_yaml_node *a = many == NULL ? NULL : many->first;
+		     err == SL_OK && a != NULL; a = a->next)
+			err = add_address(r, a, &c->ports[i]);
+		if (err < 0)
+			return err;
+	}
+	return SL_OK;
+}
+
 static int read_listener_tls(const struct reader *r, const struct sl_yaml_node *list, struct config *c)
 {
 	uint32_t i = 0;
@@ -268,6 +432,54 @@ static int read_listener_tls(const struct reader *r, const struct sl_yaml_node *
 	return SL_OK;
 }
 
+static bool is_ours(const struct config *c, const struct sl_addr *a)
+{
+	for (uint32_t i = 0; i < c->nb_ports; i++)
+		for (uint32_t k = 0; k < c->ports[i].nb_addresses; k++)
+			if (sl_addr_eq(&c->ports[i].addresses[k].addr, a))
+				return true;
+	return false;
+}
+
+static bool is_near(const struct config *c, const struct sl_addr *a)
+{
+	for (uint32_t i = 0; i < c->nb_ports; i++)
+		for (uint32_t k = 0; k < c->ports[i].nb_addresses; k++)
+			if (sl_prefix_has(&c->ports[i].addresses[k], a))
+				return true;
+	return false;
+}
+
+/* Listeners and routes fit the ports. */
+static int check_places(const struct reader *r, const struct sl_yaml_node *root, const struct config *c)
+{
+	const struct sl_yaml_node *n = sl_yaml_get(root, "listeners");
+	char text[SL_ADDR_STR_MAX];
+	uint32_t i = 0;
+
+	for (n = n->first; n != NULL; n = n->next, i++) {
+		const struct sl_addr *a = &c->listeners[i].address.addr;
+
+		if (!is_ours(c, a))
+			return fail(r, sl_yaml_get(n, "address"), "no port has the address %s",
+			            sl_addr_str(a, text));
+	}
+	n = sl_yaml_get(root, "routes");
+	i = 0;
+	for (n = n == NULL ? NULL : n->first; n != NULL; n = n->next, i++) {
+		const struct config_route *route = &c->routes[i];
+
+		if (route->to.addr.family != route->via.family)
+			return fail(r, n, "'to' and 'via' must be of one family");
+		if (!is_near(c, &route->via))
+			return fail(r, sl_yaml_get(n, "via"),
+			            "no port's subnet has %s: a route's next hop must be "
+			            "a neighbour",
+			            sl_addr_str(&route->via, text));
+	}
+	return SL_OK;
+}
+
 static int check(const struct reader *r, const struct sl_yaml_node *root, const struct config *c)
 {
 	if (c->workers == 0 || c->workers > SL_STORE_WORKERS_MAX)
@@ -276,16 +488,16 @@ static int check(const struct reader *r, const struct sl_yaml_node *root, const 
 		return fail(r, root, "'cores' must name one core for each worker");
 	if (c->nb_ports == 0)
 		return fail(r, root, "'ports' must name a port at least");
-	if (c->max_sessions == 0 || c->max_sessions > 1000000)
-		return fail(r, root, "'limits.sessions' must be 1 to 1000000");
-	if (c->message_bytes < 64 * 1024 || c->message_bytes > 16 * 1024 * 1024)
-		return fail(r, root, "'limits.messageBytes' must be 64K to 16M");
-	for (uint32_t i = 0; i < c->nb_ports; i++) {
-		if (c->ports[i].vlan > 4094 || c->ports[i].mtu > 9216)
-			return fail(r, root, "port %s: vlan is at most 4094, mtu at most 9216",
-			            c->ports[i].device);
-	}
-	return SL_OK;
+	return check_places(r, root, c);
+}
+
+/* What hangs on other keys, where nothing was said. */
+static void defaults(struct config *c)
+{
+	if (c->max_unauthenticated == 0)
+		c->max_unauthenticated = c->max_sessions / UNAUTHENTICATED + 1;
+	if (c->session_memory == 0)
+		c->session_memory = c->max_sessions * SESSION_MEMORY;
 }
 
 static int read_root(const struct reader *r, const struct sl_yaml_node *root, struct config *c)
@@ -299,6 +511,8 @@ static int read_root(const struct reader *r, const struct sl_yaml_node *root, st
 	if (err == SL_OK)
 		err = read_list(r, sl_yaml_get(root, "ports"), port_fields, c->ports, sizeof(c->ports[0]),
 		                SL_NET_PORTS_MAX, &c->nb_ports);
+	if (err == SL_OK)
+		err = read_addresses(r, sl_yaml_get(root, "ports"), c);
 	if (err == SL_OK)
 		err = read_list(r, sl_yaml_get(root, "routes"), route_fields, c->routes, sizeof(c->routes[0]),
 		                SL_NET_ROUTES_MAX, &c->nb_routes);
@@ -315,6 +529,9 @@ static int read_root(const struct reader *r, const struct sl_yaml_node *root, st
 		err = read_map(r, sl_yaml_get(root, "store"), store_fields, c);
 	if (err == SL_OK && sl_yaml_get(root, "limits") != NULL)
 		err = read_map(r, sl_yaml_get(root, "limits"), limit_fields, c);
+	if (err == SL_OK && sl_yaml_get(root, "tcp") != NULL)
+		err = read_map(r, sl_yaml_get(root, "tcp"), tcp_fields, c);
+	defaults(c);
 	return err == SL_OK ? check(r, root, c) : err;
 }
 
@@ -347,6 +564,8 @@ int config_load(const char *file, struct config *out, char *err, size_t err_cap)
 	*out = (struct config){
 	        .workers = 1,
 	        .mbufs = 16384,
+	        .stack_mbufs = 16384,
+	        .tcp = {.keepalive_idle_s = 60},
 	        .store_bytes = 4ull << 30,
 	        .max_sessions = 4096,
 	        .message_bytes = 1 << 20,

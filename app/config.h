@@ -10,13 +10,16 @@
 
 #include "sl_addr.h"
 #include "sl_net.h"
+#include "sl_tcp.h"
 #include "sl_worker.h"
 
-#define CONFIG_EAL_MAX 64
+#define CONFIG_EAL_MAX   64
+#define CONFIG_ADDRS_MAX 8 /* addresses of a port, of both families together */
 
 struct config_port {
 	const char *device;
-	struct sl_prefix address;
+	struct sl_prefix addresses[CONFIG_ADDRS_MAX];
+	uint32_t nb_addresses;
 	uint64_t vlan, mtu;
 	bool software_checksum;
 };
@@ -41,7 +44,9 @@ struct config {
 	uint64_t cores[SL_STORE_WORKERS_MAX];
 	uint32_t nb_cores;
 	bool full_poll;
-	uint64_t mbufs;
+	uint64_t mbufs,
+	        stack_mbufs;   /* per worker: to receive into; for what the stack itself holds and sends */
+	struct sl_tcp_cfg tcp; /* the bounds and timers; the worker adds the rest */
 	struct config_port ports[SL_NET_PORTS_MAX];
 	uint32_t nb_ports;
 	struct config_route routes[SL_NET_ROUTES_MAX];
@@ -51,7 +56,8 @@ struct config {
 	const char *mgmt_listen, *mgmt_cert, *mgmt_key, *master_key, *bootstrap;
 	const char *store_path, *sign_key;
 	uint64_t store_bytes;
-	uint64_t max_sessions, message_bytes, login_timeout_s, reply_bytes;
+	uint64_t max_sessions, max_unauthenticated, session_memory, message_bytes, login_timeout_s,
+	        reply_bytes;
 	bool record_replies;
 	struct sl_yaml_doc *doc; /* the strings above live in it */
 };

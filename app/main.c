@@ -39,7 +39,7 @@
 
 struct gateway {
 	struct config cfg;
-	struct rte_mempool *pools[SL_STORE_WORKERS_MAX];
+	struct rte_mempool *rx_pools[SL_STORE_WORKERS_MAX], *pools[SL_STORE_WORKERS_MAX];
 	struct sl_port *ports[SL_NET_PORTS_MAX];
 	struct sl_net_shared *net;
 	struct sl_store *store;
@@ -142,21 +142,33 @@ static int start_eal(struct gateway *g)
 	return SL_OK;
 }
 
+static int pool_new(struct gateway *g, const char *what, uint32_t worker, uint64_t n,
+                    struct rte_mempool **out)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%s%u", what, worker);
+	*out = rte_pktmbuf_pool_create(name, (unsigned)n, MBUF_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+	                               (int)rte_socket_id());
+	if (*out != NULL)
+		return SL_OK;
+	snprintf(g->err, sizeof(g->err), "no memory for %lu packet buffers (%s) of worker %u: %s",
+	         (unsigned long)n, what, worker, rte_strerror(rte_errno));
+	return SL_E_NOMEM;
+}
+
+/* What is received can be pinned by a slow reader: the stack's own buffers are in a pool that it cannot
+ * empty. */
 static int start_pools(struct gateway *g)
 {
-	for (uint32_t i = 0; i < g->cfg.workers; i++) {
-		char name[32];
+	int err = SL_OK;
 
-		snprintf(name, sizeof(name), "worker%u", i);
-		g->pools[i] = rte_pktmbuf_pool_create(name, (unsigned)g->cfg.mbufs, MBUF_CACHE, 0,
-		                                      RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
-		if (g->pools[i] == NULL) {
-			snprintf(g->err, sizeof(g->err), "no memory for %lu packets per worker: %s",
-			         (unsigned long)g->cfg.mbufs, rte_strerror(rte_errno));
-			return SL_E_NOMEM;
-		}
+	for (uint32_t i = 0; i < g->cfg.workers && err == SL_OK; i++) {
+		err = pool_new(g, "receive", i, g->cfg.mbufs, &g->rx_pools[i]);
+		if (err == SL_OK)
+			err = pool_new(g, "stack", i, g->cfg.stack_mbufs, &g->pools[i]);
 	}
-	return SL_OK;
+	return err;
 }
 
 static int start_ports(struct gateway *g)
@@ -172,11 +184,16 @@ static int start_ports(struct gateway *g)
 		        .mtu = (uint16_t)p->mtu,
 		        .software_checksum = p->software_checksum,
 		};
-		int err = sl_port_open(&cfg, g->pools, &g->ports[i], g->err, sizeof(g->err));
+		int err = sl_port_open(&cfg, g->rx_pools, &g->ports[i], g->err, sizeof(g->err));
 
 		if (err < 0)
 			return err;
-		ifs[i] = (struct sl_net_if_cfg){g->ports[i], p->address, (uint16_t)p->vlan};
+		if (p->nb_addresses > 1 || p->addresses[0].addr.family != SL_AF_INET) {
+			snprintf(g->err, sizeof(g->err), "port %s: one IPv4 address is all it can have",
+			         p->device);
+			return SL_E_CONFIG;
+		}
+		ifs[i] = (struct sl_net_if_cfg){g->ports[i], p->addresses[0], (uint16_t)p->vlan};
 	}
 	for (uint32_t i = 0; i < g->cfg.nb_routes; i++)
 		routes[i] = (struct sl_net_route_cfg){g->cfg.routes[i].to, g->cfg.routes[i].via};
@@ -235,6 +252,9 @@ static int start_workers(struct gateway *g)
 	        .listeners = g->listeners,
 	        .nb_listeners = g->cfg.nb_listeners,
 	        .max_sessions = (uint32_t)g->cfg.max_sessions,
+	        .max_unauthenticated = (uint32_t)g->cfg.max_unauthenticated,
+	        .session_memory = g->cfg.session_memory,
+	        .tcp = g->cfg.tcp,
 	        .message_max = g->cfg.message_bytes,
 	        .login_timeout_us = g->cfg.login_timeout_s * 1000000,
 	        .reply_bytes_max = g->cfg.reply_bytes,
@@ -252,6 +272,7 @@ static int start_workers(struct gateway *g)
 
 		cfg.worker = i;
 		cfg.pool = g->pools[i];
+		cfg.rx_pool = g->rx_pools[i];
 		err = sl_worker_new(&cfg, &g->workers[i], g->err, sizeof(g->err));
 		if (err < 0)
 			return err;
@@ -277,11 +298,12 @@ static long status_json(void *ctx, char *out, size_t cap)
 		        "\"tx_queues\":%u,\"mtu\":%u,\"tx_checksum\":\"%s\",\"rx_checksum\":\"%s\","
 		        "\"tso\":%s,\"multi_segment\":%s,\"rss\":%s}",
 		        i > 0 ? "," : "", sl_port_name(g->ports[i]),
-		        sl_addr_str(&g->cfg.ports[i].address.addr, addr), g->cfg.ports[i].address.bits,
-		        sl_port_link(g->ports[i]) ? "true" : "false", caps->nb_rx_queues, caps->nb_tx_queues,
-		        caps->mtu, caps->tx_tcp_csum ? "device" : "software",
-		        caps->rx_tcp_csum ? "device" : "software", caps->tso ? "true" : "false",
-		        caps->multi_seg ? "true" : "false", caps->rss ? "true" : "false");
+		        sl_addr_str(&g->cfg.ports[i].addresses[0].addr, addr),
+		        g->cfg.ports[i].addresses[0].bits, sl_port_link(g->ports[i]) ? "true" : "false",
+		        caps->nb_rx_queues, caps->nb_tx_queues, caps->mtu,
+		        caps->tx_tcp_csum ? "device" : "software", caps->rx_tcp_csum ? "device" : "software",
+		        caps->tso ? "true" : "false", caps->multi_seg ? "true" : "false",
+		        caps->rss ? "true" : "false");
 	}
 	if (n < cap)
 		n += (size_t)snprintf(out + n, cap - n, "]}");

@@ -58,7 +58,8 @@ static void test_good(void **state)
 	assert_string_equal(c.eal[2], "64");
 	assert_int_equal(c.nb_ports, 2);
 	assert_int_equal(c.ports[0].vlan, 7);
-	assert_int_equal(c.ports[1].address.bits, 24);
+	assert_int_equal(c.ports[1].nb_addresses, 1);
+	assert_int_equal(c.ports[1].addresses[0].bits, 24);
 	assert_int_equal(c.nb_routes, 1);
 	assert_int_equal(c.routes[0].to.bits, 0);
 	assert_int_equal(c.nb_listeners, 1);
@@ -68,6 +69,10 @@ static void test_good(void **state)
 	assert_int_equal(c.store_bytes, 1 << 30);
 	/* What was not said has its default. */
 	assert_int_equal(c.max_sessions, 4096);
+	assert_int_equal(c.max_unauthenticated, 1025);
+	assert_int_equal(c.session_memory, 256 << 20);
+	assert_int_equal(c.stack_mbufs, 16384);
+	assert_int_equal(c.tcp.keepalive_idle_s, 60);
 	assert_int_equal(c.message_bytes, 1 << 20);
 	assert_true(c.record_replies);
 	config_free(&c);
@@ -92,10 +97,23 @@ static void test_errors(void **state)
 	(void)state;
 	expect_error("workers: 2\n", "workers: two\n", ":1:");
 	expect_error("workers: 2\n", "workers: 0\n", "'workers' must be 1 to");
-	expect_error("workers: 2\n", "wokers: 2\n", "unknown key 'wokers'");
+	expect_error("workers: 2\n", "wokers: 2\n", "unknown key 'wokers' (did you mean 'workers'?)");
+	expect_error("workers: 2\n", "workers: 2\ntcp: { keepalive: 5s }\n", "did you mean 'keepAlive'");
+	expect_error("workers: 2\n", "workers: 2\ntcp: { receiveBuffer: 1K }\n", ":2:");
+	expect_error("workers: 2\n", "workers: 2\ntcp: { receiveBuffer: 1K }\n", "from 16384 to 67108864");
+	expect_error("workers: 2\n", "workers: 2\nmbufs: 5\n", "'mbufs' must be a whole number from 1024");
+	expect_error("10.0.1.1:5432\n", "10.0.1.9:5432\n", "no port has the address 10.0.1.9");
+	expect_error("10.0.1.1:5432\n", "'[fd00::1]:5432'\n", "no port has the address fd00::1");
+	expect_error("via: 10.0.1.254", "via: 10.0.9.254", "must be a neighbour");
+	expect_error("via: 10.0.1.254", "via: fd00::1", "of one family");
+	expect_error("address: 10.0.2.1/24", "addresses: 10.0.2.1/24", "must be a list");
+	expect_error("address: 10.0.2.1/24", "addresses: []", "must be a list");
+	expect_error("address: 10.0.2.1/24", "addresses: [10.0.2.1]", "with its prefix length");
+	expect_error("address: 10.0.2.1/24", "address: 10.0.2.1/24, addresses: [10.0.2.2/24]", "or a list");
+	expect_error("address: 10.0.2.1/24", "mtu: 1500", "a port needs 'address'");
 	expect_error("cores: [1, 0]\n", "cores: [1]\n", "one core for each worker");
 	expect_error("poll: full\n", "poll: never\n", "adaptive or full");
-	expect_error("vlan: 7", "vlan: 5000", "vlan is at most");
+	expect_error("vlan: 7", "vlan: 5000", "'vlan' must be a whole number from 0 to 4094");
 	expect_error("10.0.2.1/24", "10.0.2.1", "'address' must be an address with its prefix");
 	expect_error("10.0.1.1:5432\n", "10.0.1.1\n", "'address' must be an address with a port");
 	expect_error("protocol: postgres", "protocol: gopher", "no protocol 'gopher'");
@@ -107,6 +125,44 @@ static void test_errors(void **state)
 	expect_error("store: { path: /s", "stores: { path: /s", "unknown key 'stores'");
 	expect_error("ports:\n", "ports: 3\nx:\n", "unknown key 'x'");
 	expect_error("workers: 2\n", "---\na: 1\n---\nworkers: 2\n", "one document");
+}
+
+/* Addresses of both families, routes and listeners on them; the bounds of TCP. */
+static void test_two_families(void **state)
+{
+	static const char text[] =
+	        "ports:\n"
+	        "  - { device: p0, addresses: [10.0.1.1/24, 'fd00:1::1/64', 'fd00:2::1/64'] }\n"
+	        "routes:\n"
+	        "  - { to: '::/0', via: 'fd00:1::fe' }\n"
+	        "listeners:\n"
+	        "  - { name: a, protocol: postgres, address: '[fd00:2::1]:5432', insecure: true }\n"
+	        "  - { name: b, protocol: postgres, address: 10.0.1.1:5432, insecure: true }\n"
+	        "management:\n"
+	        "  { listen: '127.0.0.1:1', tls: { certFile: /c, keyFile: /k }, masterKeyFile: /m }\n"
+	        "store: { path: /s, signKeyFile: /sk }\n"
+	        "limits: { sessions: 100, unauthenticated: 7, sessionMemory: 8M }\n"
+	        "tcp: { keepAlive: 0, keepAliveProbes: 3, receiveBuffer: 1M, memory: 2G, maxConnections: 9 "
+	        "}\n";
+	static struct config c;
+	char err[512] = "";
+
+	(void)state;
+	if (load(text, &c, err, sizeof(err)) != SL_OK)
+		fail_msg("%s", err);
+	assert_int_equal(c.ports[0].nb_addresses, 3);
+	assert_int_equal(c.ports[0].addresses[1].addr.family, SL_AF_INET6);
+	assert_int_equal(c.ports[0].addresses[2].bits, 64);
+	assert_int_equal(c.routes[0].to.addr.family, SL_AF_INET6);
+	assert_int_equal(c.listeners[0].address.port, 5432);
+	assert_int_equal(c.max_unauthenticated, 7);
+	assert_int_equal(c.session_memory, 8 << 20);
+	assert_int_equal(c.tcp.keepalive_idle_s, 0);
+	assert_int_equal(c.tcp.keepalive_probes, 3);
+	assert_int_equal(c.tcp.rx_buf_bytes, 1 << 20);
+	assert_int_equal(c.tcp.max_total_bytes, 2ull << 30);
+	assert_int_equal(c.tcp.max_conns, 9);
+	config_free(&c);
 }
 
 static void test_insecure_listener_says_so(void **state)
@@ -136,9 +192,8 @@ static void test_no_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_good),
-	        cmocka_unit_test(test_errors),
-	        cmocka_unit_test(test_insecure_listener_says_so),
+	        cmocka_unit_test(test_good),         cmocka_unit_test(test_errors),
+	        cmocka_unit_test(test_two_families), cmocka_unit_test(test_insecure_listener_says_so),
 	        cmocka_unit_test(test_no_file),
 	};
 

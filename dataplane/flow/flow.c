@@ -166,6 +166,34 @@ static int io_upgrade(void *ctx, enum sl_side side)
 	return SL_OK;
 }
 
+static void *io_take(void *ctx, size_t bytes)
+{
+	struct sl_flow *f = ctx;
+	size_t size = sl_mem_size(bytes);
+	void *p;
+
+	if (f->host.mem == NULL || size == 0 || size > f->dec->take_max - f->taken) {
+		(void)sl_fail(SL_E_FLOW_MEMORY);
+		return NULL;
+	}
+	p = sl_mem_take(f->host.mem, bytes);
+	if (p == NULL)
+		(void)sl_fail(SL_E_FLOW_MEMORY);
+	else
+		f->taken += size;
+	return p;
+}
+
+static void io_give(void *ctx, void *p, size_t bytes)
+{
+	struct sl_flow *f = ctx;
+
+	if (p == NULL)
+		return;
+	sl_mem_give(f->host.mem, p, bytes);
+	f->taken -= sl_mem_size(bytes);
+}
+
 int sl_flow_open(struct sl_flow *f, const struct sl_decoder *dec, void *dec_state,
                  const struct sl_decoder_cfg *cfg, const struct sl_flow_host *host, struct sl_buf_pool *pool)
 {
@@ -181,6 +209,8 @@ int sl_flow_open(struct sl_flow *f, const struct sl_decoder *dec, void *dec_stat
 	        .add = io_add,
 	        .room = io_room,
 	        .upgrade = io_upgrade,
+	        .take = io_take,
+	        .give = io_give,
 	};
 	return dec->open(dec_state, cfg, &f->io);
 }

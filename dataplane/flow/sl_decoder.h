@@ -1,7 +1,8 @@
 /*
  * The decoder contract. A decoder turns one protocol's bytes into events and applies verdicts to the bytes.
- * It does no I/O, reads no clock, allocates nothing after open and knows no policy: all it knows comes
- * through this page. The flow (sl_flow.h) drives it; the tests and the fuzz targets drive it the same way.
+ * It does no I/O, reads no clock, owns no memory but what it was given and knows no policy: all it knows
+ * comes through this page. The flow (sl_flow.h) drives it; the tests and the fuzz targets drive it the same
+ * way.
  *
  * Bytes. The flow calls feed() with the bytes that one side has sent and that were not consumed yet, as one
  * contiguous span that starts where the last feed() of that side stopped. The decoder consumes a prefix of
@@ -12,6 +13,12 @@
  * Room. Before it handles a message, a decoder makes sure that io->room() of the sides it may write to is at
  * least SL_DEC_ROOM_MIN, and returns SL_AGAIN when it is not: the flow calls again when there is. Bytes
  * passed through of a message already judged are limited to room likewise.
+ *
+ * Memory. A decoder begins with state_bytes, which is what an idle session should cost. Tables that grow with
+ * what the peers do it takes from the flow in blocks (take) and gives back when they are empty, all of them
+ * at close; a flow never holds more than take_max. A block that is not to be had is a bound like any other:
+ * the decoder refuses what needs it in its own dialect, or leaves its state as it was and returns SL_AGAIN.
+ * What it needs to go on at all, and to refuse, must lie in state_bytes.
  *
  * Events. io->event() is a call: the verdict is there when it returns. It returns
  *   SL_OK    *v is filled;
@@ -219,6 +226,10 @@ struct sl_io {
 	 * bytes behind the request. SL_E_PROTO_UNSUPPORTED when no TLS is configured there.
 	 */
 	int (*upgrade)(void *ctx, enum sl_side side);
+	/* A block of at least so many bytes, not cleared. NULL: none to be had now. */
+	void *(*take)(void *ctx, size_t bytes);
+	/* bytes: as they were taken. Cleared by the flow. NULL is fine. */
+	void (*give)(void *ctx, void *p, size_t bytes);
 };
 
 /* Fixed facts about the flow, good as long as the decoder lives. */
@@ -227,6 +238,8 @@ struct sl_decoder_cfg {
 	bool client_tls_required; /* a secret in clear is refused */
 	size_t message_max; /* bytes of a message that must be read whole (statement, parameters, masked row)
 	                     */
+	/* scratch_bytes, shared by all flows of the thread: what is in it is good for one call of feed(). */
+	void *scratch;
 };
 
 /* For login(): lent until SESSION has been raised or the flow closed. */
@@ -248,12 +261,13 @@ enum sl_inject {
 };
 
 /*
- * A decoder. state_bytes of zeroed memory, 64-byte aligned, is its whole memory; it may hold buffers in it.
- * All calls from one thread.
+ * A decoder. state_bytes of zeroed memory, 64-byte aligned, is what it begins with. All calls from one
+ * thread.
  */
 struct sl_decoder {
 	const char *name;
-	size_t state_bytes;
+	size_t state_bytes, scratch_bytes;
+	size_t take_max; /* bytes that one flow may hold of io->take() at a time */
 	int (*open)(void *st, const struct sl_decoder_cfg *cfg, const struct sl_io *io);
 	/*
 	 * Returns SL_OK (all consumed that can be now), SL_MORE (a message is not whole: at least *consumed +
@@ -275,7 +289,7 @@ struct sl_decoder {
 	 * or 0 when there is nothing to cancel. A decoder without cancelling has NULL here.
 	 */
 	size_t (*cancel_request)(void *st, uint8_t *out, size_t cap);
-	/* Clears secrets. Nothing else: the flow owns the memory. */
+	/* Clears secrets and gives all blocks back. Once, also behind an open that failed. */
 	void (*close)(void *st);
 };
 

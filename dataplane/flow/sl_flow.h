@@ -19,6 +19,7 @@
 
 #include "sl_buf.h"
 #include "sl_decoder.h"
+#include "sl_mem.h"
 #include "sl_stream.h"
 
 /* Bytes that may wait towards one side before the flow stops reading the other. */
@@ -41,6 +42,8 @@ struct sl_flow_host {
 	uint64_t (*barrier)(void *ctx);
 	/* What is durable now. */
 	uint64_t (*durable)(void *ctx);
+	/* Where the decoder's blocks come from; NULL: it gets none. */
+	struct sl_mem *mem;
 };
 
 struct sl_flow_leg {
@@ -64,6 +67,7 @@ struct sl_flow {
 	struct sl_flow_host host;
 	struct sl_buf_pool *pool;
 	size_t message_max;
+	size_t taken;         /* bytes of blocks that the decoder holds */
 	size_t client_tapped; /* bytes at the client queue's end that the tap has not seen */
 	uint64_t target_total,
 	        target_released; /* bytes ever queued for the target; and those past the barrier */

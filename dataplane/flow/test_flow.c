@@ -604,9 +604,48 @@ static void test_pool_is_bounded(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Sizes, the bound, and kept blocks that make room for others. */
+static void test_mem(void **state)
+{
+	enum {
+		MAX = 64 * 1024
+	};
+	struct sl_mem *m = sl_mem_new(MAX);
+	uint8_t *p, *q;
+
+	(void)state;
+	for (size_t n = 1; n <= SL_MEM_BLOCK_MAX; n += n / 7 + 1) {
+		size_t size = sl_mem_size(n);
+
+		assert_true(size >= n && (size <= n + n / 4 + 1 || size == 128));
+		assert_int_equal(sl_mem_size(size), size);
+	}
+	assert_int_equal(sl_mem_size(SL_MEM_BLOCK_MAX + 1), 0);
+	assert_null(sl_mem_take(m, SL_MEM_BLOCK_MAX + 1));
+	p = sl_mem_take(m, 40000);
+	assert_non_null(p);
+	memset(p, 7, 40000);
+	assert_null(sl_mem_take(m, 40000));
+	sl_mem_give(m, p, 40000);
+	assert_int_equal(sl_mem_used(m), 0);
+	assert_int_equal(sl_mem_made(m), sl_mem_size(40000));
+	q = sl_mem_take(m, 40000); /* the same one, cleared but for the list's link */
+	assert_ptr_equal(q, p);
+	for (size_t i = sizeof(void *); i < 40000; i++)
+		assert_int_equal(q[i], 0);
+	sl_mem_give(m, q, 40000);
+	p = sl_mem_take(m, MAX); /* the kept one makes room */
+	assert_non_null(p);
+	assert_int_equal(sl_mem_made(m), MAX);
+	sl_mem_give(m, p, MAX);
+	sl_mem_give(m, NULL, 5);
+	sl_mem_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_mem),
 	        T(test_passes_and_denies),
 	        T(test_byte_by_byte),
 	        T(test_barrier),

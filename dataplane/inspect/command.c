@@ -2,6 +2,7 @@
  * Commands: judged, recorded, answered, in this order. Nothing of the flow changes before the record is
  * written, so that the same event can come again when there was no room for it.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -137,7 +138,7 @@ static void judge(struct sl_inspect *in, const struct sl_ev_command *c, bool rea
 		refuse(j, SL_RSN_POLICY, "the policy allows you nothing here any more");
 		return;
 	}
-	if (in->who.expires_us != 0 && in->w->wall_us >= in->who.expires_us) {
+	if (in->who->expires_us != 0 && in->w->wall_us >= in->who->expires_us) {
 		refuse(j, SL_RSN_AUTH, "your login has expired: log in again");
 		return;
 	}
@@ -215,7 +216,7 @@ static void fill_hold(struct sl_inspect *in, const struct sl_event *ev, const st
 	hold->text_n = (uint32_t)text.n;
 	if (at.done == st->total)
 		hold_params(hold, &ev->command);
-	hold->identity = in->who;
+	memcpy(&hold->identity, in->who, offsetof(struct sl_identity, groups) + in->who->groups_n);
 }
 
 /* ---- the verdict ---- */

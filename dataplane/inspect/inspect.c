@@ -1,4 +1,5 @@
 /* The front: a worker's and a flow's life, and each event to the file that knows it. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,18 @@ void sl_inspect_open(struct sl_inspect *in, struct sl_inspect_worker *w, const s
 	in->client_tls = client_tls;
 }
 
+/* An allocation per login: few callers have as many groups as fit. */
+static bool keep_identity(struct sl_inspect *in, const struct sl_identity *who)
+{
+	size_t n = offsetof(struct sl_identity, groups) + who->groups_n;
+
+	sl_inspect_free(in);
+	in->who = malloc(n);
+	if (in->who != NULL)
+		memcpy(in->who, who, n);
+	return in->who != NULL;
+}
+
 int sl_inspect_login(struct sl_inspect *in, const struct sl_identity *who, struct sl_span resource,
                      struct sl_span database, struct sl_span target_user, struct sl_span app,
                      const struct sl_resource **res)
@@ -85,7 +98,8 @@ int sl_inspect_login(struct sl_inspect *in, const struct sl_identity *who, struc
 	if (sl_span_cstr(resource, in->resource, sizeof(in->resource)) < 0 ||
 	    sl_span_cstr(database, in->database, sizeof(in->database)) < 0)
 		return sl_fail(SL_E_NOTFOUND);
-	in->who = *who;
+	if (!keep_identity(in, who))
+		return sl_fail(SL_E_NOMEM);
 	in->now = (struct binding){0};
 	rc = policy_bind(in);
 	if (rc != SL_OK)
@@ -203,6 +217,14 @@ int sl_inspect_close(struct sl_inspect *in, int err, struct sl_span why, uint64_
 	return rc;
 }
 
+void sl_inspect_free(struct sl_inspect *in)
+{
+	if (in->who != NULL)
+		sl_cleanse(in->who, offsetof(struct sl_identity, groups) + in->who->groups_n);
+	free(in->who);
+	in->who = NULL;
+}
+
 struct sl_id sl_inspect_session(const struct sl_inspect *in)
 {
 	return in->id;
@@ -210,10 +232,10 @@ struct sl_id sl_inspect_session(const struct sl_inspect *in)
 
 uint64_t sl_inspect_expires_us(const struct sl_inspect *in)
 {
-	return in->who.expires_us;
+	return in->who == NULL ? 0 : in->who->expires_us;
 }
 
 const struct sl_identity *sl_inspect_identity(const struct sl_inspect *in)
 {
-	return in->began ? &in->who : NULL;
+	return in->began ? in->who : NULL;
 }

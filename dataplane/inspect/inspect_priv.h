@@ -82,7 +82,7 @@ struct sl_inspect {
 	uint64_t next_record;
 	uint64_t barrier;
 	uint64_t nb_commands, nb_denied;
-	struct sl_identity who;
+	struct sl_identity *who; /* NULL before the login; cut behind its groups */
 	char resource[SL_BUS_NAME_MAX], database[SL_BUS_NAME_MAX];
 	struct binding now, before; /* `before` is pinned or empty */
 	uint8_t next_gen;

@@ -139,8 +139,8 @@ const struct binding *policy_gen(const struct sl_inspect *in, uint8_t gen)
 static void bind(struct sl_inspect *in, struct slot *slot)
 {
 	const struct sl_resource *res = sl_snapshot_resource(slot->s, sl_span_str(in->resource));
-	struct sl_caller who = {.subject = sl_span_str(in->who.subject),
-	                        .groups = sl_span(in->who.groups, in->who.groups_n)};
+	struct sl_caller who = {.subject = sl_span_str(in->who->subject),
+	                        .groups = sl_span(in->who->groups, in->who->groups_n)};
 	struct binding *b = &in->now;
 
 	*b = (struct binding){.slot = slot, .version = slot->s->version};

@@ -89,7 +89,7 @@ static struct sl_span next_group(const struct sl_identity *who, size_t *at)
 
 int record_session(struct sl_inspect *in, struct sl_span target_user, struct sl_span app)
 {
-	const struct sl_identity *who = &in->who;
+	const struct sl_identity *who = in->who;
 	struct sl_record_writer rw;
 	uint32_t nb = 0;
 

@@ -95,12 +95,14 @@ uint64_t sl_inspect_barrier(const struct sl_inspect *in);
 /* Writes the END record (if a session began). 0, SL_AGAIN. Releases the flow's count on its snapshot. */
 int sl_inspect_close(struct sl_inspect *in, int err, struct sl_span why, uint64_t bytes_in,
                      uint64_t bytes_out);
+/* Behind close: what is left of it goes. */
+void sl_inspect_free(struct sl_inspect *in);
 /* A snapshot that nothing on this worker uses any more, to be given back; NULL none. Call after each event
  * and close. */
 struct sl_snapshot *sl_inspect_released(struct sl_inspect_worker *w);
 
 struct sl_id sl_inspect_session(const struct sl_inspect *in);
-/* The caller; NULL before login. */
+/* The caller; NULL before login. Its `groups` end at groups_n. */
 const struct sl_identity *sl_inspect_identity(const struct sl_inspect *in);
 /* The identity's expiry, wall time; 0 none. */
 uint64_t sl_inspect_expires_us(const struct sl_inspect *in);

@@ -197,6 +197,8 @@ static void test_origins(void **state)
 	assert_int_equal(origin(&f, 16600, 1, "customers", "ssn"), SL_OK);
 	assert_int_equal(origin(&f, 16400, 3, "customers", "ssn"), SL_OK);
 	close_flow(&f);
+	if (f.in != NULL)
+		sl_inspect_free(f.in);
 	free(f.in);
 	f.in = first;
 	f.cmd = 1;

@@ -108,6 +108,8 @@ static inline void flow_new(struct fx *f)
 {
 	struct sl_endpoint client;
 
+	if (f->in != NULL)
+		sl_inspect_free(f->in);
 	free(f->in);
 	f->in = calloc(1, sl_inspect_bytes());
 	assert_non_null(f->in);
@@ -330,6 +332,8 @@ static inline void fx_down(struct fx *f)
 		sl_policy_free(f->policy[i]);
 	}
 	free_records(f);
+	if (f->in != NULL)
+		sl_inspect_free(f->in);
 	free(f->in);
 	sl_inspect_worker_free(f->w);
 	sl_store_close(f->store);

@@ -44,6 +44,7 @@ int login_auth(struct session *s, const struct sl_ev_auth *a, struct sl_verdict 
 	if (a->token.n > 0)
 		memcpy(m->auth.token, a->token.p, a->token.n);
 	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
+	session_waits_no_more(s);
 	s->login = l;
 	s->state = SESSION_AUTH;
 	v->action = SL_ACT_PARK;

@@ -105,6 +105,16 @@ const struct sl_flow_host session_flow_host = {
 
 /* ---- life ---- */
 
+/* What any decoder wants for one call. */
+size_t session_scratch_bytes(void)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < sizeof(decoders) / sizeof(decoders[0]); i++)
+		most = decoders[i]->scratch_bytes > most ? decoders[i]->scratch_bytes : most;
+	return most;
+}
+
 static size_t align64(size_t n)
 {
 	return (n + 63) & ~(size_t)63;
@@ -184,6 +194,31 @@ static void set_starving(struct session *s, bool starving)
 		TAILQ_REMOVE(&s->w->starving, s, starve_link);
 }
 
+void session_waits_no_more(struct session *s)
+{
+	if (!s->waiting)
+		return;
+	s->waiting = false;
+	TAILQ_REMOVE(&s->w->waiting, s, waiting_link);
+	s->w->nb_waiting--;
+}
+
+/*
+ * Clients that have not said who they are cannot keep others out: when there are too many, the oldest goes.
+ * One that is at work says it within a few round trips. (It is only marked: a connection cannot be dropped
+ * inside the stack's accept. What a burst brings meanwhile the margin holds.)
+ */
+static void evict(struct sl_worker *w)
+{
+	struct session *s = TAILQ_FIRST(&w->waiting);
+	uint32_t margin = w->cfg.max_sessions / EVICT_SHARE;
+
+	if (s == NULL || (w->nb_waiting < w->cfg.max_unauthenticated && w->nb_free > margin))
+		return;
+	s->evicted = true;
+	session_end(s, sl_fail(SL_E_FLOW_UNAUTH), SL_RSN_NONE, "no login, and others wait");
+}
+
 void *session_accept(struct sl_worker *w, const struct sl_worker_listener *l, struct sl_tcp_conn *c)
 {
 	const struct sl_decoder *dec = decoder_of(l->protocol);
@@ -191,11 +226,13 @@ void *session_accept(struct sl_worker *w, const struct sl_worker_listener *l, st
 	        .client_tls_offered = l->tls != NULL,
 	        .client_tls_required = !l->insecure,
 	        .message_max = w->cfg.message_max,
+	        .scratch = w->scratch,
 	};
 	struct sl_flow_host host = session_flow_host;
 	struct sl_endpoint client = sl_tcp_remote(c);
 	struct session *s;
 
+	evict(w);
 	if (w->draining || w->nb_free == 0 || dec == NULL) {
 		sl_fail(SL_E_FLOW_LIMIT);
 		return NULL;
@@ -217,8 +254,12 @@ void *session_accept(struct sl_worker *w, const struct sl_worker_listener *l, st
 	s->peer[SL_TARGET] = (struct peer){PEER_SESSION, SL_TARGET, NULL, s};
 	w->sessions[s->index] = s;
 	w->nb_sessions++;
+	s->waiting = true;
+	TAILQ_INSERT_TAIL(&w->waiting, s, waiting_link);
+	w->nb_waiting++;
 	sl_inspect_open(s->inspect, w->inspect, &client, l->protocol, l->tls != NULL);
 	host.ctx = s;
+	host.mem = w->mem;
 	if (sl_flow_open(&s->flow, dec, s->dec_state, &cfg, &host, w->bufs) < 0)
 		session_end(s, SL_E_INVAL, SL_RSN_NONE, "the decoder could not be opened");
 	sl_flow_set_stream(&s->flow, SL_CLIENT, sl_stream_tcp(c));
@@ -249,10 +290,12 @@ static void session_free(struct session *s)
 
 	set_starving(s, false);
 	session_unready(s);
+	session_waits_no_more(s);
 	sl_flow_close(&s->flow);
 	drop_stream(s, SL_CLIENT, s->undrained);
 	drop_stream(s, SL_TARGET, false);
 	login_free(s);
+	sl_inspect_free(s->inspect);
 	w->sessions[s->index] = NULL;
 	w->free_index[w->nb_free++] = s->index;
 	w->nb_sessions--;
@@ -267,6 +310,7 @@ void session_end(struct session *s, int err, enum sl_reason_code code, const cha
 
 	if (s->state == SESSION_CLOSING)
 		return;
+	session_waits_no_more(s);
 	s->running = s->state == SESSION_OPEN && !s->flow.closed;
 	snprintf(s->end_why, sizeof(s->end_why), "%s", why);
 	s->end_err = err;
@@ -325,7 +369,7 @@ static int closing_step(struct session *s)
 	}
 	if (say_ended(s) == SL_AGAIN)
 		return SL_AGAIN;
-	rc = sl_flow_drain(&s->flow);
+	rc = s->evicted ? SL_E_FLOW_UNAUTH : sl_flow_drain(&s->flow);
 	if (rc == SL_MORE && w->now_us < s->deadline_us)
 		return SL_MORE;
 	s->undrained = rc != SL_OK;

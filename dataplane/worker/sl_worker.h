@@ -14,6 +14,7 @@
 #include "sl_bus.h"
 #include "sl_net.h"
 #include "sl_store.h"
+#include "sl_tcp.h"
 #include "sl_tls.h"
 
 #define SL_WORKER_LISTENERS_MAX 64
@@ -35,11 +36,15 @@ struct sl_worker_cfg {
 	struct sl_bus *bus;
 	struct sl_store *store;
 	struct sl_net_shared *net;
-	struct rte_mempool *pool;
+	struct rte_mempool *pool;    /* the stack's own: what it sends and what it copies */
+	struct rte_mempool *rx_pool; /* what the ports receive into */
+	struct sl_tcp_cfg tcp; /* its bounds and timers (0: the worker's default); the rest is the worker's */
 	const struct sl_worker_listener *listeners; /* live as long as the worker */
 	uint32_t nb_listeners;
 	uint32_t max_sessions;
+	uint32_t max_unauthenticated; /* connections whose client has not said who it is */
 	size_t message_max;
+	size_t session_memory; /* what the tables of all sessions of the worker may take */
 	uint64_t login_timeout_us;
 	uint64_t reply_bytes_max;
 	bool record_replies;

@@ -18,9 +18,6 @@
 #define IDLE_SLEEP_MAX_US  800
 #define IDLE_SLEEP_WAIT_US 20 /* while something waits for the store or the management core */
 
-/* A peer that has gone without a word is noticed after this, and six probes: also while a command is held. */
-#define KEEPALIVE_IDLE_S 60
-
 #define CLOCK_SYNC_US   (1000 * 1000)
 #define STARVE_RETRY_US 500
 
@@ -170,13 +167,7 @@ static int sessions_new(struct sl_worker *w)
 static int stack_new(struct sl_worker *w)
 {
 	const struct sl_worker_cfg *cfg = &w->cfg;
-	struct sl_tcp_cfg tcp = {
-	        .pool = cfg->pool,
-	        .ops = &tcp_ops,
-	        .ctx = w,
-	        .max_conns = 2 * cfg->max_sessions + CANCELS_MAX,
-	        .max_time_wait = 4 * cfg->max_sessions,
-	};
+	struct sl_tcp_cfg tcp = cfg->tcp;
 	struct sl_net_cfg net = {
 	        .worker = (uint16_t)cfg->worker,
 	        .pool = cfg->pool,
@@ -186,6 +177,13 @@ static int stack_new(struct sl_worker *w)
 	};
 	int err;
 
+	tcp.pool = cfg->pool;
+	tcp.ops = &tcp_ops;
+	tcp.ctx = w;
+	if (tcp.max_conns == 0)
+		tcp.max_conns = 2 * cfg->max_sessions + CANCELS_MAX;
+	if (tcp.max_time_wait == 0)
+		tcp.max_time_wait = 4 * cfg->max_sessions;
 	memcpy(tcp.secret, cfg->secret, sizeof(tcp.secret));
 	err = sl_tcp_new(&tcp, &w->tcp);
 	return err < 0 ? err : sl_net_new(cfg->net, &net, &w->net);
@@ -229,6 +227,7 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 		return SL_E_NOMEM;
 	w->cfg = *cfg;
 	TAILQ_INIT(&w->starving);
+	TAILQ_INIT(&w->waiting);
 	TAILQ_INIT(&w->ready);
 	rc = sl_inspect_worker_new(&icfg, &w->inspect);
 	if (rc == SL_OK)
@@ -242,7 +241,9 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 		 * quarter of them. */
 		w->bufs = sl_buf_pool_new(cfg->message_max + SL_BUF_SMALL, 8 * cfg->max_sessions,
 		                          cfg->max_sessions / 16 + 16);
-		rc = w->bufs == NULL ? SL_E_NOMEM : listen_all(w);
+		w->mem = sl_mem_new(cfg->session_memory);
+		w->scratch = malloc(session_scratch_bytes());
+		rc = w->bufs == NULL || w->mem == NULL || w->scratch == NULL ? SL_E_NOMEM : listen_all(w);
 	}
 	if (rc < 0) {
 		snprintf(err, err_cap, "worker %u: %s", cfg->worker, sl_err_text(rc));
@@ -262,6 +263,8 @@ void sl_worker_free(struct sl_worker *w)
 	session_free_pool(w);
 	sl_buf_pool_free(w->bufs);
 	worker_services_free(w);
+	sl_mem_free(w->mem);
+	free(w->scratch);
 	if (w->net != NULL)
 		sl_net_free(w->net);
 	if (w->tcp != NULL)

@@ -16,6 +16,7 @@
 #define CANCELS_MAX        64               /* cancel requests under way to targets */
 #define CANCEL_TIMEOUT_US  (5 * 1000000ull)
 #define CANCEL_BYTES_MAX   64
+#define EVICT_SHARE        32   /* of the sessions: the places that connections without a login leave free */
 #define SWEEP_US           1000 /* between steps of the sweep for deadlines */
 #define SWEEP_STEPS        1000 /* in which all sessions are looked at: about a second */
 
@@ -64,6 +65,9 @@ struct session {
 	uint32_t index, generation;
 	enum session_state state;
 	TAILQ_ENTRY(session) starve_link;
+	TAILQ_ENTRY(session) waiting_link;
+	bool waiting;  /* has not said who it is: is in that list */
+	bool evicted;  /* gave way to a newer connection: no last word */
 	bool ready;    /* is in the ready list */
 	bool starving; /* waits for records, messages, buffers or durability: is in that list */
 	struct peer peer[2];
@@ -110,6 +114,8 @@ struct sl_worker {
 	struct sl_inspect_worker *inspect;
 	struct sl_buf_pool *bufs;
 	struct sl_services *services; /* NULL but in builds with test services */
+	struct sl_mem *mem; /* the decoders' tables */
+	void *scratch;      /* and what is good for one call of theirs */
 	struct sl_tcp_listener *listeners[SL_WORKER_LISTENERS_MAX];
 	struct session **sessions; /* [max_sessions] */
 	uint32_t *generations;
@@ -120,6 +126,8 @@ struct sl_worker {
 	TAILQ_HEAD(ready_list, session) ready;
 	uint32_t nb_ready;
 	TAILQ_HEAD(, session) starving;
+	TAILQ_HEAD(, session) waiting; /* for the client's token, the oldest first */
+	uint32_t nb_waiting;
 	struct cancel cancels[CANCELS_MAX];
 	uint32_t nb_cancels;
 	struct sl_msg *hold_msg;         /* kept for the next hold */
@@ -144,7 +152,10 @@ void session_run(struct session *s);
 void session_end(struct session *s, int err, enum sl_reason_code code, const char *why);
 struct session *session_find(struct sl_worker *w, const struct sl_flow_ref *ref);
 struct sl_flow_ref session_ref(const struct session *s);
+/* The client has said who it is, or ends. */
+void session_waits_no_more(struct session *s);
 void session_free_pool(struct sl_worker *w);
+size_t session_scratch_bytes(void);
 
 /* login.c */
 int login_auth(struct session *s, const struct sl_ev_auth *a, struct sl_verdict *v);

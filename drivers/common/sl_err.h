@@ -86,6 +86,8 @@ enum sl_flow_control {
 	X(SL_E_FLOW_LIMIT, 'R', "flow limit reached")                                                        \
 	X(SL_E_FLOW_LOGIN_TIMEOUT, 'P', "the client did not finish its login in time")                       \
 	X(SL_E_FLOW_MESSAGE_SIZE, 'R', "message larger than the gateway reads")                              \
+	X(SL_E_FLOW_MEMORY, 'R', "no memory left for a session's tables")                                    \
+	X(SL_E_FLOW_UNAUTH, 'R', "a connection without a login gave way to a newer one")                     \
 	X(SL_E_FLOW_KILLED, 'R', "session ended by an operator")                                             \
 	X(SL_E_PROTO_MALFORMED, 'P', "message malformed")                                                    \
 	X(SL_E_PROTO_STATE, 'P', "message out of state")                                                     \

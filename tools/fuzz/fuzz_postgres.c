@@ -37,6 +37,8 @@ struct world {
 	size_t span_n;
 	bool parked;
 	uint8_t verdict_byte;
+	size_t taken, nb_takes;
+	bool scarce; /* a block now and then is not to be had */
 };
 
 static uint8_t take(struct world *w)
@@ -287,27 +289,53 @@ static void step(struct world *w)
 	}
 }
 
+static void *on_take(void *ctx, size_t bytes)
+{
+	struct world *w = ctx;
+
+	w->nb_takes++;
+	if (w->scarce && w->nb_takes % 3 == 0)
+		return NULL;
+	w->taken += bytes;
+	must(w->taken <= sl_postgres_decoder.take_max);
+	return malloc(bytes);
+}
+
+static void on_give(void *ctx, void *p, size_t bytes)
+{
+	struct world *w = ctx;
+
+	must(p != NULL && bytes <= w->taken);
+	w->taken -= bytes;
+	free(p);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct world w;
 	static void *st;
-	const struct sl_decoder_cfg cfg = {.message_max = 4096};
-	const struct sl_io io = {&w, on_event, on_pass, on_add, on_room, on_upgrade};
+	static void *scratch;
+	struct sl_decoder_cfg cfg = {.message_max = 4096};
+	const struct sl_io io = {&w, on_event, on_pass, on_add, on_room, on_upgrade, on_take, on_give};
 	uint8_t out[16];
 
 	if (size < 2)
 		return 0;
 	if (st == NULL)
 		st = aligned_alloc(64, (sl_postgres_decoder.state_bytes + 63) & ~(size_t)63);
-	if (st == NULL)
+	if (scratch == NULL)
+		scratch = malloc(sl_postgres_decoder.scratch_bytes);
+	if (st == NULL || scratch == NULL)
 		return 0;
+	cfg.scratch = scratch;
 	memset(&w, 0, sizeof(w));
 	memset(st, 0, sl_postgres_decoder.state_bytes);
 	w.st = st;
 	w.p = data + 1;
 	w.end = data + size;
+	w.scarce = (data[0] & 64) != 0;
 	must(sl_postgres_decoder.open(st, &cfg, &io) == SL_OK);
 	if (data[0] & 2)
 		enter_session(&w);
@@ -316,5 +344,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(&w);
 	(void)sl_postgres_decoder.cancel_request(st, out, sizeof(out));
 	sl_postgres_decoder.close(st);
+	must(w.taken == 0);
 	return 0;
 }

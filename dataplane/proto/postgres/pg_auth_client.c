@@ -42,9 +42,9 @@ static int password_judge(struct pg *d, const struct pg_msg *m)
 
 	if (pg_get_str(&b, &token) < 0 || b.n != 0)
 		return pg_broken(d, "malformed password message");
-	ev.auth.user = sl_span_str(d->user);
-	ev.auth.database = sl_span_str(d->database);
-	ev.auth.app = sl_span_str(d->app);
+	ev.auth.user = sl_span_str(d->start->user);
+	ev.auth.database = sl_span_str(d->start->database);
+	ev.auth.app = sl_span_str(d->start->app);
 	ev.auth.token = token;
 	rc = pg_event(d, &ev, &v);
 	return rc != SL_OK ? rc : password_take(d, &v);

@@ -33,8 +33,8 @@ static int startup_send(struct pg *d)
 	}
 	memcpy(b + at, fixed, sizeof(fixed));
 	at += sizeof(fixed);
-	memcpy(b + at, d->forward, d->forward_n);
-	at += d->forward_n;
+	memcpy(b + at, d->start->forward, d->start->forward_n);
+	at += d->start->forward_n;
 	b[at++] = 0;
 	sl_put_be32(b, (uint32_t)at);
 	sl_put_be32(b + 4, 3u << 16);
@@ -138,7 +138,7 @@ static int auth_sasl(struct pg *d, struct sl_span b)
 		return auth_failed(d, "the target offers no authentication that is known here");
 	memcpy(out + at, mechanism, sizeof(mechanism));
 	at += sizeof(mechanism);
-	n = pg_scram_first(&d->scram, d->login.nonce, (char *)out + at + 4, 64);
+	n = pg_scram_first(&d->start->scram, d->login.nonce, (char *)out + at + 4, 64);
 	if (n == 0)
 		return auth_failed(d, "SCRAM authentication is not available");
 	sl_put_be32(out + at, (uint32_t)n);
@@ -152,7 +152,7 @@ static int auth_sasl(struct pg *d, struct sl_span b)
 static int auth_sasl_continue(struct pg *d, struct sl_span b)
 {
 	uint8_t out[PG_HEADER + 512];
-	int n = pg_scram_final(&d->scram, d->login.secret, b, (char *)out + PG_HEADER,
+	int n = pg_scram_final(&d->start->scram, d->login.secret, b, (char *)out + PG_HEADER,
 	                       sizeof(out) - PG_HEADER);
 
 	if (n < 0)
@@ -165,7 +165,7 @@ static int auth_sasl_continue(struct pg *d, struct sl_span b)
 
 static int auth_sasl_final(struct pg *d, struct sl_span b)
 {
-	if (pg_scram_verify(&d->scram, b) != SL_OK)
+	if (pg_scram_verify(&d->start->scram, b) != SL_OK)
 		return auth_failed(d, "the target could not prove that it knows the credential");
 	d->ts = PG_T_SASL_DONE;
 	return SL_OK;
@@ -229,8 +229,8 @@ int pg_parameter_status(struct pg *d, struct sl_span body)
 		d->scs_on = sl_span_is(value, "on");
 	else if (sl_span_is(name, "client_encoding"))
 		d->utf8 = sl_span_is(value, "UTF8");
-	else if (sl_span_is(name, "server_version"))
-		(void)sl_span_cstr(value, d->version, sizeof(d->version));
+	else if (sl_span_is(name, "server_version") && d->start != NULL)
+		(void)sl_span_cstr(value, d->start->version, sizeof(d->start->version));
 	if (d->ts == PG_T_READY && !(d->scs_on && d->utf8))
 		return pg_fatal(d, SL_TARGET, SL_E_PROTO_UNSUPPORTED, "0A000",
 		                "client_encoding must stay UTF8 and standard_conforming_strings on");
@@ -243,10 +243,10 @@ static int greeting_keep(struct pg *d, const struct pg_msg *m)
 
 	if (rc != SL_OK)
 		return rc;
-	if (m->size > PG_GREETING_BYTES - d->greeting_n)
+	if (m->size > PG_GREETING_BYTES - d->start->greeting_n)
 		return pg_target_broken(d, "the target sent too many parameters");
-	memcpy(d->greeting + d->greeting_n, m->all.p, m->size);
-	d->greeting_n += m->size;
+	memcpy(d->start->greeting + d->start->greeting_n, m->all.p, m->size);
+	d->start->greeting_n += m->size;
 	return SL_OK;
 }
 
@@ -266,13 +266,13 @@ static int greet(struct pg *d)
 	sl_put_be32(b + 14, d->login.cancel_pid);
 	sl_put_be32(b + 18, d->login.cancel_key);
 	sl_cleanse(&d->login, sizeof(d->login));
-	sl_cleanse(&d->scram, sizeof(d->scram));
 	d->logging_in = false;
 	d->ts = PG_T_READY;
 	d->cs = PG_C_READY;
 	rc = pg_add(d, SL_CLIENT, b, 9);
-	if (rc == SL_OK && d->greeting_n > 0)
-		rc = pg_add(d, SL_CLIENT, d->greeting, d->greeting_n);
+	if (rc == SL_OK && d->start->greeting_n > 0)
+		rc = pg_add(d, SL_CLIENT, d->start->greeting, d->start->greeting_n);
+	pg_start_free(d);
 	if (rc == SL_OK)
 		rc = pg_add(d, SL_CLIENT, b + 9, 13);
 	return rc == SL_OK ? pg_write_ready(d) : rc;
@@ -301,7 +301,7 @@ static int session_begin(struct pg *d, struct sl_span body)
 		return pg_fatal(
 		        d, SL_TARGET, SL_E_PROTO_UNSUPPORTED, "0A000",
 		        "the target does not keep client_encoding=UTF8 and standard_conforming_strings=on");
-	ev.session.server_version = sl_span_str(d->version);
+	ev.session.server_version = sl_span_str(d->start->version);
 	rc = pg_event(d, &ev, &v);
 	if (rc != SL_OK)
 		return rc;

@@ -51,7 +51,7 @@ static void segment_end(struct pg *d)
 
 static int refuse_here(struct pg *d, const struct pg_msg *m, bool simple)
 {
-	const struct pg_say *s = &d->says[d->judged_say];
+	const struct pg_say *s = d->says[d->judged_say];
 	struct sl_ev_result r = {.failed = true, .local = true};
 	int rc;
 
@@ -114,37 +114,37 @@ static int local_error(struct pg *d, const struct pg_msg *m, const char *sqlstat
 	d->judged_say = pg_say_new(d);
 	if (d->judged_say == PG_NO_SLOT)
 		return wait_replies(d);
-	pg_say_set(&d->says[d->judged_say], sqlstate, sl_span_str(text), SL_SPAN_EMPTY, SL_SPAN_EMPTY);
+	pg_say_set(d->says[d->judged_say], sqlstate, sl_span_str(text), SL_SPAN_EMPTY, SL_SPAN_EMPTY);
 	d->judged = PG_J_DENIED;
 	return refuse(d, m);
 }
 
 /* ---- judging ---- */
 
-static int park(struct pg *d, const struct sl_verdict *v)
+static int park(struct pg *d, const struct sl_verdict *v, uint16_t notice)
 {
-	uint16_t slot = pg_say_new(d);
-	struct pg_entry *e;
 	int rc;
 
 	d->judged = PG_J_PARKED;
-	if (slot != PG_NO_SLOT) {
-		pg_say_reason(&d->says[slot], &v->reason, "waiting for approval");
-		memcpy(d->says[slot].sqlstate, "00000", 5);
-		e = pg_queue_push(d, PG_Q_NOTICE, d->judged_cmd);
-		e->slot = slot;
-	}
+	pg_say_reason(d->says[notice], &v->reason, "waiting for approval");
+	memcpy(d->says[notice]->sqlstate, "00000", 5);
+	pg_queue_push(d, PG_Q_NOTICE, d->judged_cmd)->slot = notice;
 	rc = pg_send_flush(d);
 	if (rc == SL_OK)
 		rc = pg_pump(d);
 	return rc < 0 ? rc : SL_PARK;
 }
 
-static bool says_left(const struct pg *d, int want)
+/* Two places before the question, so that each answer to it can be told: one for the denial (judged_say), one
+ * for the notice of a hold. */
+static bool reserve_says(struct pg *d, uint16_t *notice)
 {
-	for (int i = 0; i < PG_SAYS_MAX; i++)
-		want -= !d->says[i].used;
-	return want <= 0;
+	d->judged_say = pg_say_new(d);
+	*notice = d->judged_say == PG_NO_SLOT ? PG_NO_SLOT : pg_say_new(d);
+	if (*notice != PG_NO_SLOT)
+		return true;
+	pg_say_free(d, d->judged_say);
+	return false;
 }
 
 /*
@@ -154,24 +154,26 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 {
 	struct sl_event ev = {.kind = SL_EV_COMMAND, .cmd = d->next_cmd + 1, .command = *c};
 	struct sl_verdict v;
+	uint16_t notice;
 	int rc;
 
 	if (d->judged != PG_J_NONE)
 		return d->judged == PG_J_PARKED ? SL_PARK : SL_OK;
-	if (!says_left(d, 2)) /* one for the notice, one for the denial */
+	if (!reserve_says(d, &notice))
 		return wait_replies(d);
 	rc = pg_event(d, &ev, &v);
-	if (rc != SL_OK)
+	if (rc == SL_OK)
+		d->judged_cmd = d->last_cmd = ++d->next_cmd;
+	if (rc == SL_OK && v.action == SL_ACT_PARK)
+		return park(d, &v, notice);
+	pg_say_free(d, notice);
+	if (rc != SL_OK || v.action == SL_ACT_ALLOW) {
+		pg_say_free(d, d->judged_say);
+		if (rc == SL_OK)
+			d->judged = PG_J_ALLOWED;
 		return rc;
-	d->judged_cmd = d->last_cmd = ++d->next_cmd;
-	if (v.action == SL_ACT_ALLOW) {
-		d->judged = PG_J_ALLOWED;
-		return SL_OK;
 	}
-	d->judged_say = pg_say_new(d);
-	if (v.action == SL_ACT_PARK)
-		return park(d, &v);
-	pg_say_reason(&d->says[d->judged_say], &v.reason, "denied by policy");
+	pg_say_reason(d->says[d->judged_say], &v.reason, "denied by policy");
 	d->judged = PG_J_DENIED;
 	return SL_OK;
 }
@@ -212,8 +214,9 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 {
 	struct sl_ev_command c = {.phase = SL_PHASE_PREPARE, .op = SL_SPAN_LIT("parse")};
 	struct sl_span b = m->body, name, types;
+	struct pg_text *text;
 	struct pg_entry *e;
-	uint16_t n, slot, text;
+	uint16_t n, slot;
 	bool waiting;
 	int rc;
 
@@ -235,12 +238,12 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);
 	text = pg_text_keep(d, c.text, types);
-	if (text == PG_NO_SLOT)
+	if (text == NULL)
 		return local_error(d, m, "53400", "prepared statements too large for this gateway");
 	pg_stmt_make(d, slot, name, text);
 	e = pg_queue_push(d, PG_Q_PARSE, d->judged_cmd);
 	e->slot = slot;
-	e->seq = d->stmts[slot].seq;
+	e->seq = pg_stmt(d, slot)->seq;
 	return pass_extended(d, m);
 }
 
@@ -268,7 +271,7 @@ static int parse_bind(struct pg *d, struct sl_span b, struct bind *o)
 		if (pg_get_32(&b, &len) < 0 || (len != UINT32_MAX && pg_get_bytes(&b, len, &p.value) < 0))
 			return SL_E_PROTO_MALFORMED;
 		if (i < PG_PARAMS_MAX)
-			d->tmp.params[i] = p;
+			d->tmp->params[i] = p;
 	}
 	if (pg_get_16(&b, &nr) < 0 || pg_get_bytes(&b, 2 * (size_t)nr, &skip) < 0 || b.n != 0)
 		return SL_E_PROTO_MALFORMED;
@@ -284,17 +287,17 @@ static bool undecided(const struct pg *d, const struct pg_named *e)
 static int judge_bind(struct pg *d, const struct bind *b, uint16_t stmt)
 {
 	struct sl_ev_command c = {.phase = SL_PHASE_EXECUTE, .op = SL_SPAN_LIT("execute")};
-	uint16_t text = d->stmts[stmt].text;
+	const struct pg_named *s = pg_stmt(d, stmt);
 	int rc;
 
 	for (uint32_t i = 0; i < b->nb_params; i++)
-		d->tmp.params[i].type = pg_text_type(d, text, i);
-	c.text = pg_text_sql(d, text);
-	c.params = d->tmp.params;
+		d->tmp->params[i].type = pg_text_type(s->text, i);
+	c.text = pg_text_sql(s->text);
+	c.params = d->tmp->params;
 	c.nb_params = b->nb_params;
 	rc = d->judged == PG_J_NONE ? SL_MORE : SL_OK;
 	if (rc == SL_MORE)
-		d->judged_seq = d->stmts[stmt].seq;
+		d->judged_seq = s->seq;
 	return judge(d, &c);
 }
 
@@ -315,7 +318,7 @@ static int client_bind(struct pg *d, const struct pg_msg *m)
 	stmt = pg_stmt_find(d, b.stmt);
 	if (stmt == PG_NO_SLOT)
 		return local_error(d, m, "26000", "prepared statement does not exist");
-	if (undecided(d, &d->stmts[stmt]))
+	if (undecided(d, pg_stmt(d, stmt)))
 		return wait_replies(d);
 	slot = pg_portal_free_slot(d, &waiting);
 	if (slot == PG_NO_SLOT && waiting)
@@ -327,12 +330,12 @@ static int client_bind(struct pg *d, const struct pg_msg *m)
 		return rc;
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);
-	if (d->judged_seq != d->stmts[stmt].seq) /* the statement changed while the Bind waited */
+	if (d->judged_seq != pg_stmt(d, stmt)->seq) /* the statement changed while the Bind waited */
 		return local_error(d, m, "26000", "prepared statement does not exist");
-	pg_portal_make(d, slot, b.portal, d->stmts[stmt].text, d->judged_cmd);
+	pg_portal_make(d, slot, b.portal, pg_stmt(d, stmt)->text, d->judged_cmd);
 	e = pg_queue_push(d, PG_Q_BIND, d->judged_cmd);
 	e->slot = slot;
-	e->seq = d->portals[slot].seq;
+	e->seq = pg_portal(d, slot)->seq;
 	return pass_extended(d, m);
 }
 
@@ -349,7 +352,7 @@ static int judge_execute(struct pg *d, struct pg_named *p)
 		return wait_replies(d);
 	if (!p->executed || p->suspended)
 		return SL_OK;
-	c.text = pg_text_sql(d, p->text);
+	c.text = pg_text_sql(p->text);
 	rc = judge(d, &c);
 	if (rc == SL_OK && d->judged == PG_J_ALLOWED)
 		p->cmd = d->judged_cmd;
@@ -362,7 +365,7 @@ static int judge_execute(struct pg *d, struct pg_named *p)
  */
 static int describe_first(struct pg *d, uint16_t slot, struct sl_span name)
 {
-	const struct pg_named *p = &d->portals[slot];
+	const struct pg_named *p = pg_portal(d, slot);
 	struct pg_entry *e;
 	int rc;
 
@@ -392,7 +395,7 @@ static int client_execute(struct pg *d, const struct pg_msg *m)
 	slot = pg_portal_find(d, name);
 	if (slot == PG_NO_SLOT)
 		return local_error(d, m, "34000", "portal does not exist");
-	p = &d->portals[slot];
+	p = pg_portal(d, slot);
 	if (undecided(d, p))
 		return wait_replies(d);
 	rc = judge_execute(d, p);
@@ -428,10 +431,10 @@ static int client_describe(struct pg *d, const struct pg_msg *m)
 	if (what == 'P') {
 		slot = pg_portal_find(d, name);
 		d->described = PG_NO_SLOT;
-		if (slot != PG_NO_SLOT && !undecided(d, &d->portals[slot])) {
+		if (slot != PG_NO_SLOT && !undecided(d, pg_portal(d, slot))) {
 			d->described = slot;
-			d->described_seq = d->portals[slot].seq;
-			e->cmd = d->portals[slot].cmd;
+			d->described_seq = pg_portal(d, slot)->seq;
+			e->cmd = pg_portal(d, slot)->cmd;
 		}
 	}
 	return pass_extended(d, m);
@@ -451,10 +454,10 @@ static int client_close(struct pg *d, const struct pg_msg *m)
 	e = pg_queue_push(d, what == 'S' ? PG_Q_CLOSE_STMT : PG_Q_CLOSE_PORTAL, 0);
 	if (what == 'S') {
 		e->slot = pg_stmt_find(d, name);
-		e->seq = e->slot == PG_NO_SLOT ? 0 : d->stmts[e->slot].seq;
+		e->seq = e->slot == PG_NO_SLOT ? 0 : pg_stmt(d, e->slot)->seq;
 	} else {
 		e->slot = pg_portal_find(d, name);
-		e->seq = e->slot == PG_NO_SLOT ? 0 : d->portals[e->slot].seq;
+		e->seq = e->slot == PG_NO_SLOT ? 0 : pg_portal(d, e->slot)->seq;
 		d->described = PG_NO_SLOT;
 	}
 	return pass_extended(d, m);
@@ -560,7 +563,7 @@ static int dispatch(struct pg *d, const struct client_message *h, const struct p
 		return SL_MORE;
 	if (!pg_has_room(d))
 		return SL_AGAIN;
-	if (pg_queue_n(d) + PG_QUEUE_SLACK > PG_QUEUE_MAX)
+	if (!pg_queue_ready(d))
 		return wait_replies(d);
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);

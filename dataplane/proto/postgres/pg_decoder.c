@@ -12,6 +12,11 @@ static int pg_open(void *st, const struct sl_decoder_cfg *cfg, const struct sl_i
 	d->io = *io;
 	if (d->cfg.message_max > PG_STREAM_MAX)
 		d->cfg.message_max = PG_STREAM_MAX;
+	d->tmp = cfg->scratch;
+	d->queue = d->own_queue;
+	d->q_size = PG_QUEUE_OWN;
+	d->stmts.max = PG_STMTS_MAX;
+	d->portals.max = PG_PORTALS_MAX;
 	d->described = PG_NO_SLOT;
 	d->seg = 1;
 	d->tx = 'I';
@@ -78,7 +83,7 @@ static int pg_resume(void *st, const struct sl_verdict *v)
 		pg_say_free(d, d->judged_say);
 		d->judged = PG_J_ALLOWED;
 	} else {
-		pg_say_reason(&d->says[d->judged_say], &v->reason, "denied");
+		pg_say_reason(d->says[d->judged_say], &v->reason, "denied");
 		d->judged = PG_J_DENIED;
 	}
 	return SL_OK;
@@ -158,14 +163,16 @@ static void pg_close(void *st)
 	struct pg *d = st;
 
 	sl_cleanse(&d->login, sizeof(d->login));
-	sl_cleanse(&d->scram, sizeof(d->scram));
 	sl_cleanse(d->target_key, sizeof(d->target_key));
+	pg_free_all(d);
 	d->cs = PG_C_CLOSED;
 }
 
 const struct sl_decoder sl_postgres_decoder = {
         .name = "postgres",
         .state_bytes = sizeof(struct pg),
+        .scratch_bytes = sizeof(union pg_tmp),
+        .take_max = PG_TAKE_MAX,
         .open = pg_open,
         .feed = pg_feed,
         .resume = pg_resume,

@@ -12,49 +12,61 @@ static bool name_is(const struct pg_named *e, struct sl_span name)
 	return e->used && e->name_n == name.n && (name.n == 0 || memcmp(e->name, name.p, name.n) == 0);
 }
 
-uint16_t pg_find(const struct pg_named *tab, uint32_t n, struct sl_span name)
+static uint16_t find(const struct pg_names *t, struct sl_span name)
 {
 	uint16_t best = PG_NO_SLOT;
 
-	for (uint32_t i = 0; i < n; i++) {
-		if (!name_is(&tab[i], name))
+	for (uint16_t i = 0; i < t->nb; i++) {
+		if (!name_is(&t->v[i], name))
 			continue;
-		if (best == PG_NO_SLOT || (int32_t)(tab[i].seq - tab[best].seq) > 0)
-			best = (uint16_t)i;
+		if (best == PG_NO_SLOT || (int32_t)(t->v[i].seq - t->v[best].seq) > 0)
+			best = i;
 	}
 	return best;
 }
 
 uint16_t pg_stmt_find(const struct pg *d, struct sl_span name)
 {
-	return pg_find(d->stmts, PG_STMTS_MAX, name);
+	return find(&d->stmts, name);
 }
 
 uint16_t pg_portal_find(const struct pg *d, struct sl_span name)
 {
-	return pg_find(d->portals, PG_PORTALS_MAX, name);
+	return find(&d->portals, name);
 }
 
-static uint16_t free_slot(const struct pg_named *tab, uint32_t n, bool *waiting)
+struct pg_named *pg_stmt(const struct pg *d, uint16_t slot)
 {
+	return &d->stmts.v[slot];
+}
+
+struct pg_named *pg_portal(const struct pg *d, uint16_t slot)
+{
+	return &d->portals.v[slot];
+}
+
+static uint16_t free_slot(struct pg *d, struct pg_names *t, bool *waiting)
+{
+	uint16_t nb = t->nb;
+
 	*waiting = false;
-	for (uint32_t i = 0; i < n; i++) {
-		if (!tab[i].used)
-			return (uint16_t)i;
-		if (tab[i].pending)
+	for (uint16_t i = 0; i < nb; i++) {
+		if (!t->v[i].used)
+			return i;
+		if (t->v[i].pending)
 			*waiting = true;
 	}
-	return PG_NO_SLOT;
+	return pg_names_grow(d, t) ? nb : PG_NO_SLOT;
 }
 
-uint16_t pg_stmt_free_slot(const struct pg *d, bool *waiting)
+uint16_t pg_stmt_free_slot(struct pg *d, bool *waiting)
 {
-	return free_slot(d->stmts, PG_STMTS_MAX, waiting);
+	return free_slot(d, &d->stmts, waiting);
 }
 
-uint16_t pg_portal_free_slot(const struct pg *d, bool *waiting)
+uint16_t pg_portal_free_slot(struct pg *d, bool *waiting)
 {
-	return free_slot(d->portals, PG_PORTALS_MAX, waiting);
+	return free_slot(d, &d->portals, waiting);
 }
 
 /* ---- texts ---- */
@@ -64,93 +76,48 @@ static size_t text_size(const struct pg_text *t)
 	return t->n + 4u * t->nb_types;
 }
 
-/*
- * Closes the gaps. Run only when the end is reached and gaps are what is missing, so its cost is spread over
- * as many bytes of new text as it frees. Texts without a byte have nothing to move: their offset means
- * nothing.
- */
-static void text_compact(struct pg *d)
+struct pg_text *pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span types)
 {
-	uint32_t at = 0, from = 0;
-
-	for (;;) {
-		uint16_t i = PG_NO_SLOT;
-		struct pg_text *t;
-
-		for (uint16_t k = 0; k < PG_TEXTS_MAX; k++)
-			if (d->texts[k].refs > 0 && text_size(&d->texts[k]) > 0 && d->texts[k].off >= from &&
-			    (i == PG_NO_SLOT || d->texts[k].off < d->texts[i].off))
-				i = k;
-		if (i == PG_NO_SLOT)
-			break;
-		t = &d->texts[i];
-		from = t->off + (uint32_t)text_size(t);
-		memmove(d->text_bytes + at, d->text_bytes + t->off, text_size(t));
-		t->off = at;
-		at += (uint32_t)text_size(t);
-	}
-	d->text_used = at;
-}
-
-uint16_t pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span types)
-{
-	size_t need = sql.n + types.n;
-	uint16_t i = 0;
+	size_t size = sql.n + types.n;
 	struct pg_text *t;
 
-	while (i < PG_TEXTS_MAX && d->texts[i].refs > 0)
-		i++;
-	if (i == PG_TEXTS_MAX || need > PG_TEXT_BYTES - d->text_live)
-		return PG_NO_SLOT;
-	if (need > PG_TEXT_BYTES - d->text_used)
-		text_compact(d);
-	t = &d->texts[i];
-	t->off = need > 0 ? d->text_used : 0;
+	if (size > PG_TEXT_BYTES - d->text_live)
+		return NULL;
+	t = pg_take(d, sizeof(*t) + size);
+	if (t == NULL)
+		return NULL;
 	t->n = (uint32_t)sql.n;
 	t->nb_types = (uint16_t)(types.n / 4);
 	t->refs = 1;
 	if (sql.n > 0)
-		memcpy(d->text_bytes + t->off, sql.p, sql.n);
+		memcpy(t->bytes, sql.p, sql.n);
 	if (types.n > 0)
-		memcpy(d->text_bytes + t->off + sql.n, types.p, types.n);
-	d->text_used += (uint32_t)need;
-	d->text_live += (uint32_t)need;
-	return i;
+		memcpy(t->bytes + sql.n, types.p, types.n);
+	d->text_live += (uint32_t)size;
+	return t;
 }
 
-void pg_text_ref(struct pg *d, uint16_t text)
+void pg_text_unref(struct pg *d, struct pg_text *t)
 {
-	d->texts[text].refs++;
-}
-
-void pg_text_unref(struct pg *d, uint16_t text)
-{
-	struct pg_text *t = &d->texts[text];
-
 	if (--t->refs > 0)
 		return;
 	d->text_live -= (uint32_t)text_size(t);
-	if (d->text_live == 0)
-		d->text_used = 0;
-	else if (t->off + text_size(t) == d->text_used)
-		d->text_used = t->off;
+	pg_give(d, t, sizeof(*t) + text_size(t));
 }
 
-struct sl_span pg_text_sql(const struct pg *d, uint16_t text)
+struct sl_span pg_text_sql(const struct pg_text *t)
 {
-	return sl_span(d->text_bytes + d->texts[text].off, d->texts[text].n);
+	return sl_span(t->bytes, t->n);
 }
 
-uint32_t pg_text_type(const struct pg *d, uint16_t text, uint32_t i)
+uint32_t pg_text_type(const struct pg_text *t, uint32_t i)
 {
-	const struct pg_text *t = &d->texts[text];
-
-	return i < t->nb_types ? sl_get_be32(d->text_bytes + t->off + t->n + 4 * (size_t)i) : 0;
+	return i < t->nb_types ? sl_get_be32(t->bytes + t->n + 4 * (size_t)i) : 0;
 }
 
 /* ---- both tables ---- */
 
-static void make(struct pg *d, struct pg_named *e, struct sl_span name, uint16_t text)
+static void make(struct pg *d, struct pg_named *e, struct sl_span name, struct pg_text *text)
 {
 	memset(e, 0, sizeof(*e));
 	e->used = true;
@@ -166,106 +133,118 @@ static void make(struct pg *d, struct pg_named *e, struct sl_span name, uint16_t
 static void drop(struct pg *d, struct pg_named *e)
 {
 	pg_text_unref(d, e->text);
+	e->text = NULL;
 	e->used = false;
 	e->pending = false;
 }
 
-static void drop_older(struct pg *d, struct pg_named *tab, uint32_t n, const struct pg_named *than)
+static void drop_older(struct pg *d, struct pg_names *t, const struct pg_named *than)
 {
 	struct sl_span name = sl_span(than->name, than->name_n);
 
-	for (uint32_t i = 0; i < n; i++)
-		if (name_is(&tab[i], name) && (int32_t)(tab[i].seq - than->seq) < 0)
-			drop(d, &tab[i]);
+	for (uint16_t i = 0; i < t->nb; i++)
+		if (name_is(&t->v[i], name) && (int32_t)(t->v[i].seq - than->seq) < 0)
+			drop(d, &t->v[i]);
 }
 
-static struct pg_named *at(struct pg_named *tab, uint32_t n, uint16_t slot, uint32_t seq)
+static struct pg_named *at(const struct pg_names *t, uint16_t slot, uint32_t seq)
 {
-	if (slot >= n || !tab[slot].used || tab[slot].seq != seq)
+	if (slot >= t->nb || !t->v[slot].used || t->v[slot].seq != seq)
 		return NULL;
-	return &tab[slot];
+	return &t->v[slot];
 }
 
-static void confirm(struct pg *d, struct pg_named *tab, uint32_t n, uint16_t slot, uint32_t seq)
+struct pg_named *pg_portal_at(const struct pg *d, uint16_t slot, uint32_t seq)
 {
-	struct pg_named *e = at(tab, n, slot, seq);
+	return at(&d->portals, slot, seq);
+}
+
+static void confirm(struct pg *d, struct pg_names *t, uint16_t slot, uint32_t seq)
+{
+	struct pg_named *e = at(t, slot, seq);
 
 	if (e == NULL)
 		return;
 	e->pending = false;
-	drop_older(d, tab, n, e);
+	drop_older(d, t, e);
 }
 
-static void fail(struct pg *d, struct pg_named *tab, uint32_t n, uint16_t slot, uint32_t seq)
+static void fail(struct pg *d, struct pg_names *t, uint16_t slot, uint32_t seq)
 {
-	struct pg_named *e = at(tab, n, slot, seq);
+	struct pg_named *e = at(t, slot, seq);
 
 	if (e != NULL)
 		drop(d, e);
 }
 
-static void close_name(struct pg *d, struct pg_named *tab, uint32_t n, uint16_t slot, uint32_t seq)
+static void close_name(struct pg *d, struct pg_names *t, uint16_t slot, uint32_t seq)
 {
-	struct pg_named *e = at(tab, n, slot, seq);
+	struct pg_named *e = at(t, slot, seq);
 
 	if (e == NULL)
 		return;
-	drop_older(d, tab, n, e);
+	drop_older(d, t, e);
 	drop(d, e);
 }
 
-void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, uint16_t text)
+void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text)
 {
-	make(d, &d->stmts[slot], name, text);
+	make(d, pg_stmt(d, slot), name, text);
 }
 
-void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, uint16_t text, uint64_t cmd)
+void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text, uint64_t cmd)
 {
-	pg_text_ref(d, text);
-	make(d, &d->portals[slot], name, text);
-	d->portals[slot].cmd = cmd;
+	text->refs++;
+	make(d, pg_portal(d, slot), name, text);
+	pg_portal(d, slot)->cmd = cmd;
 }
 
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq)
 {
-	confirm(d, d->stmts, PG_STMTS_MAX, slot, seq);
+	confirm(d, &d->stmts, slot, seq);
 }
 
 void pg_portal_confirm(struct pg *d, uint16_t slot, uint32_t seq)
 {
-	confirm(d, d->portals, PG_PORTALS_MAX, slot, seq);
+	confirm(d, &d->portals, slot, seq);
 }
 
 void pg_stmt_fail(struct pg *d, uint16_t slot, uint32_t seq)
 {
-	fail(d, d->stmts, PG_STMTS_MAX, slot, seq);
+	fail(d, &d->stmts, slot, seq);
 }
 
 void pg_portal_fail(struct pg *d, uint16_t slot, uint32_t seq)
 {
-	fail(d, d->portals, PG_PORTALS_MAX, slot, seq);
+	fail(d, &d->portals, slot, seq);
 }
 
 void pg_stmt_close(struct pg *d, uint16_t slot, uint32_t seq)
 {
-	close_name(d, d->stmts, PG_STMTS_MAX, slot, seq);
+	close_name(d, &d->stmts, slot, seq);
 }
 
 void pg_portal_close(struct pg *d, uint16_t slot, uint32_t seq)
 {
-	close_name(d, d->portals, PG_PORTALS_MAX, slot, seq);
+	close_name(d, &d->portals, slot, seq);
 }
 
 void pg_portals_end(struct pg *d, uint32_t seg)
 {
-	for (uint32_t i = 0; i < PG_PORTALS_MAX; i++)
-		if (d->portals[i].used && !d->portals[i].pending && (int32_t)(d->portals[i].seg - seg) <= 0)
-			drop(d, &d->portals[i]);
+	for (uint16_t i = 0; i < d->portals.nb; i++) {
+		struct pg_named *e = &d->portals.v[i];
+
+		if (e->used && !e->pending && (int32_t)(e->seg - seg) <= 0)
+			drop(d, e);
+	}
 }
 
 void pg_stmts_forget(struct pg *d)
 {
-	for (uint32_t i = 0; i < PG_STMTS_MAX; i++)
-		if (d->stmts[i].used && !d->stmts[i].pending && d->stmts[i].name_n > 0)
-			drop(d, &d->stmts[i]);
+	for (uint16_t i = 0; i < d->stmts.nb; i++) {
+		struct pg_named *e = &d->stmts.v[i];
+
+		if (e->used && !e->pending && e->name_n > 0)
+			drop(d, e);
+	}
 }

@@ -1,7 +1,7 @@
 /*
- * The PostgreSQL decoder's inside. One struct pg per flow; it lies wholly in the state memory that the flow
- * gives, holds no pointer into itself or elsewhere but the flow's own interface and what login() lends, and
- * is bounded by the names below.
+ * The PostgreSQL decoder's inside. One struct pg per flow: what an idle session costs. What the login alone
+ * needs, names, texts, a long queue and rows under a mask lie in blocks that come from the flow and go back
+ * when they are empty (pg_mem.c). All is bounded by the names below.
  *
  * Two streams meet in it. Messages of the client are judged, and each that goes upstream leaves an entry in
  * the queue of expected replies (pg_queue.c). Messages of the target are matched with the head of that queue.
@@ -31,16 +31,19 @@
 #define PG_KEYS_MAX       16          /* BackendKeyData messages that are put up with */
 #define PG_STMTS_MAX      256         /* prepared statements */
 #define PG_PORTALS_MAX    128
-#define PG_TEXTS_MAX      (PG_STMTS_MAX + PG_PORTALS_MAX)
 #define PG_TEXT_BYTES     (256 * 1024) /* of prepared statements' text, together */
 #define PG_PARAMS_MAX     4096         /* of one Bind */
 #define PG_COLUMNS_MAX    1664         /* MaxTupleAttributeNumber */
 #define PG_WANTED_MAX     512          /* columns of one result that are masked */
 #define PG_REPLACE_BYTES  (32 * 1024)  /* new values of one row */
+#define PG_REPLACE_FIRST  2048         /* what a row begins with */
 #define PG_COLNAME_BYTES  (16 * 1024)  /* names of masked columns */
 #define PG_QUEUE_MAX      2048         /* expected replies; a power of two */
+#define PG_QUEUE_OWN      32           /* of them in the state itself; a power of two */
 #define PG_QUEUE_SLACK    8            /* entries that one client message may add */
 #define PG_SAYS_MAX       8            /* denials and notices that wait for their turn */
+#define PG_SAYS_OWN       2            /* of them in the state itself: what one refused hold needs */
+#define PG_NAMED_FIRST    8            /* statements or portals in a table that was just taken */
 #define PG_SAY_MESSAGE    512
 #define PG_SAY_HINT       256
 #define PG_SAY_ID         64
@@ -105,8 +108,9 @@ struct pg_entry {
 
 /* Text of a prepared statement, followed by its parameter types; shared by a statement and its portals. */
 struct pg_text {
-	uint32_t off, n;
+	uint32_t n;
 	uint16_t refs, nb_types;
+	uint8_t bytes[];
 };
 
 /* A statement or a portal. Several of one name may live until the target has said which one holds. */
@@ -115,15 +119,20 @@ struct pg_named {
 	bool running;       /* portal: an Execute of it has no answer yet */
 	bool executed, suspended;
 	uint8_t name_n;
-	uint16_t text;
 	uint32_t seq, seg; /* seg: the pipeline segment (Sync to Sync) that it was made in */
+	struct pg_text *text;
 	uint64_t cmd;
 	char name[PG_NAME_MAX + 1];
 };
 
+/* A table of them, as large as it had to be; slots keep their numbers when it grows. */
+struct pg_names {
+	struct pg_named *v;
+	uint16_t nb, max; /* slots there are; and may be */
+};
+
 /* Something that the gateway says when its turn comes. */
 struct pg_say {
-	bool used;
 	char sqlstate[6];
 	uint16_t message_n, hint_n, id_n;
 	char message[PG_SAY_MESSAGE], hint[PG_SAY_HINT], id[PG_SAY_ID];
@@ -145,6 +154,12 @@ struct pg_wanted {
 	uint32_t table, type;
 };
 
+/* The columns of a result that are masked, and behind them their names. */
+struct pg_mask {
+	uint32_t bytes; /* of the block */
+	struct pg_wanted wanted[];
+};
+
 /* One value of the row in hand that is replaced: `del` bytes at `off` of the message by `ins` bytes of the
  * new values. */
 struct pg_edit {
@@ -161,16 +176,36 @@ struct pg_rows {
 	bool judging, emitting;
 	uint16_t col, next, nb_edits, edit;
 	uint32_t off, used, total, skip;
-	struct pg_wanted wanted[PG_WANTED_MAX];
-	struct pg_edit edits[PG_WANTED_MAX];
-	uint8_t replaced[PG_REPLACE_BYTES];
-	char names[PG_COLNAME_BYTES];
+	struct pg_mask *mask;   /* nb_wanted > 0 */
+	struct pg_edit *edits;  /* nb_wanted of them, while a row is in hand */
+	uint8_t *replaced;      /* and its new values */
+	uint32_t replaced_size; /* room there */
 };
 
 struct pg_scram {
 	char nonce[25]; /* base64 of login.nonce */
 	char first_bare[40];
 	uint8_t server_signature[32];
+};
+
+/* What is only needed from the StartupMessage to the session's begin. */
+struct pg_start {
+	char user[PG_VALUE_MAX + 1], database[PG_VALUE_MAX + 1], app[PG_VALUE_MAX + 1];
+	uint8_t forward[PG_FORWARD_BYTES];
+	uint32_t forward_n;
+	struct pg_scram scram;
+	uint8_t greeting[PG_GREETING_BYTES];
+	uint32_t greeting_n;
+	char version[64];
+};
+
+/* Good for one call. */
+union pg_tmp {
+	struct sl_param params[PG_PARAMS_MAX];
+	struct {
+		struct sl_column columns[PG_COLUMNS_MAX];
+		uint16_t want[PG_COLUMNS_MAX];
+	} meta;
 };
 
 struct pg {
@@ -183,15 +218,9 @@ struct pg {
 	bool client_tls, target_tls, ssl_asked, gss_asked;
 	bool auth_parked, auth_allowed, auth_denied;
 	bool last_word; /* the client was told that this is the end */
-	char user[PG_VALUE_MAX + 1], database[PG_VALUE_MAX + 1], app[PG_VALUE_MAX + 1];
-	uint8_t forward[PG_FORWARD_BYTES];
-	uint32_t forward_n;
+	struct pg_start *start;
 	struct sl_login login;
 	bool logging_in;
-	struct pg_scram scram;
-	uint8_t greeting[PG_GREETING_BYTES];
-	uint32_t greeting_n;
-	char version[64];
 	bool scs_on, utf8;
 	uint8_t target_key[8];
 	uint32_t nb_keys;
@@ -227,22 +256,15 @@ struct pg {
 	bool sql_deallocated;
 	uint64_t failed_cmd;
 
-	uint32_t q_head, q_tail;
-	struct pg_entry queue[PG_QUEUE_MAX];
-	struct pg_say says[PG_SAYS_MAX];
-	struct pg_named stmts[PG_STMTS_MAX];
-	struct pg_named portals[PG_PORTALS_MAX];
-	struct pg_text texts[PG_TEXTS_MAX];
-	uint32_t text_used, text_live;
-	uint8_t text_bytes[PG_TEXT_BYTES];
+	uint32_t q_head, q_tail, q_size;  /* q_size: entries that the ring has, a power of two */
+	struct pg_entry *queue;           /* own_queue, or a block */
+	struct pg_say *says[PG_SAYS_MAX]; /* the first ones own_says, the others blocks while they are used */
+	struct pg_names stmts, portals;
+	uint32_t text_live; /* bytes of all texts */
 	struct pg_rows rows;
-	union { /* good for one call */
-		struct sl_param params[PG_PARAMS_MAX];
-		struct {
-			struct sl_column columns[PG_COLUMNS_MAX];
-			uint16_t want[PG_COLUMNS_MAX];
-		} meta;
-	} tmp;
+	union pg_tmp *tmp;
+	struct pg_entry own_queue[PG_QUEUE_OWN];
+	struct pg_say own_says[PG_SAYS_OWN];
 };
 
 /* A message whose header is known. `all` holds what is there of it, header included. */
@@ -295,9 +317,28 @@ struct pg_fields {
 /* ErrorResponse and NoticeResponse. A missing field is empty. 0, or SL_E_PROTO_MALFORMED. */
 int pg_get_fields(struct sl_span body, struct pg_fields *f);
 
+/* ---- pg_mem.c: blocks ---- */
+/* What a flow may hold at most: the tables in full, and twice as large while one grows. */
+#define PG_TAKE_MAX (1024 * 1024)
+void *pg_take(struct pg *d, size_t bytes);
+void pg_give(struct pg *d, void *p, size_t bytes);
+/* Room for the entries that one client message may add. False: not now. */
+bool pg_queue_ready(struct pg *d);
+/* Another free slot in the table. False: it is full, or there is no memory. */
+bool pg_names_grow(struct pg *d, struct pg_names *t);
+/* Twice and more room for the new values of the row in hand, at least `need`. */
+bool pg_row_grow(struct pg *d, uint32_t need);
+void pg_row_free(struct pg *d);
+void pg_mask_free(struct pg *d);
+void pg_start_free(struct pg *d);
+/* The session rests: tables that are empty go back. */
+void pg_trim(struct pg *d);
+void pg_free_all(struct pg *d);
+
 /* ---- pg_queue.c ---- */
 uint32_t pg_queue_n(const struct pg *d);
 struct pg_entry *pg_queue_head(struct pg *d);
+struct pg_entry *pg_queue_at(const struct pg *d, uint32_t i); /* i from q_head to q_tail - 1 */
 struct pg_entry *pg_queue_push(struct pg *d, enum pg_reply kind, uint64_t cmd);
 void pg_queue_pop(struct pg *d);
 bool pg_queue_has_sync(const struct pg *d);
@@ -307,20 +348,24 @@ int pg_result(struct pg *d, const struct sl_ev_result *r, uint64_t cmd);
 
 /* ---- pg_names.c ---- */
 /* The newest of that name, or PG_NO_SLOT. */
-uint16_t pg_find(const struct pg_named *tab, uint32_t n, struct sl_span name);
 uint16_t pg_stmt_find(const struct pg *d, struct sl_span name);
 uint16_t pg_portal_find(const struct pg *d, struct sl_span name);
+struct pg_named *pg_stmt(const struct pg *d, uint16_t slot);
+struct pg_named *pg_portal(const struct pg *d, uint16_t slot);
+/* The portal in that slot, if it is still that one; NULL. */
+struct pg_named *pg_portal_at(const struct pg *d, uint16_t slot, uint32_t seq);
 /* A free slot: PG_NO_SLOT when there is none. *waiting: one may come free when replies arrive. */
-uint16_t pg_stmt_free_slot(const struct pg *d, bool *waiting);
-uint16_t pg_portal_free_slot(const struct pg *d, bool *waiting);
-/* Keeps a statement's text and types (4 bytes each, network order). PG_NO_SLOT: no room. */
-uint16_t pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span types);
-void pg_text_ref(struct pg *d, uint16_t text);
-void pg_text_unref(struct pg *d, uint16_t text);
-struct sl_span pg_text_sql(const struct pg *d, uint16_t text);
-uint32_t pg_text_type(const struct pg *d, uint16_t text, uint32_t i);
-void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, uint16_t text);
-void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, uint16_t text, uint64_t cmd);
+uint16_t pg_stmt_free_slot(struct pg *d, bool *waiting);
+uint16_t pg_portal_free_slot(struct pg *d, bool *waiting);
+/* Keeps a statement's text and types (4 bytes each, network order), with one reference. NULL: no room. */
+struct pg_text *pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span types);
+struct sl_span pg_text_sql(const struct pg_text *t);
+uint32_t pg_text_type(const struct pg_text *t, uint32_t i);
+void pg_text_unref(struct pg *d, struct pg_text *t);
+/* Takes over the reference. */
+void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text);
+/* Takes one of its own. */
+void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text, uint64_t cmd);
 /* The target has confirmed it: older ones of its name are gone. */
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq);
 void pg_portal_confirm(struct pg *d, uint16_t slot, uint32_t seq);

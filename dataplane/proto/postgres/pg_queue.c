@@ -6,9 +6,9 @@
 
 _Static_assert((PG_QUEUE_MAX & (PG_QUEUE_MAX - 1)) == 0, "the ring's indices wrap at a power of two");
 
-static struct pg_entry *entry(struct pg *d, uint32_t i)
+struct pg_entry *pg_queue_at(const struct pg *d, uint32_t i)
 {
-	return &d->queue[i & (PG_QUEUE_MAX - 1)];
+	return &d->queue[i & (d->q_size - 1)];
 }
 
 uint32_t pg_queue_n(const struct pg *d)
@@ -18,13 +18,13 @@ uint32_t pg_queue_n(const struct pg *d)
 
 struct pg_entry *pg_queue_head(struct pg *d)
 {
-	return pg_queue_n(d) > 0 ? entry(d, d->q_head) : NULL;
+	return pg_queue_n(d) > 0 ? pg_queue_at(d, d->q_head) : NULL;
 }
 
-/* The caller has made sure of PG_QUEUE_SLACK. */
+/* pg_queue_ready() has made sure of PG_QUEUE_SLACK. */
 struct pg_entry *pg_queue_push(struct pg *d, enum pg_reply kind, uint64_t cmd)
 {
-	struct pg_entry *e = entry(d, d->q_tail++);
+	struct pg_entry *e = pg_queue_at(d, d->q_tail++);
 
 	*e = (struct pg_entry){.kind = (uint8_t)kind, .slot = PG_NO_SLOT, .cmd = cmd};
 	return e;
@@ -41,7 +41,7 @@ void pg_queue_pop(struct pg *d)
 bool pg_queue_has_sync(const struct pg *d)
 {
 	for (uint32_t i = d->q_head; i != d->q_tail; i++)
-		if (d->queue[i & (PG_QUEUE_MAX - 1)].kind == PG_Q_SYNC)
+		if (pg_queue_at(d, i)->kind == PG_Q_SYNC)
 			return true;
 	return false;
 }
@@ -64,7 +64,7 @@ static int result_skipped(struct pg *d, const struct pg_entry *e)
 		return SL_OK; /* its failure is what the others are skipped for */
 	r.message = SL_SPAN_LIT("not run: something before it in the pipeline failed");
 	if (e->flags & PG_QF_DENIED) {
-		const struct pg_say *s = &d->says[e->slot];
+		const struct pg_say *s = d->says[e->slot];
 
 		r.local = true;
 		r.sqlstate = sl_span_str(s->sqlstate);
@@ -76,6 +76,7 @@ static int result_skipped(struct pg *d, const struct pg_entry *e)
 /* The target drops this one without an answer. */
 static int skip(struct pg *d, struct pg_entry *e)
 {
+	struct pg_named *portal = e->kind == PG_Q_EXECUTE ? pg_portal_at(d, e->slot, e->seq) : NULL;
 	int rc = SL_OK;
 
 	if ((e->flags & PG_QF_DENIED) || e->kind == PG_Q_EXECUTE || e->kind == PG_Q_SIMPLE ||
@@ -89,8 +90,8 @@ static int skip(struct pg *d, struct pg_entry *e)
 		pg_stmt_fail(d, e->slot, e->seq);
 	else if (e->kind == PG_Q_BIND)
 		pg_portal_fail(d, e->slot, e->seq);
-	else if (e->kind == PG_Q_EXECUTE && e->slot < PG_PORTALS_MAX && d->portals[e->slot].seq == e->seq)
-		d->portals[e->slot].running = false;
+	else if (portal != NULL)
+		portal->running = false;
 	pg_queue_pop(d);
 	return SL_OK;
 }
@@ -100,7 +101,7 @@ static int notice(struct pg *d, struct pg_entry *e)
 	int rc = SL_OK;
 
 	if (!d->q_skip && !d->drop)
-		rc = pg_write_say(d, 'N', "NOTICE", &d->says[e->slot]);
+		rc = pg_write_say(d, 'N', "NOTICE", d->says[e->slot]);
 	if (rc < 0)
 		return rc;
 	pg_say_free(d, e->slot);

@@ -12,8 +12,10 @@ void pg_rows_reset(struct pg *d)
 {
 	struct pg_rows *r = &d->rows;
 
+	pg_row_free(d);
+	pg_mask_free(d);
 	r->have = r->refused = false;
-	r->nb_columns = r->nb_wanted = 0;
+	r->nb_columns = 0;
 	r->rows = r->bytes = 0;
 	r->masked = 0;
 	r->judging = r->emitting = false;
@@ -27,7 +29,7 @@ static int parse_columns(struct pg *d, struct sl_span b, uint16_t *nb)
 	if (pg_get_16(&b, &n) < 0 || n > PG_COLUMNS_MAX)
 		return SL_E_PROTO_TARGET;
 	for (uint16_t i = 0; i < n; i++) {
-		struct sl_column *c = &d->tmp.meta.columns[i];
+		struct sl_column *c = &d->tmp->meta.columns[i];
 
 		if (pg_get_str(&b, &c->name) < 0 || pg_get_32(&b, &c->table) < 0 ||
 		    pg_get_16(&b, &attr) < 0 || pg_get_32(&b, &c->type) < 0 || pg_get_16(&b, &size) < 0 ||
@@ -40,34 +42,66 @@ static int parse_columns(struct pg *d, struct sl_span b, uint16_t *nb)
 	return b.n == 0 ? SL_OK : SL_E_PROTO_TARGET;
 }
 
+static size_t kept_name(const struct sl_column *c)
+{
+	return c->name.n < PG_NAME_MAX ? c->name.n : PG_NAME_MAX;
+}
+
+/* The block for what ROWMETA wants. NULL: too much, or no memory; 0 columns never come here. */
+static struct pg_mask *mask_take(struct pg *d, uint16_t nb, uint32_t *nb_wanted)
+{
+	size_t names = 0, bytes;
+	struct pg_mask *m;
+
+	*nb_wanted = 0;
+	for (uint16_t i = 0; i < nb; i++) {
+		if (d->tmp->meta.want[i] == 0)
+			continue;
+		++*nb_wanted;
+		names += kept_name(&d->tmp->meta.columns[i]);
+	}
+	if (*nb_wanted == 0 || *nb_wanted > PG_WANTED_MAX || names > PG_COLNAME_BYTES)
+		return NULL;
+	bytes = sizeof(*m) + *nb_wanted * sizeof(m->wanted[0]) + names;
+	m = pg_take(d, bytes);
+	if (m != NULL)
+		m->bytes = (uint32_t)bytes;
+	return m;
+}
+
 static void keep_wanted(struct pg *d, uint16_t nb)
 {
 	struct pg_rows *r = &d->rows;
-	size_t names = 0;
+	uint32_t nb_wanted, k = 0;
+	size_t at = 0;
+	char *names;
 
+	r->mask = mask_take(d, nb, &nb_wanted);
+	if (r->mask == NULL) {
+		r->refused = nb_wanted > 0;
+		return;
+	}
+	r->nb_wanted = (uint16_t)nb_wanted;
+	names = (char *)&r->mask->wanted[nb_wanted];
 	for (uint16_t i = 0; i < nb; i++) {
-		const struct sl_column *c = &d->tmp.meta.columns[i];
-		struct pg_wanted *w = &r->wanted[r->nb_wanted];
-		size_t n = c->name.n < PG_NAME_MAX ? c->name.n : PG_NAME_MAX;
+		const struct sl_column *c = &d->tmp->meta.columns[i];
+		size_t n = kept_name(c);
 
-		if (d->tmp.meta.want[i] == 0)
+		if (d->tmp->meta.want[i] == 0)
 			continue;
-		if (r->nb_wanted == PG_WANTED_MAX || names + n > PG_COLNAME_BYTES) {
-			r->refused = true;
-			return;
-		}
-		w->index = i;
-		w->want = d->tmp.meta.want[i];
-		w->attr = c->attr;
-		w->table = c->table;
-		w->type = c->type;
-		w->format = c->format;
-		w->name_off = (uint16_t)names;
-		w->name_n = (uint8_t)n;
+		r->mask->wanted[k++] = (struct pg_wanted){
+		        .index = i,
+		        .want = d->tmp->meta.want[i],
+		        .attr = c->attr,
+		        .table = c->table,
+		        .type = c->type,
+		        .format = c->format,
+		        .name_off = (uint16_t)at,
+		        .name_n = (uint8_t)n,
+		};
 		if (n > 0)
-			memcpy(r->names + names, c->name.p, n);
-		names += n;
-		r->nb_wanted++;
+			memcpy(names + at, c->name.p, n);
+		at += n;
 	}
 }
 
@@ -76,10 +110,10 @@ static int rowmeta(struct pg *d, uint16_t nb, uint64_t cmd)
 	struct sl_event ev = {.kind = SL_EV_ROWMETA, .cmd = cmd};
 	struct sl_verdict v;
 
-	memset(d->tmp.meta.want, 0, nb * sizeof(d->tmp.meta.want[0]));
-	ev.rowmeta.columns = d->tmp.meta.columns;
+	memset(d->tmp->meta.want, 0, nb * sizeof(d->tmp->meta.want[0]));
+	ev.rowmeta.columns = d->tmp->meta.columns;
 	ev.rowmeta.nb_columns = nb;
-	ev.rowmeta.want = d->tmp.meta.want;
+	ev.rowmeta.want = d->tmp->meta.want;
 	return pg_event(d, &ev, &v);
 }
 
@@ -104,9 +138,9 @@ int pg_rows_opaque(struct pg *d, const char *name, uint64_t cmd, bool *wanted)
 {
 	int rc;
 
-	d->tmp.meta.columns[0] = (struct sl_column){.name = sl_span_str(name)};
+	d->tmp->meta.columns[0] = (struct sl_column){.name = sl_span_str(name)};
 	rc = rowmeta(d, 1, cmd);
-	*wanted = rc == SL_OK && d->tmp.meta.want[0] != 0;
+	*wanted = rc == SL_OK && d->tmp->meta.want[0] != 0;
 	return rc;
 }
 
@@ -127,6 +161,7 @@ int pg_rows_refuse(struct pg *d, const char *text, const struct sl_reason *reaso
 		return rc;
 	d->drop = true;
 	d->rows.judging = false;
+	pg_row_free(d);
 	if (e != NULL && e->kind == PG_Q_EXECUTE && !pg_queue_has_sync(d)) {
 		d->discard = true;
 		d->discard_local = false;
@@ -139,11 +174,12 @@ int pg_rows_refuse(struct pg *d, const char *text, const struct sl_reason *reaso
 static int field(struct pg *d, const struct pg_wanted *w, struct sl_span value, uint64_t cmd,
                  struct sl_verdict *v)
 {
+	const char *names = (const char *)&d->rows.mask->wanted[d->rows.nb_wanted];
 	struct sl_event ev = {.kind = SL_EV_FIELD, .cmd = cmd};
 
 	ev.field.want = w->want;
 	ev.field.value = value;
-	ev.field.column.name = sl_span(d->rows.names + w->name_off, w->name_n);
+	ev.field.column.name = sl_span(names + w->name_off, w->name_n);
 	ev.field.column.table = w->table;
 	ev.field.column.attr = w->attr;
 	ev.field.column.type = w->type;
@@ -152,11 +188,14 @@ static int field(struct pg *d, const struct pg_wanted *w, struct sl_span value, 
 }
 
 /* Keeps the new value, with its length before it. False: there is no room for it. */
-static bool edit(struct pg_rows *r, uint32_t off, uint32_t len, struct sl_span by)
+static bool edit(struct pg *d, uint32_t off, uint32_t len, struct sl_span by)
 {
+	struct pg_rows *r = &d->rows;
 	struct pg_edit *e = &r->edits[r->nb_edits];
 
 	if (by.n > PG_REPLACE_BYTES - 4 || r->used > PG_REPLACE_BYTES - 4 - by.n)
+		return false;
+	if (r->used + 4 + by.n > r->replaced_size && !pg_row_grow(d, (uint32_t)(r->used + 4 + by.n)))
 		return false;
 	e->off = off;
 	e->del = 4 + len;
@@ -175,14 +214,15 @@ static int judge_value(struct pg *d, struct sl_span value, uint64_t cmd)
 {
 	struct pg_rows *r = &d->rows;
 	struct sl_verdict v;
-	int rc = field(d, &r->wanted[r->next], value, cmd, &v);
+	int rc = field(d, &r->mask->wanted[r->next], value, cmd, &v);
 
 	if (rc != SL_OK)
 		return rc;
 	if (v.action == SL_ACT_REPLACE) {
 		r->masked++;
-		if (!edit(r, r->off, (uint32_t)value.n, v.replace))
-			return pg_rows_refuse(d, "the row's masked values are too large", NULL);
+		if (!edit(d, r->off, (uint32_t)value.n, v.replace))
+			return pg_rows_refuse(d, "the row's masked values are too large for this gateway",
+			                      NULL);
 	} else if (v.action != SL_ACT_ALLOW) {
 		return pg_rows_refuse(d, "a value of this result cannot be masked", &v.reason);
 	}
@@ -197,7 +237,7 @@ static int judge_columns(struct pg *d, const struct pg_msg *m, uint64_t cmd)
 
 	for (; r->col < r->nb_columns; r->col++) {
 		struct sl_span b = sl_span_sub(m->all, r->off, m->size), value = SL_SPAN_EMPTY;
-		bool wanted = r->next < r->nb_wanted && r->wanted[r->next].index == r->col;
+		bool wanted = r->next < r->nb_wanted && r->mask->wanted[r->next].index == r->col;
 
 		if (pg_get_32(&b, &len) < 0 || (len != UINT32_MAX && pg_get_bytes(&b, len, &value) < 0))
 			return pg_target_broken(d, "malformed DataRow");
@@ -224,6 +264,7 @@ static int emit_begin(struct pg *d, const struct pg_msg *m)
 		size = size + r->edits[i].ins - r->edits[i].del;
 	r->bytes += size;
 	if (r->nb_edits == 0) {
+		pg_row_free(d);
 		d->t_left = m->size;
 		return SL_OK;
 	}
@@ -236,6 +277,19 @@ static int emit_begin(struct pg *d, const struct pg_msg *m)
 	return pg_add(d, SL_CLIENT, head, sizeof(head));
 }
 
+/* The edits of a row, and room for its first new values. False: no memory now. */
+static bool row_take(struct pg *d)
+{
+	struct pg_rows *r = &d->rows;
+
+	r->used = 0;
+	r->edits = pg_take(d, r->nb_wanted * sizeof(*r->edits));
+	if (r->edits != NULL && pg_row_grow(d, PG_REPLACE_FIRST))
+		return true;
+	pg_row_free(d);
+	return false;
+}
+
 int pg_rows_judge(struct pg *d, const struct pg_msg *m, uint64_t cmd)
 {
 	struct pg_rows *r = &d->rows;
@@ -244,10 +298,11 @@ int pg_rows_judge(struct pg *d, const struct pg_msg *m, uint64_t cmd)
 	if (!r->judging) {
 		if (m->body.n < 2 || sl_get_be16(m->body.p) != r->nb_columns)
 			return pg_target_broken(d, "DataRow does not match its RowDescription");
+		if (!row_take(d))
+			return SL_AGAIN;
 		r->judging = true;
 		r->col = r->next = r->nb_edits = 0;
 		r->off = PG_HEADER + 2;
-		r->used = 0;
 	}
 	rc = judge_columns(d, m, cmd);
 	if (rc != SL_OK)
@@ -290,7 +345,9 @@ int pg_rows_emit(struct pg *d, struct sl_span b, size_t *used)
 	}
 	r->off += (uint32_t)n;
 	*used = n;
-	if (r->off == r->total && r->skip == 0 && r->edit == r->nb_edits)
+	if (r->off == r->total && r->skip == 0 && r->edit == r->nb_edits) {
 		r->emitting = false;
+		pg_row_free(d);
+	}
 	return SL_OK;
 }

@@ -66,13 +66,13 @@ static int forward(struct pg *d, const char *name, struct sl_span value)
 {
 	size_t nn = strlen(name) + 1;
 
-	if (value.n > PG_VALUE_MAX || nn + value.n + 1 > PG_FORWARD_BYTES - d->forward_n)
+	if (value.n > PG_VALUE_MAX || nn + value.n + 1 > PG_FORWARD_BYTES - d->start->forward_n)
 		return refuse_param(d, "22023", "is too long", sl_span_str(name));
-	memcpy(d->forward + d->forward_n, name, nn);
+	memcpy(d->start->forward + d->start->forward_n, name, nn);
 	if (value.n > 0)
-		memcpy(d->forward + d->forward_n + nn, value.p, value.n);
-	d->forward[d->forward_n + nn + value.n] = 0;
-	d->forward_n += (uint32_t)(nn + value.n + 1);
+		memcpy(d->start->forward + d->start->forward_n + nn, value.p, value.n);
+	d->start->forward[d->start->forward_n + nn + value.n] = 0;
+	d->start->forward_n += (uint32_t)(nn + value.n + 1);
 	return SL_OK;
 }
 
@@ -99,11 +99,11 @@ static int use_param(struct pg *d, size_t i, struct sl_span name, struct sl_span
 {
 	switch (params[i].use) {
 	case USE_USER:
-		return keep(d, d->user, name, value);
+		return keep(d, d->start->user, name, value);
 	case USE_DATABASE:
-		return keep(d, d->database, name, value);
+		return keep(d, d->start->database, name, value);
 	case USE_APP: {
-		int rc = keep(d, d->app, name, value);
+		int rc = keep(d, d->start->app, name, value);
 
 		return rc != SL_OK ? rc : forward(d, params[i].name, value);
 	}
@@ -163,8 +163,8 @@ static int startup_params(struct pg *d, struct sl_span b, struct startup *s)
 	struct sl_span name, value;
 	int rc;
 
-	d->forward_n = 0;
-	d->user[0] = d->database[0] = d->app[0] = '\0';
+	d->start->forward_n = 0;
+	d->start->user[0] = d->start->database[0] = d->start->app[0] = '\0';
 	while (b.n > 1) {
 		if (pg_get_str(&b, &name) < 0 || name.n == 0 || pg_get_str(&b, &value) < 0)
 			return pg_broken(d, "malformed start-up message");
@@ -174,7 +174,7 @@ static int startup_params(struct pg *d, struct sl_span b, struct startup *s)
 	}
 	if (b.n != 1 || b.p[0] != 0)
 		return pg_broken(d, "start-up message without its terminator");
-	if (d->user[0] == '\0')
+	if (d->start->user[0] == '\0')
 		return pg_fatal(d, SL_CLIENT, SL_E_AUTH, "28000", "no user name in the start-up message");
 	return SL_OK;
 }
@@ -192,6 +192,11 @@ static int startup_message(struct pg *d, struct sl_span msg, size_t *used)
 	if (d->cfg.client_tls_required && !d->client_tls)
 		return pg_fatal(d, SL_CLIENT, SL_E_AUTH, "28000",
 		                "this gateway takes a login inside TLS only (sslmode=require)");
+	if (d->start == NULL)
+		d->start = pg_take(d, sizeof(*d->start));
+	if (d->start == NULL)
+		return SL_AGAIN;
+	memset(d->start, 0, sizeof(*d->start));
 	rc = startup_params(d, sl_span_sub(msg, 8, msg.n), &s);
 	if (rc != SL_OK)
 		return rc;

@@ -21,16 +21,9 @@ static int out(struct pg *d, const struct pg_msg *m, const struct pg_entry *e)
 	return SL_OK;
 }
 
-static struct pg_named *portal_of(struct pg *d, const struct pg_entry *e)
-{
-	if (e->slot >= PG_PORTALS_MAX || !d->portals[e->slot].used || d->portals[e->slot].seq != e->seq)
-		return NULL;
-	return &d->portals[e->slot];
-}
-
 static void portal_ran(struct pg *d, const struct pg_entry *e, bool suspended)
 {
-	struct pg_named *p = portal_of(d, e);
+	struct pg_named *p = pg_portal_at(d, e->slot, e->seq);
 
 	if (p == NULL)
 		return;
@@ -197,7 +190,7 @@ static int copy_in_response(struct pg *d, const struct pg_msg *m, struct pg_entr
 	if ((e->kind != PG_Q_SIMPLE && e->kind != PG_Q_EXECUTE) || d->copy_in || d->got_error || d->drop ||
 	    d->discard)
 		return unexpected(d);
-	while (pg_queue_n(d) > 1 && d->queue[(d->q_tail - 1) & (PG_QUEUE_MAX - 1)].kind == PG_Q_SYNC)
+	while (pg_queue_n(d) > 1 && pg_queue_at(d, d->q_tail - 1)->kind == PG_Q_SYNC)
 		d->q_tail--;
 	if (pg_queue_n(d) > 1)
 		return pg_fatal(d, SL_CLIENT, SL_E_PROTO_STATE, "08P01",
@@ -282,6 +275,8 @@ static int ready_for_query(struct pg *d, const struct pg_msg *m, struct pg_entry
 	pg_rows_reset(d);
 	d->drop = false;
 	pg_queue_pop(d);
+	if (tx == 'I' && pg_queue_n(d) == 0)
+		pg_trim(d);
 	return out(d, m, NULL);
 }
 
@@ -289,7 +284,7 @@ static int ready_for_query(struct pg *d, const struct pg_msg *m, struct pg_entry
 
 static int denied_error(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 {
-	const struct pg_say *s = &d->says[e->slot];
+	const struct pg_say *s = d->says[e->slot];
 	struct sl_ev_result r = {.failed = true, .local = true};
 	int rc;
 

@@ -79,20 +79,26 @@ void pg_say_reason(struct pg_say *s, const struct sl_reason *r, const char *fall
 
 uint16_t pg_say_new(struct pg *d)
 {
-	for (uint16_t i = 0; i < PG_SAYS_MAX; i++) {
-		if (d->says[i].used)
-			continue;
-		memset(&d->says[i], 0, sizeof(d->says[i]));
-		d->says[i].used = true;
-		return i;
-	}
-	return PG_NO_SLOT;
+	uint16_t i = 0;
+
+	while (i < PG_SAYS_MAX && d->says[i] != NULL)
+		i++;
+	if (i == PG_SAYS_MAX)
+		return PG_NO_SLOT;
+	d->says[i] = i < PG_SAYS_OWN ? &d->own_says[i] : pg_take(d, sizeof(struct pg_say));
+	if (d->says[i] == NULL)
+		return PG_NO_SLOT;
+	d->says[i]->message_n = d->says[i]->hint_n = d->says[i]->id_n = 0;
+	return i;
 }
 
 void pg_say_free(struct pg *d, uint16_t slot)
 {
-	if (slot < PG_SAYS_MAX)
-		d->says[slot].used = false;
+	if (slot >= PG_SAYS_MAX)
+		return;
+	if (slot >= PG_SAYS_OWN)
+		pg_give(d, d->says[slot], sizeof(struct pg_say));
+	d->says[slot] = NULL;
 }
 
 static size_t put_field(uint8_t *b, size_t at, char field, const char *prefix, const char *s, size_t n)

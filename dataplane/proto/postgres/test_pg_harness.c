@@ -34,6 +34,8 @@ struct world {
 	bool again; /* answer SL_AGAIN and lack room at random */
 	uint32_t seed;
 	char replace[64];
+	size_t taken; /* bytes of blocks that the decoder holds */
+	size_t taken_most;
 };
 
 static uint32_t rnd(struct world *w)
@@ -219,6 +221,29 @@ static int on_upgrade(void *ctx, enum sl_side side)
 	return SL_OK;
 }
 
+/* Of the exact size, so that a byte behind it shows. */
+static void *on_take(void *ctx, size_t bytes)
+{
+	struct world *w = ctx;
+
+	if (w->opts->no_blocks && w->taken_most > 0)
+		return NULL;
+	w->taken += bytes;
+	assert_true(w->taken <= sl_postgres_decoder.take_max);
+	if (w->taken > w->taken_most)
+		w->taken_most = w->taken;
+	return memset(malloc(bytes), 0xa5, bytes);
+}
+
+static void on_give(void *ctx, void *p, size_t bytes)
+{
+	struct world *w = ctx;
+
+	assert_true(p != NULL && bytes <= w->taken);
+	w->taken -= bytes;
+	free(p);
+}
+
 /* ---- replay ---- */
 
 /* Feeds a side what it has; a heap copy, so that a read past the span shows. Returns true when anything
@@ -359,7 +384,7 @@ static void log_step(struct world *w)
 static struct {
 	char *events, *log;
 	uint8_t *in[2], *out[2];
-	void *st;
+	void *st, *scratch;
 } memory;
 
 static void memory_make(void)
@@ -371,11 +396,12 @@ static void memory_make(void)
 		memory.out[i] = malloc(BYTES_MAX);
 	}
 	memory.st = aligned_alloc(64, (sl_postgres_decoder.state_bytes + 63) & ~(size_t)63);
+	memory.scratch = malloc(sl_postgres_decoder.scratch_bytes);
 }
 
 static void world_init(struct world *w, const struct pgh_opts *opts)
 {
-	const struct sl_io io = {w, on_event, on_pass, on_add, on_room, on_upgrade};
+	const struct sl_io io = {w, on_event, on_pass, on_add, on_room, on_upgrade, on_take, on_give};
 	struct sl_decoder_cfg cfg = {0};
 
 	memset(w, 0, sizeof(*w));
@@ -390,6 +416,7 @@ static void world_init(struct world *w, const struct pgh_opts *opts)
 	}
 	w->st = memory.st;
 	memset(w->st, 0, sl_postgres_decoder.state_bytes);
+	cfg.scratch = memory.scratch;
 	cfg.client_tls_offered = opts->tls_offered;
 	cfg.client_tls_required = opts->tls_required;
 	cfg.message_max = opts->message_max == 0 ? 65536 : opts->message_max;
@@ -399,6 +426,7 @@ static void world_init(struct world *w, const struct pgh_opts *opts)
 static void world_close(struct world *w)
 {
 	sl_postgres_decoder.close(w->st);
+	assert_int_equal(w->taken, 0);
 }
 
 /* Runs the transcript's inputs; w->log has what came of each. Returns the longest input in bytes. */

@@ -27,6 +27,7 @@ struct pgh_opts {
 	bool origin;                    /* SESSION's verdict asks for the catalog */
 	bool mask_copy;
 	bool session_denied;
+	bool no_blocks;       /* behind the first one, the login's, none is to be had */
 	uint32_t message_max; /* 0: 64 KB */
 };
 
