@@ -6,7 +6,7 @@
 
 #include "sl_counter.h"
 
-#define SERVICE_SPANS      16
+#define SERVICE_PIECES     32
 #define SERVICE_SOURCE_LEN 16384
 /* Bytes that one direction of a session may move in one go: others wait for the loop too. */
 #define SERVICE_TURN_BYTES (256 * 1024)
@@ -137,19 +137,20 @@ void sl_service_notify(struct sl_services *s, void *user, uint32_t events)
 	set_ready(s, x);
 }
 
-/* Bytes of one leg into another (echo: the same). True: there is more that could be moved at once. */
+/* Bytes of one leg into another (echo: the same), by reference where that pays. True: more could be moved at
+ * once. */
 static bool pump(struct sl_services *s, struct leg *from, struct leg *to)
 {
-	struct sl_span v[SERVICE_SPANS];
+	struct sl_tcp_piece v[SERVICE_PIECES];
 	size_t moved = 0;
 
 	while (moved < SERVICE_TURN_BYTES) {
-		uint32_t nb = sl_tcp_peek(from->conn, v, SERVICE_SPANS);
+		uint32_t nb = sl_tcp_peek_pieces(from->conn, v, SERVICE_PIECES);
 		size_t want = 0, took = 0;
 
 		for (uint32_t i = 0; i < nb && took == want; i++) {
-			want += v[i].n;
-			took += sl_tcp_write(to->conn, v[i]);
+			want += v[i].len;
+			took += sl_tcp_write_piece(to->conn, &v[i]);
 		}
 		if (took > 0)
 			sl_tcp_consume(from->conn, took);

@@ -6,11 +6,11 @@
 
 #include "sl_counter.h"
 
-#define LOAD_SPANS      16
-#define LOAD_BLOCK      65536
-#define LOAD_SUB_BITS   4 /* slots of the histogram for each doubling: 16 */
-#define LOAD_SETTLE_US  1000000
-#define LOAD_OPEN_BURST 32 /* opens in one loop at most */
+#define LOAD_SPANS    16
+#define LOAD_BLOCK    65536
+#define LOAD_SUB_BITS 4 /* slots of the histogram for each doubling: 16 */
+/* Opens in one loop at most; one in all until the first has succeeded, for the neighbour's sake. */
+#define LOAD_OPEN_BURST 32
 
 struct load_conn {
 	TAILQ_ENTRY(load_conn) link;
@@ -165,6 +165,13 @@ const struct load_stats *load_stats(const struct load *l)
 bool load_done(const struct load *l)
 {
 	return l->stats.phase == PHASE_DONE;
+}
+
+static uint32_t may_open(const struct load *l)
+{
+	if (l->stats.opened == 0)
+		return l->stats.open == 0 ? 1 : 0;
+	return LOAD_OPEN_BURST;
 }
 
 /* False: none can be opened now (ports, memory). */
@@ -354,8 +361,8 @@ static void run_phase(struct load *l, uint64_t now_us)
 		l->phase_began_us = now_us;
 	switch (l->stats.phase) {
 	case PHASE_OPEN:
-		for (uint32_t i = 0; i < LOAD_OPEN_BURST && l->nb_closed > 0 && l->under_way < l->cfg.at_once;
-		     i++) {
+		for (uint32_t i = may_open(l); i > 0 && l->nb_closed > 0 && l->under_way < l->cfg.at_once;
+		     i--) {
 			if (l->stats.failed > 0 || !open_one(l, now_us))
 				break;
 		}
@@ -395,7 +402,7 @@ uint32_t load_run(struct load *l, uint64_t now_us)
 		run_phase(l, now_us);
 		return n;
 	}
-	for (uint32_t i = 0; i < LOAD_OPEN_BURST && l->nb_closed > 0; i++) {
+	for (uint32_t i = may_open(l); i > 0 && l->nb_closed > 0; i--) {
 		if (!open_one(l, now_us))
 			break;
 	}

@@ -38,6 +38,8 @@ static void usage(FILE *to)
 	        "  --conns N  --bytes N  --at-once N  --hold S  --rounds N          (drive)\n"
 	        "  --seconds N  --interval MS  --core N  --main-core N  --adaptive  --stages\n"
 	        "  --mbufs N  --mbuf-bytes N  --max-conns N  --buffer BYTES  --backlog N  --mtu N  --mss N\n"
+	        "  --impair NAME=N,...  the first port, both ways: drop, duplicate, reorder, corrupt (ppm),\n"
+	        "                       delay, jitter, overtake (us), seed, queue (packets)\n"
 	        "  --software-checksum  --frame BYTES (flood)\n"
 	        "Prints a line of JSON each interval and at the end.\n");
 }
@@ -136,6 +138,46 @@ static bool parse_remote(const char *text, struct load_cfg *l)
 	return l->nb_remotes < LOAD_REMOTES_MAX && sl_endpoint_parse(text, &l->remote[l->nb_remotes++]) == 0;
 }
 
+/* One NAME=N. */
+static bool parse_impair_part(const char *part, struct options *o)
+{
+	struct sl_port_impair_dir *d = &o->impair.rx;
+	const struct {
+		const char *name;
+		uint32_t *value;
+	} names[] = {
+	        {"drop=", &d->drop_ppm},       {"duplicate=", &d->duplicate_ppm},
+	        {"reorder=", &d->reorder_ppm}, {"corrupt=", &d->corrupt_ppm},
+	        {"delay=", &d->delay_us},      {"jitter=", &d->jitter_us},
+	        {"overtake=", &d->reorder_us}, {"queue=", &o->impair.queue_packets},
+	};
+
+	if (strncmp(part, "seed=", 5) == 0)
+		return number(part + 5, UINT64_MAX, &o->impair.seed);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t n = strlen(names[i].name);
+
+		if (strncmp(part, names[i].name, n) == 0)
+			return u32(part + n, names[i].value);
+	}
+	return false;
+}
+
+static bool parse_impair(char *text, struct options *o)
+{
+	while (text != NULL) {
+		char *next = strchr(text, ',');
+
+		if (next != NULL)
+			*next++ = '\0';
+		if (!parse_impair_part(text, o))
+			return false;
+		text = next;
+	}
+	o->impair.tx = o->impair.rx;
+	return o->impaired = true;
+}
+
 enum opt {
 	OPT_PORT = 256,
 	OPT_LISTEN,
@@ -162,6 +204,7 @@ enum opt {
 	OPT_MSS,
 	OPT_SOFTWARE,
 	OPT_FRAME,
+	OPT_IMPAIR,
 };
 
 static const struct option long_options[] = {
@@ -190,6 +233,7 @@ static const struct option long_options[] = {
         {"mss", required_argument, NULL, OPT_MSS},
         {"software-checksum", no_argument, NULL, OPT_SOFTWARE},
         {"frame", required_argument, NULL, OPT_FRAME},
+        {"impair", required_argument, NULL, OPT_IMPAIR},
         {0},
 };
 
@@ -255,6 +299,8 @@ static bool parse_option(int opt, char *text, struct options *o)
 		return o->software_checksum = true;
 	case OPT_FRAME:
 		return u32(text, &o->frame_bytes) && o->frame_bytes >= 60 && o->frame_bytes <= 1514;
+	case OPT_IMPAIR:
+		return parse_impair(text, o);
 	default:
 		return parse_load_option(opt, text, &o->load);
 	}

@@ -48,6 +48,8 @@ struct options {
 	uint64_t seconds; /* 0: until a signal */
 	uint16_t mtu, mss;
 	bool adaptive, stages, software_checksum;
+	bool impaired; /* the first port, both ways */
+	struct sl_port_impair impair;
 };
 
 struct stack {

@@ -13,12 +13,11 @@
 #include "sl_counter.h"
 #include "stage.h"
 
-#define IDLE_SPIN_US      60
-#define IDLE_SLEEP_US     50
-#define FLOOD_ETHERTYPE   0x88b5 /* IEEE 802, for experiments */
-#define FLOOD_BURST       32
-#define TCP_PROTO         6
-#define NET_SHORT_MBUF_MS 1
+#define IDLE_SPIN_US    60
+#define IDLE_SLEEP_US   50
+#define FLOOD_ETHERTYPE 0x88b5 /* IEEE 802, for experiments */
+#define FLOOD_BURST     32
+#define TCP_PROTO       6
 
 static struct {
 	const struct listen_opt *opt;
@@ -150,6 +149,7 @@ int worker_open(struct stack *s, char *err, size_t cap)
 		        .nb_workers = 1,
 		        .mtu = s->opt.mtu,
 		        .software_checksum = s->opt.software_checksum,
+		        .impair = s->opt.impaired && i == 0 ? &s->opt.impair : NULL,
 		};
 
 		rc = sl_port_open(&cfg, &s->pool, &s->ports[i], err, cap);

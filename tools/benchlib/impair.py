@@ -1,0 +1,142 @@
+"""tools/bench impair: Linux -> Sluice's relay -> Linux under impairments of the client's wire, beside Linux -> Linux through the
+same impairment (frames passed on by the same ports and the same shim, no TCP in between). Goodput by iperf3, both ways; digests
+of a stream both ways through the relay.
+"""
+import json
+import time
+
+from . import base
+from .base import Broken, IP, endpoint, say
+
+# parts per million and microseconds, each on the client's wire, in both directions
+CASES = {
+    "none": "",
+    "loss 0.1 %": "drop=1000",
+    "loss 1 %": "drop=10000",
+    "loss 5 %": "drop=50000",
+    "reordering 25 %": "reorder=250000,overtake=500",
+    "duplication 5 %": "duplicate=50000",
+    "corruption 1 %": "corrupt=10000",
+    "delay 50 ms": "delay=25000,queue=65536",
+}
+PORT_IPERF, PORT_UP, PORT_DOWN, PORT_ECHO = 5201, 5301, 5302, 5303
+SEED = 20261121
+
+
+def options(case):
+    return ["--impair", f"seed={SEED},{CASES[case]}".rstrip(",")] if CASES[case] else []
+
+
+def gateway(wires, case, families=(4,)):
+    listen = []
+    for f in families:
+        for port in (PORT_IPERF, PORT_UP, PORT_DOWN):
+            listen += ["--listen", f"relay,{endpoint(IP[f]['gw_client'], port)},{endpoint(IP[f]['target'], port)}"]
+        listen += ["--listen", f"echo,{endpoint(IP[f]['gw_client'], PORT_ECHO)}"]
+    return wires.gateway_up(*listen, *options(case), families=families)
+
+
+def stream(wires, ns, *args):
+    return wires.start(ns, "/usr/bin/python3", f"{base.HERE}/stream.py", *[str(a) for a in args])
+
+
+def outcome(process, seconds):
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except Exception as e:
+        process.kill()
+        out, err = process.communicate()
+        raise Broken(f"a stream does not end within {seconds} s: {out}{err}") from e
+    if process.returncode:
+        raise Broken(f"a stream failed: {err.strip()[-400:]}")
+    return json.loads(out.strip().splitlines()[-1])
+
+
+def digest(wires, direction, nb, seconds, family=4, connect_to=None, listen_on=None):
+    """Sends nb bytes; what arrives must have the same digest. Returns the goodput in Mbit/s."""
+    ip = IP[family]
+    port = PORT_UP if direction == "up" else PORT_DOWN
+    roles = ("receive", "send") if direction == "up" else ("send", "receive")
+    far = stream(wires, wires.target, "listen", listen_on or ip["target"], port, roles[0], nb)
+    if far.stdout.readline().strip() != "listening":
+        raise Broken(f"no listener: {far.stderr.read()}")
+    near = stream(wires, wires.client, "connect", connect_to or ip["gw_client"], port, roles[1], nb)
+    near_out, far_out = outcome(near, seconds), outcome(far, seconds)
+    sent, got = (near_out, far_out) if direction == "up" else (far_out, near_out)
+    if got["received"] != nb or got["received_sha256"] != sent["sent_sha256"]:
+        raise Broken(f"{direction}: {got['received']} of {nb} bytes arrived, digest {got['received_sha256']}, sent {sent['sent_sha256']}")
+    return nb * 8 / max(got["seconds"], 1e-6) / 1e6
+
+
+def echo(wires, nb, seconds, family=4):
+    """The same against the gateway's own echo."""
+    near = stream(wires, wires.client, "connect", IP[family]["gw_client"], PORT_ECHO, "both", nb)
+    out = outcome(near, seconds)
+    if out["received"] != nb or out["received_sha256"] != out["sent_sha256"]:
+        raise Broken(f"echo: {out['received']} of {nb} bytes came back, digests {out['received_sha256']} and {out['sent_sha256']}")
+    return nb * 8 / max(out["seconds"], 1e-6) / 1e6
+
+
+def iperf(wires, host, reverse, seconds):
+    """Mbit/s as the receiver counts them."""
+    args = ["iperf3", "-c", host, "-p", str(PORT_IPERF), "-t", str(seconds), "-J"] + (["-R"] if reverse else [])
+    done = wires.run(wires.client, "taskset", "-c", str(base.FIRST), *args, check=False, timeout=seconds + 60)
+    try:
+        return json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"] / 1e6
+    except (ValueError, KeyError) as e:
+        raise Broken(f"iperf3 against {host}: {done.stdout[-300:]}{done.stderr[-300:]}") from e
+
+
+def goodput(wires, host, seconds):
+    server = wires.start(wires.target, "iperf3", "-s", "-p", str(PORT_IPERF))
+    time.sleep(0.5)
+    try:
+        return [iperf(wires, host, reverse, seconds) for reverse in (False, True)]
+    finally:
+        server.kill()
+        server.wait()
+
+
+def measure(wires, case, args):
+    out = {"case": case, "impair": CASES[case], "bytes": args.bytes}
+    wires.wire_up(*options(case))
+    out["linux_mbit"] = goodput(wires, IP[4]["wire_target"], args.seconds)
+    gateway(wires, case)
+    out["sluice_mbit"] = goodput(wires, IP[4]["gw_client"], args.seconds)
+    # As much as there is patience for: a goodput of a tenth of what iperf3 saw is still taken.
+    limit = [60 + 10 * args.bytes * 8 / 1e6 / max(m, 0.1) for m in out["sluice_mbit"]]
+    out["digest_mbit"] = [digest(wires, d, args.bytes, limit[i]) for i, d in enumerate(("up", "down"))]
+    last = wires.down()
+    out["errors"], out["retransmits"] = last.get("errors"), last.get("counters", {}).get("tcp_retransmits", 0)
+    return out
+
+
+def show(results):
+    say("\nGoodput, Mbit/s (iperf3): Linux -> Sluice relay -> Linux, and Linux -> Linux through the same impairment\n")
+    say("| client's wire, both ways | up: Sluice | Linux | ratio | down: Sluice | Linux | ratio | digests of the stream |")
+    say("|---|---|---|---|---|---|---|---|")
+    for r in results:
+        if "failed" in r:
+            say(f"| {r['case']} | failed: {r['failed']} |")
+            continue
+        cells = []
+        for i in range(2):
+            ours, linux = r["sluice_mbit"][i], r["linux_mbit"][i]
+            cells.append(f"{ours:.1f} | {linux:.1f} | {ours / max(linux, 0.01):.2f}")
+        say(f"| {r['case']} | {' | '.join(cells)} | equal, 2 x {r['bytes'] >> 20} MiB |")
+
+
+def main(args):
+    base.setup("lab", "bench")
+    cases = args.only.split(",") if args.only else list(CASES)
+    results = []
+    with base.Wires("slimpair") as wires:
+        for case in cases:
+            say(f"{case} ...")
+            try:
+                results.append(measure(wires, case, args))
+            except Broken as e:
+                results.append({"case": case, "failed": str(e)})
+                say(f"  {e}")
+    show(results)
+    return {"results": results}
