@@ -77,14 +77,57 @@ struct sl_sql_stmt {
 	struct sl_span set_name; /* SET, RESET: see below; "" else */
 };
 
-#define SL_SQL_STMTS_MAX 64 /* statements of one query string; with more it is opaque */
+#define SL_SQL_STMTS_MAX     64  /* statements of one query string; with more it is opaque */
+#define SL_SQL_RELATIONS_MAX 128 /* names of relations in one query string; with more it is opaque */
+#define SL_SQL_FUNCTIONS_MAX 128 /* calls of functions by name; with more it is opaque */
+#define SL_SQL_NAME_MAX      63  /* bytes of a name that count: NAMEDATALEN - 1 */
 
-struct sl_sql {
-	uint32_t nb_stmts;
-	uint64_t kinds; /* of all of them */
-	bool complete;  /* false: the lexer could not finish; kinds then has OPAQUE */
-	struct sl_sql_stmt stmts[SL_SQL_STMTS_MAX];
+/* What a statement does to a relation; bits. */
+enum sl_sql_access {
+	SL_SQL_READS = 1,
+	SL_SQL_INSERTS = 2, /* also COPY FROM */
+	SL_SQL_UPDATES = 4,
+	SL_SQL_DELETES = 8,
+	SL_SQL_TRUNCATES = 16,
+	SL_SQL_DEFINES = 32, /* CREATE, ALTER, DROP and the like, and the target of SELECT INTO */
+	SL_SQL_LOCKS = 64,   /* LOCK, VACUUM and the like: neither its rows nor its definition change */
 };
+#define SL_SQL_WRITES (SL_SQL_INSERTS | SL_SQL_UPDATES | SL_SQL_DELETES | SL_SQL_TRUNCATES | SL_SQL_DEFINES)
+
+/* A name as it is written, quotes included; schema is empty when the search path decides. */
+struct sl_sql_name {
+	struct sl_span schema, name;
+};
+
+struct sl_sql_relation {
+	struct sl_sql_name name;
+	uint8_t access; /* enum sl_sql_access */
+	uint8_t stmt;   /* index of the statement */
+};
+
+struct sl_sql_function {
+	struct sl_sql_name name;
+	uint8_t stmt;
+};
+
+/*
+ * The relations are those that the text names: names of WITH queries are not among them; what views,
+ * triggers, rules and functions reach is not in the text. A relation that is named twice comes twice.
+ */
+struct sl_sql {
+	uint32_t nb_stmts, nb_relations, nb_functions;
+	uint64_t kinds; /* of all of them */
+	bool complete;  /* false: what was read ends somewhere; kinds then has OPAQUE */
+	struct sl_sql_stmt stmts[SL_SQL_STMTS_MAX];
+	struct sl_sql_relation relations[SL_SQL_RELATIONS_MAX];
+	struct sl_sql_function functions[SL_SQL_FUNCTIONS_MAX];
+};
+
+/*
+ * A name in the form in which the catalog has it: folded to lower case, or without its quotes, cut to
+ * SL_SQL_NAME_MAX bytes. Returns its length; 0 for an empty name. out has room for SL_SQL_NAME_MAX bytes.
+ */
+size_t sl_sql_name_fold(struct sl_span name, char *out);
 
 /* Reads a query string. Always fills *out; empty text gives one EMPTY statement. Any thread. */
 void sl_sql_scan(struct sl_span text, struct sl_sql *out);

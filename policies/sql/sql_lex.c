@@ -28,10 +28,11 @@ static const uint8_t char_class[256] = {
 };
 /* clang-format on */
 
-static bool is_ident_cont(uint8_t c)
-{
-	return char_class[c] == C_IDENT || char_class[c] == C_DIGIT || c == '$';
-}
+/* What an identifier goes on with. */
+static const bool ident_cont[256] = {
+        ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['_'] = true,
+        ['0' ... '9'] = true, ['$'] = true,         [128 ... 255] = true,
+};
 
 /* The byte at p + n, or 0 past the end (0 is in no token). */
 static uint8_t at(const struct sql_lexer *lx, const uint8_t *p, size_t n)
@@ -235,17 +236,17 @@ static void lex_word(struct sql_lexer *lx, struct sql_token *t, const uint8_t *s
 
 	if (lex_prefixed(lx, t, start))
 		return;
-	while (p < lx->end && is_ident_cont(*p))
+	while (p < lx->end && ident_cont[*p])
 		p++;
 	finish(lx, t, TOK_WORD, start, p);
-	t->kw = sql_keyword_find(t->text);
+	t->kw = sql_keyword_find(t->text, lx->end);
 }
 
 void sql_lex_next(struct sql_lexer *lx, struct sql_token *t)
 {
 	const uint8_t *p;
 
-	t->kw = KW_NONE;
+	t->kw = KW_IDENTIFIER;
 	t->c = 0;
 	if (!skip_space(lx)) {
 		finish(lx, t, TOK_BAD, lx->p, NULL);

@@ -1,94 +1,103 @@
 /* SET and RESET: which parameter. The special forms get the name of the parameter that they set. */
-#include "sql_stmt_priv.h"
+#include "sql_parse_priv.h"
 
-static void settle(struct sql_state *st, struct sl_span name)
+static void settle(struct sql_parser *p, struct sl_span name)
 {
-	st->set_name = name;
-	st->set_done = true;
+	p->stmt->set_name = name;
+	sql_words(p);
 }
 
-static void becomes_transaction(struct sql_state *st)
+static void becomes_transaction(struct sql_parser *p)
 {
-	st->kinds = (st->kinds & ~SL_SQL_BIT(SL_SQL_SET)) | SL_SQL_BIT(SL_SQL_TRANSACTION);
-	if (st->main == SL_SQL_SET)
-		st->main = SL_SQL_TRANSACTION;
-	settle(st, SL_SPAN_EMPTY);
+	p->stmt->kinds = (p->stmt->kinds & ~BIT(SET)) | BIT(TRANSACTION);
+	if (p->stmt->main == SL_SQL_SET)
+		p->stmt->main = SL_SQL_TRANSACTION;
+	sql_words(p);
 }
 
-static void hide(struct sql_state *st)
+/* The parameter's name as it is written. One that could be another (escapes, doubled quotes) is not read. */
+static void parameter(struct sql_parser *p)
 {
-	st->kinds |= SL_SQL_BIT(SL_SQL_OPAQUE);
-	st->set_done = true;
-}
+	const struct sql_token *t = sql_peek(p, 0);
+	struct sl_span name = t->text;
 
-/* SESSION AUTHORIZATION, SESSION CHARACTERISTICS, SESSION name, TIME ZONE, XML OPTION ...: the word behind
- * decides. */
-static void second_word(struct sql_state *st, const struct sql_token *t)
-{
-	enum sql_keyword first = st->prev->kw;
-	bool assigns = t->type == TOK_CHAR || t->kw == KW_TO;
-
-	if ((first == KW_TRANSACTION || first == KW_CONSTRAINTS) && !assigns)
-		becomes_transaction(st);
-	else if (first == KW_SESSION && t->kw == KW_AUTHORIZATION)
-		settle(st, SL_SPAN_LIT("session_authorization"));
-	else if (first == KW_SESSION && t->kw == KW_CHARACTERISTICS)
-		becomes_transaction(st);
-	else if (first == KW_TIME && !assigns)
-		settle(st, SL_SPAN_LIT("timezone"));
-	else if (first == KW_XML && !assigns)
-		settle(st, SL_SPAN_LIT("xmloption"));
-	else if (first == KW_SCHEMA && !assigns)
-		settle(st, SL_SPAN_LIT("search_path"));
-	else if ((first == KW_SESSION || first == KW_LOCAL) && !st->set_local && sql_is_name(t)) {
-		st->set_local = true;
-		st->set_name = SL_SPAN_EMPTY;
-	}
-}
-
-static void first_word(struct sql_state *st, const struct sql_token *t)
-{
-	struct sl_span name = sql_unquote(t);
-
-	if (t->kw == KW_NAMES) {
-		settle(st, SL_SPAN_LIT("client_encoding"));
+	if (sql_is_kw(p, KW_ALL) && p->stmt->set_name.n == 0) {
+		sql_take(p);
+		p->stmt->set_name = name;
 		return;
 	}
-	if (!sql_is_name(t) || t->type == TOK_UESC ||
-	    (t->type == TOK_QUOTED && (name.n == 0 || memchr(name.p, '"', name.n) != NULL))) {
-		hide(st);
-		return;
-	}
-	st->set_name = name;
-}
-
-void sql_set_step(struct sql_state *st, const struct sql_token *t)
-{
-	if (st->set_done)
-		return;
-	if (st->set_name.n > 0 && sql_is_name(st->prev) && st->prev->kw != KW_NONE &&
-	    st->prev->type == TOK_WORD)
-		second_word(st, t);
-	if (st->set_done)
-		return;
-	if (st->set_name.n == 0) {
-		first_word(st, t);
-		return;
-	}
-	if (t->type == TOK_CHAR && t->c == '.')
-		return;
-	if (sql_is_name(t) && st->prev->type == TOK_CHAR && st->prev->c == '.') {
+	if (!sql_at_name(p) || t->type == TOK_UESC) {
 		if (t->type == TOK_UESC)
-			hide(st);
-		else
-			st->set_name.n = (size_t)(t->text.p + t->text.n - st->set_name.p);
+			sql_add_kinds(p, BIT(ADMIN));
+		sql_fail(p);
 		return;
 	}
-	st->set_done = true;
+	if (t->type == TOK_QUOTED) {
+		name = sl_span(name.p + 1, name.n - 2);
+		if (name.n == 0 || memchr(name.p, '"', name.n) != NULL) {
+			sql_fail(p);
+			return;
+		}
+	}
+	sql_take(p);
+	while (!p->failed && sql_take_char(p, '.')) {
+		t = sql_peek(p, 0);
+		if (t->type == TOK_UESC)
+			sql_fail(p);
+		name.n = (size_t)(t->text.p + t->text.n - name.p);
+		sql_label(p);
+	}
+	p->stmt->set_name = name;
+	sql_words(p);
 }
 
-void sql_set_end(struct sql_state *st)
+/* True when what follows the word is a value for a parameter of that name. */
+static bool assigns(struct sql_parser *p)
 {
-	if (st->mode == MODE_SET && st->set_name.n == 0 && (st->kinds & SL_SQL_BIT(SL_SQL_SET)))
-		st->kinds |= SL_SQL_BIT(SL_SQL_OPAQUE);
+	const struct sql_token *t = sql_peek(p, 1);
+
+	return t->type == TOK_CHAR || t->kw == KW_TO || t->type == TOK_END;
+}
+
+void sql_set(struct sql_parser *p)
+{
+	enum sql_keyword next = sql_peek(p, 1)->kw;
+
+	if ((sql_is_kw(p, KW_SESSION) || sql_is_kw(p, KW_LOCAL)) && !assigns(p)) {
+		if (sql_is_kw(p, KW_SESSION) && next == KW_CHARACTERISTICS) {
+			becomes_transaction(p);
+			return;
+		}
+		if (!sql_is_kw(p, KW_SESSION) || next != KW_AUTHORIZATION)
+			sql_take(p);
+	}
+	if (sql_is_kw(p, KW_NAMES) && !assigns(p)) {
+		settle(p, SL_SPAN_LIT("client_encoding"));
+		return;
+	}
+	if (assigns(p)) {
+		parameter(p);
+		return;
+	}
+	switch (sql_peek(p, 0)->kw) {
+	case KW_TRANSACTION:
+	case KW_CONSTRAINTS:
+		becomes_transaction(p);
+		break;
+	case KW_SESSION: /* AUTHORIZATION */
+		settle(p, SL_SPAN_LIT("session_authorization"));
+		break;
+	case KW_TIME:
+		settle(p, SL_SPAN_LIT("timezone"));
+		break;
+	case KW_XML:
+		settle(p, SL_SPAN_LIT("xmloption"));
+		break;
+	case KW_SCHEMA:
+		settle(p, SL_SPAN_LIT("search_path"));
+		break;
+	default:
+		parameter(p);
+		break;
+	}
 }

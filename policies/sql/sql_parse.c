@@ -1,0 +1,355 @@
+/* Tokens, names, and the frame of a query string: its statements one after the other. */
+#include <string.h>
+
+#include "sql_parse_priv.h"
+
+/* ---- tokens ---- */
+
+const struct sql_token *sql_read_ahead(struct sql_parser *p, uint32_t n)
+{
+	while (p->nb <= n) {
+		struct sql_token *t = &p->look[(p->at + p->nb++) % SQL_LOOK];
+
+		sql_lex_next(&p->lx, t);
+		if (t->type == TOK_BAD) { /* nothing is read behind it */
+			p->failed = true;
+			t->type = TOK_END;
+			p->lx.p = p->lx.end;
+		}
+	}
+	return &p->look[(p->at + n) % SQL_LOOK];
+}
+
+void sql_take(struct sql_parser *p)
+{
+	const struct sql_token *t = sql_peek(p, 0);
+
+	if (t->type == TOK_END)
+		return;
+	p->prev = *t;
+	p->stmt->text.n = (size_t)(t->text.p + t->text.n - p->stmt->text.p);
+	p->at = (p->at + 1) % SQL_LOOK;
+	p->nb--;
+}
+
+void sql_fail(struct sql_parser *p)
+{
+	p->failed = true;
+	p->lx.p = p->lx.end;
+	p->look[p->at] = (struct sql_token){.type = TOK_END, .text = sl_span(p->lx.end, 0)};
+	p->nb = 1;
+}
+
+bool sql_take_kw(struct sql_parser *p, enum sql_keyword kw)
+{
+	if (!sql_is_kw(p, kw))
+		return false;
+	sql_take(p);
+	return true;
+}
+
+bool sql_take_char(struct sql_parser *p, uint8_t c)
+{
+	if (!sql_is_char(p, c))
+		return false;
+	sql_take(p);
+	return true;
+}
+
+void sql_need_kw(struct sql_parser *p, enum sql_keyword kw)
+{
+	if (!sql_take_kw(p, kw))
+		sql_fail(p);
+}
+
+void sql_need_char(struct sql_parser *p, uint8_t c)
+{
+	if (!sql_take_char(p, c))
+		sql_fail(p);
+}
+
+bool sql_enter(struct sql_parser *p)
+{
+	if (p->depth == SQL_DEPTH_MAX)
+		sql_fail(p);
+	p->depth++;
+	return !p->failed;
+}
+
+void sql_leave(struct sql_parser *p)
+{
+	p->depth--;
+}
+
+/* ---- names ---- */
+
+bool sql_names(const struct sql_token *t)
+{
+	if (t->type == TOK_WORD)
+		return sql_keyword_class(t->kw) != 'R';
+	return t->type == TOK_QUOTED || t->type == TOK_UESC;
+}
+
+/* Behind a dot any word is a name. */
+static bool is_word(const struct sql_token *t)
+{
+	return t->type == TOK_WORD || t->type == TOK_QUOTED || t->type == TOK_UESC;
+}
+
+bool sql_at_name(struct sql_parser *p)
+{
+	return sql_names(sql_peek(p, 0));
+}
+
+/* A name with escapes could be any: nothing is said of it but that it is dangerous. */
+static void take_name(struct sql_parser *p)
+{
+	if (sql_peek(p, 0)->type == TOK_UESC)
+		sql_add_kinds(p, BIT(ADMIN));
+	sql_take(p);
+}
+
+void sql_label(struct sql_parser *p)
+{
+	if (!is_word(sql_peek(p, 0)))
+		sql_fail(p);
+	take_name(p);
+}
+
+struct sl_sql_name sql_name(struct sql_parser *p)
+{
+	struct sl_sql_name n = {SL_SPAN_EMPTY, SL_SPAN_EMPTY};
+
+	if (!sql_at_name(p)) {
+		sql_fail(p);
+		return n;
+	}
+	n.name = sql_peek(p, 0)->text;
+	take_name(p);
+	while (sql_is_char(p, '.') && is_word(sql_peek(p, 1))) {
+		sql_take(p);
+		n.schema = n.name;
+		n.name = sql_peek(p, 0)->text;
+		sql_label(p);
+	}
+	return n;
+}
+
+static size_t unquote(struct sl_span name, char *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 1; i + 1 < name.n && n < SL_SQL_NAME_MAX; i++) {
+		if (name.p[i] == '"')
+			i++;
+		out[n++] = (char)name.p[i];
+	}
+	return n;
+}
+
+size_t sl_sql_name_fold(struct sl_span name, char *out)
+{
+	size_t n = 0;
+
+	if (name.n > 0 && name.p[0] == '"') {
+		n = unquote(name, out);
+	} else {
+		for (; n < name.n && n < SL_SQL_NAME_MAX; n++)
+			out[n] = (char)sql_fold(name.p[n]);
+	}
+	/* The server cuts between characters. */
+	if (n == SL_SQL_NAME_MAX && n < name.n) {
+		size_t start = n;
+
+		while (start > 0 && ((uint8_t)out[start - 1] & 0xc0) == 0x80)
+			start--;
+		if (start > 0 && (uint8_t)out[start - 1] >= 0xc0 &&
+		    n - start + 1 < ((uint8_t)out[start - 1] >= 0xf0   ? 4U
+		                     : (uint8_t)out[start - 1] >= 0xe0 ? 3U
+		                                                       : 2U))
+			n = start - 1;
+	}
+	return n;
+}
+
+bool sql_same_name(struct sl_span a, struct sl_span b)
+{
+	char x[SL_SQL_NAME_MAX], y[SL_SQL_NAME_MAX];
+	size_t n;
+
+	if (a.n > 0 && b.n > 0 && a.p[0] != '"' && b.p[0] != '"' && sql_fold(a.p[0]) != sql_fold(b.p[0]))
+		return false;
+	n = sl_sql_name_fold(a, x);
+	return n == sl_sql_name_fold(b, y) && memcmp(x, y, n) == 0;
+}
+
+static bool is_cte(const struct sql_parser *p, struct sl_span name)
+{
+	for (uint32_t i = p->nb_ctes; i > 0; i--) {
+		if (sql_same_name(p->ctes[i - 1], name))
+			return true;
+	}
+	return false;
+}
+
+void sql_add_relation(struct sql_parser *p, struct sl_sql_name name, uint8_t access)
+{
+	struct sl_sql *out = p->out;
+
+	if (p->failed)
+		return;
+	if (access == SL_SQL_READS && name.schema.n == 0 && is_cte(p, name.name))
+		return;
+	if (name.name.p[0] != '"' && name.name.n > 2 && name.name.p[1] == '&') { /* U&"": any name */
+		sql_fail(p);
+		return;
+	}
+	if ((access & SL_SQL_UPDATES) && sql_same_name(name.name, SL_SPAN_LIT("pg_settings")))
+		sql_add_kinds(p, BIT(SET) | BIT(ADMIN)); /* an UPDATE of this view is a SET */
+	if (out->nb_relations == SL_SQL_RELATIONS_MAX) {
+		sql_fail(p);
+		return;
+	}
+	out->relations[out->nb_relations++] =
+	        (struct sl_sql_relation){name, access, (uint8_t)(out->nb_stmts - 1)};
+}
+
+void sql_add_function(struct sql_parser *p, struct sl_sql_name name)
+{
+	struct sl_sql *out = p->out;
+	struct sl_span bare = name.name;
+
+	if (p->failed)
+		return;
+	if (bare.n >= 2 && bare.p[0] == '"')
+		bare = sl_span(bare.p + 1, bare.n - 2);
+	sql_add_kinds(p, sql_function_kinds(bare));
+	if (out->nb_functions == SL_SQL_FUNCTIONS_MAX) {
+		sql_fail(p);
+		return;
+	}
+	out->functions[out->nb_functions++] = (struct sl_sql_function){name, (uint8_t)(out->nb_stmts - 1)};
+}
+
+/* ---- statements ---- */
+
+static bool at_preparable(struct sql_parser *p)
+{
+	switch (sql_peek(p, 0)->kw) {
+	case KW_SELECT:
+	case KW_VALUES:
+	case KW_TABLE:
+	case KW_WITH:
+	case KW_INSERT:
+	case KW_UPDATE:
+	case KW_DELETE:
+	case KW_MERGE:
+		return true;
+	default:
+		return sql_is_char(p, '(');
+	}
+}
+
+enum sl_sql_kind sql_preparable(struct sql_parser *p)
+{
+	if (!at_preparable(p))
+		sql_fail(p);
+	return sql_query(p);
+}
+
+void sql_statement(struct sql_parser *p, bool carried)
+{
+	if (sql_enter(p)) {
+		if (at_preparable(p)) {
+			enum sl_sql_kind kind = sql_query(p);
+
+			if (!carried)
+				p->stmt->main = kind;
+		} else {
+			sql_utility(p, carried);
+		}
+	}
+	sql_leave(p);
+}
+
+/* Opens a place for the next statement. False when there is none. */
+static bool next_statement(struct sql_parser *p)
+{
+	struct sl_sql *out = p->out;
+
+	if (out->nb_stmts == SL_SQL_STMTS_MAX)
+		return false;
+	p->stmt = &out->stmts[out->nb_stmts++];
+	*p->stmt = (struct sl_sql_stmt){.main = SL_SQL_OPAQUE, .text = sl_span(sql_peek(p, 0)->text.p, 0)};
+	p->nb_ctes = 0;
+	p->depth = 0;
+	p->prev = (struct sql_token){.type = TOK_END};
+	return true;
+}
+
+/* What could not be read belongs to the statement at hand, to the end of the text. */
+static void make_opaque(struct sql_parser *p)
+{
+	struct sl_sql *out = p->out;
+
+	if (out->nb_stmts == 0)
+		(void)next_statement(p);
+	p->stmt = &out->stmts[out->nb_stmts - 1];
+	p->stmt->kinds |= BIT(OPAQUE);
+	p->stmt->text.n = (size_t)(p->text.p + p->text.n - p->stmt->text.p);
+	out->complete = false;
+}
+
+static void parse(struct sql_parser *p)
+{
+	for (;;) {
+		while (sql_is_char(p, ';')) {
+			p->at = (p->at + 1) % SQL_LOOK;
+			p->nb--;
+		}
+		if (sql_peek(p, 0)->type == TOK_END) {
+			if (p->failed)
+				(void)next_statement(p);
+			break;
+		}
+		if (!next_statement(p)) {
+			p->failed = true;
+			break;
+		}
+		sql_statement(p, false);
+		if (!p->failed && !sql_at_end(p))
+			p->failed = true;
+		if (p->failed)
+			break;
+		p->out->kinds |= p->stmt->kinds;
+	}
+	if (p->failed)
+		make_opaque(p);
+}
+
+void sl_sql_scan(struct sl_span text, struct sl_sql *out)
+{
+	struct sql_parser p;
+
+	out->nb_stmts = out->nb_relations = out->nb_functions = 0;
+	out->kinds = 0;
+	out->complete = true;
+	p.lx = (struct sql_lexer){text.p, text.p + text.n};
+	p.text = text;
+	p.at = p.nb = p.depth = p.nb_ctes = 0;
+	p.failed = p.in_schema = false;
+	p.out = out;
+	p.stmt = NULL;
+	/* The server would stop at a NUL that the lexer reads over inside a literal or a comment. */
+	if (text.n > 0 && memchr(text.p, 0, text.n) != NULL)
+		p.failed = true;
+	if (text.n > 0)
+		parse(&p);
+	for (uint32_t i = 0; i < out->nb_stmts; i++)
+		out->kinds |= out->stmts[i].kinds;
+	if (out->nb_stmts == 0) {
+		out->nb_stmts = 1;
+		out->kinds = BIT(EMPTY);
+		out->stmts[0] = (struct sl_sql_stmt){.kinds = BIT(EMPTY), .main = SL_SQL_EMPTY, .text = text};
+	}
+}

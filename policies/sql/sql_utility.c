@@ -1,0 +1,261 @@
+/* Statements that are not queries; those that define objects are in sql_ddl.c. */
+#include "sql_parse_priv.h"
+
+struct leading {
+	uint64_t kinds;
+	enum sl_sql_kind main;
+	void (*parse)(struct sql_parser *p); /* behind the word; NULL: only names and expressions follow */
+};
+
+static void relations(struct sql_parser *p, uint8_t access)
+{
+	do {
+		sql_relation_expr(p, access);
+	} while (!p->failed && sql_take_char(p, ','));
+}
+
+static void truncate(struct sql_parser *p)
+{
+	(void)sql_take_kw(p, KW_TABLE);
+	relations(p, SL_SQL_TRUNCATES);
+	sql_words(p);
+}
+
+static void lock(struct sql_parser *p)
+{
+	(void)sql_take_kw(p, KW_TABLE);
+	relations(p, SL_SQL_LOCKS);
+	sql_words(p);
+}
+
+/* VACUUM and ANALYZE: [options] [name [(columns)], ...] */
+static void vacuum(struct sql_parser *p)
+{
+	if (sql_is_char(p, '('))
+		(void)sql_parens(p);
+	while (sql_is_kw(p, KW_FULL) || sql_is_kw(p, KW_FREEZE) || sql_is_kw(p, KW_VERBOSE) ||
+	       sql_is_kw(p, KW_ANALYZE) || sql_is_kw(p, KW_ANALYSE))
+		sql_take(p);
+	while (!p->failed && !sql_at_end(p)) {
+		sql_relation_expr(p, SL_SQL_LOCKS);
+		if (sql_is_char(p, '('))
+			(void)sql_parens(p);
+		if (!sql_take_char(p, ','))
+			break;
+	}
+}
+
+/* CLUSTER [VERBOSE] [table [USING index] | index ON table] */
+static void cluster(struct sql_parser *p)
+{
+	struct sl_sql_name name;
+
+	if (sql_is_char(p, '('))
+		(void)sql_parens(p);
+	(void)sql_take_kw(p, KW_VERBOSE);
+	if (sql_at_end(p))
+		return;
+	name = sql_name(p);
+	if (sql_take_kw(p, KW_ON))
+		name = sql_name(p);
+	sql_add_relation(p, name, SL_SQL_LOCKS);
+	sql_words(p);
+}
+
+static void refresh(struct sql_parser *p)
+{
+	sql_need_kw(p, KW_MATERIALIZED);
+	sql_need_kw(p, KW_VIEW);
+	(void)sql_take_kw(p, KW_CONCURRENTLY);
+	sql_add_relation(p, sql_name(p), SL_SQL_INSERTS);
+	sql_words(p);
+}
+
+/* The place of COPY: the client, or a file or program of the server. */
+static void copy_place(struct sql_parser *p, enum sl_sql_kind client)
+{
+	enum sl_sql_kind kind = SL_SQL_COPY_SERVER;
+
+	if (sql_take_kw(p, KW_STDIN) || sql_take_kw(p, KW_STDOUT))
+		kind = client;
+	sql_add_kinds(p, SL_SQL_BIT(kind));
+	p->stmt->main = kind;
+	sql_rest(p);
+}
+
+static void copy(struct sql_parser *p)
+{
+	struct sl_sql_name name;
+
+	if (sql_take_char(p, '(')) {
+		if (sql_enter(p))
+			(void)sql_preparable(p);
+		sql_leave(p);
+		sql_need_char(p, ')');
+		sql_need_kw(p, KW_TO);
+		if (!p->failed)
+			copy_place(p, SL_SQL_COPY_TO);
+		return;
+	}
+	(void)sql_take_kw(p, KW_BINARY);
+	name = sql_name(p);
+	if (sql_is_char(p, '('))
+		(void)sql_parens(p);
+	if (sql_take_kw(p, KW_FROM)) {
+		sql_add_relation(p, name, SL_SQL_INSERTS);
+		copy_place(p, SL_SQL_COPY_FROM);
+	} else if (sql_take_kw(p, KW_TO)) {
+		sql_add_relation(p, name, SL_SQL_READS);
+		copy_place(p, SL_SQL_COPY_TO);
+	} else {
+		sql_fail(p);
+	}
+}
+
+/* PREPARE TRANSACTION 'id', but PREPARE transaction AS ... is a statement of that name. */
+static void prepare(struct sql_parser *p)
+{
+	if (sql_is_kw(p, KW_TRANSACTION) && sql_peek(p, 1)->type == TOK_STRING) {
+		sql_take(p);
+		sql_take(p);
+		p->stmt->kinds = BIT(TRANSACTION);
+		p->stmt->main = SL_SQL_TRANSACTION;
+		return;
+	}
+	(void)sql_name(p);
+	if (sql_is_char(p, '('))
+		(void)sql_parens(p);
+	sql_need_kw(p, KW_AS);
+	if (!p->failed)
+		(void)sql_preparable(p);
+}
+
+static void declare(struct sql_parser *p)
+{
+	(void)sql_name(p);
+	while (!p->failed && !sql_is_kw(p, KW_FOR)) {
+		if (sql_at_end(p))
+			sql_fail(p);
+		sql_take(p);
+	}
+	sql_take(p);
+	if (!p->failed)
+		(void)sql_query(p);
+}
+
+/* ---- EXPLAIN ---- */
+
+/* The list of options; true when ANALYZE is among them, whatever its value. */
+static bool explain_options(struct sql_parser *p)
+{
+	bool analyze = false;
+
+	sql_take(p);
+	while (!p->failed && !sql_is_char(p, ')')) {
+		const struct sql_token *t = sql_peek(p, 0);
+
+		if (t->type == TOK_UESC)
+			sql_add_kinds(p, BIT(ADMIN)); /* may be any */
+		analyze |= t->kw == KW_ANALYZE || t->kw == KW_ANALYSE || t->type == TOK_UESC ||
+		           sql_same_name(t->text, SL_SPAN_LIT("analyze"));
+		if (sql_at_end(p))
+			sql_fail(p);
+		sql_take(p);
+	}
+	sql_take(p);
+	return analyze;
+}
+
+static void explain(struct sql_parser *p)
+{
+	uint32_t first = p->out->nb_relations;
+	bool analyze = false;
+	enum sql_keyword kw = sql_peek(p, 1)->kw;
+
+	if (sql_is_char(p, '(') && kw != KW_SELECT && kw != KW_VALUES && kw != KW_TABLE && kw != KW_WITH &&
+	    sql_peek(p, 1)->c != '(') {
+		analyze = explain_options(p);
+	} else {
+		analyze = sql_take_kw(p, KW_ANALYZE) || sql_take_kw(p, KW_ANALYSE);
+		(void)sql_take_kw(p, KW_VERBOSE);
+	}
+	if (!p->failed)
+		sql_statement(p, true);
+	if (analyze)
+		return;
+	/* Planned, not run; but what could not be read stays so. */
+	p->stmt->kinds = (p->stmt->kinds & (BIT(ADMIN) | BIT(OPAQUE))) | BIT(EXPLAIN);
+	p->stmt->no_where = false;
+	for (uint32_t i = first; i < p->out->nb_relations; i++)
+		p->out->relations[i].access = SL_SQL_READS;
+}
+
+/* ---- the table ---- */
+
+/* clang-format off */
+static const struct leading leading[KW_COUNT] = {
+	[KW_TRUNCATE] = {BIT(TRUNCATE), SL_SQL_TRUNCATE, truncate},
+	[KW_CREATE] = {BIT(CREATE), SL_SQL_CREATE, sql_create},
+	[KW_ALTER] = {BIT(ALTER), SL_SQL_ALTER, sql_alter},
+	[KW_DROP] = {BIT(DROP), SL_SQL_DROP, sql_drop},
+	[KW_COMMENT] = {BIT(ALTER), SL_SQL_ALTER, sql_words},
+	[KW_SECURITY] = {BIT(ALTER), SL_SQL_ALTER, sql_words},
+	[KW_REINDEX] = {BIT(ALTER), SL_SQL_ALTER, sql_words},
+	[KW_IMPORT] = {BIT(CREATE) | BIT(ADMIN), SL_SQL_CREATE, sql_words},
+	[KW_GRANT] = {BIT(GRANT), SL_SQL_GRANT, sql_words},
+	[KW_REVOKE] = {BIT(GRANT), SL_SQL_GRANT, sql_words},
+	[KW_REASSIGN] = {BIT(GRANT), SL_SQL_GRANT, sql_words},
+	[KW_SET] = {BIT(SET), SL_SQL_SET, sql_set},
+	[KW_RESET] = {BIT(SET), SL_SQL_SET, sql_set},
+	[KW_DISCARD] = {BIT(SET), SL_SQL_SET, sql_words},
+	[KW_SHOW] = {BIT(SHOW), SL_SQL_SHOW, sql_words},
+	[KW_COPY] = {0, SL_SQL_COPY_SERVER, copy},
+	[KW_BEGIN] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
+	[KW_START] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
+	[KW_COMMIT] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
+	[KW_END] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
+	[KW_ROLLBACK] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
+	[KW_ABORT] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
+	[KW_SAVEPOINT] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
+	[KW_RELEASE] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
+	[KW_PREPARE] = {BIT(PREPARE), SL_SQL_PREPARE, prepare},
+	[KW_EXECUTE] = {BIT(EXECUTE) | BIT(OPAQUE), SL_SQL_EXECUTE, NULL},
+	[KW_DEALLOCATE] = {BIT(EXECUTE), SL_SQL_EXECUTE, sql_words},
+	[KW_DECLARE] = {BIT(CURSOR), SL_SQL_CURSOR, declare},
+	[KW_FETCH] = {BIT(CURSOR), SL_SQL_CURSOR, sql_words},
+	[KW_MOVE] = {BIT(CURSOR), SL_SQL_CURSOR, sql_words},
+	[KW_CLOSE] = {BIT(CURSOR), SL_SQL_CURSOR, sql_words},
+	[KW_EXPLAIN] = {BIT(EXPLAIN), SL_SQL_EXPLAIN, explain},
+	[KW_CALL] = {BIT(CALL) | BIT(OPAQUE), SL_SQL_CALL, NULL},
+	[KW_DO] = {BIT(DO) | BIT(OPAQUE), SL_SQL_DO, sql_words},
+	[KW_LISTEN] = {BIT(LISTEN), SL_SQL_LISTEN, sql_words},
+	[KW_UNLISTEN] = {BIT(LISTEN), SL_SQL_LISTEN, sql_words},
+	[KW_NOTIFY] = {BIT(LISTEN), SL_SQL_LISTEN, sql_words},
+	[KW_LOCK] = {BIT(LOCK), SL_SQL_LOCK, lock},
+	[KW_VACUUM] = {BIT(MAINTAIN), SL_SQL_MAINTAIN, vacuum},
+	[KW_ANALYZE] = {BIT(MAINTAIN), SL_SQL_MAINTAIN, vacuum},
+	[KW_ANALYSE] = {BIT(MAINTAIN), SL_SQL_MAINTAIN, vacuum},
+	[KW_CLUSTER] = {BIT(MAINTAIN), SL_SQL_MAINTAIN, cluster},
+	[KW_CHECKPOINT] = {BIT(MAINTAIN), SL_SQL_MAINTAIN, sql_words},
+	[KW_REFRESH] = {BIT(MAINTAIN), SL_SQL_MAINTAIN, refresh},
+	[KW_LOAD] = {BIT(ADMIN), SL_SQL_ADMIN, sql_words},
+};
+/* clang-format on */
+
+void sql_utility(struct sql_parser *p, bool carried)
+{
+	const struct leading *l = &leading[sql_peek(p, 0)->kw];
+
+	if (l->main == SL_SQL_EMPTY) {
+		sql_fail(p);
+		return;
+	}
+	sql_add_kinds(p, l->kinds);
+	if (!carried)
+		p->stmt->main = l->main;
+	sql_take(p);
+	if (l->parse != NULL)
+		l->parse(p);
+	else
+		sql_rest(p);
+}
