@@ -5,8 +5,9 @@
 #include "compile_priv.h"
 
 static const char *const role_keys[] = {"groups", "subjects", "resources", "databases", "allow", NULL};
-static const char *const rule_keys[] = {"action", "kinds",     "withoutWhere", "pattern", "message",
-                                        "roles",  "resources", "approvers",    "expires", NULL};
+static const char *const rule_keys[] = {
+        "action",    "kinds",   "withoutWhere", "pattern", "message",   "roles", "resources",
+        "approvers", "expires", "relations",    "access",  "functions", NULL};
 static const char *const mask_keys[] = {"action",  "text",  "keepFirst",   "keepLast",  "columns",
                                         "pattern", "roles", "exceptRoles", "resources", NULL};
 static const char *const rule_actions[] = {"deny", "hold", "allow", NULL};
@@ -157,6 +158,69 @@ static int pattern(struct compiler *c, const struct sl_yaml_node *spec, bool rul
 	return SL_OK;
 }
 
+/* "name" or "schema.name". */
+static int check_relation(struct compiler *c, const struct sl_yaml_node *item)
+{
+	const char *dot = strchr(item->scalar, '.');
+
+	if (dot != NULL && (dot == item->scalar || dot[1] == '\0' || strchr(dot + 1, '.') != NULL))
+		return cp_fail(c, SL_E_POLICY_SYNTAX, item, NULL, "a name is written name or schema.name");
+	return cp_check_glob(c, item);
+}
+
+static const struct {
+	const char *name;
+	uint8_t access;
+} accesses[] = {
+        {"read", SL_SQL_READS},     {"insert", SL_SQL_INSERTS},     {"update", SL_SQL_UPDATES},
+        {"delete", SL_SQL_DELETES}, {"truncate", SL_SQL_TRUNCATES}, {"define", SL_SQL_DEFINES},
+        {"lock", SL_SQL_LOCKS},     {"write", SL_SQL_WRITES},
+};
+
+static uint8_t access_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof(accesses) / sizeof(accesses[0]); i++) {
+		if (strcmp(name, accesses[i].name) == 0)
+			return accesses[i].access;
+	}
+	return 0;
+}
+
+static int check_access(struct compiler *c, const struct sl_yaml_node *item)
+{
+	const char *words[sizeof(accesses) / sizeof(accesses[0]) + 1] = {NULL};
+	char hint[128];
+
+	if (access_of(item->scalar) != 0)
+		return SL_OK;
+	for (size_t i = 0; i < sizeof(accesses) / sizeof(accesses[0]); i++)
+		words[i] = accesses[i].name;
+	cp_nearest(item->scalar, words, hint, sizeof(hint));
+	return cp_fail(c, SL_E_POLICY_SYNTAX, item, hint, "\"%.64s\" is no access to a relation",
+	               item->scalar);
+}
+
+/* What a rule says of names: relations, what is done to them, and functions. */
+static int names(struct compiler *c, const struct sl_yaml_node *spec, struct sl_rule *out)
+{
+	struct sl_strings access = {0};
+	int rc = cp_list(c, spec, "relations", CP_OPTIONAL, check_relation, &out->relations);
+
+	if (rc == SL_OK)
+		rc = cp_list(c, spec, "access", CP_OPTIONAL, check_access, &access);
+	if (rc == SL_OK)
+		rc = cp_list(c, spec, "functions", CP_OPTIONAL, check_relation, &out->functions);
+	if (rc != SL_OK)
+		return rc;
+	if (access.nb > 0 && out->relations.nb == 0)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(spec, "access"),
+		               "relations: [\"*\"] is all of them", "\"access\" needs \"relations\"");
+	out->access = access.nb == 0 ? UINT8_MAX : 0;
+	for (uint32_t i = 0; i < access.nb; i++)
+		out->access |= access_of(access.v[i]);
+	return SL_OK;
+}
+
 /* What does not go together. */
 static int check_rule(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_rule *r)
 {
@@ -181,9 +245,10 @@ static int check_rule(struct compiler *c, const struct sl_yaml_node *spec, const
 			               "a rule cannot allow admin, call, do, function-call, opaque or any");
 		return SL_OK;
 	}
-	if (r->kinds == 0 && !r->without_where && !r->has_pattern)
+	if (r->kinds == 0 && !r->without_where && !r->has_pattern && r->relations.nb + r->functions.nb == 0)
 		return cp_fail(c, SL_E_POLICY_SYNTAX, spec, "kinds: [any] is every statement",
-		               "the rule has no condition: give \"kinds\", \"withoutWhere\" or \"pattern\"");
+		               "the rule has no condition: give \"kinds\", \"relations\", \"functions\", "
+		               "\"withoutWhere\" or \"pattern\"");
 	return SL_OK;
 }
 
@@ -217,6 +282,8 @@ int cp_rule(struct compiler *c, const struct cp_doc *d, struct sl_rule *out)
 	out->kinds = kinds_of(&kinds);
 	if (rc == SL_OK)
 		rc = cp_bool(c, spec, "withoutWhere", &out->without_where);
+	if (rc == SL_OK)
+		rc = names(c, spec, out);
 	if (rc == SL_OK)
 		rc = pattern(c, spec, true, id, SL_MATCH_CASELESS | SL_MATCH_DOTALL | SL_MATCH_ONCE,
 		             &out->has_pattern);

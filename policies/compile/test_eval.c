@@ -204,6 +204,59 @@ static void test_conditions_together(void **state)
 	sl_policy_free(y.s);
 }
 
+static void test_names(void **state)
+{
+	struct policy y = policy_for(
+	        RES("shop") ROLE("a", "write, ddl")
+	                DOC("Rule", "salaries", "action: deny, relations: [hr.salary]")
+	                        DOC("Rule", "log", "action: deny, relations: ['audit_*'], access: [write]")
+	                                DOC("Rule", "sleep", "action: deny, functions: [pg_advisory*, x.y]"),
+	        "a");
+
+	(void)state;
+	DENIED("SELECT * FROM hr.salary", 0);
+	DENIED("SELECT 1 FROM a JOIN \"hr\".\"salary\" s ON true", 0);
+	DENIED("SELECT (SELECT max(x) FROM Salary)", 0); /* the search path may hold hr */
+	DENIED("WITH s AS (DELETE FROM hr.SALARY RETURNING *) SELECT 1", 0);
+	DENIED("SELECT 1; TRUNCATE hr.salary", 0);
+	ALLOWED("SELECT * FROM public.salary");
+	ALLOWED("WITH salary AS (SELECT 1) SELECT * FROM salary");
+	ALLOWED("SELECT salary FROM people");
+	ALLOWED("SELECT * FROM audit_log");
+	DENIED("INSERT INTO public.audit_log SELECT 1", 1);
+	DENIED("DROP TABLE a, audit_x", 1);
+	ALLOWED("INSERT INTO t SELECT * FROM audit_log");
+	DENIED("SELECT pg_catalog.pg_advisory_lock(1)", 2);
+	DENIED("SELECT y()", 2);
+	ALLOWED("SELECT z.y()");
+	ALLOWED("SELECT pg_advisory_lock FROM t");
+	sl_policy_free(y.s);
+}
+
+/* What allows must cover all that the statement names, and a name without its schema could be any. */
+static void test_names_allow(void **state)
+{
+	struct policy y = policy_for(
+	        RES("shop") ROLE("a", "show") DOC(
+	                "Rule", "r",
+	                "action: allow, kinds: [select], relations: [public.orders, item*], access: [read]")
+	                DOC("Rule", "w",
+	                    "action: allow, kinds: [select, create], relations: [tmp_x], functions: [now, "
+	                    "lower]"),
+	        "a");
+
+	(void)state;
+	ALLOWED("SELECT * FROM public.orders, items, public.item2");
+	DEFAULT_DENY("SELECT * FROM orders");
+	DEFAULT_DENY("SELECT * FROM public.orders JOIN users USING (id)");
+	DEFAULT_DENY("SELECT 1");
+	DEFAULT_DENY("SELECT * INTO items FROM public.orders");
+	ALLOWED("SELECT now() FROM tmp_x");
+	DEFAULT_DENY("SELECT now(), upper(a) FROM tmp_x");
+	DEFAULT_DENY("SELECT 1 FROM tmp_x");
+	sl_policy_free(y.s);
+}
+
 /* A role that allows any database does not widen what the resource offers. */
 static void test_databases_of_a_resource(void **state)
 {
@@ -570,6 +623,8 @@ int main(void)
 	        cmocka_unit_test(test_opaque_and_holds),
 	        cmocka_unit_test(test_allow_with_pattern),
 	        cmocka_unit_test(test_conditions_together),
+	        cmocka_unit_test(test_names),
+	        cmocka_unit_test(test_names_allow),
 	        cmocka_unit_test(test_identities),
 	        cmocka_unit_test(test_databases_of_a_resource),
 	        cmocka_unit_test(test_broken_callers_are_denied),

@@ -1,5 +1,5 @@
 /* Who may do what: binding a caller to a snapshot, and judging a query string. */
-#include "sl_eval.h"
+#include "eval_priv.h"
 
 #include "sl_counter.h"
 
@@ -184,7 +184,8 @@ static bool restricts(const struct sl_rule *r, const struct sl_sql *sql, const s
 		return true;
 	if (r->kinds != 0 && (r->kinds & kinds) == 0)
 		return false;
-	return !r->without_where || stmt->no_where;
+	return (!r->without_where || stmt->no_where) &&
+	       eval_names_touched(r, sql, (uint32_t)(stmt - sql->stmts));
 }
 
 static bool restricts_any(const struct sl_rule *r, const struct sl_sql *sql)
@@ -203,7 +204,8 @@ static bool grants(const struct sl_rule *r, const struct sl_sql *sql, const stru
 	if (r->action == SL_RULE_HOLD)
 		return restricts(r, sql, stmt);
 	/* A pattern sees the whole string: with several statements it may have matched in another one. */
-	return r->action == SL_RULE_ALLOW && (!r->has_pattern || sql->nb_stmts == 1);
+	return r->action == SL_RULE_ALLOW && (!r->has_pattern || sql->nb_stmts == 1) &&
+	       eval_names_within(r, sql, (uint32_t)(stmt - sql->stmts));
 }
 
 /* The kinds of this statement that neither the caller's roles nor the rules in `rules` allow. */

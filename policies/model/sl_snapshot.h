@@ -81,6 +81,9 @@ struct sl_rule {
 	uint64_t role_bits;          /* compiled from roles */
 	uint64_t kinds;              /* 0: any kind */
 	bool without_where;          /* only statements that change rows and lack WHERE */
+	struct sl_strings relations; /* globs "name" or "schema.name"; empty: whatever they name */
+	uint8_t access;              /* enum sl_sql_access: what is done to them */
+	struct sl_strings functions; /* globs like those; empty: whatever they call */
 	bool has_pattern; /* only when its pattern matches the statement's text; pattern id = index of the
 	                     rule */
 	struct sl_strings approvers; /* HOLD: groups; empty: any approver */

@@ -177,8 +177,7 @@ static const char *const no_query[] = {"CompositeTypeStmt",     "GrantStmt",
 static void called(struct found *f, const json_t *name)
 {
 	name_list(&f->functions, name, 0);
-	if (f->functions.nb > 0 &&
-	    strstr(f->functions.name[f->functions.nb - 1], "pg_catalog.") != NULL &&
+	if (f->functions.nb > 0 && strstr(f->functions.name[f->functions.nb - 1], "pg_catalog.") != NULL &&
 	    strstr(f->functions.name[f->functions.nb - 1], "_escape") != NULL)
 		f->functions.nb--;
 }

@@ -165,7 +165,7 @@ static void create_rule(struct sql_parser *p)
 	(void)sql_name(p);
 	sql_need_kw(p, KW_AS);
 	sql_need_kw(p, KW_ON);
-	sql_take(p);
+	sql_label(p);
 	sql_need_kw(p, KW_TO);
 	sql_add_relation(p, sql_name(p), SL_SQL_DEFINES);
 	if (sql_take_kw(p, KW_WHERE))
@@ -212,7 +212,7 @@ void sql_create(struct sql_parser *p)
 	before_object(p);
 	object = sql_peek(p, 0)->kw;
 	sql_add_kinds(p, kinds_of(object));
-	sql_take(p);
+	sql_label(p);
 	switch (object) {
 	case KW_TABLE:
 	case KW_VIEW:
@@ -284,7 +284,7 @@ void sql_alter(struct sql_parser *p)
 	enum sql_keyword object = sql_peek(p, 0)->kw;
 
 	sql_add_kinds(p, kinds_of(object));
-	sql_take(p);
+	sql_label(p);
 	switch (object) {
 	case KW_TABLE:
 	case KW_VIEW:
@@ -333,7 +333,7 @@ void sql_drop(struct sql_parser *p)
 	enum sql_keyword object = sql_peek(p, 0)->kw;
 
 	sql_add_kinds(p, kinds_of(object));
-	sql_take(p);
+	sql_label(p);
 	switch (object) {
 	case KW_TABLE:
 	case KW_VIEW:

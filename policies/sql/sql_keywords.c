@@ -14,12 +14,13 @@ struct keyword {
 };
 
 #define KEYWORD_ROW(w, c) [KW_##w] = {#w, sizeof(#w) - 1, #c[0]},
-static const struct keyword keywords[KW_COUNT] = {[KW_IDENTIFIER] = {"", 0, 'U'}, SQL_KEYWORD_TABLE(KEYWORD_ROW)};
+static const struct keyword keywords[KW_COUNT] = {[KW_IDENTIFIER] = {"", 0, 'U'},
+                                                  SQL_KEYWORD_TABLE(KEYWORD_ROW)};
 #undef KEYWORD_ROW
 
 /*
- * A word of up to 17 bytes, folded: a bit makes lower case of upper case, and no letter of anything else that a word
- * may hold but '_', which no other byte becomes.
+ * A word of up to 17 bytes, folded: a bit makes lower case of upper case, and no letter of anything else that
+ * a word may hold but '_', which no other byte becomes.
  */
 struct folded {
 	uint64_t a, b;
@@ -60,7 +61,8 @@ static struct folded fold(const uint8_t *p, size_t n, const uint8_t *end)
 
 static uint32_t bucket_of(const struct folded *f)
 {
-	return (uint32_t)((f->a * UINT64_C(0x9e3779b97f4a7c15) + f->b * UINT64_C(0xc2b2ae3d27d4eb4f) + f->n) >>
+	return (uint32_t)((f->a * UINT64_C(0x9e3779b97f4a7c15) + f->b * UINT64_C(0xc2b2ae3d27d4eb4f) +
+	                   f->n) >>
 	                  (64 - BUCKET_BITS));
 }
 

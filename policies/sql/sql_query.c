@@ -361,7 +361,7 @@ static void insert(struct sql_parser *p)
 	if (sql_is_char(p, '('))
 		done = sql_parens(p);
 	if (sql_take_kw(p, KW_OVERRIDING)) {
-		sql_take(p);
+		sql_label(p);
 		sql_need_kw(p, KW_VALUE);
 	}
 	if (done)
@@ -430,7 +430,7 @@ static void merge_action(struct sql_parser *p, uint32_t target)
 		if (sql_is_char(p, '('))
 			(void)sql_parens(p);
 		if (sql_take_kw(p, KW_OVERRIDING)) {
-			sql_take(p);
+			sql_label(p);
 			sql_need_kw(p, KW_VALUE);
 		}
 		if (sql_take_kw(p, KW_DEFAULT)) {
@@ -482,7 +482,7 @@ static void names(struct sql_parser *p)
 static void search_cycle(struct sql_parser *p)
 {
 	if (sql_take_kw(p, KW_SEARCH)) {
-		sql_take(p);
+		sql_label(p);
 		sql_need_kw(p, KW_FIRST);
 		sql_need_kw(p, KW_BY);
 		names(p);

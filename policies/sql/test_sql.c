@@ -28,7 +28,7 @@ static const struct row plain[] = {
 	{"SELECT * FROM t WHERE note = 'DROP TABLE x; DELETE FROM y'", "select"},
 	{"SELECT \"delete\" FROM \"drop\"", "select"}, {"SELECT 1 -- ; DROP TABLE x", "select"},
 	{"SELECT * FROM a JOIN b ON a.x = b.x, LATERAL f(a.y)", "select"}, {"CREATE SEQUENCE s AS bigint", "create"},
-	{"INSERT INTO t VALUES (1)", "insert"}, {"INSERT INTO t (update, delete) VALUES (1, 2)", "insert"},
+	{"INSERT INTO t VALUES (1)", "insert"}, {"SELECT 1; DROP", "select; drop+opaque"}, {"DROP; SELECT 1", "drop+opaque"}, {"INSERT INTO t (update, delete) VALUES (1, 2)", "insert"},
 	{"INSERT INTO t SELECT * FROM u", "insert+select"}, {"INSERT INTO t DEFAULT VALUES RETURNING *", "insert"},
 	{"INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", "insert"},
 	{"INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 2", "insert+update"},

@@ -32,6 +32,14 @@ static void check(struct sl_span in, const struct sl_sql *sql)
 			at = s->text.p + s->text.n;
 		kinds |= s->kinds;
 	}
+	CHECK(sql->nb_relations <= SL_SQL_RELATIONS_MAX && sql->nb_functions <= SL_SQL_FUNCTIONS_MAX);
+	for (uint32_t i = 0; i < sql->nb_relations; i++) {
+		const struct sl_sql_relation *r = &sql->relations[i];
+
+		CHECK(r->stmt < sql->nb_stmts && r->access != 0);
+		CHECK(r->name.name.n > 0 && r->name.name.p >= in.p &&
+		      r->name.name.n <= (size_t)(in.p + in.n - r->name.name.p));
+	}
 	CHECK(kinds == sql->kinds);
 	CHECK(sql->complete || (sql->kinds & SL_SQL_BIT(SL_SQL_OPAQUE)));
 	CHECK(in.n == 0 || memchr(in.p, 0, in.n) == NULL || !sql->complete);
