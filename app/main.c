@@ -142,13 +142,26 @@ static int start_eal(struct gateway *g)
 	return SL_OK;
 }
 
+/* A port may be told to take frames that no buffer of the usual size holds. */
+static uint16_t buffer_bytes(const struct gateway *g)
+{
+	uint16_t most = sl_port_buf_bytes(0);
+
+	for (uint32_t i = 0; i < g->cfg.nb_ports; i++) {
+		uint16_t n = sl_port_buf_bytes((uint16_t)g->cfg.ports[i].mtu);
+
+		most = n > most ? n : most;
+	}
+	return most;
+}
+
 static int pool_new(struct gateway *g, const char *what, uint32_t worker, uint64_t n,
                     struct rte_mempool **out)
 {
 	char name[32];
 
 	snprintf(name, sizeof(name), "%s%u", what, worker);
-	*out = rte_pktmbuf_pool_create(name, (unsigned)n, MBUF_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+	*out = rte_pktmbuf_pool_create(name, (unsigned)n, MBUF_CACHE, 0, buffer_bytes(g),
 	                               (int)rte_socket_id());
 	if (*out != NULL)
 		return SL_OK;

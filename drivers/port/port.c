@@ -32,6 +32,79 @@ static uint16_t at_least_1(uint16_t n)
 	return n == 0 ? 1 : n;
 }
 
+static uint32_t frame_bytes(uint16_t mtu)
+{
+	return (uint32_t)mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + RTE_VLAN_HLEN;
+}
+
+/* Of the smallest of the pools' buffers. */
+static uint32_t buffer_room(const struct sl_port *p)
+{
+	uint32_t room = UINT32_MAX;
+
+	for (uint16_t i = 0; i < p->nb_workers; i++)
+		room = RTE_MIN(room, (uint32_t)rte_pktmbuf_data_room_size(p->pool[i]));
+	return room < RTE_PKTMBUF_HEADROOM ? 0 : room - RTE_PKTMBUF_HEADROOM;
+}
+
+uint16_t sl_port_buf_bytes(uint16_t mtu)
+{
+	uint32_t n = RTE_ALIGN_CEIL(RTE_PKTMBUF_HEADROOM + frame_bytes(mtu), RTE_CACHE_LINE_SIZE);
+
+	return (uint16_t)RTE_MIN(RTE_MAX(n, (uint32_t)RTE_MBUF_DEFAULT_BUF_SIZE), (uint32_t)UINT16_MAX);
+}
+
+/*
+ * Offloads that do not do what they say: net_tap cuts large segments in software, IPv4 only, and drops the
+ * others.
+ */
+static uint64_t known_broken(const char *driver)
+{
+	return strcmp(driver, "net_tap") == 0 ? RTE_ETH_TX_OFFLOAD_TCP_TSO : 0;
+}
+
+/* TSO is of use only where the device also takes the pieces as a chain and fills in their checksums. */
+static uint64_t choose_tx(const struct rte_eth_dev_info *info, bool software)
+{
+	uint64_t sums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+	uint64_t large =
+	        RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	uint64_t can = info->tx_offload_capa & ~known_broken(info->driver_name);
+	uint64_t use = can & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+
+	if (software)
+		return use;
+	use |= can & sums;
+	return (can & large) == large ? use | RTE_ETH_TX_OFFLOAD_TCP_TSO : use;
+}
+
+/* Chains come up only through LRO, or where a frame does not fit a buffer (set_mtu). */
+static uint64_t choose_rx(const struct rte_eth_dev_info *info, bool software)
+{
+	uint64_t large =
+	        RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_SCATTER;
+	uint64_t can = info->rx_offload_capa;
+
+	if (software)
+		return 0;
+	if ((can & large) == large)
+		return can & (large | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
+	return can & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+}
+
+/*
+ * How long a chain may be: what the device says (0: nothing), and no more than a share of its ring, in which
+ * each segment takes a place. One for a device that sends no chains.
+ */
+static uint16_t segments(bool can, uint16_t max, uint16_t nb_desc)
+{
+	uint16_t share = at_least_1(nb_desc / PORT_CHAIN_SHARE);
+
+	if (!can)
+		return 1;
+	return max == 0 ? share : less(max, share);
+}
+
 /* Which of the device's abilities are used. */
 static void choose(struct sl_port *p, const struct sl_port_cfg *cfg, const struct rte_eth_dev_info *info,
                    struct rte_eth_conf *conf)
@@ -39,22 +112,28 @@ static void choose(struct sl_port *p, const struct sl_port_cfg *cfg, const struc
 	struct sl_port_caps *c = &p->caps;
 	/* The impairment works on what is on the wire: packets of wire size whose checksums are filled in. */
 	bool software = cfg->software_checksum || cfg->impair != NULL;
-	uint64_t rx = software ? 0 : info->rx_offload_capa;
-	uint64_t tx = software ? 0 : info->tx_offload_capa;
+	uint64_t rx = choose_rx(info, software);
+	uint64_t tx = choose_tx(info, software);
 
-	conf->rxmode.offloads = rx & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
-	conf->txmode.offloads = tx & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
-	conf->txmode.offloads |= info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	p->tx_offloads = conf->txmode.offloads;
-	c->rx_ip_csum = (conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
-	c->rx_tcp_csum = (conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0;
-	c->tx_ip_csum = (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
-	c->tx_tcp_csum = (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
-	c->multi_seg = (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+	if (buffer_room(p) < frame_bytes(cfg->mtu))
+		rx |= info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+	conf->rxmode.offloads = rx;
+	conf->txmode.offloads = p->tx_offloads = tx;
+	conf->rxmode.mtu = cfg->mtu;
+	if ((rx & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0)
+		conf->rxmode.max_lro_pkt_size = info->max_lro_pkt_size;
+	c->rx_ip_csum = (rx & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
+	c->rx_tcp_csum = (rx & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0;
+	c->lro = (rx & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0;
+	c->scatter = (rx & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
+	c->tx_ip_csum = (tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
+	c->tx_tcp_csum = (tx & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
+	c->multi_seg = (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+	c->tso = (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0;
+	p->tx_cleanup = true;
 	c->nb_rx_queues = less(p->nb_workers, at_least_1(info->max_rx_queues));
 	c->nb_tx_queues = less(p->nb_workers, at_least_1(info->max_tx_queues));
 	p->tx_shared = c->nb_tx_queues < p->nb_workers;
-	c->tso = false; /* not asked for */
 	/* RSS only spreads the load of receiving: the owner of a flow is decided by our own hash (see
 	 * README.md). */
 	c->rss = (info->flow_type_rss_offloads & RSS_HASHES) != 0;
@@ -71,18 +150,6 @@ static uint16_t ring_size(uint16_t asked, uint16_t dev_default)
 	return n == 0 ? 1024 : less(n, PORT_DESC_MAX);
 }
 
-/* A received packet must fit one buffer: there is no scatter, and nobody above meets a chain. */
-static bool buffers_fit(const struct sl_port *p)
-{
-	uint32_t frame = (uint32_t)p->caps.mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + RTE_VLAN_HLEN;
-
-	for (uint16_t i = 0; i < p->nb_workers; i++) {
-		if (rte_pktmbuf_data_room_size(p->pool[i]) < frame + RTE_PKTMBUF_HEADROOM)
-			return false;
-	}
-	return true;
-}
-
 static int set_up_queues(struct sl_port *p, const struct sl_port_cfg *cfg,
                          const struct rte_eth_dev_info *info, char *err, size_t cap)
 {
@@ -93,6 +160,8 @@ static int set_up_queues(struct sl_port *p, const struct sl_port_cfg *cfg,
 
 	if (rc != 0)
 		return refuse(err, cap, "%s: descriptors: %s", p->name, rte_strerror(-rc));
+	p->seg_max = segments(p->caps.multi_seg, info->tx_desc_lim.nb_mtu_seg_max, nb_tx);
+	p->tso_seg_max = p->caps.tso ? segments(true, info->tx_desc_lim.nb_seg_max, nb_tx) : 0;
 	for (uint16_t q = 0; q < p->caps.nb_rx_queues; q++) {
 		rc = rte_eth_rx_queue_setup(p->id, q, nb_rx, (unsigned)socket, NULL, p->pool[q]);
 		if (rc != 0)
@@ -120,7 +189,7 @@ static int set_mtu(struct sl_port *p, const struct sl_port_cfg *cfg, char *err, 
 		now = cfg->mtu;
 	}
 	p->caps.mtu = now;
-	if (!buffers_fit(p))
+	if (!p->caps.scatter && buffer_room(p) < frame_bytes(now))
 		return refuse(err, cap, "%s: packet buffers are too small for an MTU of %u", p->name, now);
 	return SL_OK;
 }
@@ -137,6 +206,18 @@ static int make_handoff(struct sl_port *p, char *err, size_t cap)
 		                                RING_F_SC_DEQ);
 		if (p->handoff[w] == NULL)
 			return refuse(err, cap, "%s: hand-off ring: %s", p->name, rte_strerror(rte_errno));
+	}
+	return SL_OK;
+}
+
+/* Where what is cut out of chains waits; a port whose device makes none never touches it. */
+static int make_pending(struct sl_port *p, char *err, size_t cap)
+{
+	for (uint16_t w = 0; w < p->nb_workers; w++) {
+		p->w[w].idle_polls = PORT_CLEAN_POLLS;
+		p->w[w].pending = calloc(PORT_PENDING_MAX, sizeof(p->w[w].pending[0]));
+		if (p->w[w].pending == NULL)
+			return refuse(err, cap, "%s: out of memory", p->name);
 	}
 	return SL_OK;
 }
@@ -177,6 +258,8 @@ static int configure(struct sl_port *p, const struct sl_port_cfg *cfg, char *err
 		return rc;
 	rc = make_handoff(p, err, cap);
 	if (rc == SL_OK)
+		rc = make_pending(p, err, cap);
+	if (rc == SL_OK)
 		rc = make_impair(p, cfg, err, cap);
 	if (rc != SL_OK)
 		return rc;
@@ -199,9 +282,10 @@ int sl_port_open(const struct sl_port_cfg *cfg, struct rte_mempool *const *pools
 	*out = NULL;
 	if (cfg->nb_workers == 0 || cfg->nb_workers > PORT_WORKERS_MAX)
 		return refuse(err, err_cap, "%s: 1 to %d workers", cfg->device, PORT_WORKERS_MAX);
-	p = calloc(1, sizeof(*p));
+	p = aligned_alloc(_Alignof(struct sl_port), sizeof(*p));
 	if (p == NULL)
 		return refuse(err, err_cap, "%s: out of memory", cfg->device);
+	memset(p, 0, sizeof(*p));
 	p->nb_workers = cfg->nb_workers;
 	for (uint16_t i = 0; i < PORT_WORKERS_MAX; i++)
 		rte_spinlock_init(&p->tx_lock[i]);
@@ -241,8 +325,14 @@ void sl_port_close(struct sl_port *p)
 		return;
 	if (p->started)
 		(void)rte_eth_dev_stop(p->id);
-	for (uint16_t i = 0; i < p->nb_workers; i++)
+	for (uint16_t i = 0; i < p->nb_workers; i++) {
+		struct port_worker *w = &p->w[i];
+
 		drain(p->handoff[i]);
+		for (uint32_t k = w->pending_head; k < w->pending_nb; k++)
+			rte_pktmbuf_free(w->pending[k]);
+		free(w->pending);
+	}
 	impair_free(p->impair);
 	free(p);
 }
@@ -276,4 +366,23 @@ void sl_port_cut(struct sl_port *p, bool cut)
 {
 	if (p->impair != NULL)
 		atomic_store_explicit(&p->impair->cut, cut, memory_order_relaxed);
+}
+
+int sl_port_stats(const struct sl_port *p, struct sl_port_stats *out)
+{
+	struct rte_eth_stats s;
+	int rc = rte_eth_stats_get(p->id, &s);
+
+	memset(out, 0, sizeof(*out));
+	if (rc != 0)
+		return sl_fail(SL_E_SYS);
+	out->rx_packets = s.ipackets;
+	out->rx_bytes = s.ibytes;
+	out->rx_missed = s.imissed;
+	out->rx_errors = s.ierrors;
+	out->rx_no_buffer = s.rx_nombuf;
+	out->tx_packets = s.opackets;
+	out->tx_bytes = s.obytes;
+	out->tx_errors = s.oerrors;
+	return SL_OK;
 }

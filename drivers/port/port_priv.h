@@ -13,7 +13,24 @@
 #define PORT_WORKERS_MAX   64
 #define PORT_HANDOFF_SLOTS 2048 /* per worker; a power of two */
 #define PORT_DESC_MAX      4096
+#define PORT_CHAIN_SHARE   4  /* of the transmit ring that one chain may take */
 #define PORT_TX_TRIES      16 /* of a burst that the device takes only in part */
+#define PORT_RX_BURST_MAX  64
+#define PORT_PENDING_MAX   2048 /* packets cut out of one burst's chains */
+#define PORT_CUT_HDR_MAX   448  /* Ethernet, VLAN, IPv6 with extension headers, TCP with options */
+#define PORT_CLEAN_POLLS   16   /* idle polls behind the last packet sent before its buffer is asked back */
+/* What is true of every part of a received packet that is cut. */
+#define PORT_RX_KEEP                                                                                         \
+	(RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_VLAN |                    \
+	 RTE_MBUF_F_RX_VLAN_STRIPPED)
+
+/* What only one worker touches. */
+struct port_worker {
+	struct rte_mbuf **pending; /* cut out of chains, in their order: those from head to nb are left */
+	uint32_t pending_head;
+	uint32_t pending_nb;
+	uint32_t idle_polls; /* since the last packet sent; PORT_CLEAN_POLLS: nothing to ask back */
+} __rte_cache_aligned;
 
 struct sl_port {
 	uint16_t id;
@@ -21,6 +38,9 @@ struct sl_port {
 	bool started;
 	bool tx_shared; /* fewer transmit queues than workers: each queue has a lock */
 	struct sl_port_caps caps;
+	bool tx_cleanup;      /* the driver gives sent buffers back when asked */
+	uint16_t seg_max;     /* segments of a chain that the device sends, */
+	uint16_t tso_seg_max; /* and that it cuts */
 	uint64_t tx_offloads; /* as set up, RTE_ETH_TX_OFFLOAD_* */
 	uint64_t hash_key[2];
 	char name[RTE_ETH_NAME_MAX_LEN];
@@ -29,6 +49,7 @@ struct sl_port {
 	struct rte_ring *handoff[PORT_WORKERS_MAX];
 	rte_spinlock_t tx_lock[PORT_WORKERS_MAX];
 	struct port_impair *impair; /* NULL: none */
+	struct port_worker w[PORT_WORKERS_MAX];
 };
 
 /* Where the headers of a packet are. Everything that is said here was found inside the first segment. */
@@ -63,9 +84,35 @@ uint16_t port_tcp_sum(const struct rte_mbuf *m, const struct port_hdr *h);
 uint16_t port_steer(const struct sl_port *p, const struct rte_mbuf *m);
 /* Says in ol_flags whether the checksums are good where the device has not. */
 void port_verify(struct rte_mbuf *m);
+/* A packet that is being cut: its headers, and how far it has come. */
+struct port_cut {
+	struct port_hdr h;
+	bool first;
+	uint8_t flags; /* TCP's */
+	uint16_t hdr_len;
+	uint32_t seq;
+	uint32_t at;   /* of the next byte in m */
+	uint32_t left; /* bytes of payload */
+	const struct rte_mbuf *m;
+	uint8_t hdr[PORT_CUT_HDR_MAX];
+};
+
+/* Starts to cut a packet to send at its tso_segsz; false: it is none that can be cut. m stays the caller's.
+ */
+bool port_cut_start(struct port_cut *c, struct rte_mbuf *m, const struct port_hdr *h);
+/* The next part; NULL: c->left is 0, or no buffer holds it. */
+struct rte_mbuf *port_cut_next(struct port_cut *c, struct rte_mempool *pool);
+/*
+ * Makes packets of one segment out of a received chain whose checksums were judged: flat if it fits a buffer,
+ * else a TCP packet is cut into several at the borders of its buffers. Takes m; returns how many, what is
+ * lost is counted.
+ */
+uint32_t port_unchain(struct rte_mbuf *m, struct rte_mempool *pool, struct rte_mbuf **out, uint32_t room);
 /* Readies a packet for this device: checksums, one segment. Returns the mbuf to send, or NULL: freed and
  * counted. */
 struct rte_mbuf *port_tx_fix(const struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
+/* Asks the driver for the buffers that it has sent. */
+void port_tx_clean(struct sl_port *p, uint16_t worker);
 /* Sends what the impairment has held long enough. */
 void port_tx_due(struct sl_port *p, uint16_t worker);
 

@@ -95,23 +95,6 @@ static uint16_t keep_own(struct sl_port *p, uint16_t worker, struct rte_mbuf **m
 	return kept;
 }
 
-/* No receive offload that makes chains is asked for; a device that makes one all the same is put right here.
- */
-static uint16_t flatten(struct rte_mbuf **m, uint16_t n)
-{
-	uint16_t kept = 0;
-
-	for (uint16_t i = 0; i < n; i++) {
-		if (likely(m[i]->nb_segs == 1) || rte_pktmbuf_linearize(m[i]) == 0) {
-			m[kept++] = m[i];
-			continue;
-		}
-		(void)sl_fail(SL_E_NET_NO_MBUF);
-		rte_pktmbuf_free(m[i]);
-	}
-	return kept;
-}
-
 static uint16_t receive(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
 {
 	uint64_t bytes = 0;
@@ -128,7 +111,46 @@ static uint16_t receive(struct sl_port *p, uint16_t worker, struct rte_mbuf **m,
 		bytes += m[i]->pkt_len;
 	sl_count_n(SL_C_RX_PACKETS, n);
 	sl_count_n(SL_C_RX_BYTES, bytes);
-	return keep_own(p, worker, m, flatten(m, n));
+	return keep_own(p, worker, m, n);
+}
+
+/* Packets that were cut out of an earlier burst. */
+static uint16_t take_pending(struct port_worker *w, struct rte_mbuf **m, uint16_t n)
+{
+	uint32_t got = RTE_MIN(w->pending_nb - w->pending_head, (uint32_t)n);
+
+	if (got == 0)
+		return 0;
+	memcpy(m, w->pending + w->pending_head, got * sizeof(m[0]));
+	w->pending_head += got;
+	if (w->pending_head == w->pending_nb)
+		w->pending_head = w->pending_nb = 0;
+	return (uint16_t)got;
+}
+
+/* Nobody above meets a chain: see port_unchain(). Nothing is pending when a burst comes. */
+static uint16_t unchain(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t got, uint16_t n)
+{
+	struct port_worker *w = &p->w[worker];
+
+	for (uint16_t i = 0; i < got; i++) {
+		uint32_t room = PORT_PENDING_MAX - w->pending_nb;
+
+		w->pending_nb += port_unchain(m[i], p->pool[worker], w->pending + w->pending_nb, room);
+	}
+	return take_pending(w, m, n);
+}
+
+/* Sent buffers that the device still holds pin what TCP and the other leg wait for: asked back when no
+ * packet went out for a while. */
+static void idle(struct sl_port *p, uint16_t worker)
+{
+	struct port_worker *w = &p->w[worker];
+
+	if (!p->tx_cleanup || w->idle_polls >= PORT_CLEAN_POLLS)
+		return;
+	if (++w->idle_polls == PORT_CLEAN_POLLS)
+		port_tx_clean(p, worker);
 }
 
 /*
@@ -136,19 +158,33 @@ static uint16_t receive(struct sl_port *p, uint16_t worker, struct rte_mbuf **m,
  * the other. Checksums are verified by the owner, not by the worker that polls: the work is spread like the
  * flows are.
  */
-uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+static uint16_t poll(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
 {
 	bool polls = worker < p->caps.nb_rx_queues;
 	uint16_t got = take_handed(p, worker, m, polls ? (uint16_t)((n + 1) / 2) : n);
 
-	if (unlikely(p->impair != NULL))
-		port_tx_due(p, worker);
 	if (polls && got < n)
 		got = (uint16_t)(got + receive(p, worker, m + got, (uint16_t)(n - got)));
+	return got;
+}
+
+uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+{
+	uint16_t got = take_pending(&p->w[worker], m, n);
+	bool chains = false;
+
+	if (got > 0)
+		return got;
+	if (unlikely(p->impair != NULL))
+		port_tx_due(p, worker);
+	got = poll(p, worker, m, n < PORT_RX_BURST_MAX ? n : PORT_RX_BURST_MAX);
+	if (got == 0)
+		idle(p, worker);
 	for (uint16_t i = 0; i < got; i++) {
 		if (i + 2 < got)
 			rte_prefetch0(rte_pktmbuf_mtod(m[i + 2], void *));
 		port_verify(m[i]);
+		chains |= m[i]->nb_segs > 1;
 	}
-	return got;
+	return unlikely(chains) ? unchain(p, worker, m, got, n) : got;
 }

@@ -58,8 +58,8 @@ struct sl_port_cfg {
 struct sl_port_caps {
 	bool tx_ip_csum, tx_tcp_csum; /* the device does it */
 	bool rx_ip_csum, rx_tcp_csum;
-	bool tso; /* not used in this version, always false: TCP makes segments itself, of any size that fits
-	             the MTU */
+	bool tso; /* the device cuts large segments: only with tx_tcp_csum and multi_seg, for both families */
+	bool lro, scatter; /* the device may receive packets in several buffers; see sl_port_rx() */
 	bool multi_seg, rss;
 	bool rx_intr; /* not used in this version, always false */
 	uint16_t nb_rx_queues,
@@ -74,6 +74,19 @@ void sl_port_close(struct sl_port *p);
 const struct sl_port_caps *sl_port_caps(const struct sl_port *p);
 struct rte_ether_addr sl_port_mac(const struct sl_port *p);
 const char *sl_port_name(const struct sl_port *p);
+/* The size of the buffers that a pool needs for frames of this MTU where the device does not scatter them. */
+uint16_t sl_port_buf_bytes(uint16_t mtu);
+
+/* What the device has counted; 0 where it does not. Our own drops are in the error table's counters. */
+struct sl_port_stats {
+	uint64_t rx_packets, rx_bytes;
+	uint64_t rx_missed;    /* its queue was full: the workers are too slow */
+	uint64_t rx_errors;    /* damaged on the wire */
+	uint64_t rx_no_buffer; /* the pool was empty */
+	uint64_t tx_packets, tx_bytes, tx_errors;
+};
+/* 0, or SL_E_SYS. Management thread. */
+int sl_port_stats(const struct sl_port *p, struct sl_port_stats *out);
 /* Link is up. Any thread. */
 bool sl_port_link(const struct sl_port *p);
 
@@ -87,7 +100,10 @@ bool sl_port_link(const struct sl_port *p);
  *
  * On return ol_flags say for each TCP packet of IPv4 and IPv6 whether its checksums are good
  * (RTE_MBUF_F_RX_IP_CKSUM_GOOD/BAD, _L4_CKSUM_GOOD/BAD), verified in software where the device did not.
- * Worker thread.
+ *
+ * Every packet is one mbuf segment. What the device received in several buffers (LRO, frames larger than a
+ * buffer) is made flat, or, a TCP packet that is too large for it, cut into several at the borders of its
+ * buffers without a copy; what is neither is dropped (SL_E_PORT_RX_CHAIN). Worker thread.
  */
 uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n);
 

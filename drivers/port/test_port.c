@@ -130,7 +130,7 @@ static void test_tx_checksums(void **state)
  */
 static void test_tx_flatten(void **state)
 {
-	struct sl_port p = {.nb_workers = 1, .pool = {rig_pool}};
+	struct sl_port p = {.nb_workers = 1, .seg_max = 1, .pool = {rig_pool}};
 	uint8_t expect[2048];
 	struct rte_mbuf *m;
 	struct rte_mbuf *shared;

@@ -1,10 +1,13 @@
 #include "port_priv.h"
 
+#include <netinet/in.h>
 #include <rte_pause.h>
 #include <rte_tcp.h>
 
 #include "sl_counter.h"
 
+#define TX_PREPARES                                                                                          \
+	(RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO)
 #define WANTS_SUMS (RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK)
 
 /* What the flags and lengths of a packet to send say; false: they do not fit it. */
@@ -22,6 +25,9 @@ static bool tx_headers(const struct rte_mbuf *m, struct port_hdr *h)
 		return false;
 	if (m->l3_len < ip_min || m->data_len < l4_off)
 		return false;
+	h->fragment = false;
+	h->first = true;
+	h->proto = IPPROTO_TCP; /* where it has a checksum that is asked for */
 	h->l3_off = m->l2_len;
 	h->l4_off = (uint16_t)l4_off;
 	if (l4 == RTE_MBUF_F_TX_L4_NO_CKSUM)
@@ -94,44 +100,58 @@ static struct rte_mbuf *flatten(struct rte_mempool *pool, struct rte_mbuf *m)
 	return flat;
 }
 
+static struct rte_mbuf *lose(struct rte_mbuf *m, int err)
+{
+	(void)sl_fail(err);
+	rte_pktmbuf_free(m);
+	return NULL;
+}
+
+static bool is_large(const struct rte_mbuf *m)
+{
+	return (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0;
+}
+
 struct rte_mbuf *port_tx_fix(const struct sl_port *p, uint16_t worker, struct rte_mbuf *m)
 {
-	struct rte_mbuf *flat;
+	if (unlikely(m->nb_segs > p->seg_max) && !is_large(m)) {
+		struct rte_mbuf *flat = flatten(p->pool[worker], m);
 
-	if (m->nb_segs > 1 && !p->caps.multi_seg) {
-		flat = flatten(p->pool[worker], m);
-		if (flat == NULL) {
-			(void)sl_fail(SL_E_NET_NO_MBUF);
-			rte_pktmbuf_free(m);
-			return NULL;
-		}
+		if (flat == NULL)
+			return lose(m, SL_E_NET_NO_MBUF);
 		m = flat;
 	}
-	if ((m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0 ||
-	    ((m->ol_flags & WANTS_SUMS) != 0 && !fill_sums(p, m))) {
-		(void)sl_fail(SL_E_PORT_TX_INVALID);
-		rte_pktmbuf_free(m);
-		return NULL;
-	}
+	if ((m->ol_flags & WANTS_SUMS) != 0 && !fill_sums(p, m))
+		return lose(m, SL_E_PORT_TX_INVALID);
 	return m;
 }
 
-/* What the driver itself has to ready for its offloads; a packet that it refuses is dropped, the rest goes
- * on. */
-static uint16_t prepare(const struct sl_port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
+static void send_cut(struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
+
+/*
+ * What the driver itself has to ready for its offloads. A large segment that it refuses (chains that its
+ * descriptors cannot express) is cut here, another packet is dropped; the rest goes on.
+ */
+static uint16_t prepare(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
 {
+	uint16_t q = (uint16_t)(worker % p->caps.nb_tx_queues);
 	uint16_t ok = 0;
 
-	if ((p->tx_offloads & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)) == 0)
+	if ((p->tx_offloads & TX_PREPARES) == 0)
 		return n;
 	while (ok < n) {
+		struct rte_mbuf *refused;
+
 		ok = (uint16_t)(ok + rte_eth_tx_prepare(p->id, q, m + ok, (uint16_t)(n - ok)));
 		if (ok == n)
 			break;
-		(void)sl_fail(SL_E_PORT_TX_REFUSED);
-		rte_pktmbuf_free(m[ok]);
+		refused = m[ok];
 		n--;
 		memmove(&m[ok], &m[ok + 1], (size_t)(n - ok) * sizeof(m[0]));
+		if (is_large(refused))
+			send_cut(p, worker, refused);
+		else
+			(void)lose(refused, SL_E_PORT_TX_REFUSED);
 	}
 	return n;
 }
@@ -154,11 +174,11 @@ static void send_ready(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, 
 	uint64_t bytes = 0;
 	uint16_t sent;
 
-	if (p->tx_shared)
-		rte_spinlock_lock(&p->tx_lock[q]);
-	n = prepare(p, q, m, n);
+	n = prepare(p, worker, m, n);
 	for (uint16_t i = 0; i < n; i++)
 		bytes += m[i]->pkt_len;
+	if (p->tx_shared)
+		rte_spinlock_lock(&p->tx_lock[q]);
 	sent = burst(p, q, m, n);
 	if (p->tx_shared)
 		rte_spinlock_unlock(&p->tx_lock[q]);
@@ -167,8 +187,21 @@ static void send_ready(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, 
 		(void)sl_fail(SL_E_NET_TX_FULL);
 		rte_pktmbuf_free(m[i]);
 	}
+	p->w[worker].idle_polls = 0;
 	sl_count_n(SL_C_TX_PACKETS, sent);
 	sl_count_n(SL_C_TX_BYTES, bytes);
+}
+
+void port_tx_clean(struct sl_port *p, uint16_t worker)
+{
+	uint16_t q = (uint16_t)(worker % p->caps.nb_tx_queues);
+
+	if (p->tx_shared)
+		rte_spinlock_lock(&p->tx_lock[q]);
+	if (rte_eth_tx_done_cleanup(p->id, q, 0) == -ENOTSUP)
+		p->tx_cleanup = false;
+	if (p->tx_shared)
+		rte_spinlock_unlock(&p->tx_lock[q]);
 }
 
 void port_tx_due(struct sl_port *p, uint16_t worker)
@@ -191,24 +224,69 @@ static void send_some(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, u
 		send_ready(p, worker, m, n);
 }
 
+/* Packets on their way to the device, a burst at a time. */
+struct outbox {
+	struct rte_mbuf *m[SL_PORT_BURST];
+	uint16_t nb;
+};
+
+static void outbox_flush(struct sl_port *p, uint16_t worker, struct outbox *o)
+{
+	uint16_t n = o->nb;
+
+	o->nb = 0;
+	if (n > 0)
+		send_some(p, worker, o->m, n);
+}
+
+static void outbox_add(struct sl_port *p, uint16_t worker, struct outbox *o, struct rte_mbuf *m)
+{
+	struct rte_mbuf *fixed = port_tx_fix(p, worker, m);
+
+	if (fixed == NULL)
+		return;
+	o->m[o->nb++] = fixed;
+	if (o->nb == SL_PORT_BURST)
+		outbox_flush(p, worker, o);
+}
+
+/* Cuts a large segment by copying. */
+static void cut_into(struct sl_port *p, uint16_t worker, struct outbox *o, struct rte_mbuf *m)
+{
+	struct rte_mbuf *part;
+	struct port_cut c;
+	struct port_hdr h;
+
+	if (!tx_headers(m, &h) || !port_cut_start(&c, m, &h)) {
+		(void)lose(m, SL_E_PORT_TX_INVALID);
+		return;
+	}
+	while ((part = port_cut_next(&c, p->pool[worker])) != NULL)
+		outbox_add(p, worker, o, part);
+	if (c.left > 0)
+		(void)sl_fail(SL_E_PORT_TX_SEGMENT);
+	rte_pktmbuf_free(m);
+}
+
+static void send_cut(struct sl_port *p, uint16_t worker, struct rte_mbuf *m)
+{
+	struct outbox o = {.nb = 0};
+
+	cut_into(p, worker, &o, m);
+	outbox_flush(p, worker, &o);
+}
+
 void sl_port_tx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
 {
-	struct rte_mbuf *ready[SL_PORT_BURST];
-	uint16_t nb = 0;
+	struct outbox o = {.nb = 0};
 
 	for (uint16_t i = 0; i < n; i++) {
-		struct rte_mbuf *fixed = port_tx_fix(p, worker, m[i]);
-
-		if (fixed == NULL)
-			continue;
-		ready[nb++] = fixed;
-		if (nb == SL_PORT_BURST) {
-			send_some(p, worker, ready, nb);
-			nb = 0;
-		}
+		if (is_large(m[i]) && m[i]->nb_segs > p->tso_seg_max)
+			cut_into(p, worker, &o, m[i]);
+		else
+			outbox_add(p, worker, &o, m[i]);
 	}
-	if (nb > 0)
-		send_some(p, worker, ready, nb);
+	outbox_flush(p, worker, &o);
 	if (unlikely(p->impair != NULL))
 		port_tx_due(p, worker);
 }
