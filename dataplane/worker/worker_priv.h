@@ -114,8 +114,8 @@ struct sl_worker {
 	struct sl_inspect_worker *inspect;
 	struct sl_buf_pool *bufs;
 	struct sl_services *services; /* NULL but in builds with test services */
-	struct sl_mem *mem; /* the decoders' tables */
-	void *scratch;      /* and what is good for one call of theirs */
+	struct sl_mem *mem;           /* the decoders' tables */
+	void *scratch;                /* and what is good for one call of theirs */
 	struct sl_tcp_listener *listeners[SL_WORKER_LISTENERS_MAX];
 	struct session **sessions; /* [max_sessions] */
 	uint32_t *generations;
