@@ -62,6 +62,7 @@ struct sl_tcp_cfg {
 	uint32_t rx_buf_bytes;      /* receive buffer of a connection at most, default 256 KiB */
 	uint32_t tx_buf_bytes;      /* send buffer of a connection at most, default 256 KiB */
 	uint16_t mss;               /* 0: from the MTU */
+	bool ecn;                   /* offer and accept ECN (RFC 3168) */
 	uint32_t keepalive_idle_s;  /* default 60; 0 off */
 	uint32_t keepalive_intvl_s; /* default 10 */
 	uint32_t keepalive_probes;  /* default 6 */

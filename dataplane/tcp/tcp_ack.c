@@ -1,71 +1,28 @@
-/* What an ACK means: progress, round-trip time, the peer's window, loss and recovery. */
+/* What an ACK means: progress, round-trip time, the peer's window; loss and recovery are in tcp_recovery.c.
+ */
 #include "tcp_priv.h"
 
-static void take_rtt(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+/*
+ * RFC 6298 (3): from what was sent once, by the oldest of it; else the echoed timestamp, which says which
+ * transmission is answered (RFC 7323, 4.1). Such a sample also ends the back-off.
+ */
+static void take_rtt(struct sl_tcp_conn *c, struct tcp_acked *a, uint64_t now_us)
 {
-	if (c->rtt_timing && seq_le(c->rtt_seq, s->ack)) {
-		c->rtt_timing = false;
-		tcp_rtt_sample(c, now_us - c->rtt_us);
-	} else if (!c->rtt_timing && c->ts_ok && s->opts.has_ts && s->opts.ts_ecr != 0) {
-		/* Something was sent again: only the echoed timestamp says which one is answered (RFC
-		 * 7323, 4.1). */
-		uint32_t ms = tcp_ts_now(c->ts_offset, now_us) - s->opts.ts_ecr;
+	uint64_t sent = a->first_us != 0 && !a->rxt_acked ? a->first_us : a->sack_first_us;
 
-		if (ms <= TCP_RTO_MAX / TCP_MS)
-			tcp_rtt_sample(c, u32_max(ms, 1) * TCP_MS);
-	}
-}
+	if (sent != 0) {
+		a->rtt_us = u32_max((uint32_t)(now_us - sent), 1);
+		tcp_rtt_sample(c, now_us - sent);
+	} else if (a->advanced && a->has_ts && a->ts_ecr != 0) {
+		uint32_t ms = tcp_ts_now(c->ts_offset, now_us) - a->ts_ecr;
 
-/* RFC 6675 (5), RFC 6582: the first loss of this window. */
-static void enter_recovery(struct sl_tcp_conn *c)
-{
-	tcp_cc_loss(c);
-	c->ca_state = TCP_CA_RECOVERY;
-	c->recover = c->snd_nxt;
-	c->high_rxt = c->snd_una;
-	c->lost_to = seq_max(c->lost_to, seq_min(c->snd_una + c->mss, c->snd_nxt));
-}
-
-static void leave_recovery(struct sl_tcp_conn *c)
-{
-	c->ca_state = TCP_CA_OPEN;
-	c->dupacks = 0;
-	c->lost_to = c->snd_una;
-	c->high_rxt = c->snd_una;
-}
-
-static void recovery_progress(struct sl_tcp_conn *c, uint32_t acked)
-{
-	uint32_t gone;
-
-	c->high_rxt = seq_max(c->high_rxt, c->snd_una);
-	c->lost_to = seq_max(c->lost_to, c->snd_una);
-	if (c->ca_state == TCP_CA_OPEN) {
-		c->dupacks = 0;
+		if (ms > TCP_RTO_MAX / TCP_MS)
+			return;
+		tcp_rtt_sample(c, u32_max(ms, 1) * TCP_MS);
+	} else {
 		return;
 	}
-	if (seq_le(c->recover, c->snd_una)) {
-		leave_recovery(c);
-		return;
-	}
-	if (c->ca_state != TCP_CA_RECOVERY || c->sack_ok)
-		return;
-	/* A partial ACK: the next hole starts right here (RFC 6582, 3.2). */
-	gone = acked / c->mss;
-	c->dupacks = (uint8_t)(c->dupacks > gone ? c->dupacks - gone : 0);
-	c->lost_to = seq_min(c->snd_una + c->mss, c->snd_nxt);
-	c->high_rxt = c->snd_una;
-}
-
-/* The SACK board after the window's left edge moved; a peer that takes back what it had SACKed loses its
- * board. */
-static void board_progress(struct sl_tcp_conn *c)
-{
-	if (tcp_ranges_find(c->sacked, c->snd_una) != NULL) {
-		tcp_ranges_clear(c->t, &c->sacked);
-		return;
-	}
-	tcp_ranges_trim(c->t, &c->sacked, c->snd_una);
+	c->rto_shift = 0;
 }
 
 static void writable_progress(struct sl_tcp_conn *c)
@@ -96,49 +53,29 @@ static void fin_acked(struct sl_tcp_conn *c, uint64_t now_us)
 	}
 }
 
-static void new_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+/* SND.UNA moves: what is acknowledged is let go. */
+static void advance(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_acked *a, uint64_t now_us)
 {
-	uint32_t acked = s->ack - c->snd_una;
 	bool fin = fin_sent(c) && s->ack == c->snd_nxt;
 
-	take_rtt(c, s, now_us);
+	a->advanced = true;
+	a->acked = s->ack - c->snd_una;
+	tcp_sent_ack(c, s->ack, a, now_us);
 	c->snd_una = s->ack;
-	tcp_sndq_drop(c, acked - (fin ? 1 : 0));
-	c->rto_shift = 0;
+	tcp_sndq_drop(c, a->acked - (fin ? 1 : 0));
 	c->nb_rtx = 0;
 	c->soft_err = 0;
-	board_progress(c);
-	tcp_cc_acked(c, acked, now_us); /* before: the ACK that ends a recovery does not grow the window */
-	recovery_progress(c, acked);
 	writable_progress(c);
 	if (!c->held)
 		tcp_orphan_restart(c, now_us);
-	tcp_rtx_timer_update(c, true, now_us);
-	if (fin)
-		fin_acked(c, now_us);
+	TCP_TRACE(c, ACKED, s->ack, a->acked);
 }
 
-static void dup_ack(struct sl_tcp_conn *c)
+/* RFC 5681, 2 */
+static bool is_dup_ack(const struct sl_tcp_conn *c, const struct tcp_seg *s)
 {
-	if (c->dupacks < UINT8_MAX)
-		c->dupacks++;
-	if (c->ca_state != TCP_CA_OPEN)
-		return;
-	/* Without SACK, ACKs of what a timeout sent twice look like duplicates (RFC 6582, 4.1). */
-	if (!c->sack_ok && !seq_lt(c->recover, c->snd_una))
-		return;
-	if (c->dupacks >= TCP_DUPTHRESH || (c->sack_ok && tcp_sack_is_lost(c, c->snd_una)))
-		enter_recovery(c);
-}
-
-/* RFC 5681, 2; with SACK what counts is that the ACK tells something new (RFC 6675, 2). */
-static bool is_dup_ack(const struct sl_tcp_conn *c, const struct tcp_seg *s, uint32_t newly_sacked)
-{
-	if (s->ack != c->snd_una || c->snd_una == c->snd_nxt)
-		return false;
-	if (c->sack_ok)
-		return newly_sacked > 0;
-	return seg_len(s) == 0 && s->wnd << c->snd_shift == c->snd_wnd;
+	return s->ack == c->snd_una && c->snd_una != c->snd_nxt && seg_len(s) == 0 &&
+	       s->wnd << c->snd_shift == c->snd_wnd;
 }
 
 static void window_update(struct sl_tcp_conn *c, const struct tcp_seg *s)
@@ -160,10 +97,64 @@ static void window_update(struct sl_tcp_conn *c, const struct tcp_seg *s)
 	c->snd_wl2 = s->ack;
 }
 
+/* The congestion window after all that the ACK has told. */
+static void move_window(struct sl_tcp_conn *c, const struct tcp_acked *a, uint64_t now_us)
+{
+	if (c->ca_state == TCP_CA_RECOVERY || c->ca_state == TCP_CA_CWR)
+		tcp_prr_ack(c, a);
+	else if (a->advanced && !a->recovered)
+		tcp_cc_acked(c, a->acked, a->rtt_us, now_us);
+}
+
+/* A peer that has dropped what it had SACKed is given little time to say otherwise. */
+static void watch_reneging(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	const struct tcp_sent *head = TAILQ_FIRST(&c->board.all);
+	uint64_t when = now_us + u32_max(c->srtt_us / 2, TCP_RENEGE_WAIT);
+
+	if (head != NULL && head->flags & TCP_SENT_SACKED && when < c->tmr[TCP_TMR_RTX])
+		tcp_timer_set(c, TCP_TMR_RTX, when);
+}
+
+static void take_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+{
+	struct tcp_acked a = {
+	        .prior_una = c->snd_una,
+	        .lost_before = c->lost_total,
+	        .ece = (s->flags & RTE_TCP_ECE_FLAG) != 0,
+	        .has_ts = c->ts_ok && s->opts.has_ts && s->opts.ts_ecr != 0,
+	        .ts_ecr = s->opts.ts_ecr,
+	        .dup = is_dup_ack(c, s),
+	};
+	bool fin = fin_sent(c) && s->ack == c->snd_nxt && seq_lt(c->snd_una, s->ack), repaired;
+
+	window_update(c, s);
+	if (a.prior_una == c->snd_nxt)
+		return;
+	if (seq_lt(c->snd_una, s->ack))
+		advance(c, s, &a, now_us);
+	if (c->sack_ok)
+		tcp_sack_input(c, s, &a, now_us);
+	take_rtt(c, &a, now_us);
+	repaired = tcp_tlp_ack(c, s, &a);
+	tcp_recovery_ack(c, &a, now_us);
+	if (repaired)
+		tcp_recovery_tlp_repaired(c);
+	move_window(c, &a, now_us);
+	if (a.advanced) {
+		tcp_rtx_timer_update(c, true, now_us);
+		tcp_tlp_schedule(c, now_us);
+	} else if (c->loss_timer == TCP_LOSS_TLP &&
+	           (c->ca_state != TCP_CA_OPEN || c->board.sacked_bytes > 0)) {
+		tcp_loss_timer_off(c);
+	}
+	watch_reneging(c, now_us);
+	if (fin)
+		fin_acked(c, now_us);
+}
+
 bool tcp_ack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
-	uint32_t newly_sacked = 0;
-
 	if (!(s->flags & RTE_TCP_ACK_FLAG))
 		return false;
 	/* RFC 5961, 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT */
@@ -172,29 +163,13 @@ bool tcp_ack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_
 		tcp_send_challenge(c, now_us);
 		return false;
 	}
-	if (c->sack_ok && c->snd_una != c->snd_nxt)
-		newly_sacked = tcp_sack_update(c, s);
-	if (is_dup_ack(c, s, newly_sacked))
-		dup_ack(c);
 	/* A peer that answers with its window shut is alive: probes to it have no limit. */
 	if (c->snd_una == c->snd_nxt || s->wnd == 0)
 		c->nb_rtx = 0;
-	window_update(c, s);
-	if (seq_lt(c->snd_una, s->ack))
-		new_ack(c, s, now_us);
+	take_ack(c, s, now_us);
+	if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
+		return false;
 	if (c->snd_una != tx_last_seq(c))
 		tcp_conn_want_out(c);
-	return c->state != TCP_CLOSED && c->state != TCP_TIME_WAIT;
-}
-
-/*
- * RFC 6298 (5.4 to 5.7), RFC 6675 (5.1): all in flight counts as lost, and the scoreboard is forgotten, for
- * the peer may have dropped what it had SACKed (RFC 2018, 8).
- */
-void tcp_ack_timeout(struct sl_tcp_conn *c)
-{
-	tcp_cc_timeout(c);
-	tcp_ranges_clear(c->t, &c->sacked);
-	c->ca_state = TCP_CA_LOSS;
-	tcp_sack_lose_all(c);
+	return true;
 }

@@ -23,6 +23,7 @@ static int init_memory(struct sl_tcp *t)
 	t->cfg.max_total_bytes = total;
 	t->nb_own_max = t->cfg.pool->size / 2; /* the other half is for segments on their way */
 	tcp_pool_init(&t->pieces, sizeof(struct tcp_piece));
+	tcp_pool_init(&t->sents, sizeof(struct tcp_sent));
 	tcp_pool_init(&t->rpieces, sizeof(struct tcp_rpiece));
 	tcp_pool_init(&t->ooo, sizeof(struct tcp_ooo));
 	while (nb_buckets < t->cfg.max_conns)
@@ -101,11 +102,11 @@ void sl_tcp_free(struct sl_tcp *t)
 	free_queues(&t->dead);
 	tcp_listeners_fini(t);
 	tcp_pool_fini(&t->pieces);
+	tcp_pool_fini(&t->sents);
 	tcp_pool_fini(&t->rpieces);
 	tcp_pool_fini(&t->ooo);
 	tcp_conn_slabs_fini(t);
 	tcp_archive_fini(t);
-	tcp_ranges_fini(t);
 	tcp_tw_fini(t);
 	free(t->buckets);
 	sl_cleanse(t->key, sizeof(t->key));

@@ -6,13 +6,15 @@
 #include "tcp_priv.h"
 
 /* beta = 0.7, C = 0.4, alpha of the Reno estimate 3 * (1 - beta) / (1 + beta) = 9/17. */
-#define BETA_NUM   7U
-#define BETA_DEN   10U
-#define ALPHA_NUM  9U
-#define ALPHA_DEN  17U
-#define T_MAX_MS   50000
-#define CWND_MAX   (1U << 30)
-#define CUBIC_C_10 4 /* tenths */
+#define BETA_NUM    7U
+#define BETA_DEN    10U
+#define ALPHA_NUM   9U
+#define ALPHA_DEN   17U
+#define T_MAX_MS    50000
+#define CWND_MAX    (1U << 30)
+#define CUBIC_C_10  4 /* tenths */
+#define IW_BYTES    14600U
+#define UNUSED_SPAN (300 * TCP_S)
 
 /* Integer cube root, by bits. */
 uint32_t tcp_cbrt(uint64_t x)
@@ -32,17 +34,18 @@ uint32_t tcp_cbrt(uint64_t x)
 	return (uint32_t)y;
 }
 
-static uint32_t initial_window(const struct sl_tcp_conn *c)
+/* RFC 6928 */
+static uint32_t window_iw(const struct sl_tcp_conn *c)
 {
-	if (c->syn_lost)
-		return c->mss;
-	return u32_min(TCP_IW_SEGMENTS * c->mss, u32_max(2U * c->mss, 14600));
+	return u32_min(TCP_IW_SEGMENTS * tcp_smss(c), u32_max(2U * tcp_smss(c), IW_BYTES));
 }
 
 void tcp_cc_init(struct sl_tcp_conn *c)
 {
 	memset(&c->cubic, 0, sizeof(c->cubic));
-	c->cwnd = initial_window(c);
+	memset(&c->hystart, 0, sizeof(c->hystart));
+	c->hystart.round_end = c->snd_una;
+	c->cwnd = c->syn_lost ? tcp_smss(c) : window_iw(c);
 	c->ssthresh = CWND_MAX;
 }
 
@@ -57,7 +60,7 @@ static void epoch_start(struct sl_tcp_conn *c, uint64_t now_us)
 	q->cwnd_acc = 0;
 	q->origin = u32_max(q->w_max, c->cwnd);
 	/* K = cbrt((origin - cwnd) / C) seconds; in ms: cbrt(segments * 2.5 * 10^9). */
-	q->k_ms = tcp_cbrt((uint64_t)(q->origin - c->cwnd) * UINT64_C(2500000) / c->mss * 1000);
+	q->k_ms = tcp_cbrt((uint64_t)(q->origin - c->cwnd) * UINT64_C(2500000) / tcp_smss(c) * 1000);
 }
 
 /* W_cubic(t) in bytes: origin + C * (t - K)^3 segments. */
@@ -70,9 +73,9 @@ static uint32_t w_cubic(const struct sl_tcp_conn *c, uint64_t t_us)
 		d = T_MAX_MS;
 	if (d < -T_MAX_MS)
 		d = -T_MAX_MS;
-	w = (int64_t)c->cubic.origin + d * d * d / 100000 * CUBIC_C_10 * c->mss / 100000;
-	if (w < (int64_t)c->mss)
-		w = c->mss;
+	w = (int64_t)c->cubic.origin + d * d * d / 100000 * CUBIC_C_10 * tcp_smss(c) / 100000;
+	if (w < (int64_t)tcp_smss(c))
+		w = tcp_smss(c);
 	return w > CWND_MAX ? CWND_MAX : (uint32_t)w;
 }
 
@@ -80,7 +83,7 @@ static uint32_t w_cubic(const struct sl_tcp_conn *c, uint64_t t_us)
 static void w_est_grow(struct sl_tcp_conn *c, uint32_t acked)
 {
 	struct tcp_cubic *q = &c->cubic;
-	uint64_t num = (uint64_t)acked * c->mss;
+	uint64_t num = (uint64_t)acked * tcp_smss(c);
 	uint64_t step;
 
 	if (q->w_est < q->cwnd_prior)
@@ -108,15 +111,16 @@ static void avoidance(struct sl_tcp_conn *c, uint32_t acked, uint64_t now_us)
 	c->cwnd = u32_min(u32_max(c->cwnd, q->w_est), CWND_MAX);
 }
 
-void tcp_cc_acked(struct sl_tcp_conn *c, uint32_t acked, uint64_t now_us)
+void tcp_cc_acked(struct sl_tcp_conn *c, uint32_t acked, uint32_t rtt_us, uint64_t now_us)
 {
-	if (!c->cwnd_limited || c->ca_state == TCP_CA_RECOVERY)
+	if (!c->cwnd_limited)
 		return;
 	if (c->cwnd < c->ssthresh) {
-		uint32_t room = c->ssthresh - c->cwnd, step = u32_min(acked, room);
+		uint32_t grow = tcp_hystart_acked(c, acked, rtt_us),
+		         step = u32_min(grow, c->ssthresh - c->cwnd);
 
 		c->cwnd += step;
-		acked -= step;
+		acked = grow - step;
 		if (acked == 0)
 			return;
 	}
@@ -125,7 +129,7 @@ void tcp_cc_acked(struct sl_tcp_conn *c, uint32_t acked, uint64_t now_us)
 }
 
 /* Multiplicative decrease and fast convergence (4.6, 4.7). */
-static void decrease(struct sl_tcp_conn *c)
+void tcp_cc_reduce(struct sl_tcp_conn *c)
 {
 	struct tcp_cubic *q = &c->cubic;
 
@@ -135,28 +139,41 @@ static void decrease(struct sl_tcp_conn *c)
 		q->w_max = (uint32_t)((uint64_t)c->cwnd * (BETA_DEN + BETA_NUM) / (2 * BETA_DEN));
 	else
 		q->w_max = c->cwnd;
-	c->ssthresh = u32_max((uint32_t)((uint64_t)c->cwnd * BETA_NUM / BETA_DEN), 2 * c->mss);
+	c->ssthresh = u32_max((uint32_t)((uint64_t)c->cwnd * BETA_NUM / BETA_DEN), 2 * tcp_smss(c));
+	c->hystart.done = true;
 }
 
-void tcp_cc_loss(struct sl_tcp_conn *c)
+/* Half of the window goes, down to the initial one; where it was is remembered for slow start. */
+static void decay(struct sl_tcp_conn *c)
 {
-	decrease(c);
-	c->cwnd = c->ssthresh;
+	uint32_t floor = u32_min(c->cwnd, window_iw(c));
+
+	if (c->ssthresh < CWND_MAX)
+		c->ssthresh = u32_max(c->ssthresh, c->cwnd / 4 * 3);
+	c->cwnd = u32_max(c->cwnd / 2, floor);
+	c->cubic.epoch_us = 0;
 }
 
-void tcp_cc_timeout(struct sl_tcp_conn *c)
-{
-	/* A second timeout for the same data does not lower ssthresh again (RFC 5681, 3.1). */
-	if (c->ca_state != TCP_CA_LOSS)
-		decrease(c);
-	c->cwnd = c->mss;
-}
-
-/* Restart after idle (RFC 5681, 4.1). */
+/*
+ * Before something is sent: a window that nothing has filled for some time says little about the path. After
+ * an idle time it is halved for each timeout that passed (RFC 5681, 4.1 would have it at the initial window
+ * at once); one that the application does not use, for each five minutes (RFC 7661, 4.4.3).
+ */
 void tcp_cc_idle(struct sl_tcp_conn *c, uint64_t now_us)
 {
-	if (c->snd_una == c->snd_nxt && now_us - c->last_send_us > c->rto_us) {
-		c->cwnd = u32_min(c->cwnd, u32_min(TCP_IW_SEGMENTS * c->mss, u32_max(2U * c->mss, 14600)));
-		c->cubic.epoch_us = 0;
+	if (c->cwnd_limited || c->cwnd_used_us == 0)
+		c->cwnd_used_us = now_us;
+	if (c->snd_una == c->snd_nxt && c->last_send_us != 0) {
+		uint64_t idle = now_us - c->last_send_us;
+
+		for (; idle > c->rto_us && c->cwnd > window_iw(c); idle -= c->rto_us)
+			decay(c);
+		if (idle > c->rto_us)
+			c->cubic.epoch_us = 0;
+	}
+	if (now_us - c->cwnd_used_us >= UNUSED_SPAN) {
+		c->cwnd_used_us = now_us;
+		if (c->cwnd > window_iw(c))
+			decay(c);
 	}
 }

@@ -123,6 +123,7 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 	while (c->rcv_shift < TCP_WND_SHIFT_MAX && t->cfg.rx_buf_bytes >> c->rcv_shift > UINT16_MAX)
 		c->rcv_shift++;
 	tcp_rtt_init(c);
+	tcp_sent_init(c);
 	conn_hash(c);
 	TAILQ_INSERT_TAIL(&t->all, c, list);
 	t->nb_conns++;
@@ -170,8 +171,8 @@ static void leave_lists(struct sl_tcp_conn *c)
 static void detach(struct sl_tcp_conn *c)
 {
 	leave_lists(c);
+	tcp_sent_clear(c);
 	tcp_sndq_clear(c);
-	tcp_ranges_clear(c->t, &c->sacked);
 	tcp_rcvq_cut(c);
 	if (!c->held)
 		tcp_conn_let_go(c);

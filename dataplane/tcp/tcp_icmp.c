@@ -18,10 +18,7 @@ static void path_mtu_fell(struct sl_tcp_conn *c, uint32_t mtu, uint64_t now_us)
 	tcp_conn_set_mss(c);
 	if (!state_synchronized(c->state))
 		return;
-	tcp_ranges_clear(c->t, &c->sacked);
-	tcp_sack_lose_all(c);
-	if (c->ca_state == TCP_CA_OPEN)
-		c->ca_state = TCP_CA_RECOVERY;
+	tcp_recovery_mtu_fell(c);
 	tcp_rtx_timer_update(c, false, now_us);
 	tcp_conn_want_out(c);
 }

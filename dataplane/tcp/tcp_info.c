@@ -42,6 +42,8 @@ static const char *ca_name(uint8_t ca_state)
 	switch (ca_state) {
 	case TCP_CA_OPEN:
 		return "open";
+	case TCP_CA_CWR:
+		return "cwr";
 	case TCP_CA_RECOVERY:
 		return "recovery";
 	case TCP_CA_LOSS:
@@ -59,10 +61,8 @@ static uint32_t ms_ago(uint64_t then_us, uint64_t now_us)
 static void put_timer(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 {
 	static const char *const names[TCP_TMR_COUNT] = {
-	        [TCP_TMR_RTX] = "on",
-	        [TCP_TMR_DELACK] = "delack",
-	        [TCP_TMR_KEEP] = "keepalive",
-	        [TCP_TMR_LIFE] = "linger",
+	        [TCP_TMR_RTX] = "on",         [TCP_TMR_LOSS] = "loss",   [TCP_TMR_DELACK] = "delack",
+	        [TCP_TMR_KEEP] = "keepalive", [TCP_TMR_LIFE] = "linger",
 	};
 	uint64_t first = UINT64_MAX;
 
@@ -97,14 +97,16 @@ static void put_stat(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 	out->last_rcv_ms = ms_ago(c->last_recv_us, now_us);
 	out->last_ack_ms = ms_ago(st->last_ack_us, now_us);
 	out->rcv_mss = st->rcv_mss;
-	out->min_rtt_us = st->min_rtt_us;
-	out->reordering = st->reordering;
+	out->min_rtt_us = tcp_min_rtt(c);
+	out->reordering = c->rack.reordering;
 	out->delivered = st->delivered;
 	out->delivery_rate = st->delivery_rate;
-	out->unacked_segs = st->unacked_segs;
-	out->lost_segs = st->lost_segs;
-	out->sacked_segs = st->sacked_segs;
-	out->retrans_segs = st->retrans_segs;
+	out->unacked_segs = c->board.nb;
+	out->sacked_segs = c->board.sacked_segs;
+	if (c->mss != 0) {
+		out->lost_segs = (c->board.lost_bytes + tcp_smss(c) - 1) / tcp_smss(c);
+		out->retrans_segs = (c->board.rxt_bytes + tcp_smss(c) - 1) / tcp_smss(c);
+	}
 }
 
 static void put_queues(const struct sl_tcp_conn *c, struct sl_tcp_info *out)

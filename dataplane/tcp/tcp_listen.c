@@ -112,6 +112,11 @@ void tcp_take_syn_options(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64
 	c->ts_recent_us = now_us;
 	c->peer_mss = o->has_mss ? o->mss : TCP_MSS_DEFAULT;
 	tcp_conn_set_mss(c);
+	/* RFC 3168, 6.1.1: ECE and CWR ask for ECN, ECE alone answers. */
+	if (s->flags & RTE_TCP_ACK_FLAG)
+		c->ecn_ok = c->ecn_asked && (s->flags & TCP_ECN_FLAGS) == RTE_TCP_ECE_FLAG;
+	else
+		c->ecn_ok = c->t->cfg.ecn && (s->flags & TCP_ECN_FLAGS) == TCP_ECN_FLAGS;
 }
 
 /* Makes room in the backlog, or among all connections, at the expense of the oldest half-open one. */

@@ -33,7 +33,7 @@ static struct rte_mbuf *seg_alloc(const struct sl_tcp *t, uint32_t len, uint8_t 
 }
 
 static void seg_send(struct sl_tcp *t, struct rte_mbuf *m, uint32_t hdr_len, const struct tcp_tuple *u,
-                     uint64_t now_us)
+                     uint8_t ecn, uint64_t now_us)
 {
 	struct sl_addr src = tcp_addr(u->laddr, u->family), dst = tcp_addr(u->raddr, u->family);
 
@@ -41,7 +41,7 @@ static void seg_send(struct sl_tcp *t, struct rte_mbuf *m, uint32_t hdr_len, con
 	m->ol_flags |= u->family == SL_AF_INET6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4;
 	m->l4_len = hdr_len & 0xff;
 	/* What the wire loses is sent again: the result is of no use here. */
-	(void)t->cfg.ops->output(t->cfg.ctx, m, &src, &dst, 0, now_us);
+	(void)t->cfg.ops->output(t->cfg.ctx, m, &src, &dst, ecn, now_us);
 }
 
 static void put_header(uint8_t *p, const struct tcp_tuple *u, uint32_t seq, uint32_t ack, uint8_t flags,
@@ -101,7 +101,20 @@ struct packet {
 	const struct tcp_piece *from;
 	uint8_t flags;
 	bool by_ref; /* a chain of references to the pieces, else a copy */
+	bool is_new; /* sent for the first time */
 };
+
+/* The marks of new data, and of no other segment (RFC 3168, 6.1.2, 6.1.4, 6.1.5). Returns the IP header's. */
+static uint8_t mark_ecn(struct sl_tcp_conn *c, const struct packet *o, uint8_t *flags)
+{
+	if (!c->ecn_ok || !o->is_new || o->n == 0)
+		return 0;
+	if (c->cwr_due) {
+		*flags |= RTE_TCP_CWR_FLAG;
+		c->cwr_due = false;
+	}
+	return TCP_ECN_ECT0;
+}
 
 /*
  * How much of its payload the packet can carry: as many full segments as a chain of bounded length holds, or
@@ -133,6 +146,7 @@ static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t n
 	uint32_t at = tx_at(c, o->seq);
 	uint8_t flags = o->flags | RTE_TCP_ACK_FLAG | (c->ece ? RTE_TCP_ECE_FLAG : 0), *p;
 	struct rte_mbuf *m;
+	uint8_t ecn;
 
 	if (o->by_ref)
 		m = build_chain(c, hdr_len, o->from, at, o->n);
@@ -146,11 +160,12 @@ static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t n
 		if (o->seq + o->n == tx_end_seq(c))
 			flags |= RTE_TCP_PSH_FLAG;
 	}
+	ecn = mark_ecn(c, o, &flags);
 	p = rte_pktmbuf_mtod(m, uint8_t *);
 	(void)tcp_options_data(c, now_us, p + sizeof(struct rte_tcp_hdr));
 	put_header(p, &c->tuple, o->seq, c->rcv_nxt, flags, window_field(c, false), hdr_len);
 	tcp_ack_is_sent(c, now_us);
-	seg_send(c->t, m, hdr_len, &c->tuple, now_us);
+	seg_send(c->t, m, hdr_len, &c->tuple, ecn, now_us);
 	return SEND_OK;
 }
 
@@ -195,7 +210,7 @@ static void send_rst(struct sl_tcp *t, const struct tcp_tuple *u, uint32_t seq, 
 	if (m == NULL)
 		return;
 	put_header(p, u, seq, ack, flags | RTE_TCP_RST_FLAG, 0, hdr_len);
-	seg_send(t, m, hdr_len, u, now_us);
+	seg_send(t, m, hdr_len, u, 0, now_us);
 }
 
 void tcp_send_rst_conn(struct sl_tcp_conn *c, uint64_t now_us)
@@ -227,7 +242,7 @@ void tcp_send_tw_ack(struct sl_tcp *t, const struct tcp_tw *w, const struct tcp_
 		                     p + sizeof(struct rte_tcp_hdr));
 	put_header(p, &s->tuple, w->snd_nxt, w->rcv_nxt, RTE_TCP_ACK_FLAG, (uint16_t)w->rcv_wnd_field,
 	           hdr_len);
-	seg_send(t, m, hdr_len, &s->tuple, now_us);
+	seg_send(t, m, hdr_len, &s->tuple, 0, now_us);
 }
 
 static int send_syn(struct sl_tcp_conn *c, uint64_t now_us)
@@ -242,12 +257,18 @@ static int send_syn(struct sl_tcp_conn *c, uint64_t now_us)
 	if (m == NULL)
 		return SL_E_NOMEM;
 	memcpy(p + sizeof(struct rte_tcp_hdr), opts, n);
+	if (answer && c->ecn_ok) {
+		flags |= RTE_TCP_ECE_FLAG;
+	} else if (!answer && c->t->cfg.ecn && !c->syn_lost) {
+		/* Only the first: some path may drop it for these bits (RFC 3168, 6.1.1.1). */
+		flags |= RTE_TCP_ECE_FLAG | RTE_TCP_CWR_FLAG;
+		c->ecn_asked = true;
+	}
 	put_header(p, &c->tuple, c->iss, c->rcv_nxt, flags, window_field(c, true), hdr_len);
 	c->snd_nxt = c->iss + 1;
 	c->rtt_timing = !c->syn_lost;
-	c->rtt_seq = c->snd_nxt;
 	c->rtt_us = now_us;
-	seg_send(c->t, m, hdr_len, &c->tuple, now_us);
+	seg_send(c->t, m, hdr_len, &c->tuple, 0, now_us);
 	tcp_rtx_timer_update(c, false, now_us);
 	return SEND_OK;
 }
@@ -260,59 +281,90 @@ static uint32_t window_from(const struct sl_tcp_conn *c, uint32_t seq)
 	return seq_lt(seq, edge) ? edge - seq : 0;
 }
 
-/* One lost piece again. > 0 sent, 0 nothing (more) to do, < 0 no mbuf. */
-static int send_again(struct sl_tcp_conn *c, bool lost_only, uint32_t *pipe, uint64_t now_us)
+/* What e holds goes out again, up to one segment of it. > 0 sent, < 0 no memory. */
+static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
 {
-	uint32_t seq, len;
-	struct packet o;
+	uint32_t data = e->end - e->seq - (e->flags & TCP_SENT_FIN ? 1 : 0);
+	struct packet o = {.seq = e->seq, .n = u32_min(data, payload_max(c)), .from = e->piece};
 	int err;
 
-	if (c->ca_state == TCP_CA_OPEN || !tcp_sack_next(c, lost_only, &seq, &len))
-		return SEND_NONE;
-	len = u32_min(len, payload_max(c));
-	/* The first one of a recovery goes in any case (RFC 6675, 5, step 4.3). */
-	if (seq != c->snd_una && (*pipe + len > c->cwnd || len > window_from(c, seq)))
-		return SEND_NONE;
-	o = (struct packet){.seq = seq};
-	o.n = seq_lt(seq, tx_end_seq(c)) ? u32_min(len, tx_end_seq(c) - seq) : 0;
-	if (o.n > 0) {
-		o.from = tcp_sndq_find(&c->sndq, NULL, tx_at(c, seq));
+	if (o.n > 0)
 		fit_packet(c, &o);
-	}
-	if (fin_sent(c) && len > o.n && seq + o.n == tx_end_seq(c))
+	if (o.n < data && tcp_sent_split(c, e, e->seq + o.n) == NULL)
+		return sl_fail(SL_E_NOMEM);
+	if (e->flags & TCP_SENT_FIN)
 		o.flags = RTE_TCP_FIN_FLAG;
-	else
-		len = o.n;
 	err = send_packet(c, &o, now_us);
 	if (err < 0)
 		return err;
+	e->seg_bytes = (uint16_t)payload_max(c);
 	sl_count(SL_C_TCP_RETRANSMITS);
 	c->retransmits++;
-	c->rtt_timing = false;
-	c->high_rxt = seq + len;
-	*pipe += len;
-	tcp_rtx_timer_update(c, seq == c->snd_una, now_us);
+	c->stat.bytes_retrans += o.n;
+	c->prr.out += o.n;
+	c->prr.owes_rxt = false;
+	tcp_undo_sent_again(c, 1, now_us);
+	tcp_sent_again(c, e, now_us);
+	TCP_TRACE(c, RTX, e->seq, o.n);
 	return SEND_OK;
 }
 
-/*
- * How many new bytes may go now, in one packet; the sender's silly-window avoidance with Nagle off
- * (RFC 9293, 3.8.6.2.1): full segments, or all there is, or half of the largest window seen, or after the
- * persist timer. Several segments only where the port cuts them.
- */
-static uint32_t new_bytes(const struct sl_tcp_conn *c, uint32_t avail, uint32_t pipe)
+/* The first of what is lost. > 0 sent, 0 nothing (more) to do, < 0 no memory. */
+static int send_lost(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
 {
-	uint32_t max = payload_max(c), wnd = window_from(c, c->snd_nxt);
-	uint32_t n = u32_min(avail, wnd), room = c->cwnd > pipe ? c->cwnd - pipe : 0;
+	struct tcp_sent *e = TAILQ_FIRST(&c->board.lost);
+	uint32_t len;
+	int err;
+
+	if (e == NULL)
+		return SEND_NONE;
+	len = u32_min(e->end - e->seq, payload_max(c));
+	if (e->seq != c->snd_una && len > window_from(c, e->seq)) /* the peer has shrunk its window */
+		return SEND_NONE;
+	if (*pipe > 0 && *pipe + len > c->cwnd) {
+		c->cwnd_limited = true;
+		return SEND_NONE;
+	}
+	err = resend(c, e, now_us);
+	if (err < 0)
+		return err;
+	*pipe += e->end - e->seq;
+	tcp_rtx_timer_update(c, e->seq == c->snd_una, now_us);
+	return SEND_OK;
+}
+
+/* A segment that is not full waits: for the rest (cork), or for the ACK of the small one before it (RFC 9293,
+ * 3.7.4, in the gentler form that large writes do not wait). */
+static bool waits_for_more(const struct sl_tcp_conn *c)
+{
+	if (c->fin_queued || c->probe_now)
+		return false;
+	return c->cork || (c->nagle && seq_lt(c->snd_una, c->snd_sml));
+}
+
+/*
+ * How many new bytes may go now, in one packet; the sender's silly-window avoidance (RFC 9293, 3.8.6.2.1):
+ * full segments, or all there is, or half of the largest window seen, or after the persist timer. Several
+ * segments only where the port cuts them.
+ */
+static uint32_t new_bytes(const struct sl_tcp_conn *c, uint32_t avail, uint32_t room)
+{
+	uint32_t max = payload_max(c), wnd = window_from(c, c->snd_nxt), n = u32_min(avail, wnd);
 
 	if (c->path_tso && n > max) {
 		n = u32_min(n, u32_max(u32_min(room, TCP_TSO_BYTES_MAX), max));
-		return n == avail ? n : n / max * max;
+		return n == avail && !waits_for_more(c) ? n : n / max * max;
 	}
 	n = u32_min(n, max);
-	if (n == max || n == avail || n >= (c->max_snd_wnd + 1) / 2)
+	if (n == max || (n == avail && !waits_for_more(c)) || (n < avail && n >= (c->max_snd_wnd + 1) / 2))
 		return n;
 	return c->probe_now ? n : 0;
+}
+
+/* A window full of tiny segments would cost more memory than it carries bytes. */
+static bool too_many_small(const struct sl_tcp_conn *c)
+{
+	return c->board.nb >= u32_max(TCP_SENT_MIN, TCP_SENT_FACTOR * (c->cwnd / tcp_smss(c)));
 }
 
 static void fin_goes_out(struct sl_tcp_conn *c)
@@ -324,77 +376,134 @@ static void fin_goes_out(struct sl_tcp_conn *c)
 		c->state = TCP_LAST_ACK;
 }
 
-/* One new segment. Returns as send_again(). */
-static int send_new(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
+/* The packet has gone out for the first time. */
+static void new_is_sent(struct sl_tcp_conn *c, struct tcp_sent *e, const struct packet *o, uint64_t now_us)
 {
-	struct packet o = {.seq = c->snd_nxt};
-	uint32_t avail;
-	bool fin;
-	int err;
+	bool fin = (o->flags & RTE_TCP_FIN_FLAG) != 0;
 
-	if (!seq_lt(c->snd_nxt, tx_last_seq(c)))
-		return SEND_NONE;
-	avail = tx_end_seq(c) - c->snd_nxt;
-	o.n = new_bytes(c, avail, *pipe);
-	if (o.n > 0) {
-		o.from = c->sndq.next = tcp_sndq_find(&c->sndq, c->sndq.next, tx_at(c, o.seq));
-		fit_packet(c, &o);
-	}
-	fin = c->fin_queued && o.n == avail && window_from(c, o.seq) > o.n;
-	if (o.n == 0 && !fin)
-		return SEND_NONE;
-	if (*pipe > 0 && *pipe + o.n > c->cwnd) {
-		c->cwnd_limited = true;
-		return SEND_NONE;
-	}
-	if (fin)
-		o.flags = RTE_TCP_FIN_FLAG;
-	err = send_packet(c, &o, now_us);
-	if (err < 0)
-		return err;
-	if (!c->rtt_timing && c->ca_state == TCP_CA_OPEN) {
-		c->rtt_timing = true;
-		c->rtt_seq = c->snd_nxt + o.n;
-		c->rtt_us = now_us;
-	}
-	c->snd_nxt += o.n;
+	*e = (struct tcp_sent){
+	        .piece = o->n > 0 ? c->sndq.next : NULL,
+	        .seq = o->seq,
+	        .end = o->seq + o->n + (fin ? 1 : 0),
+	        .seg_bytes = (uint16_t)payload_max(c),
+	        .flags = fin ? TCP_SENT_FIN : 0,
+	};
+	tcp_sent_add(c, e, now_us);
+	if (o->n % e->seg_bytes != 0)
+		c->snd_sml = o->seq + o->n;
+	c->snd_nxt += o->n;
 	if (fin)
 		fin_goes_out(c);
 	c->probe_now = false;
+	c->prr.out += o->n;
+	TCP_TRACE(c, TX, o->seq, o->n);
+}
+
+/* New bytes, `room` at most when that is more than a segment. Returns as send_lost(). */
+static int send_new_packet(struct sl_tcp_conn *c, struct packet *o, uint64_t now_us)
+{
+	struct tcp_sent *e = tcp_pool_take(&c->t->sents);
+	int err;
+
+	if (e == NULL)
+		return sl_fail(SL_E_NOMEM);
+	err = send_packet(c, o, now_us);
+	if (err < 0)
+		tcp_pool_give(&c->t->sents, e);
+	else
+		new_is_sent(c, e, o, now_us);
+	return err;
+}
+
+/* Works out the next new packet, of `room` bytes at most when that is more than a segment. False: none. */
+static bool next_new(struct sl_tcp_conn *c, uint32_t room, struct packet *o)
+{
+	uint32_t avail;
+
+	if (!seq_lt(c->snd_nxt, tx_last_seq(c)))
+		return false;
+	avail = tx_end_seq(c) - c->snd_nxt;
+	*o = (struct packet){.seq = c->snd_nxt, .n = new_bytes(c, avail, room), .is_new = true};
+	if (o->n > 0) {
+		o->from = c->sndq.next = tcp_sndq_find(&c->sndq, c->sndq.next, tx_at(c, o->seq));
+		fit_packet(c, o);
+	}
+	if (c->fin_queued && o->n == avail && window_from(c, o->seq) > o->n)
+		o->flags = RTE_TCP_FIN_FLAG;
+	return o->n > 0 || o->flags != 0;
+}
+
+static int send_new(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
+{
+	struct packet o;
+	int err;
+
+	if (!next_new(c, c->cwnd > *pipe ? c->cwnd - *pipe : 0, &o))
+		return SEND_NONE;
+	if (*pipe > 0 && (*pipe + o.n > c->cwnd || too_many_small(c))) {
+		c->cwnd_limited = true;
+		return SEND_NONE;
+	}
+	err = send_new_packet(c, &o, now_us);
+	if (err < 0)
+		return err;
 	*pipe += o.n;
 	tcp_rtx_timer_update(c, false, now_us);
 	return SEND_OK;
 }
 
-/* What is lost first, then new data, then, in recovery, what may be lost (NextSeg() of RFC 6675, rules 1, 2,
- * 3). */
+/* RFC 8985, 7.3: new data if the peer's window takes some, else the last segment again. */
+void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	struct tcp_sent *e = TAILQ_LAST(&c->board.all, tcp_sent_list);
+	uint32_t max = payload_max(c), data;
+	struct packet o;
+
+	if (c->tlp_open || e == NULL)
+		return;
+	if (next_new(c, max, &o)) {
+		if (send_new_packet(c, &o, now_us) < 0)
+			return;
+		c->tlp_is_rxt = false;
+	} else {
+		data = e->end - e->seq - (e->flags & TCP_SENT_FIN ? 1 : 0);
+		if (data > max)
+			e = tcp_sent_split(c, e, e->seq + (data - 1) / max * max);
+		if (e == NULL || resend(c, e, now_us) < 0)
+			return;
+		c->tlp_is_rxt = true;
+	}
+	c->tlp_open = true;
+	c->tlp_end = c->snd_nxt;
+	sl_count(SL_C_TCP_LOSS_PROBES);
+	TCP_TRACE(c, TLP, c->tlp_end, c->tlp_is_rxt);
+}
+
+/* What is lost first, then new data; the other way round while a timeout is doubted (RFC 5682, 2.b). */
 static int send_stream(struct sl_tcp_conn *c, uint64_t now_us)
 {
-	uint32_t pipe;
-	int r;
+	bool doubted = c->ca_state == TCP_CA_LOSS && c->frto_new;
+	uint32_t pipe, before = c->snd_nxt;
+	int r = SEND_OK;
 
 	if (c->snd_una == tx_last_seq(c))
 		return SEND_NONE;
 	tcp_cc_idle(c, now_us);
-	pipe = tcp_sack_pipe(c);
+	pipe = tcp_pipe(c);
 	c->cwnd_limited = false;
-	do
-		r = send_again(c, true, &pipe, now_us);
-	while (r > 0);
-	if (r == SEND_NONE) {
-		do
-			r = send_new(c, &pipe, now_us);
-		while (r > 0);
-	}
-	if (r == SEND_NONE && c->ca_state == TCP_CA_RECOVERY && c->sack_ok) {
-		do
-			r = send_again(c, false, &pipe, now_us);
-		while (r > 0);
-	}
+	while (doubted && (r = send_new(c, &pipe, now_us)) > 0)
+		;
+	doubted = doubted && seq_lt(c->recover, c->snd_nxt);
+	while (!doubted && r >= 0 && (r = send_lost(c, &pipe, now_us)) > 0)
+		;
+	while (r == SEND_NONE && (r = send_new(c, &pipe, now_us)) > 0)
+		r = SEND_NONE;
 	/* In slow start half of the window is enough to prove it (RFC 7661). */
 	if (c->cwnd < c->ssthresh && pipe >= c->cwnd / 2)
 		c->cwnd_limited = true;
 	tcp_rtx_timer_update(c, false, now_us);
+	if (c->snd_nxt != before)
+		tcp_tlp_schedule(c, now_us);
 	return r;
 }
 

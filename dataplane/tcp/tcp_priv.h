@@ -17,6 +17,7 @@
 #include "sl_counter.h"
 #include "sl_tcp.h"
 #include "tcp_rcvq.h"
+#include "tcp_sent.h"
 #include "tcp_sndq.h"
 #include "tcp_trace.h"
 
@@ -41,6 +42,13 @@
 #define TCP_CHALLENGE_MAX     10 /* challenge ACKs of a connection in TCP_CHALLENGE_SPAN */
 #define TCP_CHALLENGE_SPAN    TCP_S
 #define TCP_DUPTHRESH         3
+#define TCP_MIN_RTT_SPAN      (60 * TCP_S)   /* the smallest round-trip time is that of one to two of these */
+#define TCP_REO_PERSIST       16             /* recoveries that a larger reordering window lasts (RFC 8985) */
+#define TCP_TLP_ACK_DELAY     (200 * TCP_MS) /* what a peer may wait with the ACK of a lone segment */
+#define TCP_TLP_MIN           (2 * TCP_MS)
+#define TCP_RENEGE_WAIT       (10U * 1000) /* us: a peer seems to have dropped what it had SACKed */
+#define TCP_SENT_MIN          64U /* small segments that may be in flight with the smallest window, */
+#define TCP_SENT_FACTOR       4U  /* and per full segment of the window */
 #define TCP_IW_SEGMENTS       10
 #define TCP_MSS_DEFAULT       536 /* the peer sent no MSS option */
 #define TCP_MSS_MIN           48  /* the smallest the peer can make us use */
@@ -59,7 +67,6 @@
 #define TCP_CONN_SLAB         32U
 #define TCP_CONNS_MAX         (1U << 22)
 #define TCP_INDEX_MASK        ((1U << 24) - 1) /* of a connection's id */
-#define TCP_RANGES_MAX        64U              /* SACKed ranges of a connection */
 #define TCP_HOLD_MSS          3U               /* a held flow keeps at least two segments open, */
 #define TCP_HOLD_EXTRA        (256U * 1024)    /* until this much came over the receive buffer */
 #define TCP_WND_STEP_MAX      (128U * 1024)
@@ -73,6 +80,8 @@
 #define TCP_KEEP_INTVL_S      10
 #define TCP_KEEP_PROBES       6
 #define TCP_HDR_MAX           60U
+#define TCP_ECN_FLAGS         (RTE_TCP_ECE_FLAG | RTE_TCP_CWR_FLAG)
+#define TCP_ECN_ECT0          2 /* in the IP header (RFC 3168) */
 #define TCP_ECN_CE            3 /* the mark in the IP header (RFC 3168) */
 #define TCP_WHEEL_LEVELS      4
 #define TCP_WHEEL_SLOTS       64
@@ -92,16 +101,24 @@ enum tcp_state {
 
 enum tcp_ca_state {
 	TCP_CA_OPEN,
-	TCP_CA_RECOVERY, /* fast recovery (RFC 6675, or RFC 6582 without SACK) */
+	TCP_CA_CWR,      /* the window is being reduced because of ECN */
+	TCP_CA_RECOVERY, /* fast recovery */
 	TCP_CA_LOSS,     /* after a retransmission timeout */
 };
 
 enum tcp_timer_id {
-	TCP_TMR_RTX, /* retransmission, or persist when nothing is in flight */
+	TCP_TMR_RTX,  /* retransmission, or persist when nothing is in flight */
+	TCP_TMR_LOSS, /* enum tcp_loss_timer */
 	TCP_TMR_DELACK,
 	TCP_TMR_KEEP,
 	TCP_TMR_LIFE, /* a released connection's end */
 	TCP_TMR_COUNT,
+};
+
+enum tcp_loss_timer {
+	TCP_LOSS_NONE,
+	TCP_LOSS_REO, /* time for reordering */
+	TCP_LOSS_TLP, /* a loss probe */
 };
 
 /* The 4-tuple as it is hashed and compared; unused bytes are zero. */
@@ -113,14 +130,9 @@ struct tcp_tuple {
 	uint8_t zero[3];
 };
 
-/* Sequence ranges [start, end), sorted, apart from each other. Pooled: held only while not empty. */
+/* Sequence numbers [start, end). */
 struct tcp_range {
 	uint32_t start, end;
-};
-struct tcp_ranges {
-	uint32_t nb;
-	struct tcp_range r[TCP_RANGES_MAX];
-	struct tcp_ranges *next_free;
 };
 
 struct tcp_cubic {
@@ -133,11 +145,43 @@ struct tcp_cubic {
 	uint32_t cwnd_prior;
 };
 
+/* HyStart++ (RFC 9406): the end of the first slow start by the round-trip time. */
+struct tcp_hystart {
+	uint32_t round_end;                    /* the round ends when this is acknowledged */
+	uint32_t last_min_us, min_us, base_us; /* of the round before, of this one, when CSS began */
+	uint8_t nb_samples, css_rounds;
+	bool css;  /* conservative slow start */
+	bool done; /* slow start has ended once */
+};
+
+struct tcp_prr {
+	uint32_t delivered, out, prior_cwnd;
+	bool owes_rxt; /* the first retransmission has not gone out */
+};
+
+/* What it takes to take a reduction back. */
+struct tcp_undo {
+	uint64_t rxt_us; /* the first retransmission; 0: none */
+	uint32_t una;
+	int32_t nb_rxt; /* segments sent again and not reported as duplicates; -1: none was sent */
+	uint32_t cwnd, ssthresh;
+	struct tcp_cubic cubic;
+	bool armed;
+};
+
+struct tcp_rack {
+	uint64_t xmit_us, min_rtt_us; /* of the latest-sent segment that was delivered; min_rtt[0] began */
+	uint32_t end, rtt_us, fack, dsack_end;
+	uint32_t min_rtt[2];
+	uint8_t reo_mult, reo_persist;
+	bool reordering, has_fack, dsack_round;
+};
+
 /* Numbers that only sl_tcp_get_info() wants; kept by whoever sees the thing happen. */
 struct tcp_stat {
 	uint64_t bytes_acked, bytes_retrans, delivered, delivery_rate, last_ack_us;
 	uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
-	uint32_t min_rtt_us, rcv_mss, reordering, unacked_segs, lost_segs, sacked_segs, retrans_segs;
+	uint32_t rcv_mss;
 };
 
 struct sl_tcp_conn {
@@ -153,10 +197,12 @@ struct sl_tcp_conn {
 	/* Sent. */
 	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd, iss;
 	uint32_t cwnd, ssthresh;
-	uint32_t recover;  /* RecoveryPoint */
-	uint32_t high_rxt; /* HighRxt: what is below was sent again already */
-	uint32_t lost_to;  /* all below that is not SACKed counts as lost */
-	uint32_t mss;      /* of a segment we send, options counted in it */
+	uint32_t recover;    /* RecoveryPoint */
+	uint32_t snd_sml;    /* end of the last small segment (Nagle) */
+	uint32_t tlp_end;    /* behind the loss probe */
+	uint32_t cwr_end;    /* ECE is heeded again when this is acknowledged */
+	uint32_t lost_total; /* bytes ever found lost */
+	uint32_t mss;        /* of a segment we send, options counted in it */
 	uint16_t path_mss, peer_mss;
 	uint16_t adv_mss; /* the MSS option we send */
 	/* Received. */
@@ -174,28 +220,39 @@ struct sl_tcp_conn {
 	bool fin_ooo : 1;    /* fin_rcv_seq is known, bytes before it are missing */
 	bool want_write : 1; /* a write took less than all */
 	bool cwnd_limited : 1;
-	bool rtt_timing : 1; /* rtt_seq and rtt_us are good */
+	bool rtt_timing : 1; /* rtt_us is when our only SYN went out */
 	bool syn_lost : 1;
 	bool probe_now : 1; /* the persist timer ran out: send what the window takes, or a probe */
 	bool on_hold : 1;   /* the user does not read for a while, and the peer shall not notice */
 	bool ecn_ok : 1;    /* agreed at the handshake (RFC 3168) */
 	bool ece : 1;       /* a CE mark came: ECE goes with each ACK until CWR comes */
+	bool ecn_asked : 1; /* our SYN offered it */
+	bool cwr_due : 1;   /* the next new segment says that the window was reduced */
+	bool frto : 1;      /* the timeout may have been spurious (RFC 5682) */
+	bool frto_new : 1;  /* new data goes before what seems lost */
+	bool tlp_open : 1, tlp_is_rxt : 1;
+	bool nagle : 1, cork : 1;
 	bool path_multi_seg : 1, path_tso : 1; /* what the port on the way can do */
-	uint8_t rto_shift, nb_rtx, nb_keep, dupacks, delack_segs, quickack, nb_challenge;
+	uint8_t rto_shift, nb_rtx, nb_keep, dupacks, delack_segs, quickack, nb_challenge, loss_timer;
 	int32_t err;
 	int32_t soft_err;
 
 	struct tcp_sndq sndq;
 	struct tcp_rcvq rcvq;
-	struct tcp_range dsack;    /* to be reported with the next ACK (RFC 2883); empty: nothing */
-	uint8_t wnd_again;         /* window updates left to send without being asked */
-	struct tcp_ranges *sacked; /* by the peer */
+	struct tcp_range dsack; /* to be reported with the next ACK (RFC 2883); empty: nothing */
+	uint8_t wnd_again;      /* window updates left to send without being asked */
+	struct tcp_board board;
 	uint32_t events;
 	void *user;
 
-	uint32_t srtt_us, rttvar_us, rto_us, rtt_seq;
+	uint32_t srtt_us, rttvar_us, rto_us;
 	uint64_t rtt_us, last_send_us, last_recv_us, challenge_us, orphan_until_us;
+	struct tcp_rack rack;
+	struct tcp_prr prr;
+	struct tcp_undo undo;
 	struct tcp_cubic cubic;
+	struct tcp_hystart hystart;
+	uint64_t cwnd_used_us; /* when the window was last the limit */
 	uint64_t bytes_sent, bytes_received, retransmits;
 
 	uint64_t tmr[TCP_TMR_COUNT]; /* 0: off */
@@ -278,9 +335,7 @@ struct sl_tcp {
 	struct tcp_pool ooo;         /* struct tcp_ooo */
 	uint32_t nb_rcv_own;         /* mbufs of cfg.pool in receive queues */
 	struct tcp_rx_pool rx_pool[TCP_POOLS];
-	struct tcp_ranges *free_ranges;
-	uint32_t nb_ranges_used, nb_ranges_made;
-	struct tcp_slab *range_slabs;
+	struct tcp_pool sents; /* struct tcp_sent */
 	struct tcp_wheel wheel;
 	struct sl_tcp_listener *listeners[TCP_LISTEN_BUCKETS];
 	struct tcp_tw *tw;
@@ -404,6 +459,12 @@ static inline uint32_t tx_last_seq(const struct sl_tcp_conn *c)
 	return tx_end_seq(c) + (c->fin_queued ? 1 : 0);
 }
 
+/* Payload of a full segment, but for SACK blocks: the unit of the congestion window. */
+static inline uint32_t tcp_smss(const struct sl_tcp_conn *c)
+{
+	return c->mss - (c->ts_ok ? 12 : 0);
+}
+
 static inline bool fin_sent(const struct sl_tcp_conn *c)
 {
 	return c->fin_queued && seq_lt(tx_end_seq(c), c->snd_nxt);
@@ -426,17 +487,6 @@ void tcp_pool_fini(struct tcp_pool *p);
 /* tcp_api_snd.c */
 bool tcp_can_write(const struct sl_tcp_conn *c);
 
-/* tcp_ranges.c; *set is taken from the pool when it is NULL and given back when it becomes empty. */
-void tcp_ranges_fini(struct sl_tcp *t);
-/* Adds [start, end). False when there is no place (nothing changed). */
-bool tcp_ranges_add(struct sl_tcp *t, struct tcp_ranges **set, uint32_t start, uint32_t end);
-/* Cuts all below seq. */
-void tcp_ranges_trim(struct sl_tcp *t, struct tcp_ranges **set, uint32_t seq);
-void tcp_ranges_clear(struct sl_tcp *t, struct tcp_ranges **set);
-uint32_t tcp_ranges_bytes(const struct tcp_ranges *set);
-/* The range that holds seq, or NULL. */
-const struct tcp_range *tcp_ranges_find(const struct tcp_ranges *set, uint32_t seq);
-
 /* tcp_options.c */
 /* 0, SL_E_TCP_OPTIONS: bad length, or an option twice. */
 int tcp_options_parse(const uint8_t *p, uint32_t n, struct tcp_opts *out);
@@ -453,30 +503,58 @@ void tcp_timer_set(struct sl_tcp_conn *c, enum tcp_timer_id id, uint64_t when_us
 void tcp_timer_off(struct sl_tcp_conn *c, enum tcp_timer_id id);
 void tcp_timer_remove(struct sl_tcp_conn *c);
 void tcp_keepalive_restart(struct sl_tcp_conn *c, uint64_t now_us);
+/* The peer is gone: RST, and the user hears of it. */
+void tcp_give_up(struct sl_tcp_conn *c, uint64_t now_us);
+
+/* tcp_rtx.c */
 void tcp_rtx_timer_update(struct sl_tcp_conn *c, bool restart, uint64_t now_us);
+void tcp_rtx_back_off(struct sl_tcp_conn *c);
 uint64_t tcp_rto(const struct sl_tcp_conn *c);
+void tcp_rtx_expired(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_loss_expired(struct sl_tcp_conn *c, uint64_t now_us);
 
 /* tcp_rtt.c */
 void tcp_rtt_init(struct sl_tcp_conn *c);
 void tcp_rtt_sample(struct sl_tcp_conn *c, uint64_t rtt_us);
 
-/* tcp_cc_cubic.c */
+/* tcp_cc_cubic.c, tcp_cc_hystart.c */
 void tcp_cc_init(struct sl_tcp_conn *c);
-void tcp_cc_acked(struct sl_tcp_conn *c, uint32_t acked, uint64_t now_us);
-void tcp_cc_loss(struct sl_tcp_conn *c); /* sets ssthresh and cwnd */
-void tcp_cc_timeout(struct sl_tcp_conn *c);
+/* `acked` bytes were acknowledged: the window may grow. rtt_us: of this ACK, 0: none. */
+void tcp_cc_acked(struct sl_tcp_conn *c, uint32_t acked, uint32_t rtt_us, uint64_t now_us);
+void tcp_cc_reduce(struct sl_tcp_conn *c); /* congestion: sets ssthresh; the window is the caller's */
 void tcp_cc_idle(struct sl_tcp_conn *c, uint64_t now_us);
 uint32_t tcp_cbrt(uint64_t x);
+/* Slow start: by how much the window grows for `acked` bytes; may end it by setting ssthresh. */
+uint32_t tcp_hystart_acked(struct sl_tcp_conn *c, uint32_t acked, uint32_t rtt_us);
 
-/* tcp_sack.c: the sender's scoreboard */
-/* Takes the blocks of an ACK; returns the bytes that were not known before. */
-uint32_t tcp_sack_update(struct sl_tcp_conn *c, const struct tcp_seg *s);
-bool tcp_sack_is_lost(const struct sl_tcp_conn *c, uint32_t seq);
-uint32_t tcp_sack_pipe(const struct sl_tcp_conn *c);
-/* NextSeg() of RFC 6675, rules 1 and 3: what to send again. False: nothing. */
-bool tcp_sack_next(const struct sl_tcp_conn *c, bool lost_only, uint32_t *seq, uint32_t *len);
-/* Everything in flight counts as lost: after a timeout, and when the path MTU fell. */
-void tcp_sack_lose_all(struct sl_tcp_conn *c);
+/* tcp_sack.c */
+void tcp_sack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_acked *a, uint64_t now_us);
+
+/* tcp_rack.c */
+uint32_t tcp_min_rtt(const struct sl_tcp_conn *c);
+void tcp_rack_delivered(struct sl_tcp_conn *c, const struct tcp_sent *e, const struct tcp_acked *a,
+                        uint64_t now_us);
+void tcp_rack_adapt(struct sl_tcp_conn *c, const struct tcp_acked *a);
+/* Marks what is lost. Returns when to look again; 0: nothing to wait for. */
+uint64_t tcp_rack_detect(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_rack_timeout(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_tlp_schedule(struct sl_tcp_conn *c, uint64_t now_us);
+bool tcp_tlp_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, const struct tcp_acked *a);
+void tcp_loss_timer_off(struct sl_tcp_conn *c);
+
+/* tcp_prr.c */
+void tcp_prr_start(struct sl_tcp_conn *c);
+void tcp_prr_ack(struct sl_tcp_conn *c, const struct tcp_acked *a);
+void tcp_prr_end(struct sl_tcp_conn *c);
+
+/* tcp_recovery.c */
+void tcp_recovery_ack(struct sl_tcp_conn *c, struct tcp_acked *a, uint64_t now_us);
+void tcp_recovery_timeout(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_recovery_reo_timeout(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_recovery_tlp_repaired(struct sl_tcp_conn *c);
+/* Segments in flight that are larger than mss count as lost. */
+void tcp_recovery_mtu_fell(struct sl_tcp_conn *c);
+void tcp_undo_sent_again(struct sl_tcp_conn *c, uint32_t nb_segs, uint64_t now_us);
 
 /* tcp_conn.c */
 struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u);
@@ -538,8 +616,6 @@ void tcp_take_syn_options(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64
 /* tcp_ack.c */
 /* ACK field of a segment in a synchronized state (RFC 9293, fifth check). False: drop the segment. */
 bool tcp_ack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us);
-/* A retransmission timeout. */
-void tcp_ack_timeout(struct sl_tcp_conn *c);
 
 /* tcp_reass.c */
 void tcp_data_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us);
@@ -566,6 +642,8 @@ int tcp_send_ack(struct sl_tcp_conn *c, uint64_t now_us);
 /* ACK to a segment that was not acceptable: limited per connection (RFC 5961, 7). */
 void tcp_send_challenge(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_send_probe(struct sl_tcp_conn *c, uint64_t now_us);
+/* A loss probe (RFC 8985, 7.3). */
+void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_send_rst_conn(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_send_rst_for(struct sl_tcp *t, const struct tcp_seg *s, uint64_t now_us);
 void tcp_send_tw_ack(struct sl_tcp *t, const struct tcp_tw *w, const struct tcp_seg *s, uint64_t now_us);

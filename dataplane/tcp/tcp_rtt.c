@@ -28,11 +28,3 @@ void tcp_rtt_sample(struct sl_tcp_conn *c, uint64_t rtt_us)
 	rto = c->srtt_us + u32_max(4 * c->rttvar_us, (uint32_t)TCP_MS);
 	c->rto_us = u32_min(u32_max(rto, (uint32_t)TCP_RTO_MIN), (uint32_t)TCP_RTO_MAX);
 }
-
-/* The timeout in force, backed off (5.5). */
-uint64_t tcp_rto(const struct sl_tcp_conn *c)
-{
-	uint64_t rto = (uint64_t)c->rto_us << c->rto_shift;
-
-	return rto > TCP_RTO_MAX ? TCP_RTO_MAX : rto;
-}

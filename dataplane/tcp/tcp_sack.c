@@ -1,112 +1,107 @@
-/*
- * The sender's scoreboard (RFC 6675): what the peer has SACKed, what is lost, what is in flight, what to send
- * again. Without SACK the same questions are answered from the count of duplicate ACKs (RFC 6582), so that
- * tcp_output.c has one way of sending for both.
- */
+/* The peer's SACK option (RFC 2018), D-SACK in it (RFC 2883), onto the board of what was sent. */
 #include "tcp_priv.h"
 
-uint32_t tcp_sack_update(struct sl_tcp_conn *c, const struct tcp_seg *s)
+/*
+ * SACKs the segments of [start, end) that are whole in it. What the peer has of a segment but not all of it
+ * counts as missing: so a peer cannot cut the board into crumbs.
+ */
+static void tag(struct sl_tcp_conn *c, uint32_t start, uint32_t end, struct tcp_acked *a, uint64_t now_us)
 {
-	uint32_t before = tcp_ranges_bytes(c->sacked);
+	struct tcp_sent *e = c->board.high;
 
-	for (uint32_t i = 0; i < s->opts.nb_sack; i++) {
-		struct tcp_range b = s->opts.sack[i];
+	if (e == NULL || seq_lt(start, e->seq))
+		e = TAILQ_FIRST(&c->board.all);
+	while (e != NULL && seq_lt(e->seq, end)) {
+		uint32_t cut = e->seq;
 
-		/* Blocks below the cumulative ACK are D-SACK (RFC 2883); what was never sent is a lie. */
-		if (!seq_lt(b.start, b.end) || !seq_lt(seq_max(s->ack, c->snd_una), b.start) ||
-		    seq_lt(c->snd_nxt, b.end))
+		if (seq_le(e->end, start) || e->flags & TCP_SENT_SACKED) {
+			e = TAILQ_NEXT(e, order);
 			continue;
-		/* No place: SACK is advice, the range will be sent again. */
-		(void)tcp_ranges_add(c->t, &c->sacked, b.start, b.end);
-	}
-	return tcp_ranges_bytes(c->sacked) - before;
-}
-
-/* What lies above a hole: enough of it SACKed, and the hole is lost (IsLost() of RFC 6675). */
-static bool lost_below(const struct sl_tcp_conn *c, uint32_t nb_above, uint32_t bytes_above)
-{
-	return nb_above >= TCP_DUPTHRESH || bytes_above > (TCP_DUPTHRESH - 1) * c->mss;
-}
-
-bool tcp_sack_is_lost(const struct sl_tcp_conn *c, uint32_t seq)
-{
-	uint32_t nb = 0, bytes = 0;
-
-	if (seq_lt(seq, c->lost_to))
-		return true;
-	for (uint32_t i = 0; c->sacked != NULL && i < c->sacked->nb; i++) {
-		const struct tcp_range *r = &c->sacked->r[i];
-
-		if (seq_lt(seq, r->start)) {
-			nb++;
-			bytes += r->end - r->start;
 		}
+		if (seq_lt(e->seq, start)) /* the part in front is missing */
+			cut += (start - e->seq + e->seg_bytes - 1) / e->seg_bytes * e->seg_bytes;
+		else if (seq_lt(end, e->end)) /* the part behind is */
+			cut += (end - e->seq) / e->seg_bytes * e->seg_bytes;
+		if (cut != e->seq && seq_lt(cut, e->end) && tcp_sent_split(c, e, cut) == NULL)
+			return;
+		if (!seq_lt(e->seq, start) && seq_le(e->end, end))
+			e = tcp_sent_sacked(c, e, a, now_us);
+		e = TAILQ_NEXT(e, order);
 	}
-	return lost_below(c, nb, bytes);
 }
 
-static uint32_t high_rxt(const struct sl_tcp_conn *c)
+/* Data that arrived twice: at the place of the first block (RFC 2883, 4). */
+static bool is_dsack(const struct sl_tcp_conn *c, const struct tcp_seg *s)
 {
-	return c->ca_state == TCP_CA_OPEN ? c->snd_una : seq_max(c->high_rxt, c->snd_una);
+	const struct tcp_range *b = s->opts.sack;
+
+	if (!seq_lt(b[0].start, b[0].end) || seq_lt(c->snd_nxt, b[0].end))
+		return false;
+	if (seq_lt(b[0].start, s->ack))
+		return seq_le(b[0].end, s->ack);
+	return s->opts.nb_sack > 1 && seq_le(b[1].start, b[0].start) && seq_le(b[0].end, b[1].end);
 }
 
-static uint32_t part_below(uint32_t start, uint32_t end, uint32_t seq)
+/* RFC 3708, RFC 8985 (7.4.2): a duplicate accounts for one that was sent again for nothing. */
+static void take_dsack(struct sl_tcp_conn *c, const struct tcp_range *b, struct tcp_acked *a)
 {
-	return seq_lt(start, seq) ? seq_min(end, seq) - start : 0;
+	struct tcp_undo *u = &c->undo;
+	uint32_t segs = (b->end - b->start + tcp_smss(c) - 1) / tcp_smss(c);
+
+	a->dsack = true;
+	if (c->tlp_open && b->end == c->tlp_end)
+		a->dsack_tlp = true;
+	if (u->armed && u->nb_rxt > 0 && seq_lt(u->una, b->end))
+		u->nb_rxt -= (int32_t)u32_min(segs, (uint32_t)u->nb_rxt);
 }
 
-/* SetPipe() of RFC 6675: walks the holes from the top, so that what lies above is known. */
-uint32_t tcp_sack_pipe(const struct sl_tcp_conn *c)
+static bool seen_before(const struct tcp_board *b, const struct tcp_range *r)
 {
-	uint32_t nb = c->sacked != NULL ? c->sacked->nb : 0;
-	uint32_t rxt = high_rxt(c), top = c->snd_nxt, pipe = 0, bytes = 0, emulated;
-
-	for (uint32_t i = 0; i <= nb; i++) {
-		uint32_t start = i < nb ? c->sacked->r[nb - 1 - i].end : c->snd_una;
-
-		if (!lost_below(c, i, bytes))
-			pipe += top - start - part_below(start, top, c->lost_to);
-		pipe += part_below(start, top, rxt);
-		if (i < nb) {
-			top = c->sacked->r[nb - 1 - i].start;
-			bytes += start - top;
-		}
-	}
-	if (c->sack_ok)
-		return pipe;
-	emulated = (uint32_t)c->dupacks * c->mss;
-	return pipe > emulated ? pipe - emulated : 0;
-}
-
-bool tcp_sack_next(const struct sl_tcp_conn *c, bool lost_only, uint32_t *seq, uint32_t *len)
-{
-	uint32_t nb = c->sacked != NULL ? c->sacked->nb : 0;
-	uint32_t bytes = tcp_ranges_bytes(c->sacked), start = high_rxt(c);
-
-	for (uint32_t i = 0; i <= nb; i++) {
-		uint32_t end = i < nb ? c->sacked->r[i].start : c->snd_nxt;
-		bool lost = i < nb && (!lost_only || lost_below(c, nb - i, bytes));
-
-		if (!lost)
-			end = seq_min(end, c->lost_to);
-		if (seq_lt(start, end)) {
-			*seq = start;
-			*len = end - start;
+	for (uint32_t i = 0; i < b->nb_seen; i++) {
+		if (b->seen[i].start == r->start && b->seen[i].end == r->end)
 			return true;
-		}
-		if (i < nb) {
-			bytes -= c->sacked->r[i].end - c->sacked->r[i].start;
-			start = seq_max(start, c->sacked->r[i].end);
-		}
 	}
 	return false;
 }
 
-void tcp_sack_lose_all(struct sl_tcp_conn *c)
+/* The blocks that can be true and are new, in ascending order. */
+static uint32_t new_blocks(const struct sl_tcp_conn *c, const struct tcp_seg *s, uint32_t from,
+                           struct tcp_range *out)
 {
-	c->lost_to = c->snd_nxt;
-	c->high_rxt = c->snd_una;
-	c->recover = c->snd_nxt;
-	c->rtt_timing = false;
-	c->dupacks = 0;
+	uint32_t nb = 0;
+
+	for (uint32_t i = from; i < s->opts.nb_sack; i++) {
+		struct tcp_range r = s->opts.sack[i];
+		uint32_t k = nb;
+
+		/* Below the cumulative ACK: old; what was never sent: a lie. */
+		if (!seq_lt(r.start, r.end) || !seq_lt(seq_max(s->ack, c->snd_una), r.start) ||
+		    seq_lt(c->snd_nxt, r.end) || seen_before(&c->board, &r))
+			continue;
+		for (; k > 0 && seq_lt(r.start, out[k - 1].start); k--)
+			out[k] = out[k - 1];
+		out[k] = r;
+		nb++;
+	}
+	return nb;
+}
+
+void tcp_sack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_acked *a, uint64_t now_us)
+{
+	struct tcp_board *b = &c->board;
+	struct tcp_range r[4];
+	uint32_t from = 0, nb;
+
+	if (s->opts.nb_sack == 0)
+		return;
+	if (is_dsack(c, s)) {
+		take_dsack(c, &s->opts.sack[0], a);
+		from = 1;
+	}
+	nb = new_blocks(c, s, from, r);
+	for (uint32_t i = 0; i < nb; i++)
+		tag(c, r[i].start, r[i].end, a, now_us);
+	b->nb_seen = 0;
+	for (uint32_t i = from; i < s->opts.nb_sack; i++)
+		b->seen[b->nb_seen++] = (struct tcp_block){s->opts.sack[i].start, s->opts.sack[i].end};
 }

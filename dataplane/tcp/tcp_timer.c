@@ -114,21 +114,7 @@ void tcp_keepalive_restart(struct sl_tcp_conn *c, uint64_t now_us)
 		tcp_timer_set(c, TCP_TMR_KEEP, now_us + c->t->cfg.keepalive_idle_s * TCP_S);
 }
 
-/* Retransmission timer while something is in flight; persist timer while something waits for the peer's
- * window. */
-void tcp_rtx_timer_update(struct sl_tcp_conn *c, bool restart, uint64_t now_us)
-{
-	bool wants = c->snd_una != c->snd_nxt;
-
-	if (!wants && state_synchronized(c->state))
-		wants = seq_lt(c->snd_nxt, tx_last_seq(c));
-	if (!wants)
-		tcp_timer_off(c, TCP_TMR_RTX);
-	else if (restart || c->tmr[TCP_TMR_RTX] == 0)
-		tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
-}
-
-static void give_up(struct sl_tcp_conn *c, uint64_t now_us)
+void tcp_give_up(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	TCP_TRACE(c, TIMEOUT, c->nb_rtx > c->nb_keep ? c->nb_rtx : c->nb_keep,
 	          (now_us - c->last_recv_us) / TCP_MS);
@@ -137,23 +123,16 @@ static void give_up(struct sl_tcp_conn *c, uint64_t now_us)
 	tcp_conn_finish(c, c->soft_err != 0 ? c->soft_err : SL_E_TCP_TIMEOUT);
 }
 
-static void back_off(struct sl_tcp_conn *c)
-{
-	c->nb_rtx++;
-	if (c->rto_shift < TCP_RTX_RETRIES)
-		c->rto_shift++;
-}
-
 static void on_syn_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	if (c->nb_rtx >= (c->passive ? TCP_SYNACK_RETRIES : TCP_SYN_RETRIES)) {
-		give_up(c, now_us);
+		tcp_give_up(c, now_us);
 		return;
 	}
 	sl_count(SL_C_TCP_RTO);
 	sl_count(SL_C_TCP_RETRANSMITS);
 	TCP_TRACE(c, RTO, tcp_rto(c) / TCP_MS, c->nb_rtx + 1);
-	back_off(c);
+	tcp_rtx_back_off(c);
 	c->retransmits++;
 	c->syn_lost = true;
 	c->snd_nxt = c->iss;
@@ -161,39 +140,12 @@ static void on_syn_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 	tcp_output(c, now_us);
 }
 
-/* The peer's window takes nothing: what fits goes out, however small, or a probe. */
-static void on_persist(struct sl_tcp_conn *c, uint64_t now_us)
-{
-	back_off(c);
-	TCP_TRACE(c, PROBE, c->nb_rtx, c->snd_wnd);
-	c->probe_now = true;
-	tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
-	tcp_output(c, now_us);
-	if (c->probe_now)
-		tcp_send_probe(c, now_us);
-	c->probe_now = false;
-}
-
 static void on_rtx(struct sl_tcp_conn *c, uint64_t now_us)
 {
-	if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD) {
+	if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD)
 		on_syn_timeout(c, now_us);
-		return;
-	}
-	if (c->nb_rtx >= TCP_RTX_RETRIES) {
-		give_up(c, now_us);
-		return;
-	}
-	if (c->snd_una == c->snd_nxt) {
-		on_persist(c, now_us);
-		return;
-	}
-	sl_count(SL_C_TCP_RTO);
-	TCP_TRACE(c, RTO, tcp_rto(c) / TCP_MS, c->nb_rtx + 1);
-	back_off(c);
-	tcp_ack_timeout(c);
-	tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
-	tcp_output(c, now_us);
+	else
+		tcp_rtx_expired(c, now_us);
 }
 
 static void on_delack(struct sl_tcp_conn *c, uint64_t now_us)
@@ -215,7 +167,7 @@ static void on_keepalive(struct sl_tcp_conn *c, uint64_t now_us)
 		return;
 	}
 	if (c->nb_keep >= cfg->keepalive_probes) {
-		give_up(c, now_us);
+		tcp_give_up(c, now_us);
 		return;
 	}
 	c->nb_keep++;
@@ -233,9 +185,8 @@ static void on_life(struct sl_tcp_conn *c, uint64_t now_us)
 static void conn_expire(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	static void (*const on[TCP_TMR_COUNT])(struct sl_tcp_conn *, uint64_t) = {
-	        [TCP_TMR_RTX] = on_rtx,
-	        [TCP_TMR_DELACK] = on_delack,
-	        [TCP_TMR_KEEP] = on_keepalive,
+	        [TCP_TMR_RTX] = on_rtx,       [TCP_TMR_LOSS] = tcp_loss_expired,
+	        [TCP_TMR_DELACK] = on_delack, [TCP_TMR_KEEP] = on_keepalive,
 	        [TCP_TMR_LIFE] = on_life,
 	};
 	uint64_t first = UINT64_MAX;

@@ -664,9 +664,13 @@ static void test_icmp_mtu(void **state)
 	icmp(&p, 4, 1000, p.ack + 3000);
 	peer_none(&p);
 	icmp(&p, 4, 1000, p.ack);
-	for (uint32_t at = 0; at < 3000; at += p.got.len) {
+	/* What fits, the last 80 bytes, was not lost; but of a super-segment nobody knows. */
+	for (uint32_t at = 0; at < (test.offload ? 3000 : 2920); at += p.got.len) {
 		expect(&p, F_ACK, p.ack + at, p.seq);
-		assert_int_equal(p.got.len, at == 2880 ? 120 : 960);
+		if (test.offload)
+			assert_int_equal(p.got.len, at == 2880 ? 120 : 960);
+		else
+			assert_int_equal(p.got.len, at % 1460 == 0 ? 960 : 500);
 	}
 	peer_none(&p);
 	icmp(&p, 4, 1400, p.ack); /* never up */

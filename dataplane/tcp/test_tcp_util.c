@@ -188,7 +188,7 @@ void host_check_empty(struct host *h)
 	assert_int_equal(h->t->mem_used, 0);
 	assert_int_equal(h->t->rpieces.nb_used, 0);
 	assert_int_equal(h->t->ooo.nb_used, 0);
-	assert_int_equal(h->t->nb_ranges_used, 0);
+	assert_int_equal(h->t->sents.nb_used, 0);
 	assert_int_equal(h->t->pieces.nb_used, 0);
 	assert_int_equal(h->t->nb_rcv_own, 0);
 	assert_int_equal(h->t->nb_own, 0);

@@ -24,6 +24,9 @@
 	X(SL_C_TCP_CONNECTED, "TCP connections opened to targets")                                           \
 	X(SL_C_TCP_CLOSED, "TCP connections closed")                                                         \
 	X(SL_C_TCP_RETRANSMITS, "TCP segments sent again")                                                   \
+	X(SL_C_TCP_RECOVERIES, "TCP recoveries from loss without a timeout")                                 \
+	X(SL_C_TCP_LOSS_PROBES, "TCP loss probes (TLP)")                                                     \
+	X(SL_C_TCP_SPURIOUS, "TCP recoveries and timeouts taken back: nothing was lost")                     \
 	X(SL_C_TCP_RTO, "TCP retransmission timeouts")                                                       \
 	X(SL_C_TLS_HANDSHAKES, "TLS handshakes finished")                                                    \
 	X(SL_C_SESSIONS, "sessions opened")                                                                  \

@@ -346,7 +346,7 @@ static void check(const struct fuzz *f)
 	{
 		check_sent(c, &sum);
 		check_queue(c, &sum);
-		sets += c->sacked != NULL;
+		sets += c->board.sacked_bytes > 0;
 		if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
 			continue;
 		require(seq_le(c->snd_una, c->snd_nxt), "SND.UNA beyond SND.NXT");
