@@ -110,13 +110,28 @@ uint32_t tcp_options_ts(uint32_t val, uint32_t ecr, uint8_t *p)
 	return 12;
 }
 
+/* In the order and with the padding of Linux: what middleboxes and fingerprints know best. */
 uint32_t tcp_options_syn(const struct sl_tcp_conn *c, uint16_t mss, bool answer, uint64_t now_us, uint8_t *p)
 {
+	bool ts = !answer || c->ts_ok, sack = !answer || c->sack_ok;
 	uint32_t n = 4;
 
 	p[0] = OPT_MSS;
 	p[1] = 4;
 	sl_put_be16(p + 2, mss);
+	if (ts)
+		n += tcp_options_ts(tcp_ts_now(c->ts_offset, now_us), answer ? c->ts_recent : 0, p + n);
+	if (sack && ts) {
+		/* In the place of the timestamp's padding. */
+		p[4] = OPT_SACK_PERMITTED;
+		p[5] = 2;
+	} else if (sack) {
+		p[n] = OPT_NOP;
+		p[n + 1] = OPT_NOP;
+		p[n + 2] = OPT_SACK_PERMITTED;
+		p[n + 3] = 2;
+		n += 4;
+	}
 	if (!answer || c->wscale_ok) {
 		p[n] = OPT_NOP;
 		p[n + 1] = OPT_WSCALE;
@@ -124,15 +139,6 @@ uint32_t tcp_options_syn(const struct sl_tcp_conn *c, uint16_t mss, bool answer,
 		p[n + 3] = c->rcv_shift;
 		n += 4;
 	}
-	if (!answer || c->sack_ok) {
-		p[n] = OPT_NOP;
-		p[n + 1] = OPT_NOP;
-		p[n + 2] = OPT_SACK_PERMITTED;
-		p[n + 3] = 2;
-		n += 4;
-	}
-	if (!answer || c->ts_ok)
-		n += tcp_options_ts(tcp_ts_now(c->ts_offset, now_us), answer ? c->ts_recent : 0, p + n);
 	return n;
 }
 
