@@ -15,7 +15,9 @@ static uint32_t room(const struct sl_tcp_conn *c)
 	 */
 	if (c->on_hold && used < size + TCP_HOLD_EXTRA)
 		n = u32_max(n, TCP_HOLD_MSS * c->adv_mss);
-	return n;
+	/* What the field cannot say is not there: else a peer without window scale gets an update for each
+	 * read. */
+	return u32_min(n, (uint32_t)UINT16_MAX << c->rcv_shift);
 }
 
 /* Never less than before, and not more by crumbs (RFC 9293, 3.8.6.2.2). */
