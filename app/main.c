@@ -186,7 +186,8 @@ static int start_pools(struct gateway *g)
 
 static int start_ports(struct gateway *g)
 {
-	struct sl_net_if_cfg ifs[SL_NET_PORTS_MAX];
+	struct sl_net_if_cfg ifs[SL_NET_PORTS_MAX * CONFIG_ADDRS_MAX];
+	uint16_t nb_ifs = 0;
 	struct sl_net_route_cfg routes[SL_NET_ROUTES_MAX];
 
 	for (uint32_t i = 0; i < g->cfg.nb_ports; i++) {
@@ -201,17 +202,14 @@ static int start_ports(struct gateway *g)
 
 		if (err < 0)
 			return err;
-		if (p->nb_addresses > 1 || p->addresses[0].addr.family != SL_AF_INET) {
-			snprintf(g->err, sizeof(g->err), "port %s: one IPv4 address is all it can have",
-			         p->device);
-			return SL_E_CONFIG;
-		}
-		ifs[i] = (struct sl_net_if_cfg){g->ports[i], p->addresses[0], (uint16_t)p->vlan};
+		for (uint32_t k = 0; k < p->nb_addresses; k++)
+			ifs[nb_ifs++] =
+			        (struct sl_net_if_cfg){g->ports[i], p->addresses[k], (uint16_t)p->vlan};
 	}
 	for (uint32_t i = 0; i < g->cfg.nb_routes; i++)
-		routes[i] = (struct sl_net_route_cfg){g->cfg.routes[i].to, g->cfg.routes[i].via};
-	return sl_net_shared_new(ifs, (uint16_t)g->cfg.nb_ports, routes, (uint16_t)g->cfg.nb_routes, &g->net,
-	                         g->err, sizeof(g->err));
+		routes[i] = (struct sl_net_route_cfg){g->cfg.routes[i].to, g->cfg.routes[i].via, 0};
+	return sl_net_shared_new(ifs, nb_ifs, routes, (uint16_t)g->cfg.nb_routes, &g->net, g->err,
+	                         sizeof(g->err));
 }
 
 static int start_store(struct gateway *g)

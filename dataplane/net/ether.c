@@ -3,16 +3,13 @@
 
 #define VLAN_ID_MASK 0x0fff
 
-static bool mac_is_mine(const struct net_if *i, const uint8_t mac[6])
-{
-	return memcmp(i->mac.addr_bytes, mac, 6) == 0;
-}
-
-static bool mac_is_broadcast(const uint8_t mac[6])
+static enum net_cast cast_of(const uint8_t mac[6])
 {
 	static const uint8_t all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
-	return memcmp(mac, all, 6) == 0;
+	if ((mac[0] & 1) == 0)
+		return NET_UNICAST;
+	return memcmp(mac, all, 6) == 0 ? NET_BROADCAST : NET_MULTICAST;
 }
 
 /* A station's own address: not a group, not zero (IEEE 802.3). */
@@ -23,91 +20,101 @@ static bool mac_is_station(const uint8_t mac[6])
 	return (mac[0] & 1) == 0 && memcmp(mac, zero, 6) != 0;
 }
 
-/* The interface of this port that the VLAN belongs to; a frame with only a priority (id 0) counts as
- * untagged. */
-static const struct net_if *if_of_vlan(const struct sl_net_shared *s, const struct net_if *on, uint16_t vlan)
+/* The link that the VLAN of this port is; a frame with only a priority (id 0) counts as untagged. */
+static const struct net_link *link_of(const struct sl_net_shared *s, uint8_t port_idx, uint16_t vlan)
 {
-	if (on->vlan == vlan)
-		return &s->ifs[on->link];
-	for (uint16_t i = 0; i < s->nb_ifs; i++) {
-		if (s->ifs[i].port_idx == on->port_idx && s->ifs[i].vlan == vlan)
-			return &s->ifs[i];
+	for (uint16_t l = 0; l < s->nb_links; l++) {
+		if (s->links[l].port_idx == port_idx && s->links[l].vlan == vlan)
+			return &s->links[l];
 	}
 	return NULL;
 }
 
-void net_ether_input(struct sl_net *net, uint16_t ifidx, struct rte_mbuf *m, uint64_t now_us)
+/* The frame's own form: length, VLAN, stations. 0, and the payload's type and place. */
+static int parse(const struct sl_net_shared *s, uint8_t port_idx, const struct rte_mbuf *m, struct net_pkt *p,
+                 uint16_t *type, uint16_t *off)
 {
-	const struct net_if *i = &net->s->ifs[ifidx];
 	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
+	const struct net_link *l;
 	uint16_t vlan = 0;
-	uint16_t type;
-	uint16_t n = RTE_ETHER_HDR_LEN;
-	uint8_t src[6];
-	bool to_us;
 
-	if (m->data_len < RTE_ETHER_HDR_LEN) {
-		(void)net_drop(m, SL_E_NET_SHORT);
-		return;
-	}
-	type = sl_get_be16(d + 12);
+	if (m->data_len < RTE_ETHER_HDR_LEN)
+		return SL_E_NET_SHORT;
+	*type = sl_get_be16(d + 12);
+	*off = RTE_ETHER_HDR_LEN;
 	if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
 		vlan = m->vlan_tci & VLAN_ID_MASK;
-	} else if (type == RTE_ETHER_TYPE_VLAN) {
-		n += RTE_VLAN_HLEN;
-		if (m->data_len < n) {
-			(void)net_drop(m, SL_E_NET_SHORT);
-			return;
-		}
+	} else if (*type == RTE_ETHER_TYPE_VLAN) {
+		*off += RTE_VLAN_HLEN;
+		if (m->data_len < *off)
+			return SL_E_NET_SHORT;
 		vlan = sl_get_be16(d + 14) & VLAN_ID_MASK;
-		type = sl_get_be16(d + 16);
+		*type = sl_get_be16(d + 16);
 	}
-	i = if_of_vlan(net->s, i, vlan);
-	if (i == NULL) {
-		(void)net_drop(m, SL_E_NET_VLAN);
-		return;
-	}
-	to_us = mac_is_mine(i, d);
-	memcpy(src, d + 6, sizeof(src));
-	if (!to_us && !mac_is_broadcast(d)) {
-		(void)net_drop(m, SL_E_NET_DST_MAC);
-		return;
-	}
-	if (!mac_is_station(src) || mac_is_mine(i, src)) {
-		(void)net_drop(m, SL_E_NET_SRC_MAC);
-		return;
-	}
-	(void)rte_pktmbuf_adj(m, n);
-	if (type == RTE_ETHER_TYPE_ARP)
-		net_arp_input(net, i, m, src, to_us, now_us);
-	else if (type != RTE_ETHER_TYPE_IPV4)
-		(void)net_drop(m, SL_E_NET_ETHERTYPE);
-	else if (!to_us) /* RFC 1122 3.3.6: a unicast packet in a broadcast frame is nobody's */
-		(void)net_drop(m, SL_E_NET_IP_DST);
-	else
-		net_ip_input(net, i, m, now_us);
+	l = link_of(s, port_idx, vlan);
+	if (l == NULL)
+		return SL_E_NET_VLAN;
+	p->link = (uint8_t)(l - s->links);
+	p->cast = cast_of(d);
+	memcpy(p->eth_src, d + 6, sizeof(p->eth_src));
+	if (p->cast == NET_UNICAST && memcmp(l->mac.addr_bytes, d, 6) != 0)
+		return SL_E_NET_DST_MAC;
+	/* The groups of IPv6 are the only ones that we are in (RFC 2464 7). */
+	if (p->cast == NET_MULTICAST && (*type != RTE_ETHER_TYPE_IPV6 || d[0] != 0x33 || d[1] != 0x33))
+		return SL_E_NET_DST_MAC;
+	if (!mac_is_station(p->eth_src) || memcmp(l->mac.addr_bytes, p->eth_src, 6) == 0)
+		return SL_E_NET_SRC_MAC;
+	return SL_OK;
 }
 
-int net_ether_output(struct sl_net *net, const struct net_if *i, struct rte_mbuf *m, const uint8_t dst[6],
+void net_ether_input(struct sl_net *net, uint8_t port_idx, struct rte_mbuf *m, uint64_t now_us)
+{
+	struct net_pkt p;
+	uint16_t type;
+	uint16_t off;
+	int rc;
+
+	memset(&p, 0, sizeof(p));
+	rc = parse(net->s, port_idx, m, &p, &type, &off);
+	if (rc != SL_OK) {
+		(void)net_drop(m, rc);
+		return;
+	}
+	p.l3 = (const uint8_t *)rte_pktmbuf_adj(m, off);
+	if (type == RTE_ETHER_TYPE_ARP)
+		net_arp_input(net, &p, m, now_us);
+	else if (type == RTE_ETHER_TYPE_IPV6 && net->s->links[p.link].ip6)
+		net_ip6_input(net, &p, m, now_us);
+	else if (type != RTE_ETHER_TYPE_IPV4)
+		(void)net_drop(m, SL_E_NET_ETHERTYPE);
+	else if (p.cast !=
+	         NET_UNICAST) /* RFC 1122 3.3.6: a unicast packet in a broadcast frame is nobody's */
+		(void)net_drop(m, SL_E_NET_IP_DST);
+	else
+		net_ip4_input(net, &p, m, now_us);
+}
+
+int net_ether_output(struct sl_net *net, uint8_t link, struct rte_mbuf *m, const uint8_t dst[6],
                      uint16_t type)
 {
-	uint16_t n = i->vlan != 0 ? RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN : RTE_ETHER_HDR_LEN;
-	struct net_txq *q = &net->txq[i->port_idx];
+	const struct net_link *l = &net->s->links[link];
+	uint16_t n = l->vlan != 0 ? RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN : RTE_ETHER_HDR_LEN;
+	struct net_txq *q = &net->txq[l->port_idx];
 	uint8_t *d = (uint8_t *)rte_pktmbuf_prepend(m, n);
 
 	if (d == NULL)
 		return net_drop(m, SL_E_INVAL);
 	memcpy(d, dst, 6);
-	memcpy(d + 6, i->mac.addr_bytes, 6);
-	if (i->vlan != 0) {
+	memcpy(d + 6, l->mac.addr_bytes, 6);
+	if (l->vlan != 0) {
 		sl_put_be16(d + 12, RTE_ETHER_TYPE_VLAN);
-		sl_put_be16(d + 14, i->vlan);
+		sl_put_be16(d + 14, l->vlan);
 	}
 	sl_put_be16(d + n - 2, type);
-	m->l2_len = i->vlan != 0 ? RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN : RTE_ETHER_HDR_LEN;
+	m->l2_len = (uint64_t)n & 0x7f;
 	q->m[q->nb++] = m;
 	if (q->nb == NET_TX_QUEUE) {
-		sl_port_tx(i->port, net->cfg.worker, q->m, q->nb);
+		sl_port_tx(l->port, net->cfg.worker, q->m, q->nb);
 		q->nb = 0;
 	}
 	return SL_OK;

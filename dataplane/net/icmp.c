@@ -1,7 +1,7 @@
 /*
  * ICMP (RFC 792, RFC 1122 3.2.2): echo requests are answered, bounded in rate; errors about TCP segments of
  * ours go to TCP, which decides whether to believe them (RFC 5927). Redirects and everything else are
- * dropped.
+ * dropped. Errors of our own are bounded too.
  */
 #include "net_priv.h"
 
@@ -13,49 +13,61 @@
 #define ICMP_ECHO          8
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_PARAM_PROBLEM 12
-#define ICMP_FRAG_NEEDED   4 /* code of DEST_UNREACH */
-#define TCP_QUOTED_MIN     8 /* ports and sequence number */
+#define ICMP_PROTO         2 /* codes of DEST_UNREACH */
+#define ICMP_PORT          3
+#define ICMP_FRAG_NEEDED   4
+#define ICMP_NET_ADMIN     9
+#define ICMP_HOST_ADMIN    10
+#define ICMP_ADMIN         13
+#define TCP_QUOTED_MIN     8   /* ports and sequence number */
+#define ERROR_MAX          576 /* RFC 1812 4.3.2.3: a whole error */
 
-/*
- * Token bucket kept as the time at which it was last full minus what was taken: one token is 1 /
- * NET_ICMP_RATE seconds, at most NET_ICMP_BURST of them are saved up.
- */
-static bool take_token(struct sl_net *net, uint64_t now_us)
+static void put_sum(uint8_t *d, uint32_t len)
 {
-	const uint64_t token_us = 1000000 / NET_ICMP_RATE;
-	const uint64_t full_us = token_us * NET_ICMP_BURST;
-	uint64_t oldest = now_us > full_us ? now_us - full_us : 0;
-
-	if (net->icmp_tokens_us < oldest)
-		net->icmp_tokens_us = oldest;
-	if (net->icmp_tokens_us + token_us > now_us)
-		return false;
-	net->icmp_tokens_us += token_us;
-	return true;
-}
-
-static void echo(struct sl_net *net, uint32_t src, uint32_t dst, struct rte_mbuf *m, uint64_t now_us)
-{
-	uint8_t *d = rte_pktmbuf_mtod(m, uint8_t *);
-	struct sl_addr from = net_addr_of(dst);
-	struct sl_addr to = net_addr_of(src);
 	uint16_t sum;
 
-	if (!take_token(net, now_us)) {
+	memset(d + 2, 0, sizeof(sum));
+	sum = (uint16_t)~rte_raw_cksum(d, len);
+	memcpy(d + 2, &sum, sizeof(sum));
+}
+
+static void echo(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us)
+{
+	uint8_t *d = rte_pktmbuf_mtod(m, uint8_t *);
+
+	if (!net_bucket_take(&net->echo, NET_ECHO_RATE, NET_ECHO_BURST, now_us)) {
 		(void)net_drop(m, SL_E_NET_ICMP_RATE);
 		return;
 	}
 	d[0] = ICMP_ECHO_REPLY;
 	d[1] = 0;
-	memset(d + 2, 0, 2);
-	sum = (uint16_t)~rte_raw_cksum(d, m->data_len);
-	memcpy(d + 2, &sum, sizeof(sum));
+	put_sum(d, m->data_len);
 	m->ol_flags = 0; /* what was said about the request */
-	(void)sl_net_output(net, m, &from, &to, IPPROTO_ICMP, 0, now_us);
+	(void)net_ip_output(net, p->on, &p->src, IPPROTO_ICMP, 0, m, now_us);
+}
+
+static enum sl_net_error meaning(uint8_t type, uint8_t code)
+{
+	if (type == ICMP_TIME_EXCEEDED)
+		return SL_NET_ERROR_EXPIRED;
+	if (type == ICMP_PARAM_PROBLEM)
+		return SL_NET_ERROR_PARAMETER;
+	switch (code) {
+	case ICMP_FRAG_NEEDED:
+		return SL_NET_ERROR_TOO_BIG;
+	case ICMP_PROTO:
+	case ICMP_PORT:
+	case ICMP_NET_ADMIN:
+	case ICMP_HOST_ADMIN:
+	case ICMP_ADMIN:
+		return SL_NET_ERROR_REFUSED;
+	default:
+		return SL_NET_ERROR_UNREACHABLE;
+	}
 }
 
 /* The quoted packet must be a TCP segment that we may have sent. 0, or SL_E_NET_ICMP. */
-static int parse_error(const struct rte_mbuf *m, uint32_t dst, struct sl_net_icmp_error *e)
+static int parse_error(const struct rte_mbuf *m, const struct net_pkt *p, struct sl_net_icmp_error *e)
 {
 	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
 	const uint8_t *q = d + ICMP_LEN;
@@ -67,7 +79,8 @@ static int parse_error(const struct rte_mbuf *m, uint32_t dst, struct sl_net_icm
 	hdr = (uint32_t)(q[0] & 0x0f) * 4;
 	if (q[0] >> 4 != 4 || hdr < sizeof(struct rte_ipv4_hdr) || n < ICMP_LEN + hdr + TCP_QUOTED_MIN)
 		return SL_E_NET_ICMP;
-	if (q[9] != IPPROTO_TCP || (sl_get_be16(q + 6) & 0x1fff) != 0 || sl_get_be32(q + 12) != dst)
+	if (q[9] != IPPROTO_TCP || (sl_get_be16(q + 6) & 0x1fff) != 0 ||
+	    sl_get_be32(q + 12) != net_ip_host4(&p->dst))
 		return SL_E_NET_ICMP;
 	memset(e, 0, sizeof(*e));
 	e->src = sl_addr_v4(q + 12);
@@ -77,19 +90,20 @@ static int parse_error(const struct rte_mbuf *m, uint32_t dst, struct sl_net_icm
 	e->seq = sl_get_be32(q + hdr + 4);
 	e->type = d[0];
 	e->code = d[1];
-	if (d[0] == ICMP_DEST_UNREACH && d[1] == ICMP_FRAG_NEEDED) {
+	e->error = meaning(d[0], d[1]);
+	if (e->error == SL_NET_ERROR_TOO_BIG) {
 		e->mtu = sl_get_be16(d + 6);
-		if (e->mtu != 0 && e->mtu < NET_IP_MTU_MIN)
+		if (e->mtu != 0 && e->mtu < NET_IP4_MTU_MIN)
 			return SL_E_NET_ICMP;
 	}
 	return SL_OK;
 }
 
-static void error(struct sl_net *net, uint32_t dst, struct rte_mbuf *m, uint64_t now_us)
+static void error(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us)
 {
 	struct sl_net_icmp_error e;
 
-	if (net->cfg.icmp_error == NULL || parse_error(m, dst, &e) != SL_OK) {
+	if (net->cfg.icmp_error == NULL || parse_error(m, p, &e) != SL_OK) {
 		(void)net_drop(m, SL_E_NET_ICMP);
 		return;
 	}
@@ -97,7 +111,7 @@ static void error(struct sl_net *net, uint32_t dst, struct rte_mbuf *m, uint64_t
 	net->cfg.icmp_error(net->cfg.ctx, &e, now_us);
 }
 
-void net_icmp_input(struct sl_net *net, uint32_t src, uint32_t dst, struct rte_mbuf *m, uint64_t now_us)
+void net_icmp4_input(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us)
 {
 	/* The port makes no chains. */
 	if (m->nb_segs != 1 || m->data_len < ICMP_LEN ||
@@ -107,15 +121,47 @@ void net_icmp_input(struct sl_net *net, uint32_t src, uint32_t dst, struct rte_m
 	}
 	switch (*rte_pktmbuf_mtod(m, const uint8_t *)) {
 	case ICMP_ECHO:
-		echo(net, src, dst, m, now_us);
+		echo(net, p, m, now_us);
 		break;
 	case ICMP_DEST_UNREACH:
 	case ICMP_TIME_EXCEEDED:
 	case ICMP_PARAM_PROBLEM:
-		error(net, dst, m, now_us);
+		error(net, p, m, now_us);
 		break;
 	default:
 		(void)net_drop(m, SL_E_NET_ICMP);
 		break;
 	}
+}
+
+/* RFC 1122 3.2.2: not about groups, fragments or errors. Of ICMP itself nothing ends in an error of ours. */
+static bool may_report(const struct net_pkt *p)
+{
+	return p->cast == NET_UNICAST && p->on != NULL && !p->fragment && p->proto != IPPROTO_ICMP;
+}
+
+void net_icmp4_error(struct sl_net *net, const struct net_pkt *p, uint8_t type, uint8_t code, uint64_t now_us)
+{
+	uint32_t quoted = RTE_MIN(p->l3_len, (uint32_t)(ERROR_MAX - NET_IP4_LEN - ICMP_LEN));
+	struct rte_mbuf *m;
+	uint8_t *d;
+
+	if (!may_report(p))
+		return;
+	if (!net_bucket_take(&net->errors, NET_ERROR_RATE, NET_ERROR_BURST, now_us)) {
+		(void)sl_fail(SL_E_NET_ICMP_RATE);
+		return;
+	}
+	m = rte_pktmbuf_alloc(net->cfg.pool);
+	d = m != NULL ? (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(ICMP_LEN + quoted)) : NULL;
+	if (d == NULL) {
+		(void)net_drop(m, SL_E_NET_NO_MBUF);
+		return;
+	}
+	memset(d, 0, ICMP_LEN);
+	d[0] = type;
+	d[1] = code;
+	memcpy(d + ICMP_LEN, p->l3, quoted);
+	put_sum(d, ICMP_LEN + quoted);
+	(void)net_ip_output(net, p->on, &p->src, IPPROTO_ICMP, 0, m, now_us);
 }

@@ -2,73 +2,76 @@
 
 #include <string.h>
 
-#define KEY_VALID   (UINT64_C(1) << 63)
+#define LINK_SHIFT  56
 #define STATE_SHIFT 48
 
-uint64_t neigh_key(uint8_t ifidx, uint32_t ip)
-{
-	return KEY_VALID | (uint64_t)ifidx << 32 | ip;
-}
+enum neigh_request_state {
+	REQUEST_FREE = 0,
+	REQUEST_WRITING, /* a worker has it and fills it in */
+	REQUEST_READY,
+};
 
-uint8_t neigh_key_ifidx(uint64_t key)
-{
-	return (uint8_t)(key >> 32);
-}
-
-uint32_t neigh_key_ip(uint64_t key)
-{
-	return (uint32_t)key;
-}
-
-static uint64_t pack(enum neigh_state state, const uint8_t mac[6])
+static uint64_t pack(uint8_t link, enum neigh_state state, const uint8_t mac[6])
 {
 	uint64_t v = 0;
 
 	for (int i = 0; i < 6; i++)
 		v = v << 8 | mac[i];
-	return v | (uint64_t)state << STATE_SHIFT;
+	return v | (uint64_t)state << STATE_SHIFT | (uint64_t)link << LINK_SHIFT;
 }
 
 static enum neigh_state unpack(uint64_t v, uint8_t mac[6])
 {
+	enum neigh_state state = (enum neigh_state)(v >> STATE_SHIFT & 0xff);
+
 	for (int i = 5; i >= 0; i--, v >>= 8)
 		mac[i] = (uint8_t)v;
-	return (enum neigh_state)(v & 0xff);
+	return state;
+}
+
+static bool is(uint64_t w0, uint64_t w1, uint64_t value, const struct neigh_key *key)
+{
+	return w0 == key->ip.w[0] && w1 == key->ip.w[1] && value >> LINK_SHIFT == key->link &&
+	       (value >> STATE_SHIFT & 0xff) != NEIGH_NONE;
 }
 
 /* Keyed, so that a host of the subnet cannot choose addresses that all fall into one bucket. */
-static uint32_t hash(const struct neigh_table *t, uint64_t key)
+static uint32_t hash(const struct neigh_table *t, const struct neigh_key *key)
 {
-	uint64_t x = key ^ t->hash_key;
+	uint64_t x = (key->ip.w[0] ^ t->hash_key) + key->link;
 
 	x ^= x >> 32;
 	x *= UINT64_C(0x9e3779b97f4a7c15);
-	x ^= x >> 29;
+	x = (x ^ x >> 29) + key->ip.w[1];
+	x ^= x >> 32;
 	x *= UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 30 ^ t->hash_key) * UINT64_C(0x94d049bb133111eb);
 	return (uint32_t)(x >> 32);
 }
 
-static struct neigh *bucket(struct neigh_table *t, uint64_t key)
+static struct neigh *bucket(struct neigh_table *t, const struct neigh_key *key)
 {
 	return t->entry[hash(t, key) & (NEIGH_BUCKETS - 1)];
 }
 
-enum neigh_state neigh_read(struct neigh_table *t, uint64_t key, uint8_t mac[6])
+enum neigh_state neigh_read(struct neigh_table *t, const struct neigh_key *key, uint8_t mac[6])
 {
 	struct neigh *b = bucket(t, key);
 
 	for (int i = 0; i < NEIGH_WAYS; i++) {
 		struct neigh *n = &b[i];
 		uint32_t before;
-		uint64_t k;
+		uint64_t w0;
+		uint64_t w1;
 		uint64_t v;
 
 		do {
 			before = atomic_load_explicit(&n->seq, memory_order_acquire);
-			k = atomic_load_explicit(&n->key, memory_order_acquire);
+			w0 = atomic_load_explicit(&n->ip[0], memory_order_acquire);
+			w1 = atomic_load_explicit(&n->ip[1], memory_order_acquire);
 			v = atomic_load_explicit(&n->value, memory_order_acquire);
 		} while ((before & 1) != 0 || before != atomic_load_explicit(&n->seq, memory_order_relaxed));
-		if (k != key)
+		if (!is(w0, w1, v, key))
 			continue;
 		if (!atomic_load_explicit(&n->used, memory_order_relaxed))
 			atomic_store_explicit(&n->used, true, memory_order_relaxed);
@@ -77,23 +80,47 @@ enum neigh_state neigh_read(struct neigh_table *t, uint64_t key, uint8_t mac[6])
 	return NEIGH_NONE;
 }
 
-bool neigh_request(struct neigh_table *t, uint64_t key)
+/*
+ * The place is claimed first, then filled in, then given over with release: worker 0 takes it with acquire
+ * and frees it with release. A place that is taken by whatever request is "ask again later".
+ */
+bool neigh_request(struct neigh_table *t, const struct neigh_key *key)
 {
-	_Atomic uint64_t *place = &t->request[hash(t, key) & (NEIGH_REQUESTS - 1)];
-	uint64_t old = 0;
+	struct neigh_request *r = &t->request[hash(t, key) & (NEIGH_REQUESTS - 1)];
+	uint32_t state = REQUEST_FREE;
 
-	if (!atomic_compare_exchange_strong(place, &old, key) && old != key)
+	if (!atomic_compare_exchange_strong_explicit(&r->state, &state, REQUEST_WRITING, memory_order_acquire,
+	                                             memory_order_relaxed))
 		return false;
+	atomic_store_explicit(&r->link, key->link, memory_order_relaxed);
+	atomic_store_explicit(&r->ip[0], key->ip.w[0], memory_order_relaxed);
+	atomic_store_explicit(&r->ip[1], key->ip.w[1], memory_order_relaxed);
+	atomic_store_explicit(&r->state, REQUEST_READY, memory_order_release);
 	atomic_store_explicit(&t->requested, true, memory_order_release);
 	return true;
 }
 
-struct neigh *neigh_find(struct neigh_table *t, uint64_t key)
+bool neigh_request_take(struct neigh_table *t, uint32_t i, struct neigh_key *key)
+{
+	struct neigh_request *r = &t->request[i];
+
+	if (atomic_load_explicit(&r->state, memory_order_acquire) != REQUEST_READY)
+		return false;
+	key->link = atomic_load_explicit(&r->link, memory_order_relaxed);
+	key->ip.w[0] = atomic_load_explicit(&r->ip[0], memory_order_relaxed);
+	key->ip.w[1] = atomic_load_explicit(&r->ip[1], memory_order_relaxed);
+	atomic_store_explicit(&r->state, REQUEST_FREE, memory_order_release);
+	return true;
+}
+
+struct neigh *neigh_find(struct neigh_table *t, const struct neigh_key *key)
 {
 	struct neigh *b = bucket(t, key);
 
 	for (int i = 0; i < NEIGH_WAYS; i++) {
-		if (atomic_load_explicit(&b[i].key, memory_order_relaxed) == key)
+		if (is(atomic_load_explicit(&b[i].ip[0], memory_order_relaxed),
+		       atomic_load_explicit(&b[i].ip[1], memory_order_relaxed),
+		       atomic_load_explicit(&b[i].value, memory_order_relaxed), key))
 			return &b[i];
 	}
 	return NULL;
@@ -102,6 +129,16 @@ struct neigh *neigh_find(struct neigh_table *t, uint64_t key)
 enum neigh_state neigh_own_state(const struct neigh *n, uint8_t mac[6])
 {
 	return unpack(atomic_load_explicit(&n->value, memory_order_relaxed), mac);
+}
+
+struct neigh_key neigh_own_key(const struct neigh *n)
+{
+	struct neigh_key k;
+
+	k.ip.w[0] = atomic_load_explicit(&n->ip[0], memory_order_relaxed);
+	k.ip.w[1] = atomic_load_explicit(&n->ip[1], memory_order_relaxed);
+	k.link = (uint8_t)(atomic_load_explicit(&n->value, memory_order_relaxed) >> LINK_SHIFT);
+	return k;
 }
 
 /* How much a place is worth keeping: 0 free. */
@@ -116,14 +153,17 @@ static int worth(const struct neigh *n)
 		return 1;
 	case NEIGH_INCOMPLETE:
 		return 2;
+	case NEIGH_STALE:
+		return 3;
 	case NEIGH_REACHABLE:
+	case NEIGH_DELAY:
 	case NEIGH_PROBE:
 		break;
 	}
-	return atomic_load_explicit(&n->used, memory_order_relaxed) ? 4 : 3;
+	return atomic_load_explicit(&n->used, memory_order_relaxed) ? 5 : 4;
 }
 
-struct neigh *neigh_add(struct neigh_table *t, uint64_t key, bool evict)
+struct neigh *neigh_add(struct neigh_table *t, const struct neigh_key *key, bool evict)
 {
 	struct neigh *b = bucket(t, key);
 	struct neigh *best = &b[0];
@@ -137,15 +177,20 @@ struct neigh *neigh_add(struct neigh_table *t, uint64_t key, bool evict)
 	return worth(best) <= 1 || evict ? best : NULL;
 }
 
-void neigh_set(struct neigh_table *t, struct neigh *n, uint64_t key, enum neigh_state state,
+void neigh_set(struct neigh_table *t, struct neigh *n, const struct neigh_key *key, enum neigh_state state,
                const uint8_t mac[6])
 {
 	static const uint8_t none[6] = {0};
 	uint32_t seq = atomic_load_explicit(&n->seq, memory_order_relaxed);
+	uint64_t value = state == NEIGH_NONE ? 0 : pack(key->link, state, mac != NULL ? mac : none);
+	uint8_t old[6];
 
+	t->nb_incomplete -= neigh_own_state(n, old) == NEIGH_INCOMPLETE;
+	t->nb_incomplete += state == NEIGH_INCOMPLETE;
 	atomic_store_explicit(&n->seq, seq + 1, memory_order_relaxed);
-	atomic_store_explicit(&n->key, state == NEIGH_NONE ? 0 : key, memory_order_release);
-	atomic_store_explicit(&n->value, pack(state, mac != NULL ? mac : none), memory_order_release);
+	atomic_store_explicit(&n->ip[0], key->ip.w[0], memory_order_release);
+	atomic_store_explicit(&n->ip[1], key->ip.w[1], memory_order_release);
+	atomic_store_explicit(&n->value, value, memory_order_release);
 	atomic_store_explicit(&n->seq, seq + 2, memory_order_release);
 	n->probes = 0;
 	atomic_fetch_add_explicit(&t->changes, 1, memory_order_release);

@@ -16,75 +16,148 @@ __attribute__((format(printf, 3, 4))) static int refuse(char *err, size_t cap, c
 	return sl_fail(SL_E_CONFIG);
 }
 
-static uint8_t port_index(struct sl_net_shared *s, struct sl_port *port)
+/* 0 and the port's place, or SL_E_CONFIG. */
+static int port_index(struct sl_net_shared *s, struct sl_port *port, uint8_t *out, char *err, size_t cap)
 {
-	for (uint16_t p = 0; p < s->nb_ports; p++) {
-		if (s->ports[p] == port)
-			return (uint8_t)p;
-	}
-	s->ports[s->nb_ports] = port;
-	s->port_if[s->nb_ports] = s->nb_ifs;
-	return (uint8_t)s->nb_ports++;
+	uint16_t p = 0;
+
+	while (p < s->nb_ports && s->ports[p] != port)
+		p++;
+	if (p == SL_NET_PORTS_MAX)
+		return refuse(err, cap, "more than %d ports", SL_NET_PORTS_MAX);
+	if (p == s->nb_ports)
+		s->ports[s->nb_ports++] = port;
+	*out = (uint8_t)p;
+	return SL_OK;
 }
 
-static uint16_t link_of(const struct sl_net_shared *s, const struct net_if *f, uint16_t self)
+static int link_index(struct sl_net_shared *s, const struct sl_net_if_cfg *c, uint8_t *out, char *err,
+                      size_t cap)
 {
-	for (uint16_t i = 0; i < self; i++) {
-		if (s->ifs[i].port_idx == f->port_idx && s->ifs[i].vlan == f->vlan)
-			return i;
+	struct net_link *l;
+	uint8_t port_idx = 0;
+	int rc = port_index(s, c->port, &port_idx, err, cap);
+
+	if (rc != SL_OK)
+		return rc;
+	for (uint16_t i = 0; i < s->nb_links; i++) {
+		*out = (uint8_t)i;
+		if (s->links[i].port_idx == port_idx && s->links[i].vlan == c->vlan)
+			return SL_OK;
 	}
-	return self;
+	*out = (uint8_t)s->nb_links;
+	l = &s->links[s->nb_links++];
+	l->port = c->port;
+	l->port_idx = port_idx;
+	l->vlan = c->vlan;
+	l->mtu = sl_port_caps(c->port)->mtu;
+	l->mac = sl_port_mac(c->port);
+	return SL_OK;
+}
+
+/* The subnet-router anycast address (RFC 4291 2.6.1) is not one of a station; 127 and 128 bits have none. */
+static bool is_router_anycast(const struct net_if *f)
+{
+	const struct net_ip net = net_ip_and(&f->addr, &f->mask);
+
+	return !net_ip_is4(&f->addr) && f->bits < 127 && net_ip_eq(&net, &f->addr);
 }
 
 static int add_if(struct sl_net_shared *s, const struct sl_net_if_cfg *c, char *err, size_t cap)
 {
+	bool ip4 = c->address.addr.family == SL_AF_INET;
 	struct net_if *f = &s->ifs[s->nb_ifs];
 	char text[SL_ADDR_STR_MAX];
+	uint16_t mtu_min = ip4 ? NET_IP4_MTU_MIN : NET_IP6_MTU_MIN;
+	int rc;
 
 	(void)sl_addr_str(&c->address.addr, text);
-	if (c->address.addr.family != SL_AF_INET)
-		return refuse(err, cap, "interface address %s: only IPv4 in this version", text);
-	if (c->address.bits == 0 || c->address.bits > 32 || c->vlan > 4094)
+	if (c->address.addr.family == SL_AF_NONE || c->address.bits == 0 ||
+	    c->address.bits > (ip4 ? 32 : 128) || c->vlan > 4094)
 		return refuse(err, cap, "interface address %s: prefix length or VLAN out of range", text);
-	f->port = c->port;
 	f->addr = net_ip_of(&c->address.addr);
-	f->bits = c->address.bits;
-	f->mask = UINT32_MAX << (32 - f->bits);
-	f->vlan = c->vlan;
-	f->mtu = sl_port_caps(c->port)->mtu;
-	f->mac = sl_port_mac(c->port);
-	if (!net_ip_is_unicast(f->addr) || net_ip_is_subnet_end(f, f->addr))
-		return refuse(err, cap, "interface address %s/%u is not one of a station", text, f->bits);
-	if (net_ip_is_ours(s, f->addr))
+	f->bits = (uint8_t)(c->address.bits + (ip4 ? NET_IP4_BITS : 0));
+	f->mask = net_ip_mask(f->bits);
+	if (!net_ip_is_unicast(&f->addr) || net_ip_is_subnet_end(f, &f->addr) || is_router_anycast(f) ||
+	    net_ip_is_link_local(&f->addr) || (!ip4 && net_ip_is4(&f->addr)))
+		return refuse(err, cap, "interface address %s/%u is not one of a station", text,
+		              c->address.bits);
+	if (net_if_of(s, &f->addr) != NULL)
 		return refuse(err, cap, "interface address %s is there twice", text);
-	if (f->mtu < NET_IP_MTU_MIN)
+	rc = link_index(s, c, &f->link, err, cap);
+	if (rc != SL_OK)
+		return rc;
+	if (s->links[f->link].mtu < mtu_min)
 		return refuse(err, cap, "interface address %s: the port's MTU of %u is too small", text,
-		              f->mtu);
-	f->port_idx = port_index(s, c->port);
-	f->link = link_of(s, f, s->nb_ifs);
+		              s->links[f->link].mtu);
+	s->links[f->link].ip6 = s->links[f->link].ip6 || !ip4;
 	s->nb_ifs++;
 	return SL_OK;
+}
+
+/*
+ * A link with IPv6 has a link-local address (RFC 4291 2.5.6): the one of the MAC address (appendix A), but a
+ * VLAN's has its number in the middle, so that each of our links has its own.
+ */
+static void add_link_local(struct sl_net_shared *s, uint8_t link)
+{
+	const struct net_link *l = &s->links[link];
+	const uint8_t *mac = l->mac.addr_bytes;
+	struct net_if *f = &s->ifs[s->nb_ifs];
+	uint8_t b[16] = {0xfe, 0x80};
+	uint16_t middle = 0xfffe ^ l->vlan;
+
+	memcpy(b + 8, mac, 3);
+	b[8] ^= 2;
+	memcpy(b + 13, mac + 3, 3);
+	do {
+		sl_put_be16(b + 11, middle--);
+		f->addr = net_ip6(b);
+	} while (net_if_of(s, &f->addr) != NULL);
+	f->bits = 64;
+	f->mask = net_ip_mask(f->bits);
+	f->link = link;
+	s->nb_ifs++;
+}
+
+static int build(struct sl_net_shared *s, const struct sl_net_if_cfg *ifs, uint16_t nb_ifs,
+                 const struct sl_net_route_cfg *routes, uint16_t nb_routes, char *err, size_t cap)
+{
+	uint64_t keys[2];
+
+	if (getrandom(keys, sizeof(keys), 0) != (ssize_t)sizeof(keys))
+		return refuse(err, cap, "no randomness");
+	s->neigh.hash_key = keys[0];
+	s->flow_key = keys[1];
+	for (uint16_t i = 0; i < nb_ifs; i++) {
+		int rc = add_if(s, &ifs[i], err, cap);
+
+		if (rc != SL_OK)
+			return rc;
+	}
+	for (uint16_t l = 0; l < s->nb_links; l++) {
+		if (!s->links[l].ip6)
+			continue;
+		add_link_local(s, (uint8_t)l);
+		sl_port_multicast(s->links[l].port);
+	}
+	return net_routes_build(s, routes, nb_routes, err, cap);
 }
 
 int sl_net_shared_new(const struct sl_net_if_cfg *ifs, uint16_t nb_ifs, const struct sl_net_route_cfg *routes,
                       uint16_t nb_routes, struct sl_net_shared **out, char *err, size_t err_cap)
 {
 	struct sl_net_shared *s;
-	int rc = SL_OK;
+	int rc;
 
 	*out = NULL;
-	if (nb_ifs == 0 || nb_ifs > SL_NET_PORTS_MAX)
-		return refuse(err, err_cap, "1 to %d interfaces", SL_NET_PORTS_MAX);
+	if (nb_ifs == 0 || nb_ifs > SL_NET_IFS_MAX)
+		return refuse(err, err_cap, "1 to %d interfaces", SL_NET_IFS_MAX);
 	s = aligned_alloc(_Alignof(struct sl_net_shared), sizeof(*s));
 	if (s == NULL)
 		return refuse(err, err_cap, "out of memory");
 	memset(s, 0, sizeof(*s));
-	if (getrandom(&s->neigh.hash_key, sizeof(s->neigh.hash_key), 0) != (ssize_t)sizeof(s->neigh.hash_key))
-		rc = refuse(err, err_cap, "no randomness");
-	for (uint16_t i = 0; i < nb_ifs && rc == SL_OK; i++)
-		rc = add_if(s, &ifs[i], err, err_cap);
-	if (rc == SL_OK)
-		rc = net_routes_build(s, routes, nb_routes, err, err_cap);
+	rc = build(s, ifs, nb_ifs, routes, nb_routes, err, err_cap);
 	if (rc != SL_OK) {
 		free(s);
 		return rc;
@@ -107,6 +180,7 @@ int sl_net_new(struct sl_net_shared *shared, const struct sl_net_cfg *cfg, struc
 		return sl_fail(SL_E_NOMEM);
 	net->s = shared;
 	net->cfg = *cfg;
+	net->random = shared->flow_key | 1;
 	return SL_OK;
 }
 
@@ -118,6 +192,32 @@ void sl_net_free(struct sl_net *net)
 	for (uint16_t p = 0; p < SL_NET_PORTS_MAX; p++)
 		rte_pktmbuf_free_bulk(net->txq[p].m, net->txq[p].nb);
 	free(net);
+}
+
+/* xorshift64: spreads timers, keeps no secret. */
+uint64_t net_random(struct sl_net *net)
+{
+	uint64_t x = net->random;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	net->random = x;
+	return x >> 11;
+}
+
+bool net_bucket_take(struct net_bucket *b, uint64_t rate, uint64_t burst, uint64_t now_us)
+{
+	const uint64_t token_us = 1000000 / rate;
+	const uint64_t full_us = token_us * burst;
+	uint64_t oldest = now_us > full_us ? now_us - full_us : 0;
+
+	if (b->taken_us < oldest)
+		b->taken_us = oldest;
+	if (b->taken_us + token_us > now_us)
+		return false;
+	b->taken_us += token_us;
+	return true;
 }
 
 /*
@@ -138,17 +238,24 @@ static void follow_table(struct sl_net *net, uint64_t now_us)
 	net_wait_look(net, now_us);
 }
 
+static void input(struct sl_net *net, uint8_t port_idx, struct rte_mbuf **m, uint16_t n, uint64_t now_us)
+{
+	for (uint16_t i = 0; i < n; i++)
+		net_ether_input(net, port_idx, m[i], now_us);
+	net_ip_flush(net, now_us);
+	follow_table(net, now_us);
+}
+
 void sl_net_input(struct sl_net *net, uint16_t ifidx, struct rte_mbuf **m, uint16_t n, uint64_t now_us)
 {
-	if (ifidx >= net->s->nb_ifs) {
+	const struct sl_net_shared *s = net->s;
+
+	if (ifidx >= s->nb_ifs) {
 		(void)sl_fail(SL_E_INVAL);
 		rte_pktmbuf_free_bulk(m, n);
 		return;
 	}
-	for (uint16_t i = 0; i < n; i++)
-		net_ether_input(net, ifidx, m[i], now_us);
-	net_ip_flush(net, now_us);
-	follow_table(net, now_us);
+	input(net, s->links[s->ifs[ifidx].link].port_idx, m, n, now_us);
 }
 
 uint32_t sl_net_poll(struct sl_net *net, uint64_t now_us)
@@ -158,12 +265,11 @@ uint32_t sl_net_poll(struct sl_net *net, uint64_t now_us)
 	uint32_t total = 0;
 
 	if (net->cfg.worker == 0)
-		net_arp_serve(net, now_us);
+		net_nud_serve(net, now_us);
 	for (uint16_t p = 0; p < s->nb_ports; p++) {
 		uint16_t n = sl_port_rx(s->ports[p], net->cfg.worker, m, SL_PORT_BURST);
 
-		/* Any interface of the port: frames find their VLAN's themselves. */
-		sl_net_input(net, s->port_if[p], m, n, now_us);
+		input(net, (uint8_t)p, m, n, now_us);
 		total += n;
 	}
 	follow_table(net, now_us);
@@ -174,8 +280,10 @@ uint64_t sl_net_tick(struct sl_net *net, uint64_t now_us)
 {
 	uint64_t next = UINT64_MAX;
 
-	if (net->cfg.worker == 0)
-		next = net_arp_tick(net, now_us);
+	if (net->cfg.worker == 0) {
+		next = net_own_tick(net, now_us);
+		next = RTE_MIN(next, net_nud_tick(net, now_us));
+	}
 	if (net->nb_wait == 0)
 		return next;
 	follow_table(net, now_us);
@@ -184,5 +292,16 @@ uint64_t sl_net_tick(struct sl_net *net, uint64_t now_us)
 
 bool sl_net_is_local(const struct sl_net *net, const struct sl_addr *addr)
 {
-	return addr->family == SL_AF_INET && net_ip_is_ours(net->s, net_ip_of(addr));
+	struct net_ip ip = net_ip_of(addr);
+
+	return net_if_of(net->s, &ip) != NULL;
+}
+
+bool sl_net_ready(const struct sl_net *net)
+{
+	for (uint16_t i = 0; i < net->s->nb_ifs; i++) {
+		if (atomic_load_explicit(&net->s->ifs[i].state, memory_order_acquire) == NET_IF_TENTATIVE)
+			return false;
+	}
+	return true;
 }

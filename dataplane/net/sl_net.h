@@ -1,12 +1,16 @@
 /*
- * Ethernet, ARP, IPv4, ICMP: one instance per worker over the shared ports. Packets come in from
- * sl_port_rx(); TCP segments go up through a callback; TCP sends through sl_net_output(). IPv4 now; addresses
- * are of the type that holds both families.
+ * Ethernet, ARP, NDP, IPv4, IPv6, ICMP: one instance per worker over the shared ports. Packets come in from
+ * sl_port_rx(); TCP segments go up through a callback; TCP sends through sl_net_output().
  *
- * ARP (RFC 826, RFC 5227): only worker 0 receives it. It answers for our addresses, keeps the neighbour
- * table, and passes changes to the other workers' instances through a table with one writer (worker 0) and
- * relaxed readers (seqlock per entry); a worker that needs a resolution asks worker 0 by a flag in that
- * table. Packets that wait for a neighbour are kept, bounded per neighbour, then dropped oldest first.
+ * Addresses are fixed: no DHCP, no router advertisements, no redirects. An address is probed for at start and
+ * used when nobody has answered, after NET_ACD_PROBES * NET_ACD_PROBE_US (IPv4, 0.75 s) or NET_DAD_PROBE_US
+ * (IPv6, 1 s) of net_priv.h; one that another station has is not used, and tried again once a minute.
+ *
+ * ARP (RFC 826, RFC 5227) and NDP (RFC 4861, RFC 4862): only worker 0 receives them. It answers for our
+ * addresses, keeps the neighbour table, and passes changes to the other workers' instances through a table
+ * with one writer (worker 0) and relaxed readers (seqlock per entry); a worker that needs a resolution asks
+ * worker 0 by a flag in that table. Packets that wait for a neighbour are kept, bounded per neighbour, then
+ * dropped oldest first.
  */
 #ifndef SL_NET_H
 #define SL_NET_H
@@ -21,42 +25,58 @@
 #include "sl_port.h"
 
 #define SL_NET_PORTS_MAX  16
+#define SL_NET_IFS_MAX    64 /* addresses in all */
 #define SL_NET_ROUTES_MAX 64
 
+/*
+ * An address of ours on a port and VLAN. Rows with the same port and VLAN are one link with several addresses
+ * of either family. A link with an IPv6 address gets a link-local one by itself.
+ */
 struct sl_net_if_cfg {
 	struct sl_port *port;
-	struct sl_prefix address; /* ours, with the subnet's length */
+	struct sl_prefix address; /* ours, with the subnet's length; no link-local one */
 	uint16_t vlan;            /* 802.1Q id, 0: untagged */
 };
 
 struct sl_net_route_cfg {
 	struct sl_prefix dst;
 	struct sl_addr via;
+	uint16_t interface; /* 1 + row of the link that a link-local `via` is on; 0: the only one with IPv6 */
 };
 
-struct sl_net_shared; /* the neighbour table, one for all workers */
+struct sl_net_shared; /* addresses, routes and the neighbour table, one for all workers */
 struct sl_net;        /* a worker's instance */
 
 /* A TCP segment that came in: the mbuf's data starts at the TCP header and ends with the segment (IP padding
  * cut off). */
 struct sl_net_segment {
 	struct sl_addr src, dst;
-	uint8_t ecn; /* the two ECN bits of the IP header (RFC 3168) */
-	uint8_t ttl;
-	uint16_t ifidx;
+	uint8_t ecn;    /* the two ECN bits of the IP header (RFC 3168) */
+	uint8_t ttl;    /* or hop limit */
+	uint16_t ifidx; /* the row of dst; link-local ones come behind the configured ones */
 };
 
 /* The TCP segments of a burst in the order of their arrival, 1 to SL_PORT_BURST; takes the mbufs. */
 typedef void (*sl_net_tcp_fn)(void *ctx, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,
                               uint64_t now_us);
+/* What an ICMP error means, the same for both families. */
+enum sl_net_error {
+	SL_NET_ERROR_UNREACHABLE, /* network or host: may pass (RFC 1122 4.2.3.9) */
+	SL_NET_ERROR_REFUSED,     /* protocol, port, or forbidden by an administrator */
+	SL_NET_ERROR_TOO_BIG,     /* the path takes packets of up to `mtu` bytes; 0: it does not say (IPv4) */
+	SL_NET_ERROR_EXPIRED,     /* TTL or hop limit, or reassembly */
+	SL_NET_ERROR_PARAMETER,   /* a field of our header was not understood */
+};
+
 /* An ICMP error about a TCP segment of ours (type and code, the quoted header's addresses, ports, sequence
  * number). */
 struct sl_net_icmp_error {
 	struct sl_addr src, dst; /* of the quoted packet: src is ours */
 	uint16_t sport, dport;
 	uint32_t seq;
-	uint8_t type, code;
-	uint16_t mtu; /* of "fragmentation needed" */
+	uint8_t type, code; /* as in the message of that family */
+	uint16_t mtu;       /* IPv6: at least 1280 */
+	enum sl_net_error error;
 };
 typedef void (*sl_net_icmp_fn)(void *ctx, const struct sl_net_icmp_error *e, uint64_t now_us);
 
@@ -83,15 +103,17 @@ void sl_net_input(struct sl_net *net, uint16_t ifidx, struct rte_mbuf **m, uint1
 /*
  * Sends an IP payload: the mbuf's data starts at the TCP header, with at least 64 bytes of headroom; adds IP
  * and Ethernet, resolves the neighbour, queues. ecn: the two bits. TCP's checksum is filled in on the way,
- * ICMP's is the caller's. The first segment must be the caller's alone and hold the TCP header: headers and
- * checksums are written there; further segments may be shared. Takes the mbuf in every case. 0 queued or
- * waiting for ARP; < 0 dropped (SL_E_NET_NO_ROUTE, SL_E_NET_MTU, SL_E_NET_NO_NEIGHBOUR ...).
+ * ICMP's is the caller's. A packet with RTE_MBUF_F_TX_TCP_SEG may be larger than
+ * the MTU when its tso_segsz is not. The first segment must be the caller's alone and hold the TCP header:
+ * headers and checksums are written there; further segments may be shared. Takes the mbuf in every case. 0
+ * queued or waiting for its neighbour; < 0 dropped (SL_E_NET_NO_ROUTE, SL_E_NET_MTU, SL_E_NET_NO_NEIGHBOUR
+ * ...).
  */
 int sl_net_output(struct sl_net *net, struct rte_mbuf *m, const struct sl_addr *src,
                   const struct sl_addr *dst, uint8_t proto, uint8_t ecn, uint64_t now_us);
 /* Sends what is queued; once per poll loop. */
 void sl_net_flush(struct sl_net *net);
-/* Timers (ARP ages, probes, waiting packets). Returns the next time it wants to run. */
+/* Timers (ages, probes, waiting packets). Returns the next time it wants to run. */
 uint64_t sl_net_tick(struct sl_net *net, uint64_t now_us);
 
 /* What a connection must know of the way to its peer. */
@@ -105,6 +127,8 @@ struct sl_net_path {
 
 /* 0, or SL_E_NET_NO_ROUTE. */
 int sl_net_path(const struct sl_net *net, const struct sl_addr *dst, struct sl_net_path *out);
+/* False while an address of ours is still being probed for, at start. */
+bool sl_net_ready(const struct sl_net *net);
 /* True when addr is one of ours. */
 bool sl_net_is_local(const struct sl_net *net, const struct sl_addr *addr);
 

@@ -1,43 +1,79 @@
 #include "test_net_rig.h"
 
-static enum neigh_state state_of(uint16_t link, uint32_t ip, uint8_t mac[6])
+/* RFC 5227 2.1 and 2.3: three probes without a sender, then the address is announced and used. */
+static void test_probes_and_announces(void **state)
 {
-	struct neigh *n = neigh_find(&shared->neigh, neigh_key((uint8_t)link, ip));
-
-	return n == NULL ? NEIGH_NONE : neigh_own_state(n, mac);
-}
-
-static void tick_by(uint64_t us)
-{
-	now += us;
-	(void)sl_net_tick(net, now);
-	(void)sl_net_tick(net1, now);
-	sl_net_flush(net);
-	sl_net_flush(net1);
-}
-
-static void test_announces_at_start(void **state)
-{
+	struct sl_net_if_cfg one = {port_b.port, prefix("10.0.3.1/24"), 0};
 	struct sl_net_cfg cfg = {0, rig_pool, on_tcp, on_icmp, &up};
+	struct sl_net_shared *s;
 	struct sl_net *n;
-	uint64_t t = now;
 
 	(void)state;
-	assert_int_equal(sl_net_new(shared, &cfg, &n), 0);
-	for (int i = 0; i < 2; i++, t += NET_ANNOUNCE_US) {
-		(void)sl_net_tick(n, t);
-		(void)sl_net_tick(n, t + 1);
+	assert_int_equal(sl_net_shared_new(&one, 1, NULL, 0, &s, NULL, 0), 0);
+	assert_int_equal(sl_net_new(s, &cfg, &n), 0);
+	for (int i = 0; i < NET_ACD_PROBES; i++, now += NET_ACD_PROBE_US) {
+		(void)sl_net_tick(n, now);
+		(void)sl_net_tick(n, now + 1);
 		sl_net_flush(n);
-		expect_arp(&port_a, mac_all, 1, OURS, OURS);
-		expect_arp(&port_a, mac_all, 1, OURS_VLAN, OURS_VLAN);
-		expect_arp(&port_a, mac_all, 1, OURS_2, OURS_2);
+		expect_arp(&port_b, mac_all, 1, 0, OURS_B);
+		expect_nothing();
+		assert_int_equal(send_tcp(n, OURS_B, GATEWAY_B), SL_E_NET_NO_ROUTE);
+	}
+	for (int i = 0; i < NET_ANNOUNCEMENTS; i++, now += NET_ANNOUNCE_US) {
+		(void)sl_net_tick(n, now);
+		(void)sl_net_tick(n, now + 1);
+		sl_net_flush(n);
 		expect_arp(&port_b, mac_all, 1, OURS_B, OURS_B);
 		expect_nothing();
 	}
-	(void)sl_net_tick(n, t);
-	sl_net_flush(n);
-	expect_nothing();
+	assert_int_equal(send_tcp(n, OURS_B, GATEWAY_B), 0);
+	drain_ports();
 	sl_net_free(n);
+	sl_net_shared_free(s);
+}
+
+/* Another station has the address, or wants it at the same time: it is not used, and tried again later. */
+static void test_conflict_at_start(void **state)
+{
+	struct sl_net_if_cfg one = {port_b.port, prefix("10.0.3.1/24"), 0};
+	struct sl_net_cfg cfg = {0, rig_pool, on_tcp, on_icmp, &up};
+	struct sl_addr dst = addr(GATEWAY_B);
+	struct sl_net_path path;
+	struct rig_frame f;
+
+	(void)state;
+	for (int kind = 0; kind < 3; kind++) {
+		struct sl_net_shared *s;
+		struct sl_net *n;
+
+		assert_int_equal(sl_net_shared_new(&one, 1, NULL, 0, &s, NULL, 0), 0);
+		assert_int_equal(sl_net_new(s, &cfg, &n), 0);
+		(void)sl_net_tick(n, now);
+		/* A reply, an announcement, or a probe of its own. */
+		arp_frame(&f, kind == 0 ? s->links[0].mac.addr_bytes : mac_all, mac_evil, 0,
+		          kind == 0 ? 2 : 1, kind == 2 ? 0 : OURS_B, NULL, kind == 0 ? 0 : OURS_B);
+		COUNTS(SL_E_NET_ADDR_CONFLICT, give(n, 0, &f));
+		drain_ports();
+		for (int i = 0; i < 10; i++, now += SECOND)
+			(void)sl_net_tick(n, now);
+		sl_net_flush(n);
+		expect_nothing();
+		assert_int_equal(sl_net_path(n, &dst, &path), SL_E_NET_NO_ROUTE);
+		rig_ether(&f, s->links[0].mac.addr_bytes, mac_peer, 0, 0x0800);
+		rig_tcp(&f, GATEWAY_B, OURS_B, 1, 2, NULL, 0);
+		COUNTS(SL_E_NET_IP_DST, give(n, 0, &f));
+		arp_frame(&f, mac_all, mac_peer, 0, 1, GATEWAY_B, NULL, OURS_B);
+		COUNTS(SL_E_NET_ARP, give(n, 0, &f)); /* it is not ours to answer for */
+		expect_nothing();
+		now += NET_CONFLICT_US;
+		for (int i = 0; i < 10; i++, now += NET_ACD_PROBE_US)
+			(void)sl_net_tick(n, now);
+		assert_int_equal(sl_net_path(n, &dst, &path), 0);
+		sl_net_flush(n);
+		drain_ports();
+		sl_net_free(n);
+		sl_net_shared_free(s);
+	}
 }
 
 static void test_answers_and_learns(void **state)
@@ -46,7 +82,7 @@ static void test_answers_and_learns(void **state)
 
 	(void)state;
 	learn_peer(PEER, OURS, 0);
-	assert_int_equal(state_of(0, PEER, mac), NEIGH_REACHABLE);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_STALE);
 	assert_memory_equal(mac, mac_peer, 6);
 	learn_peer(IP(10, 9, 0, 2), OURS_2, 0); /* our second address on the same link */
 	learn_peer(PEER_VLAN, OURS_VLAN, 1);
@@ -67,7 +103,7 @@ static void test_probe_for_ours(void **state)
 	arp_frame(&f, mac_all, mac_peer, 0, 1, 0, NULL, OURS); /* RFC 5227: is it free? */
 	give(net, 0, &f);
 	expect_arp(&port_a, mac_peer, 2, OURS, 0);
-	assert_int_equal(state_of(0, 0, mac), NEIGH_NONE);
+	assert_int_equal(state_of(0, net_ip4(0), mac), NEIGH_NONE);
 	arp_frame(&f, mac_all, mac_peer, 0, 1, 0, NULL, PEER);
 	COUNTS(SL_E_NET_ARP, give(net, 0, &f));
 	expect_nothing();
@@ -92,7 +128,7 @@ static void test_resolves(void **state)
 	give(net, 0, &f);
 	arp_frame(&f, our_mac(0), mac_evil, 0, 2, PEER, our_mac(0), OURS);
 	COUNTS(SL_E_NET_ARP_SPOOF, give(net, 0, &f));
-	assert_int_equal(state_of(0, PEER, mac), NEIGH_PROBE);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_PROBE);
 	assert_memory_equal(mac, mac_peer, 6);
 }
 
@@ -125,22 +161,56 @@ static void test_waiting_is_bounded(void **state)
 {
 	uint64_t dropped = sl_counter_err_sum(SL_E_NET_NO_NEIGHBOUR);
 	struct rig_frame f;
-	int n = 0;
 
 	(void)state;
 	for (int i = 0; i < NET_WAIT_PACKETS + 5; i++)
 		assert_int_equal(send_tcp(net, OURS, PEER), 0);
 	assert_int_equal(sl_counter_err_sum(SL_E_NET_NO_NEIGHBOUR), dropped + 5); /* the oldest */
-	/* More neighbours than there are places to wait. */
-	for (uint32_t i = 0; i < NET_WAIT_SLOTS + 10; i++)
-		n += send_tcp(net, OURS, IP(10, 0, 1, 20) + i) == SL_E_NET_NO_NEIGHBOUR;
-	assert_int_equal(n, 11);
-	drain_ports();
 	arp_frame(&f, our_mac(0), mac_peer, 0, 2, PEER, our_mac(0), OURS);
+	drain_ports();
 	give(net, 0, &f);
 	for (int i = 0; i < NET_WAIT_PACKETS; i++)
 		expect_tcp(&port_a, mac_peer, OURS, PEER);
 	expect_nothing();
+	/* More neighbours than there are places to wait: the oldest give way. */
+	dropped = sl_counter_err_sum(SL_E_NET_NO_NEIGHBOUR);
+	for (uint32_t i = 0; i < NET_WAIT_SLOTS + 10; i++, now++)
+		assert_int_equal(send_tcp(net, OURS, IP(10, 0, 1, 20) + i), 0);
+	assert_int_equal(sl_counter_err_sum(SL_E_NET_NO_NEIGHBOUR), dropped + 10);
+	assert_int_equal(net->nb_wait, NET_WAIT_SLOTS);
+	drain_ports();
+	arp_frame(&f, our_mac(0), mac_peer, 0, 2, IP(10, 0, 1, 30), our_mac(0), OURS);
+	give(net, 0, &f);
+	expect_tcp(&port_a, mac_peer, OURS, IP(10, 0, 1, 30));
+	expect_nothing();
+}
+
+/* A scan of our subnets asks for no more than so many at a time. */
+static void test_asking_is_bounded(void **state)
+{
+	uint64_t over = sl_counter_err_sum(SL_E_NET_NEIGH_LIMIT);
+	struct sl_net_if_cfg wide = {port_b.port, prefix("172.16.0.1/12"), 0};
+	struct sl_net_cfg cfg = {0, rig_pool, on_tcp, on_icmp, &up};
+	struct sl_net_shared *s;
+	struct sl_net *n;
+
+	(void)state;
+	assert_int_equal(sl_net_shared_new(&wide, 1, NULL, 0, &s, NULL, 0), 0);
+	assert_int_equal(sl_net_new(s, &cfg, &n), 0);
+	for (int i = 0; i < 10; i++, now += SECOND)
+		(void)sl_net_tick(n, now);
+	for (uint32_t i = 0; i < NEIGH_INCOMPLETE_MAX + 100; i++) {
+		assert_int_equal(send_tcp(n, IP(172, 16, 0, 1), IP(172, 16, 0, 2) + i), 0);
+		drain_ports();
+	}
+	assert_true(s->neigh.nb_incomplete <= NEIGH_INCOMPLETE_MAX);
+	assert_true(sl_counter_err_sum(SL_E_NET_NEIGH_LIMIT) > over);
+	/* All of them fail; those that wait are asked for when there is a place again. */
+	for (int i = 0; i < 150; i++, now += SECOND / 10)
+		(void)sl_net_tick(n, now);
+	assert_int_equal(s->neigh.nb_incomplete, 0);
+	sl_net_free(n);
+	sl_net_shared_free(s);
 }
 
 /* Worker 1 gets no ARP: it asks worker 0 through the table and sends when the answer is there. */
@@ -180,28 +250,40 @@ static void test_ages(void **state)
 	learn_peer(IP(10, 0, 1, 3), OURS, 0);
 	assert_int_equal(send_tcp(net1, OURS, PEER), 0);
 	expect_tcp(&port_a, mac_peer, OURS, PEER);
-	tick_by(NEIGH_REACHABLE_US);
 	/* What is used is asked by unicast and used meanwhile; what is not used goes. */
+	tick_by(NEIGH_SCAN_US);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_DELAY);
+	assert_int_equal(state_of(0, net_ip4(IP(10, 0, 1, 3)), mac), NEIGH_STALE);
+	expect_nothing();
+	tick_by(NEIGH_DELAY_US);
 	expect_arp(&port_a, mac_peer, 1, OURS, PEER);
 	expect_nothing();
-	assert_int_equal(state_of(0, IP(10, 0, 1, 3), mac), NEIGH_NONE);
-	assert_int_equal(state_of(0, PEER, mac), NEIGH_PROBE);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_PROBE);
 	assert_int_equal(send_tcp(net, OURS, PEER), 0);
 	expect_tcp(&port_a, mac_peer, OURS, PEER);
 	arp_frame(&f, our_mac(0), mac_peer, 0, 2, PEER, our_mac(0), OURS);
 	give(net, 0, &f);
-	assert_int_equal(state_of(0, PEER, mac), NEIGH_REACHABLE);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_REACHABLE);
+	tick_by(NEIGH_REACHABLE_US / 2 - 1);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_REACHABLE);
+	tick_by(NEIGH_REACHABLE_US + 1);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_STALE);
 	/* No answer: unicast three times, then broadcast, and another station may answer. */
 	assert_int_equal(send_tcp(net, OURS, PEER), 0);
 	expect_tcp(&port_a, mac_peer, OURS, PEER);
-	tick_by(NEIGH_REACHABLE_US);
+	tick_by(NEIGH_SCAN_US);
+	tick_by(NEIGH_DELAY_US);
 	for (int i = 0; i < NEIGH_PROBES; i++, tick_by(SECOND))
 		expect_arp(&port_a, mac_peer, 1, OURS, PEER);
 	expect_arp(&port_a, mac_all, 1, OURS, PEER);
 	arp_frame(&f, our_mac(0), mac_evil, 0, 2, PEER, our_mac(0), OURS);
 	give(net, 0, &f);
-	assert_int_equal(state_of(0, PEER, mac), NEIGH_REACHABLE);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_REACHABLE);
 	assert_memory_equal(mac, mac_evil, 6);
+	tick_by(2 * NEIGH_REACHABLE_US);
+	tick_by(NEIGH_FORGET_US);
+	assert_int_equal(state_of(0, net_ip4(IP(10, 0, 1, 3)), mac), NEIGH_NONE);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_NONE);
 }
 
 static void refuses(int err, const struct rig_frame *f)
@@ -221,7 +303,7 @@ static void test_spoofs(void **state)
 	(void)state;
 	arp_frame(&f, our_mac(0), mac_evil, 0, 2, PEER, our_mac(0), OURS);
 	refuses(SL_E_NET_ARP, &f); /* nobody asked */
-	assert_int_equal(state_of(0, PEER, mac), NEIGH_NONE);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_NONE);
 	arp_frame(&f, mac_all, mac_evil, 0, 1, IP(10, 0, 3, 7), NULL, OURS); /* another subnet */
 	refuses(SL_E_NET_ARP_SPOOF, &f);
 	arp_frame(&f, mac_all, mac_evil, 0, 1, IP(10, 0, 1, 255), NULL, OURS);
@@ -234,7 +316,7 @@ static void test_spoofs(void **state)
 	COUNTS(SL_E_NET_ARP_SPOOF, give(net, 0, &f));
 	expect_arp(&port_a, mac_all, 1, OURS, OURS);
 	refuses(SL_E_NET_ARP_SPOOF, &f);
-	now += NET_ARP_DEFEND_US;
+	now += NET_DEFEND_US;
 	COUNTS(SL_E_NET_ARP_SPOOF, give(net, 0, &f));
 	expect_arp(&port_a, mac_all, 1, OURS, OURS);
 	/* A live neighbour is not replaced by a request or an announcement, it is asked. */
@@ -243,11 +325,13 @@ static void test_spoofs(void **state)
 	COUNTS(SL_E_NET_ARP_SPOOF, give(net, 0, &f));
 	expect_arp(&port_a, mac_peer, 1, OURS, PEER);
 	refuses(SL_E_NET_ARP_SPOOF, &f); /* asked already */
-	learn_peer(PEER, OURS, 0);
+	arp_frame(&f, our_mac(0), mac_peer, 0, 2, PEER, our_mac(0), OURS);
+	give(net, 0, &f);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_REACHABLE);
 	arp_frame(&f, mac_all, mac_evil, 0, 1, PEER, NULL, PEER);
 	COUNTS(SL_E_NET_ARP_SPOOF, give(net, 0, &f));
 	expect_arp(&port_a, mac_peer, 1, OURS, PEER);
-	assert_int_equal(state_of(0, PEER, mac), NEIGH_PROBE);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_PROBE);
 	assert_memory_equal(mac, mac_peer, 6);
 }
 
@@ -285,12 +369,16 @@ static void test_flood(void **state)
 	struct sl_net *n;
 	struct rig_frame f;
 	uint8_t mac[6];
-	uint64_t key = neigh_key(0, IP(172, 16, 0, 2));
+	struct neigh_key key = {net_ip4(IP(172, 16, 0, 2)), 0};
 	struct rte_mbuf *m;
 
 	(void)state;
 	assert_int_equal(sl_net_shared_new(&wide, 1, NULL, 0, &s, NULL, 0), 0);
 	assert_int_equal(sl_net_new(s, &cfg, &n), 0);
+	for (int i = 0; i < 10; i++, now += SECOND)
+		(void)sl_net_tick(n, now);
+	sl_net_flush(n);
+	drain_ports();
 	for (uint32_t i = 0; i < 10000; i++) {
 		arp_frame(&f, mac_all, mac_evil, 0, 1, IP(172, 16, 0, 2) + i, NULL, IP(172, 16, 0, 1));
 		m = rig_mbuf(f.b, f.n);
@@ -300,7 +388,7 @@ static void test_flood(void **state)
 		assert_non_null(m); /* answered all the same */
 		rte_pktmbuf_free(m);
 	}
-	assert_int_equal(neigh_read(&s->neigh, key, mac), NEIGH_REACHABLE);
+	assert_int_equal(neigh_read(&s->neigh, &key, mac), NEIGH_STALE);
 	sl_net_free(n);
 	sl_net_shared_free(s);
 }
@@ -308,12 +396,14 @@ static void test_flood(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_announces_at_start, net_setup, net_teardown),
+	        cmocka_unit_test_setup_teardown(test_probes_and_announces, net_setup, net_teardown),
+	        cmocka_unit_test_setup_teardown(test_conflict_at_start, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_answers_and_learns, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_probe_for_ours, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_resolves, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_gives_up, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_waiting_is_bounded, net_setup, net_teardown),
+	        cmocka_unit_test_setup_teardown(test_asking_is_bounded, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_other_worker_resolves, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_ages, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_spoofs, net_setup, net_teardown),

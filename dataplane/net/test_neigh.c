@@ -17,10 +17,15 @@
 static struct neigh_table table;
 static atomic_bool stop;
 
-static void mac_of(uint64_t key, uint32_t round, uint8_t mac[6])
+static struct neigh_key key_of(uint8_t link, uint32_t ip)
+{
+	return (struct neigh_key){net_ip4(ip), link};
+}
+
+static void mac_of(uint32_t ip, uint32_t round, uint8_t mac[6])
 {
 	for (int i = 0; i < 6; i++)
-		mac[i] = (uint8_t)(key * 7 + round);
+		mac[i] = (uint8_t)(ip * 7 + round);
 }
 
 static void *reader(void *arg)
@@ -31,7 +36,9 @@ static void *reader(void *arg)
 	(void)arg;
 	while (!atomic_load(&stop)) {
 		for (uint32_t ip = 1; ip <= 16; ip++) {
-			enum neigh_state s = neigh_read(&table, neigh_key(0, ip), mac);
+			struct neigh_key key = key_of(0, ip);
+			struct neigh_key other = key_of(1, ip);
+			enum neigh_state s = neigh_read(&table, &key, mac);
 
 			/* A MAC is never put together from two writes, and belongs to a state that has one.
 			 */
@@ -39,7 +46,7 @@ static void *reader(void *arg)
 				bad++;
 			if (s != NEIGH_REACHABLE && s != NEIGH_NONE && s != NEIGH_INCOMPLETE)
 				bad++;
-			(void)neigh_request(&table, neigh_key(1, ip));
+			(void)neigh_request(&table, &other);
 		}
 	}
 	return (void *)bad;
@@ -56,29 +63,36 @@ static void test_concurrent(void **state)
 		assert_int_equal(pthread_create(&t[i], NULL, reader, NULL), 0);
 	/* On a busy machine the readers may start late: go on until they have asked for something. */
 	for (uint32_t r = 0; r < ROUNDS || (taken == 0 && r < 20 * ROUNDS); r++) {
-		uint64_t key = neigh_key(0, 1 + r % 16);
-		struct neigh *n = neigh_find(&table, key);
+		struct neigh_key key = key_of(0, 1 + r % 16);
+		struct neigh *n = neigh_find(&table, &key);
 		uint8_t mac[6];
 
 		if (r >= ROUNDS)
 			(void)sched_yield();
 		if (n == NULL)
-			n = neigh_add(&table, key, true);
-		mac_of(key, r, mac);
+			n = neigh_add(&table, &key, true);
+		mac_of(1 + r % 16, r, mac);
 		switch (r / 16 % 3) {
 		case 0:
-			neigh_set(&table, n, key, NEIGH_INCOMPLETE, NULL);
+			neigh_set(&table, n, &key, NEIGH_INCOMPLETE, NULL);
 			break;
 		case 1:
-			neigh_set(&table, n, key, NEIGH_REACHABLE, mac);
+			neigh_set(&table, n, &key, NEIGH_REACHABLE, mac);
 			break;
 		default:
-			neigh_set(&table, n, key, NEIGH_NONE, NULL);
+			neigh_set(&table, n, &key, NEIGH_NONE, NULL);
 			break;
 		}
 		if (atomic_exchange(&table.requested, false)) {
-			for (int i = 0; i < NEIGH_REQUESTS; i++)
-				taken += atomic_exchange(&table.request[i], 0) != 0;
+			for (uint32_t i = 0; i < NEIGH_REQUESTS; i++) {
+				struct neigh_key asked;
+
+				if (!neigh_request_take(&table, i, &asked))
+					continue;
+				assert_int_equal(asked.link, 1);
+				assert_in_range(net_ip_host4(&asked.ip), 1, 16);
+				taken++;
+			}
 		}
 	}
 	atomic_store(&stop, true);
@@ -93,6 +107,8 @@ static void test_places(void **state)
 {
 	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
 	struct neigh_table *t = aligned_alloc(64, sizeof(*t));
+	const struct neigh_key first = key_of(0, 1);
+	const struct neigh_key elsewhere = key_of(1, 1);
 	uint32_t added = 0;
 	uint8_t got[6];
 
@@ -100,26 +116,28 @@ static void test_places(void **state)
 	assert_non_null(t);
 	memset(t, 0, sizeof(*t));
 	for (uint32_t ip = 1; ip <= 100000; ip++) {
-		struct neigh *n = neigh_add(t, neigh_key(0, ip), false);
+		struct neigh_key key = key_of(0, ip);
+		struct neigh *n = neigh_add(t, &key, false);
 
 		if (n == NULL)
 			continue;
-		neigh_set(t, n, neigh_key(0, ip), NEIGH_REACHABLE, mac);
+		neigh_set(t, n, &key, NEIGH_REACHABLE, mac);
 		added++;
 	}
 	assert_int_equal(added, NEIGH_BUCKETS * NEIGH_WAYS); /* full, and nothing alive was pushed out */
-	assert_int_equal(neigh_read(t, neigh_key(0, 1), got), NEIGH_REACHABLE);
+	assert_int_equal(neigh_read(t, &first, got), NEIGH_REACHABLE);
 	assert_memory_equal(got, mac, 6);
-	assert_int_equal(neigh_read(t, neigh_key(1, 1), got), NEIGH_NONE); /* another interface */
+	assert_int_equal(neigh_read(t, &elsewhere, got), NEIGH_NONE); /* another link */
 	/* What we ourselves need finds a place, and not that of one in use. */
 	for (uint32_t ip = 200000; ip < 200500; ip++) {
-		struct neigh *n = neigh_add(t, neigh_key(0, ip), true);
+		struct neigh_key key = key_of(0, ip);
+		struct neigh *n = neigh_add(t, &key, true);
 
 		assert_non_null(n);
-		assert_ptr_not_equal(n, neigh_find(t, neigh_key(0, 1)));
+		assert_ptr_not_equal(n, neigh_find(t, &first));
 	}
-	assert_true(neigh_request(t, neigh_key(0, 5)));
-	assert_true(neigh_request(t, neigh_key(0, 5))); /* there already */
+	assert_true(neigh_request(t, &first));
+	assert_false(neigh_request(t, &first)); /* later */
 	free(t);
 }
 

@@ -70,7 +70,14 @@ static inline struct sl_prefix prefix(const char *s)
 
 static inline struct sl_addr addr(uint32_t ip)
 {
-	return net_addr_of(ip);
+	struct net_ip n = net_ip4(ip);
+
+	return net_addr_of(&n);
+}
+
+static inline const struct net_link *link_of_if(uint16_t ifidx)
+{
+	return &shared->links[shared->ifs[ifidx].link];
 }
 
 static inline void drain_ports(void)
@@ -92,9 +99,9 @@ static inline int net_setup(void **state)
 	        {port_a.port, prefix("10.9.0.1/30"), 0},
 	};
 	struct sl_net_route_cfg routes[] = {
-	        {prefix("0.0.0.0/0"), addr(GATEWAY_B)},
-	        {prefix("192.168.0.0/16"), addr(PEER)},
-	        {prefix("192.168.7.0/24"), addr(PEER_VLAN)},
+	        {prefix("0.0.0.0/0"), addr(GATEWAY_B), 0},
+	        {prefix("192.168.0.0/16"), addr(PEER), 0},
+	        {prefix("192.168.7.0/24"), addr(PEER_VLAN), 0},
 	};
 	struct sl_net_cfg cfg = {0, rig_pool, on_tcp, on_icmp, &up};
 	char err[200] = "";
@@ -110,10 +117,9 @@ static inline int net_setup(void **state)
 	cfg.worker = 1;
 	if (sl_net_new(shared, &cfg, &net1) != 0)
 		return -1;
-	/* The announcements at start are over. */
-	(void)sl_net_tick(net, now);
-	now += 3 * SECOND;
-	(void)sl_net_tick(net, now);
+	/* The probes and announcements at start are over. */
+	for (int i = 0; i < 80; i++, now += SECOND / 10)
+		(void)sl_net_tick(net, now);
 	drain_ports();
 	return 0;
 }
@@ -139,7 +145,7 @@ static inline void give(struct sl_net *n, uint16_t ifidx, const struct rig_frame
 
 static inline const uint8_t *our_mac(uint16_t ifidx)
 {
-	return shared->ifs[ifidx].mac.addr_bytes;
+	return link_of_if(ifidx)->mac.addr_bytes;
 }
 
 static inline void arp_frame(struct rig_frame *f, const uint8_t dst[6], const uint8_t src[6], uint16_t vlan,
@@ -209,10 +215,10 @@ static inline void expect_arp(struct rig_port *p, const uint8_t dst[6], uint16_t
 /* The peer asks for one of our addresses, which also tells us who it is. */
 static inline void learn_peer(uint32_t peer, uint32_t ours, uint16_t ifidx)
 {
-	struct rig_port *p = shared->ifs[ifidx].port == port_a.port ? &port_a : &port_b;
+	struct rig_port *p = link_of_if(ifidx)->port == port_a.port ? &port_a : &port_b;
 	struct rig_frame f;
 
-	arp_frame(&f, mac_all, mac_peer, shared->ifs[ifidx].vlan, 1, peer, NULL, ours);
+	arp_frame(&f, mac_all, mac_peer, link_of_if(ifidx)->vlan, 1, peer, NULL, ours);
 	give(net, ifidx, &f);
 	expect_arp(p, mac_peer, 2, ours, peer);
 }
@@ -262,6 +268,23 @@ static inline void net_rig_stop(void)
 	sl_port_close(port_a.port);
 	sl_port_close(port_b.port);
 	(void)rte_eal_cleanup();
+}
+
+static inline void tick_by(uint64_t us)
+{
+	now += us;
+	(void)sl_net_tick(net, now);
+	(void)sl_net_tick(net1, now);
+	sl_net_flush(net);
+	sl_net_flush(net1);
+}
+
+static inline enum neigh_state state_of(uint8_t link, struct net_ip ip, uint8_t mac[6])
+{
+	struct neigh_key key = {ip, link};
+	struct neigh *n = neigh_find(&shared->neigh, &key);
+
+	return n == NULL ? NEIGH_NONE : neigh_own_state(n, mac);
 }
 
 /* Runs `what` and checks that exactly one more of the error was counted. */

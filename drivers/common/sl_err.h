@@ -59,7 +59,14 @@ enum sl_flow_control {
 	X(SL_E_NET_NO_MBUF, 'S', "packet pool empty")                                                        \
 	X(SL_E_NET_SRC_MAC, 'D', "frame from a station that cannot be one, or from ourselves")               \
 	X(SL_E_NET_MTU, 'D', "packet larger than the interface's MTU")                                       \
-	X(SL_E_NET_ICMP_RATE, 'D', "ICMP echo request over the rate limit")                                  \
+	X(SL_E_NET_ICMP_RATE, 'D', "ICMP echo request or error over the rate limit")                         \
+	X(SL_E_NET_ADDR_CONFLICT, 'S', "another station has an address of ours")                             \
+	X(SL_E_NET_NDP, 'D', "neighbour discovery message malformed or not for us")                          \
+	X(SL_E_NET_NDP_SPOOF, 'D',                                                                           \
+	  "neighbour discovery message that claims an address of ours or of another station")                \
+	X(SL_E_NET_NEIGH_LIMIT, 'D', "too many neighbours are being asked for")                              \
+	X(SL_E_NET_IP6_EXT, 'D', "IPv6 extension header malformed, out of order or over a limit")            \
+	X(SL_E_NET_IP6_ROUTING, 'D', "IPv6 routing header that is not at its end, or of type 0")             \
 	X(SL_E_TCP_HEADER, 'D', "TCP header malformed")                                                      \
 	X(SL_E_TCP_CSUM, 'D', "TCP checksum wrong")                                                          \
 	X(SL_E_TCP_OPTIONS, 'D', "TCP options malformed")                                                    \

@@ -352,6 +352,11 @@ const char *sl_port_name(const struct sl_port *p)
 	return p->name;
 }
 
+void sl_port_multicast(struct sl_port *p)
+{
+	(void)rte_eth_allmulticast_enable(p->id);
+}
+
 bool sl_port_link(const struct sl_port *p)
 {
 	struct rte_eth_link link;

@@ -87,6 +87,9 @@ struct sl_port_stats {
 };
 /* 0, or SL_E_SYS. Management thread. */
 int sl_port_stats(const struct sl_port *p, struct sl_port_stats *out);
+/* Asks the device for frames to groups too (IPv6 needs them). A device that cannot choose gets them anyway.
+ */
+void sl_port_multicast(struct sl_port *p);
 /* Link is up. Any thread. */
 bool sl_port_link(const struct sl_port *p);
 

@@ -67,7 +67,7 @@ static void open_all(void)
 	                       (char *)"--no-telemetry",     (char *)"-l",        (char *)"0",
 	                       (char *)"--log-level=*:error"};
 	struct sl_port_cfg cfg = {.device = "net_ring_fuzz", .nb_workers = 1};
-	struct sl_net_route_cfg route;
+	struct sl_net_route_cfg route = {0};
 	struct sl_net_cfg net_cfg = {.tcp_input = on_tcp, .icmp_error = on_icmp};
 	char err[200] = "";
 

@@ -204,7 +204,7 @@ static bool loop_tcp(struct stack *s)
 		s->next_net_us = sl_net_tick(s->net, s->now_us);
 	(void)stage_enter(STAGE_APP);
 	n += sl_services_run(s->services, s->now_us);
-	if (s->load != NULL)
+	if (s->load != NULL && sl_net_ready(s->net))
 		n += load_run(s->load, s->now_us);
 	(void)stage_enter(STAGE_TCP_OUT);
 	sl_tcp_flush(s->tcp, s->now_us);
