@@ -396,7 +396,7 @@ static bool fill(struct sl_tcp_conn *c, const struct tcp_seg *s)
 {
 	struct tcp_ooo *o = c->rcvq.ooo;
 	uint32_t seq = s->seq, end = s->seq + s->len;
-	bool some = false;
+	bool some = false, grows;
 
 	while (seq_lt(seq, end)) {
 		uint32_t i = run_behind(o, seq), n, done;
@@ -406,7 +406,8 @@ static bool fill(struct sl_tcp_conn *c, const struct tcp_seg *s)
 			continue;
 		}
 		n = (i < o->nb ? seq_min(end, o->run[i].start) : end) - seq;
-		if (o->nb == TCP_OOO_RUNS && drop_highest(c, seq) > 0)
+		grows = i > 0 && o->run[i - 1].end == seq; /* needs no place */
+		if (o->nb == TCP_OOO_RUNS && !grows && drop_highest(c, seq) > 0)
 			continue;
 		done = fill_gap(c, s, seq, i, n);
 		some = some || done > 0;
