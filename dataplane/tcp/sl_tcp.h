@@ -66,6 +66,7 @@ struct sl_tcp_cfg {
 	uint32_t keepalive_idle_s;  /* default 60; 0 off */
 	uint32_t keepalive_intvl_s; /* default 10 */
 	uint32_t keepalive_probes;  /* default 6 */
+	uint32_t user_timeout_ms;   /* of new connections; 0: none */
 	uint64_t max_total_bytes;   /* buffers of all connections together, default 1 GiB */
 	uint8_t worker;             /* goes into ids */
 	uint8_t secret[16];         /* for ISNs (RFC 6528), ports (RFC 6056), timestamps */
@@ -139,6 +140,14 @@ size_t sl_tcp_write_piece(struct sl_tcp_conn *c, const struct sl_tcp_piece *p);
 size_t sl_tcp_space(const struct sl_tcp_conn *c);
 /* Bytes written and not yet acknowledged. */
 size_t sl_tcp_unacked(const struct sl_tcp_conn *c);
+/* Off: a segment that is not full waits while a small one is in flight (Nagle). Default on: what is written
+ * by a flush goes with it. */
+void sl_tcp_set_nodelay(struct sl_tcp_conn *c, bool on);
+/* On: only full segments go, until it is off again or the stream is shut. */
+void sl_tcp_set_cork(struct sl_tcp_conn *c, bool on);
+/* Gives up when what was sent waits for so long (RFC 5482); 0: after retransmissions by count. From
+ * sl_tcp_cfg. */
+void sl_tcp_set_user_timeout(struct sl_tcp_conn *c, uint32_t ms);
 /* FIN behind what was written; receiving goes on. */
 void sl_tcp_shutdown(struct sl_tcp_conn *c);
 /* Lets go: the stack sends what was written, FIN, and forgets; RST when received bytes were not consumed (RFC

@@ -64,6 +64,7 @@ static void advance(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_a
 	c->snd_una = s->ack;
 	tcp_sndq_drop(c, a->acked - (fin ? 1 : 0));
 	c->nb_rtx = 0;
+	c->progress_us = now_us;
 	c->soft_err = 0;
 	writable_progress(c);
 	if (!c->held)

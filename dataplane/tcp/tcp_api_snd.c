@@ -64,3 +64,24 @@ size_t sl_tcp_unacked(const struct sl_tcp_conn *c)
 {
 	return tx_bytes(c);
 }
+
+void sl_tcp_set_nodelay(struct sl_tcp_conn *c, bool on)
+{
+	c->nagle = !on;
+	if (on)
+		tcp_conn_want_out(c);
+}
+
+void sl_tcp_set_cork(struct sl_tcp_conn *c, bool on)
+{
+	c->cork = on;
+	if (!on)
+		tcp_conn_want_out(c);
+}
+
+void sl_tcp_set_user_timeout(struct sl_tcp_conn *c, uint32_t ms)
+{
+	c->user_timeout_ms = ms;
+	if (c->tmr[TCP_TMR_RTX] != 0 && ms != 0)
+		tcp_rtx_arm(c, c->t->now_us);
+}

@@ -124,6 +124,7 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 		c->rcv_shift++;
 	tcp_rtt_init(c);
 	tcp_sent_init(c);
+	c->user_timeout_ms = t->cfg.user_timeout_ms;
 	conn_hash(c);
 	TAILQ_INSERT_TAIL(&t->all, c, list);
 	t->nb_conns++;

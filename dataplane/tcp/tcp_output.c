@@ -76,7 +76,7 @@ static struct rte_mbuf *build_linear(struct sl_tcp_conn *c, uint32_t hdr_len, co
 
 /* Header in an mbuf of its own, then the pieces by reference. */
 static struct rte_mbuf *build_chain(struct sl_tcp_conn *c, uint32_t hdr_len, const struct tcp_piece *from,
-                                    uint32_t at, uint32_t n)
+                                    uint32_t at, uint32_t n, bool tso)
 {
 	uint8_t *p;
 	struct rte_mbuf *m = seg_alloc(c->t, hdr_len, &p);
@@ -88,7 +88,7 @@ static struct rte_mbuf *build_chain(struct sl_tcp_conn *c, uint32_t hdr_len, con
 		(void)sl_fail(SL_E_NOMEM);
 		return NULL;
 	}
-	if (n > payload_max(c)) {
+	if (tso) {
 		m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
 		m->tso_segsz = (uint16_t)payload_max(c);
 	}
@@ -100,8 +100,9 @@ struct packet {
 	uint32_t seq, n; /* payload: [seq, seq + n) */
 	const struct tcp_piece *from;
 	uint8_t flags;
-	bool by_ref; /* a chain of references to the pieces, else a copy */
-	bool is_new; /* sent for the first time */
+	bool by_ref;    /* a chain of references to the pieces, else a copy */
+	bool is_new;    /* sent for the first time */
+	uint16_t probe; /* it tries this MSS; 0: it is no probe */
 };
 
 /* The marks of new data, and of no other segment (RFC 3168, 6.1.2, 6.1.4, 6.1.5). Returns the IP header's. */
@@ -149,7 +150,7 @@ static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t n
 	uint8_t ecn;
 
 	if (o->by_ref)
-		m = build_chain(c, hdr_len, o->from, at, o->n);
+		m = build_chain(c, hdr_len, o->from, at, o->n, o->n > payload_max(c) && o->probe == 0);
 	else
 		m = build_linear(c, hdr_len, o->from, at, o->n);
 	if (m == NULL)
@@ -268,6 +269,8 @@ static int send_syn(struct sl_tcp_conn *c, uint64_t now_us)
 	c->snd_nxt = c->iss + 1;
 	c->rtt_timing = !c->syn_lost;
 	c->rtt_us = now_us;
+	if (!c->syn_lost)
+		c->progress_us = now_us;
 	seg_send(c->t, m, hdr_len, &c->tuple, 0, now_us);
 	tcp_rtx_timer_update(c, false, now_us);
 	return SEND_OK;
@@ -388,8 +391,15 @@ static void new_is_sent(struct sl_tcp_conn *c, struct tcp_sent *e, const struct 
 	        .seg_bytes = (uint16_t)payload_max(c),
 	        .flags = fin ? TCP_SENT_FIN : 0,
 	};
+	if (o->probe != 0) {
+		e->flags |= TCP_SENT_PROBE;
+		e->seg_bytes = (uint16_t)o->n;
+		tcp_pmtu_probe_sent(c, o->probe);
+	}
+	if (c->board.nb == 0)
+		c->progress_us = now_us;
 	tcp_sent_add(c, e, now_us);
-	if (o->n % e->seg_bytes != 0)
+	if (o->n % e->seg_bytes != 0) /* the last part was not a full segment */
 		c->snd_sml = o->seq + o->n;
 	c->snd_nxt += o->n;
 	if (fin)
@@ -433,12 +443,30 @@ static bool next_new(struct sl_tcp_conn *c, uint32_t room, struct packet *o)
 	return o->n > 0 || o->flags != 0;
 }
 
+/* A probe for a larger MTU, when one is due and new data fills it and some segments behind it. */
+static bool next_probe(struct sl_tcp_conn *c, uint32_t room, struct packet *o, uint64_t now_us)
+{
+	uint32_t mss = tcp_pmtu_probe(c, now_us), n;
+
+	if (mss == 0)
+		return false;
+	n = mss - tcp_options_data_len(c);
+	if (n > room || n > window_from(c, c->snd_nxt) || tx_end_seq(c) - c->snd_nxt < n + 2 * payload_max(c))
+		return false;
+	c->sndq.next = tcp_sndq_find(&c->sndq, c->sndq.next, tx_at(c, c->snd_nxt));
+	*o = (struct packet){
+	        .seq = c->snd_nxt, .n = n, .from = c->sndq.next, .is_new = true, .probe = (uint16_t)mss};
+	o->by_ref = c->path_multi_seg && tcp_sndq_span(o->from, tx_at(c, o->seq), n, TCP_TX_SEGS_MAX) == n;
+	return o->by_ref || n + TCP_HDR_MAX <= c->t->seg_bytes_max;
+}
+
 static int send_new(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
 {
+	uint32_t room = c->cwnd > *pipe ? c->cwnd - *pipe : 0;
 	struct packet o;
 	int err;
 
-	if (!next_new(c, c->cwnd > *pipe ? c->cwnd - *pipe : 0, &o))
+	if (!next_probe(c, room, &o, now_us) && !next_new(c, room, &o))
 		return SEND_NONE;
 	if (*pipe > 0 && (*pipe + o.n > c->cwnd || too_many_small(c))) {
 		c->cwnd_limited = true;

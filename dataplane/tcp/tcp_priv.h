@@ -169,6 +169,15 @@ struct tcp_undo {
 	bool armed;
 };
 
+/* The search for a larger path MTU (tcp_pmtu.c); sizes are MSS. */
+struct tcp_pmtu {
+	uint64_t next_us; /* no probe before; 0: there is nothing to search */
+	uint16_t limit;   /* what the interface would take; 0: that is used */
+	uint16_t high;    /* nothing above is tried in this search */
+	uint16_t probe;   /* in flight; 0: none */
+	bool first;       /* a search starts at the top */
+};
+
 struct tcp_rack {
 	uint64_t xmit_us, min_rtt_us; /* of the latest-sent segment that was delivered; min_rtt[0] began */
 	uint32_t end, rtt_us, fack, dsack_end;
@@ -248,10 +257,13 @@ struct sl_tcp_conn {
 	uint32_t srtt_us, rttvar_us, rto_us;
 	uint64_t rtt_us, last_send_us, last_recv_us, challenge_us, orphan_until_us;
 	struct tcp_rack rack;
+	struct tcp_pmtu pmtu;
 	struct tcp_prr prr;
 	struct tcp_undo undo;
 	struct tcp_cubic cubic;
 	struct tcp_hystart hystart;
+	uint64_t progress_us; /* when what is in flight began to wait, or the peer last took some */
+	uint32_t user_timeout_ms;
 	uint64_t cwnd_used_us; /* when the window was last the limit */
 	uint64_t bytes_sent, bytes_received, retransmits;
 
@@ -510,6 +522,10 @@ void tcp_give_up(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_rtx_timer_update(struct sl_tcp_conn *c, bool restart, uint64_t now_us);
 void tcp_rtx_back_off(struct sl_tcp_conn *c);
 uint64_t tcp_rto(const struct sl_tcp_conn *c);
+/* Starts the timer, at one timeout from now or when the user's patience ends. */
+void tcp_rtx_arm(struct sl_tcp_conn *c, uint64_t now_us);
+/* The peer has not answered for the user timeout (RFC 5482), or too often without one. */
+bool tcp_rtx_hopeless(const struct sl_tcp_conn *c, uint32_t retries, uint64_t now_us);
 void tcp_rtx_expired(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_loss_expired(struct sl_tcp_conn *c, uint64_t now_us);
 
@@ -546,6 +562,13 @@ void tcp_loss_timer_off(struct sl_tcp_conn *c);
 void tcp_prr_start(struct sl_tcp_conn *c);
 void tcp_prr_ack(struct sl_tcp_conn *c, const struct tcp_acked *a);
 void tcp_prr_end(struct sl_tcp_conn *c);
+
+/* tcp_pmtu.c */
+void tcp_pmtu_too_big(struct sl_tcp_conn *c, uint32_t mtu, uint64_t now_us);
+void tcp_pmtu_timeout(struct sl_tcp_conn *c, uint64_t now_us);
+uint32_t tcp_pmtu_probe(const struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_pmtu_probe_sent(struct sl_tcp_conn *c, uint32_t mss);
+void tcp_pmtu_probe_done(struct sl_tcp_conn *c, bool arrived, uint64_t now_us);
 
 /* tcp_recovery.c */
 void tcp_recovery_ack(struct sl_tcp_conn *c, struct tcp_acked *a, uint64_t now_us);

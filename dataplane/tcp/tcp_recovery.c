@@ -226,6 +226,38 @@ static void loss_ack(struct sl_tcp_conn *c, struct tcp_acked *a)
 		c->dupacks = 0;
 }
 
+/* What is lost goes again without blame for the window. */
+static void resend_only(struct sl_tcp_conn *c)
+{
+	c->undo.armed = false;
+	c->ca_state = TCP_CA_LOSS;
+	c->recover = c->snd_nxt;
+	c->frto = false;
+	c->dupacks = 0;
+	tcp_loss_timer_off(c);
+}
+
+/* Of all that is in flight only the probe for a larger MTU is lost (RFC 4821, 7.5). */
+static bool only_probe_lost(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	const struct tcp_sent *e = TAILQ_FIRST(&c->board.lost);
+
+	if (!(e->flags & TCP_SENT_PROBE) || e->flags & TCP_SENT_EVER_RXT)
+		return false;
+	tcp_pmtu_probe_done(c, false, now_us);
+	return e->end - e->seq == c->board.lost_bytes;
+}
+
+static void losses_found(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	if (c->board.lost_bytes == 0 || (c->ca_state != TCP_CA_OPEN && c->ca_state != TCP_CA_CWR))
+		return;
+	if (only_probe_lost(c, now_us))
+		resend_only(c);
+	else
+		enter_recovery(c);
+}
+
 void tcp_recovery_ack(struct sl_tcp_conn *c, struct tcp_acked *a, uint64_t now_us)
 {
 	if (!c->sack_ok && c->ca_state != TCP_CA_LOSS)
@@ -244,8 +276,7 @@ void tcp_recovery_ack(struct sl_tcp_conn *c, struct tcp_acked *a, uint64_t now_u
 		open_state(c);
 	}
 	find_losses(c, a, now_us);
-	if (c->board.lost_bytes > 0 && (c->ca_state == TCP_CA_OPEN || c->ca_state == TCP_CA_CWR))
-		enter_recovery(c);
+	losses_found(c, now_us);
 }
 
 /* The timer for reordering has run out. */
@@ -254,12 +285,9 @@ void tcp_recovery_reo_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 	struct tcp_acked a = {.prior_una = c->snd_una, .lost_before = c->lost_total};
 
 	find_losses(c, &a, now_us);
-	if (c->board.lost_bytes == 0)
-		return;
-	if (c->ca_state == TCP_CA_OPEN || c->ca_state == TCP_CA_CWR) {
-		enter_recovery(c);
+	losses_found(c, now_us);
+	if (c->ca_state == TCP_CA_RECOVERY && c->prr.owes_rxt)
 		c->cwnd = tcp_pipe(c) + tcp_smss(c);
-	}
 }
 
 /* A probe has repaired a loss: the window pays for it as for any other (RFC 8985, 7.4.2). */
@@ -300,7 +328,7 @@ void tcp_recovery_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 	c->cwnd = tcp_pipe(c) + tcp_smss(c);
 }
 
-/* The path takes less: what is in flight is cut anew, without blame for the window (RFC 1191, 6.4). */
+/* The path takes less: what is in flight is cut anew (RFC 1191, 6.4). */
 void tcp_recovery_mtu_fell(struct sl_tcp_conn *c)
 {
 	uint32_t max = c->mss - tcp_options_data_len(c);
@@ -313,10 +341,5 @@ void tcp_recovery_mtu_fell(struct sl_tcp_conn *c)
 	}
 	if (c->board.lost_bytes == 0 || c->ca_state == TCP_CA_LOSS || c->ca_state == TCP_CA_RECOVERY)
 		return;
-	c->undo.armed = false;
-	c->ca_state = TCP_CA_LOSS;
-	c->recover = c->snd_nxt;
-	c->frto = false;
-	c->dupacks = 0;
-	tcp_loss_timer_off(c);
+	resend_only(c);
 }

@@ -9,6 +9,29 @@ uint64_t tcp_rto(const struct sl_tcp_conn *c)
 	return rto > TCP_RTO_MAX ? TCP_RTO_MAX : rto;
 }
 
+/* Since when nothing was heard of what waits; while the window is shut, each answer is something. */
+static uint64_t waits_since(const struct sl_tcp_conn *c)
+{
+	return c->snd_una == c->snd_nxt && c->last_recv_us > c->progress_us ? c->last_recv_us
+	                                                                    : c->progress_us;
+}
+
+void tcp_rtx_arm(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	uint64_t when = now_us + tcp_rto(c), end = waits_since(c) + c->user_timeout_ms * TCP_MS;
+
+	if (c->user_timeout_ms != 0 && end < when)
+		when = end > now_us ? end : now_us + 1;
+	tcp_timer_set(c, TCP_TMR_RTX, when);
+}
+
+bool tcp_rtx_hopeless(const struct sl_tcp_conn *c, uint32_t retries, uint64_t now_us)
+{
+	if (c->user_timeout_ms != 0)
+		return now_us - waits_since(c) >= c->user_timeout_ms * TCP_MS;
+	return c->nb_rtx >= retries;
+}
+
 /* Retransmission timer while something is in flight; persist timer while something waits for the peer's
  * window. */
 void tcp_rtx_timer_update(struct sl_tcp_conn *c, bool restart, uint64_t now_us)
@@ -20,7 +43,7 @@ void tcp_rtx_timer_update(struct sl_tcp_conn *c, bool restart, uint64_t now_us)
 	if (!wants)
 		tcp_timer_off(c, TCP_TMR_RTX);
 	else if (restart || c->tmr[TCP_TMR_RTX] == 0)
-		tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
+		tcp_rtx_arm(c, now_us);
 }
 
 void tcp_rtx_back_off(struct sl_tcp_conn *c)
@@ -35,7 +58,7 @@ static void on_persist(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	tcp_rtx_back_off(c);
 	c->probe_now = true;
-	tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
+	tcp_rtx_arm(c, now_us);
 	tcp_output(c, now_us);
 	if (c->probe_now) {
 		TCP_TRACE(c, PROBE, c->nb_rtx, c->snd_wnd);
@@ -47,7 +70,7 @@ static void on_persist(struct sl_tcp_conn *c, uint64_t now_us)
 /* Of a synchronized connection. */
 void tcp_rtx_expired(struct sl_tcp_conn *c, uint64_t now_us)
 {
-	if (c->nb_rtx >= TCP_RTX_RETRIES) {
+	if (tcp_rtx_hopeless(c, TCP_RTX_RETRIES, now_us)) {
 		tcp_give_up(c, now_us);
 		return;
 	}
@@ -58,8 +81,9 @@ void tcp_rtx_expired(struct sl_tcp_conn *c, uint64_t now_us)
 	sl_count(SL_C_TCP_RTO);
 	tcp_rtx_back_off(c);
 	TCP_TRACE(c, RTO, tcp_rto(c) / TCP_MS, c->nb_rtx);
+	tcp_pmtu_timeout(c, now_us);
 	tcp_recovery_timeout(c, now_us);
-	tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
+	tcp_rtx_arm(c, now_us);
 	tcp_output(c, now_us);
 }
 

@@ -110,6 +110,8 @@ static void delivered(struct sl_tcp_conn *c, const struct tcp_sent *e, struct tc
 	uint64_t *first = by_sack ? &a->sack_first_us : &a->first_us;
 
 	a->delivered += bytes_of(e);
+	if (e->flags & TCP_SENT_PROBE && !(e->flags & TCP_SENT_EVER_RXT))
+		tcp_pmtu_probe_done(c, true, now_us);
 	if (e->flags & TCP_SENT_EVER_RXT) {
 		a->rxt_acked = a->rxt_acked || !by_sack;
 	} else {

@@ -27,6 +27,7 @@ enum tcp_sent_flags {
 	TCP_SENT_RXT = 4,      /* what flies is a retransmission */
 	TCP_SENT_EVER_RXT = 8, /* it was sent more than once */
 	TCP_SENT_FIN = 16,     /* the last sequence number is the FIN's */
+	TCP_SENT_PROBE = 32,   /* larger than the MSS, to see whether it gets through */
 };
 
 struct tcp_sent {

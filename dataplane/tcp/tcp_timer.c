@@ -125,7 +125,7 @@ void tcp_give_up(struct sl_tcp_conn *c, uint64_t now_us)
 
 static void on_syn_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 {
-	if (c->nb_rtx >= (c->passive ? TCP_SYNACK_RETRIES : TCP_SYN_RETRIES)) {
+	if (tcp_rtx_hopeless(c, c->passive ? TCP_SYNACK_RETRIES : TCP_SYN_RETRIES, now_us)) {
 		tcp_give_up(c, now_us);
 		return;
 	}
@@ -136,7 +136,7 @@ static void on_syn_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 	c->retransmits++;
 	c->syn_lost = true;
 	c->snd_nxt = c->iss;
-	tcp_timer_set(c, TCP_TMR_RTX, now_us + tcp_rto(c));
+	tcp_rtx_arm(c, now_us);
 	tcp_output(c, now_us);
 }
 

@@ -471,6 +471,7 @@ static void test_rto(void **state)
 {
 	struct peer p;
 	uint64_t rto = 200000, sum = 0;
+	uint32_t len;
 
 	peer_init(&p, NULL);
 	peer_connect(&p);
@@ -480,7 +481,12 @@ static void test_rto(void **state)
 		peer_run(&p, rto - 1500);
 		peer_none(&p);
 		peer_run(&p, 3000);
-		expect(&p, p.ack, p.seq, MSS); /* one segment: cwnd is one */
+		/* One segment: cwnd is one. Smaller ones might get past a black hole. */
+		if (test.family == SL_AF_INET6)
+			len = i < 2 ? MSS : u32_min(MSS, 1220);
+		else
+			len = i < 2 ? MSS : u32_min(MSS, i < 5 ? 1024 : 536);
+		expect(&p, p.ack, p.seq, len);
 		p.now -= 1500;
 		sum += rto;
 		rto = rto * 2 < TCP_RTO_MAX ? rto * 2 : TCP_RTO_MAX;

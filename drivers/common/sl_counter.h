@@ -27,6 +27,7 @@
 	X(SL_C_TCP_RECOVERIES, "TCP recoveries from loss without a timeout")                                 \
 	X(SL_C_TCP_LOSS_PROBES, "TCP loss probes (TLP)")                                                     \
 	X(SL_C_TCP_SPURIOUS, "TCP recoveries and timeouts taken back: nothing was lost")                     \
+	X(SL_C_TCP_BLACK_HOLES, "TCP paths that seemed to swallow large segments in silence")                \
 	X(SL_C_TCP_RTO, "TCP retransmission timeouts")                                                       \
 	X(SL_C_TLS_HANDSHAKES, "TLS handshakes finished")                                                    \
 	X(SL_C_SESSIONS, "sessions opened")                                                                  \

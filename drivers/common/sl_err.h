@@ -73,6 +73,7 @@ enum sl_flow_control {
 	X(SL_E_TCP_NO_LISTENER, 'D', "TCP segment for no connection and no listener")                        \
 	X(SL_E_TCP_SEQ, 'D', "segment outside the window")                                                   \
 	X(SL_E_TCP_ACK, 'D', "acknowledgement of what was never sent, or too old")                           \
+	X(SL_E_TCP_ICMP, 'D', "ICMP error that quotes nothing in flight")                                    \
 	X(SL_E_TCP_RENEGED, 'D', "the peer dropped data that it had SACKed")                                 \
 	X(SL_E_TCP_PAWS, 'D', "timestamp too old (PAWS)")                                                    \
 	X(SL_E_TCP_RST_CHALLENGE, 'D', "RST or SYN in window answered by a challenge ACK")                   \
