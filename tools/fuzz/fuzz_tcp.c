@@ -285,7 +285,9 @@ static void step_user(struct fuzz *f)
 
 struct totals {
 	uint64_t bytes;
-	uint32_t pieces, ooo, own, sent;
+	uint32_t pieces, own;           /* of send queues */
+	uint32_t rpieces, ooo, rcv_own; /* of receive queues */
+	uint32_t sent;
 };
 
 static uint32_t list_bytes(const struct tcp_rlist *l, uint64_t *true_bytes, struct totals *sum)
@@ -297,23 +299,73 @@ static uint32_t list_bytes(const struct tcp_rlist *l, uint64_t *true_bytes, stru
 		require(p->next != NULL || p == l->last, "list without its end");
 		n += p->len;
 		*true_bytes += sizeof(*p->m) + p->m->buf_len;
-		sum->pieces++;
-		sum->own += p->own;
+		sum->rpieces++;
+		sum->rcv_own += p->own;
 	}
 	return n;
 }
 
-static void check_sent(const struct sl_tcp_conn *c, struct totals *sum)
+static void check_sndq(const struct sl_tcp_conn *c, struct totals *sum)
 {
 	uint32_t bytes = 0;
 
 	for (const struct tcp_piece *p = c->sndq.head; p != NULL; p = p->next) {
 		require(p->at + p->len == c->sndq.end || p->next != NULL, "queue ends early");
+		require(p->next == NULL || p->at + p->len == p->next->at, "hole in the send queue");
 		bytes += p->m->buf_len;
-		sum->sent++;
+		sum->pieces++;
+		sum->own += p->own;
 	}
 	require(bytes == c->sndq.pinned, "send queue miscounted");
 	sum->bytes += bytes;
+}
+
+/* The board covers what is in flight without a hole, and each entry is where its flags say. */
+static void check_board(const struct sl_tcp_conn *c, struct totals *sum)
+{
+	const struct tcp_board *b = &c->board;
+	const struct tcp_sent *e, *high = NULL;
+	uint32_t at = c->snd_una, nb = 0, nb_state = 0, sacked = 0, segs = 0, lost = 0, rxt = 0;
+
+	TAILQ_FOREACH(e, &b->all, order)
+	{
+		uint32_t n = e->end - e->seq;
+
+		require(e->seq == at && n > 0 && n < 1U << 31, "hole or overlap on the board");
+		require((e->flags & (TCP_SENT_SACKED | TCP_SENT_LOST)) != (TCP_SENT_SACKED | TCP_SENT_LOST),
+		        "SACKed and lost");
+		at = e->end;
+		nb++;
+		if (e->flags & TCP_SENT_SACKED) {
+			sacked += n;
+			segs += e->nb_segs;
+			high = e;
+		} else if (e->flags & TCP_SENT_LOST) {
+			lost += n;
+		} else if (e->flags & TCP_SENT_RXT) {
+			rxt += n;
+		}
+	}
+	require(nb == 0 || at == c->snd_nxt, "the board does not end at SND.NXT");
+	require(nb == b->nb && sacked == b->sacked_bytes && lost == b->lost_bytes && rxt == b->rxt_bytes &&
+	                segs == b->sacked_segs,
+	        "board miscounted");
+	require(b->high == NULL || b->high == high, "not the highest SACKed entry");
+	TAILQ_FOREACH(e, &b->flying, state)
+	{
+		require(!(e->flags & (TCP_SENT_SACKED | TCP_SENT_LOST)), "does not fly");
+		nb_state++;
+	}
+	TAILQ_FOREACH(e, &b->lost, state)
+	{
+		require((e->flags & TCP_SENT_LOST) != 0, "not lost");
+		require(TAILQ_NEXT(e, state) == NULL || seq_lt(e->seq, TAILQ_NEXT(e, state)->seq),
+		        "lost in disorder");
+		nb_state++;
+	}
+	TAILQ_FOREACH(e, &b->all, order) nb_state += (e->flags & TCP_SENT_SACKED) != 0;
+	require(nb_state == nb, "entries on no list");
+	sum->sent += nb;
 }
 
 static void check_queue(const struct sl_tcp_conn *c, struct totals *sum)
@@ -340,13 +392,12 @@ static void check(const struct fuzz *f)
 {
 	const struct sl_tcp_conn *c;
 	struct totals sum = {0};
-	uint32_t sets = 0;
 
 	TAILQ_FOREACH(c, &f->t->all, list)
 	{
-		check_sent(c, &sum);
+		check_sndq(c, &sum);
+		check_board(c, &sum);
 		check_queue(c, &sum);
-		sets += c->board.sacked_bytes > 0;
 		if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
 			continue;
 		require(seq_le(c->snd_una, c->snd_nxt), "SND.UNA beyond SND.NXT");
@@ -356,11 +407,12 @@ static void check(const struct fuzz *f)
 		require(c->mss >= TCP_MSS_MIN && c->cwnd < 1U << 31, "MSS or window out of bounds");
 		require(c->snd_una == c->snd_nxt || c->tmr[TCP_TMR_RTX] != 0, "in flight without a timer");
 	}
-	require(sum.pieces == f->t->rpieces.nb_used && sum.ooo == f->t->ooo.nb_used &&
-	                sum.own == f->t->nb_rcv_own,
+	require(sum.rpieces == f->t->rpieces.nb_used && sum.ooo == f->t->ooo.nb_used &&
+	                sum.rcv_own == f->t->nb_rcv_own,
 	        "receive queues do not add up");
+	require(sum.pieces == f->t->pieces.nb_used && sum.own == f->t->nb_own, "send queues do not add up");
 	require(sum.bytes == f->t->mem_used, "memory does not add up");
-	require(sets == f->t->nb_ranges_used, "range sets do not add up");
+	require(sum.sent == f->t->sents.nb_used, "boards do not add up");
 	require(f->t->nb_conns <= f->t->cfg.max_conns, "too many connections");
 }
 
@@ -402,7 +454,10 @@ static void finish(struct fuzz *f)
 		sl_tcp_flush(f->t, f->now);
 	}
 	require(sl_tcp_nb_conns(f->t) == 0, "a connection never ends");
-	require(f->t->mem_used == 0 && f->t->nb_ranges_used == 0, "buffer memory leaked");
+	require(f->t->mem_used == 0 && f->t->nb_own == 0 && f->t->nb_rcv_own == 0, "buffer memory leaked");
+	require(f->t->pieces.nb_used == 0 && f->t->rpieces.nb_used == 0 && f->t->ooo.nb_used == 0 &&
+	                f->t->sents.nb_used == 0,
+	        "pool objects leaked");
 	sl_tcp_free(f->t);
 	require(rte_mempool_in_use_count(pool) == 0, "mbufs leaked");
 }
