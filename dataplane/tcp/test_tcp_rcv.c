@@ -489,7 +489,7 @@ static void test_hold(void **state)
  */
 static void test_told_again(void **state)
 {
-	uint32_t mss = test_mss(), off, edge;
+	uint32_t mss = test_mss(), off = 0, edge;
 	struct sl_tcp_cfg tune = {.rx_buf_bytes = 8 * mss};
 	struct peer p;
 
@@ -498,7 +498,7 @@ static void test_told_again(void **state)
 	peer_connect(&p);
 	edge = p.e.c->rcv_adv - p.seq;
 	for (uint32_t i = 0; i < 2; i++) {
-		off = fill_window(&p, i == 0 ? 0 : off, &edge);
+		off = fill_window(&p, off, &edge);
 		peer_none(&p);
 		take(&p, stream, off - (uint32_t)sl_tcp_readable(p.e.c), (uint32_t)sl_tcp_readable(p.e.c));
 		sl_tcp_flush(p.h.t, p.now);

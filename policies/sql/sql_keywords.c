@@ -68,7 +68,7 @@ static uint32_t bucket_of(const struct folded *f)
 
 __attribute__((constructor)) static void fill(void)
 {
-	for (uint16_t k = 1; k < KW_COUNT; k++) {
+	for (int k = 1; k < KW_COUNT; k++) {
 		const uint8_t *w = (const uint8_t *)keywords[k].word;
 		struct folded f = fold(w, keywords[k].n, w + keywords[k].n);
 		uint32_t i = bucket_of(&f);
@@ -76,7 +76,7 @@ __attribute__((constructor)) static void fill(void)
 		while (buckets[i].kw != 0)
 			i = (i + 1) % BUCKETS;
 		buckets[i].word = f;
-		buckets[i].kw = k;
+		buckets[i].kw = (uint16_t)k;
 	}
 }
 

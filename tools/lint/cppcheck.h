@@ -8,3 +8,8 @@
 	struct {                                                                                             \
 		struct type *tqe_next, **tqe_prev;                                                           \
 	}
+#define TAILQ_FOREACH(var, head, field)                                                                      \
+	for ((var) = (head)->tqh_first; (var) != 0; (var) = (var)->field.tqe_next)
+#define TAILQ_FOREACH_REVERSE(var, head, headname, field)                                                    \
+	for ((var) = *(((struct headname *)((head)->tqh_last))->tqh_last); (var) != 0;                       \
+	     (var) = *(((struct headname *)((var)->field.tqe_prev))->tqh_last))

@@ -35,9 +35,9 @@ static uint8_t ca_number(const char *name)
 {
 	static const char *const names[] = {"open", "disorder", "cwr", "recovery", "loss"};
 
-	for (uint8_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0)
-			return i;
+			return (uint8_t)i;
 	}
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,13 +22,15 @@ static double now_s(void)
 
 static uint64_t rss_bytes(void)
 {
-	unsigned long total = 0, resident = 0;
 	FILE *f = fopen("/proc/self/statm", "re");
+	unsigned long resident = 0;
+	char line[128], *second;
 
 	if (f == NULL)
 		return 0;
-	if (fscanf(f, "%lu %lu", &total, &resident) != 2)
-		resident = 0;
+	/* The second number is the pages that are resident. */
+	if (fgets(line, sizeof(line), f) != NULL && (second = strchr(line, ' ')) != NULL)
+		resident = strtoul(second, NULL, 10);
 	fclose(f);
 	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
