@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 
 #define IP_FRAGMENT     0x3fff /* MF and the offset */
+#define IP_MORE         0x2000
+#define IP_OFFSET       0x1fff
 #define IP_VERSION(v)   ((v) >> 4)
 #define IP_HDR_BYTES(v) (((v)&0x0f) * 4)
 #define ICMP_UNREACH    3
@@ -58,6 +60,28 @@ static int check_packet(const struct sl_net *net, struct net_pkt *p, const struc
 	return SL_OK;
 }
 
+/* A fragment; m stays with the caller. */
+static int fragment(struct sl_net *net, struct net_pkt *p, uint64_t now_us)
+{
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;
+	uint16_t place = rte_be_to_cpu_16(ip->fragment_offset);
+	struct net_frag f = {.id = rte_be_to_cpu_16(ip->packet_id),
+	                     .off = (uint16_t)((place & IP_OFFSET) * 8),
+	                     .proto = p->proto,
+	                     .more = (place & IP_MORE) != 0,
+	                     .data = p->l3 + NET_IP4_LEN,
+	                     .len = p->l3_len - NET_IP4_LEN};
+	struct rte_mbuf *whole;
+	int rc;
+
+	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_ICMP)
+		return SL_E_NET_IP_PROTO;
+	rc = net_reass_add(net, p, &f, &whole, now_us);
+	if (whole != NULL)
+		net_reass_deliver(net, p, whole, now_us);
+	return rc;
+}
+
 /* TTL is not looked at: RFC 1122 3.2.1.7 forbids a host to drop for it. TCP gets it. */
 void net_ip4_input(struct sl_net *net, struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us)
 {
@@ -65,8 +89,13 @@ void net_ip4_input(struct sl_net *net, struct net_pkt *p, struct rte_mbuf *m, ui
 
 	if (rc == SL_OK)
 		rc = net_ip_trim(p, m);
-	if (rc == SL_OK && p->fragment)
-		rc = SL_E_NET_IP_FRAGMENT;
+	if (rc == SL_OK && p->fragment) {
+		rc = fragment(net, p, now_us);
+		rte_pktmbuf_free(m);
+		if (rc != SL_OK)
+			(void)sl_fail(rc);
+		return;
+	}
 	if (rc == SL_OK && p->proto != IPPROTO_TCP && p->proto != IPPROTO_ICMP) {
 		net_icmp4_error(net, p, ICMP_UNREACH, ICMP_PROTO, now_us);
 		rc = SL_E_NET_IP_PROTO;

@@ -9,6 +9,10 @@
 #define FRAG_OFFSET  0xfff8
 #define FRAG_MORE    1
 
+#define ICMP6_PARAM       4
+#define ICMP6_PARAM_FIELD 0
+#define ICMP6_PARAM_CHAIN 3 /* RFC 7112 */
+
 /* The header's own form. A length of zero is a jumbogram's (RFC 2675), or a packet of nothing. */
 static int check_header(const struct rte_mbuf *m, const struct rte_ipv6_hdr *ip)
 {
@@ -87,28 +91,70 @@ static int check_packet(const struct sl_net *net, struct net_pkt *p, const struc
 	return rc != SL_OK ? rc : check_source(net, p);
 }
 
-/* A fragment header of a whole datagram (RFC 6946) is passed over. */
-static int fragment(struct net_pkt *p, struct net_ext6 *x, const uint8_t *ip, uint32_t len)
+static int report_fragment(struct net_ext6 *x, uint8_t code, uint32_t at, int err)
 {
-	uint16_t frag;
+	x->report_type = ICMP6_PARAM;
+	x->report_code = code;
+	x->report_arg = at;
+	return err;
+}
 
-	if (len - x->at < FRAG_LEN)
+/* What RFC 8200 4.5 and RFC 7112 want reported of a first fragment; a later one does not show whether it
+ * belongs to an error. */
+static int judge_fragment(struct net_ext6 *x, const struct net_frag *f, int rc)
+{
+	if (rc == SL_E_NET_IP_FRAGMENT && f->more && f->len % 8 != 0)
+		return report_fragment(x, ICMP6_PARAM_FIELD, offsetof(struct rte_ipv6_hdr, payload_len), rc);
+	if (rc == SL_E_NET_REASS_TINY)
+		return report_fragment(x, ICMP6_PARAM_CHAIN, 0, rc);
+	return rc;
+}
+
+/*
+ * A fragment header. Of a whole datagram (RFC 6946) it is passed over; else the fragment is put to the
+ * others, with *mine false when it was. Fragments carry TCP and ICMPv6 alone, not headers in front of them.
+ */
+static int fragment(struct sl_net *net, struct net_pkt *p, struct net_ext6 *x, bool *mine, uint64_t now_us)
+{
+	const uint8_t *ip = p->l3;
+	struct rte_mbuf *whole;
+	struct net_frag f;
+	uint16_t place;
+	int rc;
+
+	if (p->l3_len - x->at < FRAG_LEN)
 		return SL_E_NET_SHORT;
 	p->fragment = true;
-	frag = sl_get_be16(ip + x->at + 2);
-	if ((frag & (FRAG_OFFSET | FRAG_MORE)) != 0)
-		return SL_E_NET_IP_FRAGMENT;
-	x->proto = ip[x->at];
-	x->proto_at = x->at;
-	x->at += FRAG_LEN;
-	x->rank = NET_EXT6_FRAGMENT;
-	return net_ext6_walk(ip, len, x);
+	place = sl_get_be16(ip + x->at + 2);
+	if ((place & (FRAG_OFFSET | FRAG_MORE)) == 0) {
+		x->proto = ip[x->at];
+		x->proto_at = x->at;
+		x->at += FRAG_LEN;
+		x->rank = NET_EXT6_FRAGMENT;
+		return net_ext6_walk(ip, p->l3_len, x);
+	}
+	if (p->on == NULL || p->claims_ours)
+		return p->on == NULL ? SL_E_NET_IP_DST : SL_E_NET_IP_SRC;
+	f = (struct net_frag){.id = sl_get_be32(ip + x->at + 4),
+	                      .off = place & FRAG_OFFSET,
+	                      .proto = ip[x->at],
+	                      .more = (place & FRAG_MORE) != 0,
+	                      .data = ip + x->at + FRAG_LEN,
+	                      .len = p->l3_len - x->at - FRAG_LEN};
+	if (f.proto != IPPROTO_TCP && f.proto != IPPROTO_ICMPV6)
+		return SL_E_NET_IP_PROTO;
+	rc = judge_fragment(x, &f, net_reass_add(net, p, &f, &whole, now_us));
+	*mine = rc != SL_OK;
+	if (whole != NULL)
+		net_reass_deliver(net, p, whole, now_us);
+	return rc;
 }
 
 void net_ip6_input(struct sl_net *net, struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us)
 {
 	struct net_ext6 x = {.at = NET_IP6_LEN, .proto_at = offsetof(struct rte_ipv6_hdr, proto)};
 	int rc = check_packet(net, p, m);
+	bool mine = true;
 
 	if (rc == SL_OK)
 		rc = net_ip_trim(p, m);
@@ -116,10 +162,14 @@ void net_ip6_input(struct sl_net *net, struct net_pkt *p, struct rte_mbuf *m, ui
 		x.proto = p->proto;
 		rc = net_ext6_walk(p->l3, p->l3_len, &x);
 		if (rc == SL_OK && x.proto == IPPROTO_FRAGMENT)
-			rc = fragment(p, &x, p->l3, p->l3_len);
+			rc = fragment(net, p, &x, &mine, now_us);
 		if (x.report_type != NET_IP6_REPORT_NONE)
 			net_icmp6_error(net, p, x.report_type, x.report_code, x.report_arg, x.even_group,
 			                now_us);
+	}
+	if (!mine) {
+		rte_pktmbuf_free(m);
+		return;
 	}
 	if (rc == SL_OK && p->on == NULL && x.proto != IPPROTO_ICMPV6)
 		rc = SL_E_NET_IP_DST; /* no TCP to a group */

@@ -189,6 +189,7 @@ void sl_net_free(struct sl_net *net)
 	if (net == NULL)
 		return;
 	net_wait_free(net);
+	net_reass_free(net);
 	for (uint16_t p = 0; p < SL_NET_PORTS_MAX; p++)
 		rte_pktmbuf_free_bulk(net->txq[p].m, net->txq[p].nb);
 	free(net);
@@ -284,6 +285,7 @@ uint64_t sl_net_tick(struct sl_net *net, uint64_t now_us)
 		next = net_own_tick(net, now_us);
 		next = RTE_MIN(next, net_nud_tick(net, now_us));
 	}
+	next = RTE_MIN(next, net_reass_tick(net, now_us));
 	if (net->nb_wait == 0)
 		return next;
 	follow_table(net, now_us);

@@ -7,6 +7,7 @@
 
 #include "neigh.h"
 #include "net_ip.h"
+#include "reass.h"
 #include "sl_counter.h"
 #include "sl_net.h"
 
@@ -152,6 +153,7 @@ struct sl_net {
 	uint32_t neigh_seen;   /* the table's change count at the last look */
 	struct net_bucket echo;
 	struct net_bucket errors;
+	struct net_reass reass;
 	/* Worker 0's own. */
 	uint64_t scan_us; /* when the neighbour table is to be looked through again */
 	uint64_t link_us; /* when the links are to be looked at again */
@@ -295,6 +297,26 @@ void net_icmp6_error(struct sl_net *net, const struct net_pkt *p, uint8_t type, 
 /* The checksum over pseudo-header and message: 0 over a correct one; to fill in when the field is zero.
  * Network order. */
 uint16_t net_icmp6_sum(const struct net_ip *src, const struct net_ip *dst, const void *icmp, uint16_t len);
+
+/* reass.c */
+struct net_frag {
+	uint32_t id;
+	uint16_t off;
+	uint8_t proto;
+	bool more;
+	const uint8_t *data;
+	uint32_t len;
+};
+/*
+ * Takes a copy of a fragment. 0: *whole is the datagram's payload and p tells of it, or NULL: more is to
+ * come; < 0: why it is dropped.
+ */
+int net_reass_add(struct sl_net *net, struct net_pkt *p, const struct net_frag *f, struct rte_mbuf **whole,
+                  uint64_t now_us);
+/* Gives a whole payload to its owner, this worker or another. Takes m. */
+void net_reass_deliver(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us);
+uint64_t net_reass_tick(struct sl_net *net, uint64_t now_us);
+void net_reass_free(struct sl_net *net);
 
 /* arp.c */
 void net_arp_input(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us);

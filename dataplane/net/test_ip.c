@@ -166,8 +166,8 @@ static void test_ip_header(void **state)
 	m = rig_mbuf(good.b, good.n);
 	m->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_BAD;
 	COUNTS(SL_E_NET_IP_CSUM, sl_net_input(net, 0, &m, 1, now));
-	for (int i = 0; i < 3; i++) {
-		static const uint16_t frag[] = {0x2000, 0x0001, 0x3fff};
+	for (int i = 0; i < 2; i++) {
+		static const uint16_t frag[] = {0x2000, 0x3fff}; /* test_reass.c has the rest */
 
 		f = good;
 		sl_put_be16(f.b + f.ip + 6, frag[i]);

@@ -35,6 +35,7 @@ static struct {
 	struct sl_net_segment seg;
 	uint8_t tcp[2048];
 	size_t tcp_n;
+	uint64_t flags;
 	int nb_icmp;
 	struct sl_net_icmp_error icmp;
 } up;
@@ -48,6 +49,7 @@ static inline void on_tcp(void *ctx, struct rte_mbuf **m, const struct sl_net_se
 	up.nb_tcp += n;
 	up.seg = seg[n - 1];
 	up.tcp_n = m[n - 1]->pkt_len;
+	up.flags = m[n - 1]->ol_flags;
 	memcpy(up.tcp, rte_pktmbuf_mtod(m[n - 1], void *), m[n - 1]->data_len);
 	rte_pktmbuf_free_bulk(m, n);
 }

@@ -47,7 +47,7 @@ enum sl_flow_control {
 	X(SL_E_NET_IP_HEADER, 'D', "IP header malformed")                                                    \
 	X(SL_E_NET_IP_CSUM, 'D', "IP header checksum wrong")                                                 \
 	X(SL_E_NET_IP_OPTIONS, 'D', "IP options (source routing among them) are refused")                    \
-	X(SL_E_NET_IP_FRAGMENT, 'D', "IP fragments are refused")                                             \
+	X(SL_E_NET_IP_FRAGMENT, 'D', "IP fragment malformed")                                                \
 	X(SL_E_NET_IP_SRC, 'D', "source address that cannot be one")                                         \
 	X(SL_E_NET_IP_DST, 'D', "packet for another host")                                                   \
 	X(SL_E_NET_IP_PROTO, 'D', "IP protocol that is not handled")                                         \
@@ -67,6 +67,12 @@ enum sl_flow_control {
 	X(SL_E_NET_NEIGH_LIMIT, 'D', "too many neighbours are being asked for")                              \
 	X(SL_E_NET_IP6_EXT, 'D', "IPv6 extension header malformed, out of order or over a limit")            \
 	X(SL_E_NET_IP6_ROUTING, 'D', "IPv6 routing header that is not at its end, or of type 0")             \
+	X(SL_E_NET_REASS_SIZE, 'D', "fragments of a datagram that does not fit a buffer")                    \
+	X(SL_E_NET_REASS_TINY, 'D', "first fragment without the whole header of its protocol")               \
+	X(SL_E_NET_REASS_OVERLAP, 'D',                                                                       \
+	  "fragment that overlaps another, or of a datagram that was dropped for it")                        \
+	X(SL_E_NET_REASS_LIMIT, 'D', "fragments over a quota: the oldest datagram was dropped")              \
+	X(SL_E_NET_REASS_TIMEOUT, 'D', "fragments of a datagram that did not become whole in time")          \
 	X(SL_E_TCP_HEADER, 'D', "TCP header malformed")                                                      \
 	X(SL_E_TCP_CSUM, 'D', "TCP checksum wrong")                                                          \
 	X(SL_E_TCP_OPTIONS, 'D', "TCP options malformed")                                                    \
