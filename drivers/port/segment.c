@@ -133,11 +133,11 @@ static struct rte_mbuf *with_room(struct rte_mbuf *s, struct rte_mempool *pool, 
 	if (RTE_MBUF_DIRECT(s) && rte_mbuf_refcnt_read(s) == 1 && rte_pktmbuf_headroom(s) >= hdr_len)
 		return s;
 	copy = rte_pktmbuf_alloc(pool);
-	d = copy != NULL && rte_pktmbuf_append(copy, hdr_len) != NULL ? rte_pktmbuf_append(copy, s->data_len)
-	                                                              : NULL;
+	if (copy != NULL) /* the usual headroom is enough for all but long extension headers */
+		copy->data_off = (uint16_t)RTE_MAX(copy->data_off, hdr_len);
+	d = copy != NULL ? rte_pktmbuf_append(copy, s->data_len) : NULL;
 	if (d != NULL) {
 		memcpy(d, rte_pktmbuf_mtod(s, const void *), s->data_len);
-		(void)rte_pktmbuf_adj(copy, hdr_len);
 	} else {
 		rte_pktmbuf_free(copy);
 		copy = NULL;
