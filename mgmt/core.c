@@ -57,6 +57,10 @@ static void on_message(struct sl_mgmt *m, uint32_t worker, const struct sl_msg *
 	case SL_MSG_CANCEL:
 		pass_cancel(m, worker, msg);
 		break;
+	case SL_MSG_TCP_PAGE:
+	case SL_MSG_TCP_TRACE:
+		mg_tcp_answer(m->tcp, msg);
+		break;
 	case SL_MSG_STOPPED:
 		on_stopped(m, worker);
 		break;
@@ -190,6 +194,13 @@ static void health(void *ctx, json_t *reasons)
 		json_array_append_new(reasons, json_string("the gateway is stopping"));
 }
 
+static bool worker_busy(void *ctx, uint32_t worker)
+{
+	const struct sl_mgmt *m = ctx;
+
+	return m->lanes[worker].nb > 0 || m->lanes[worker].stopped;
+}
+
 /* ---- life ---- */
 
 static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *err, size_t err_cap)
@@ -207,6 +218,7 @@ static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *er
 	                           .store = m->store,
 	                           .oidc = m->oidc,
 	                           .jobs = m->jobs,
+	                           .tcp = m->tcp,
 	                           .send = mg_out_send,
 	                           .send_ctx = m,
 	                           .status = cfg->status,
@@ -247,6 +259,9 @@ static int open_loop(struct sl_mgmt *m)
 	m->ev_end = event_new(m->base, -1, 0, on_end, m);
 	if (m->ev_bus == NULL || m->ev_stop == NULL || m->ev_retry == NULL || m->ev_end == NULL ||
 	    event_add(m->ev_bus, NULL) != 0 || event_add(m->ev_stop, NULL) != 0)
+		return sl_fail(SL_E_NOMEM);
+	m->tcp = mg_tcp_new(m->base, mg_out_send, worker_busy, m);
+	if (m->tcp == NULL)
 		return sl_fail(SL_E_NOMEM);
 	if (mg_jobs_new(m->base, &m->jobs) != SL_OK)
 		return SL_E_NOMEM;
@@ -327,6 +342,7 @@ void sl_mgmt_free(struct sl_mgmt *m)
 		return;
 	mg_jobs_free(m->jobs);
 	mg_oidc_free(m->oidc);
+	mg_tcp_free(m->tcp);
 	mg_rest_free(m->rest);
 	if (m->lanes != NULL)
 		take_last_messages(m);

@@ -14,6 +14,7 @@
 #include "rest.h"
 #include "session.h"
 #include "sl_mgmt.h"
+#include "tcp_query.h"
 
 /* Messages for one worker that found no room in its ring. Past the bound nothing more is taken from that
  * worker. */
@@ -46,6 +47,7 @@ struct sl_mgmt {
 	struct mg_sessions *sessions;
 	struct mg_approvals *approvals;
 	struct mg_policy *policy;
+	struct mg_tcp *tcp;
 	struct mg_rest *rest;
 };
 

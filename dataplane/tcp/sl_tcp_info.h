@@ -23,6 +23,9 @@ struct sl_tcp_conn *sl_tcp_find(struct sl_tcp *t, uint64_t id);
 /* The connections one after the other, from *cursor 0; those that come or go meanwhile may be missed. NULL:
  * end. */
 struct sl_tcp_conn *sl_tcp_next(struct sl_tcp *t, uint64_t *cursor);
+/* The same in bounded time: looks at *steps places at most, and takes off what it used. NULL: the end, or
+ * with *steps 0 perhaps only a pause. */
+struct sl_tcp_conn *sl_tcp_next_within(struct sl_tcp *t, uint64_t *cursor, uint32_t *steps);
 
 /* Numbers as in `ss -ti`. Times that have not been measured are 0. */
 struct sl_tcp_info {

@@ -26,15 +26,23 @@ struct sl_tcp_conn *sl_tcp_find(struct sl_tcp *t, uint64_t id)
 	return c != NULL && c->in_use && sl_tcp_id(c) == id ? c : NULL;
 }
 
-struct sl_tcp_conn *sl_tcp_next(struct sl_tcp *t, uint64_t *cursor)
+struct sl_tcp_conn *sl_tcp_next_within(struct sl_tcp *t, uint64_t *cursor, uint32_t *steps)
 {
-	while (*cursor < t->nb_conn_slabs * TCP_CONN_SLAB) {
+	while (*steps > 0 && *cursor < t->nb_conn_slabs * TCP_CONN_SLAB) {
 		struct sl_tcp_conn *c = tcp_conn_at(t, (uint32_t)(*cursor)++);
 
+		--*steps;
 		if (c->in_use)
 			return c;
 	}
 	return NULL;
+}
+
+struct sl_tcp_conn *sl_tcp_next(struct sl_tcp *t, uint64_t *cursor)
+{
+	uint32_t steps = UINT32_MAX; /* more than there are places */
+
+	return sl_tcp_next_within(t, cursor, &steps);
 }
 
 static const char *ca_name(uint8_t ca_state)

@@ -1,3 +1,4 @@
+#include "tcp_query.h"
 #include "worker_service.h"
 
 #include <stdio.h>
@@ -346,6 +347,19 @@ static int say_unknown(struct sl_worker *w, const struct sl_flow_ref *ref)
 	return SL_OK;
 }
 
+/* Not worth waiting for a message: the management core gives up on the question and says so. */
+static void tcp_query(struct sl_worker *w, const struct sl_msg_tcp_query *q)
+{
+	struct sl_msg *m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
+
+	if (m == NULL) {
+		sl_fail(SL_E_LIMIT);
+		return;
+	}
+	tcp_query_answer(w->tcp, q, w->wall_offset_us, m);
+	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
+}
+
 /* Takes the message. */
 static void on_message(struct sl_worker *w, struct sl_msg *m)
 {
@@ -376,6 +390,9 @@ static void on_message(struct sl_worker *w, struct sl_msg *m)
 		break;
 	case SL_MSG_DRAIN:
 		drain(w, m->deadline_us);
+		break;
+	case SL_MSG_TCP_QUERY:
+		tcp_query(w, &m->tcp_query);
 		break;
 	default:
 		sl_fail(SL_E_INVAL);

@@ -38,13 +38,16 @@ enum sl_msg_type {
 	SL_MSG_SNAPSHOT_FREE, /* the worker dropped its last use of a snapshot: release one count */
 	SL_MSG_CANCEL,        /* cancel request for a flow of another worker (passed on by management) */
 	SL_MSG_STOPPED,       /* the worker has drained and stopped */
+	SL_MSG_TCP_PAGE,      /* answers to TCP_QUERY: some connections, */
+	SL_MSG_TCP_TRACE,     /* or what happened to one */
 	/* management -> worker */
 	SL_MSG_AUTH_OK,
 	SL_MSG_AUTH_NO,
-	SL_MSG_DECISION, /* a hold's end */
-	SL_MSG_SNAPSHOT, /* judge by this policy from now on */
-	SL_MSG_KILL,     /* end this session (flow.generation 0: all sessions of `identity.subject`) */
-	SL_MSG_DRAIN,    /* accept nothing new; stop when the last session ends or at deadline_us */
+	SL_MSG_DECISION,  /* a hold's end */
+	SL_MSG_SNAPSHOT,  /* judge by this policy from now on */
+	SL_MSG_KILL,      /* end this session (flow.generation 0: all sessions of `identity.subject`) */
+	SL_MSG_DRAIN,     /* accept nothing new; stop when the last session ends or at deadline_us */
+	SL_MSG_TCP_QUERY, /* look at TCP connections; a worker without a free message does not answer */
 };
 
 /* Who the caller is. Fixed size, by value. Groups are NUL-ended strings one after the other in `groups`. */
@@ -116,6 +119,72 @@ struct sl_msg_decision {
 	char note[256];
 };
 
+#define SL_BUS_TCP_ROWS   40 /* connections in a page */
+#define SL_BUS_TCP_EVENTS 32 /* of a trace */
+#define SL_BUS_TCP_TEXT   96 /* an event in words, with NUL */
+
+/* A connection as in struct sl_tcp_info of the TCP stack, with its names: flags, then numbers by their size.
+ */
+#define SL_BUS_TCP_FLAGS(X) X(passive) X(held) X(ts) X(sack) X(wscale) X(ecn) X(ecn_seen)
+#define SL_BUS_TCP_U8(X)    X(snd_wscale) X(rcv_wscale)
+#define SL_BUS_TCP_U32(X)                                                                                    \
+	X(rto_us)                                                                                            \
+	X(srtt_us) X(rttvar_us) X(min_rtt_us) X(ato_us) X(mss) X(pmtu) X(rcv_mss) X(adv_mss)                 \
+	        X(snd_cwnd_bytes) X(ssthresh_bytes) X(snd_wnd) X(rcv_wnd) X(last_snd_ms) X(last_rcv_ms)      \
+	                X(last_ack_ms) X(rcv_space) X(rx_queue_bytes) X(tx_queue_bytes) X(not_sent_bytes)    \
+	                        X(unacked_bytes) X(ooo_bytes) X(unacked_segs) X(lost_segs) X(sacked_segs)    \
+	                                X(retrans_segs) X(reordering) X(timer_ms) X(backoff) X(nb_probes)    \
+	                                        X(mem_bytes)
+#define SL_BUS_TCP_U64(X)                                                                                    \
+	X(bytes_sent)                                                                                        \
+	X(bytes_acked) X(bytes_received) X(bytes_retrans) X(retransmits) X(segs_out) X(segs_in)              \
+	        X(data_segs_out) X(data_segs_in) X(delivered) X(delivery_rate)
+
+struct sl_msg_tcp_row {
+	uint64_t id;
+	struct sl_endpoint local, remote;
+	char state[16], ca_state[16], timer[16];
+#define SL_BUS_TCP_FIELD(f) bool f;
+	SL_BUS_TCP_FLAGS(SL_BUS_TCP_FIELD)
+#undef SL_BUS_TCP_FIELD
+#define SL_BUS_TCP_FIELD(f) uint8_t f;
+	SL_BUS_TCP_U8(SL_BUS_TCP_FIELD)
+#undef SL_BUS_TCP_FIELD
+#define SL_BUS_TCP_FIELD(f) uint32_t f;
+	SL_BUS_TCP_U32(SL_BUS_TCP_FIELD)
+#undef SL_BUS_TCP_FIELD
+#define SL_BUS_TCP_FIELD(f) uint64_t f;
+	SL_BUS_TCP_U64(SL_BUS_TCP_FIELD)
+#undef SL_BUS_TCP_FIELD
+};
+
+struct sl_msg_tcp_query {
+	uint64_t request; /* comes back with the answer */
+	bool trace;       /* of `id`; else a page of connections */
+	uint64_t id;
+	uint64_t after; /* 0, or `next` of the page before */
+	uint32_t limit; /* at most SL_BUS_TCP_ROWS come */
+};
+
+struct sl_msg_tcp_page {
+	uint64_t request;
+	uint64_t next; /* 0: that was all. A page may have fewer rows than asked, even none, and be followed.
+	                */
+	uint32_t nb;
+	struct sl_msg_tcp_row row[SL_BUS_TCP_ROWS];
+};
+
+struct sl_msg_tcp_trace {
+	uint64_t request;
+	bool live;   /* the connection is there: row is filled in */
+	uint32_t nb; /* 0 and not live: not known */
+	struct sl_msg_tcp_row row;
+	struct {
+		uint64_t at_us; /* wall time */
+		char text[SL_BUS_TCP_TEXT];
+	} event[SL_BUS_TCP_EVENTS];
+};
+
 struct sl_msg {
 	enum sl_msg_type type;
 	struct sl_flow_ref flow;
@@ -134,8 +203,14 @@ struct sl_msg {
 		} cancel;
 		void *snapshot;       /* struct sl_snapshot, counted: SNAPSHOT, SNAPSHOT_FREE */
 		uint64_t deadline_us; /* DRAIN: monotonic */
+		struct sl_msg_tcp_query tcp_query;
+		struct sl_msg_tcp_page tcp_page;
+		struct sl_msg_tcp_trace tcp_trace;
 	};
 };
+
+_Static_assert(sizeof(struct sl_msg_tcp_page) <= sizeof(struct sl_msg_auth),
+               "a page makes no message larger");
 
 struct sl_bus;
 

@@ -13,6 +13,7 @@
 #include "oidc.h"
 #include "policy.h"
 #include "session.h"
+#include "tcp_query.h"
 
 #define MG_REST_CONNECTIONS_MAX 64
 #define MG_REST_BODY_MAX        (4u << 20)
@@ -31,6 +32,7 @@ struct mg_rest_cfg {
 	struct mg_creds *creds;
 	struct mg_sessions *sessions;
 	struct mg_jobs *jobs;
+	struct mg_tcp *tcp;
 	mg_send_fn send;
 	void *send_ctx;
 	/* As in sl_mgmt_cfg. */
@@ -47,7 +49,7 @@ struct mg_rest_cfg {
 int mg_rest_new(const struct mg_rest_cfg *cfg, struct mg_rest **out, char *err, size_t err_cap);
 /* Accepts nothing new. */
 void mg_rest_stop(struct mg_rest *r);
-/* Everything that may still answer a request (oidc, jobs) must be gone. */
+/* Everything that may still answer a request (oidc, jobs, tcp) must be gone. */
 void mg_rest_free(struct mg_rest *r);
 
 #endif

@@ -55,6 +55,8 @@ void mg_get_session_records(struct request *q);
 void mg_get_session_verify(struct request *q);
 void mg_post_verify(struct request *q);
 void mg_delete_session(struct request *q);
+void mg_get_tcp(struct request *q);
+void mg_get_tcp_trace(struct request *q);
 void mg_get_approvals(struct request *q);
 void mg_get_approval(struct request *q);
 void mg_post_approve(struct request *q);

@@ -16,6 +16,8 @@ const struct route mg_routes[] = {
         {EVHTTP_REQ_GET, "/v1/sessions/{}/records", ROLE_VIEWER, BODY_NONE, mg_get_session_records},
         {EVHTTP_REQ_GET, "/v1/sessions/{}/verify", ROLE_VIEWER, BODY_NONE, mg_get_session_verify},
         {EVHTTP_REQ_POST, "/v1/verify", ROLE_OPERATOR, BODY_JSON_OPTIONAL, mg_post_verify},
+        {EVHTTP_REQ_GET, "/v1/tcp", ROLE_VIEWER, BODY_NONE, mg_get_tcp},
+        {EVHTTP_REQ_GET, "/v1/tcp/{}/trace", ROLE_VIEWER, BODY_NONE, mg_get_tcp_trace},
         {EVHTTP_REQ_GET, "/v1/approvals", ROLE_VIEWER, BODY_NONE, mg_get_approvals},
         {EVHTTP_REQ_GET, "/v1/approvals/{}", ROLE_VIEWER, BODY_NONE, mg_get_approval},
         {EVHTTP_REQ_POST, "/v1/approvals/{}/approve", ROLE_APPROVER, BODY_JSON_OPTIONAL, mg_post_approve},

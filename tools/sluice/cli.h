@@ -95,6 +95,8 @@ int cmd_sessions_show(struct cli *c);
 int cmd_sessions_play(struct cli *c);
 int cmd_sessions_verify(struct cli *c);
 int cmd_sessions_kill(struct cli *c);
+int cmd_tcp_ls(struct cli *c);
+int cmd_tcp_trace(struct cli *c);
 int cmd_approvals_ls(struct cli *c);
 int cmd_approvals_show(struct cli *c);
 int cmd_approvals_approve(struct cli *c);

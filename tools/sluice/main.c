@@ -40,6 +40,8 @@ static const struct command {
         {"sessions", "verify", 0, 1, 0, cmd_sessions_verify, "[ID]",
          "checks the chain of one session, or everything"},
         {"sessions", "kill", 1, 1, 0, cmd_sessions_kill, "ID", "ends a live session"},
+        {"tcp", "ls", 0, 0, OPT_LIMIT, cmd_tcp_ls, "[--limit N]", "TCP connections, as ss -ti shows them"},
+        {"tcp", "trace", 1, 1, 0, cmd_tcp_trace, "ID", "what happened to a connection last"},
         {"approvals", "ls", 0, 0, OPT_STATE, cmd_approvals_ls, "[--state pending|all]",
          "commands that wait for a person"},
         {"approvals", "show", 1, 1, 0, cmd_approvals_show, "ID", "one of them, whole"},

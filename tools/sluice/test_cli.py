@@ -51,6 +51,7 @@ def records():
 class Api(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     seen = []
+    tcp_loops = False
 
     def log_message(self, *args):
         pass
@@ -80,7 +81,23 @@ class Api(http.server.BaseHTTPRequestHandler):
             return self.say(200, {"records": recs[at:at + 2], "next": at + 2 if at + 2 < len(recs) else None})
         if path == "/v1/sessions/LOOP/verify":
             return self.say(302, {})
+        pages = {  # two workers; a page that is empty and goes on
+            "worker=0&after=0": ([{"id": "0000000100000001", "state": "ESTABLISHED", "rx_queue_bytes": 3, "srtt_us": 1500,
+                                   "rttvar_us": 250, "mss": 1448, "remote": "[fd00::1]:5\x1b", "ts": True, "sack": True,
+                                   "wscale": True, "snd_wscale": 7, "rcv_wscale": 2, "timer": "on", "timer_ms": 40,
+                                   "bytes_sent": 123456789012, "bytes_received": 998877665544,
+                                   "ca_state": "recovery"}], 4),
+            "worker=0&after=4": ([], 9), "worker=0&after=9": ([], None),
+            "worker=1&after=0": ([{"id": "0100000100000002", "timer": "off", "ca_state": "open",
+                                   "last_rcv_ms": 9}], None)}
+        if path.startswith("/v1/tcp?"):
+            rows, following = pages[path[8:]] if not Api.tcp_loops else ([], 0)
+            return self.say(200, {"worker": 0, "workers": 2, "connections": rows, "next": following})
         table = {
+            ("GET", "/v1/tcp/0100000100000002/trace"): (200, {"id": "0100000100000002", "live": False, "connection": None,
+                "events": [{"t_us": T0, "text": "rto rto_ms=200"}, {"t_us": T0 + 250, "text": "rtx\x1b[1m"}]}),
+            ("GET", "/v1/tcp/0000000100000001/trace"): (200, {"id": "0000000100000001", "live": True, "events": [],
+                "connection": {"id": "0000000100000001", "state": "CLOSE-WAIT"}}),
             ("GET", "/v1/sessions?limit=50"): (200, {"sessions": [
                 {"id": "01HF", "user": "evil\x1b]0;x\x07", "state": "live", "started_us": T0}]}),
             ("GET", "/v1/sessions/01HF/verify"): (200, {"ok": True, "sessions": 1, "records": 5, "checkpoints": 2,
@@ -139,6 +156,31 @@ class Cli(unittest.TestCase):
         self.assertIn("SELECT 1\n", out)
         self.assertIn("END: client closed (1 commands", out)
         self.assertEqual(len(json.loads(self.run_cli("sessions", "play", "01HF", "--json"))), 5)
+
+    def test_tcp(self):
+        out = self.run_cli("tcp", "ls")
+        lines = out.split("\n")
+        self.assertEqual(lines[0].split(), ["ID", "STATE", "RECV-Q", "SEND-Q", "LOCAL", "PEER"])
+        self.assertEqual(len(lines), 6)
+        self.assertRegex(lines[1], r"^0000000100000001 +ESTABLISHED +3 +0 +.*\[fd00::1\]:5\\x1b$")
+        self.assertEqual(lines[2], "    ts sack wscale:7,2 timer:(on,40ms,0) rtt:1.500/0.250 recovery mss:1448 "
+                                   "bytes_sent:123456789012 bytes_received:998877665544")
+        self.assertRegex(lines[3], "^0100000100000002 ")
+        self.assertEqual(lines[4], "    lastrcv:9")
+        self.assertEqual([r["id"] for r in json.loads(self.run_cli("tcp", "ls", "--json"))],
+                         ["0000000100000001", "0100000100000002"])
+        self.assertEqual(len(json.loads(self.run_cli("tcp", "ls", "--json", "--limit", "1"))), 1)
+        Api.tcp_loops = True
+        self.assertIn("does not go on", self.run_cli("tcp", "ls", code=1))
+        Api.tcp_loops = False
+        out = self.run_cli("tcp", "trace", "0100000100000002")
+        self.assertIn("has ended", out)
+        self.assertRegex(out, r"\+250 +rtx\\x1b\[1m")
+        self.assertIn("CLOSE-WAIT", self.run_cli("tcp", "trace", "0000000100000001"))
+        self.assertEqual(len(json.loads(self.run_cli("tcp", "trace", "0100000100000002", "--json"))["events"]), 2)
+        self.run_cli("tcp", "trace", "A/1", code=1)
+        self.assertEqual(Api.seen[-1][1], "/v1/tcp/A%2F1/trace")
+        self.run_cli("tcp", "trace", code=2)
 
     def test_writes(self):
         self.run_cli("approvals", "approve", "A/1", "--note", "fine")

@@ -109,11 +109,14 @@ static void test_table(void **state)
 	table_text(t, "Zo\xc3\xab");
 	table_text(t, NULL);
 	table_fmt(t, "%d", 7);
+	table_below(t, "not the end of a row");
 	table_text(t, "x\033");
+	table_below(t, "as long as it likes to be, it widens no column and is not cut \033");
 	table_print(t, f);
 	table_free(t);
 	assert_int_equal(fclose(f), 0);
-	assert_string_equal(p, "A    LONGER\nZo\xc3\xab  -\n7    x\\x1b\n");
+	assert_string_equal(p, "A    LONGER\nZo\xc3\xab  -\n7    x\\x1b\n"
+	                       "    as long as it likes to be, it widens no column and is not cut \\x1b\n");
 	free(p);
 	assert_string_equal(text_bytes(1023, s), "1023 B");
 	assert_string_equal(text_bytes(1536, s), "1.5 KiB");

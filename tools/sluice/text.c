@@ -5,6 +5,7 @@
 #include <time.h>
 
 #define CELL_WIDTH_MAX 60
+#define BELOW_INDENT   "    "
 #define PIECE_MAX      16 /* bytes of one character as it is shown */
 
 /*
@@ -171,10 +172,15 @@ const char *text_bytes(uint64_t n, char out[TIME_STR_MAX])
 
 /* ---- tables ---- */
 
+struct cell {
+	char *text;
+	char *below; /* a line below the row that this cell ends; NULL: none */
+};
+
 struct table {
 	const char *const *heads;
 	unsigned int nb;
-	char **cell;
+	struct cell *cell;
 	size_t nb_cells, cap;
 };
 
@@ -192,7 +198,7 @@ static void add(struct table *t, char *s)
 {
 	if (t != NULL && s != NULL && t->nb_cells == t->cap) {
 		size_t cap = t->cap == 0 ? 64 : 2 * t->cap;
-		char **cell = reallocarray(t->cell, cap, sizeof(*cell));
+		struct cell *cell = reallocarray(t->cell, cap, sizeof(*cell));
 
 		if (cell != NULL) {
 			t->cell = cell;
@@ -203,7 +209,7 @@ static void add(struct table *t, char *s)
 		free(s);
 		return;
 	}
-	t->cell[t->nb_cells++] = s;
+	t->cell[t->nb_cells++] = (struct cell){.text = s};
 }
 
 void table_span(struct table *t, struct sl_span s)
@@ -225,6 +231,17 @@ void table_fmt(struct table *t, const char *fmt, ...)
 	if (vasprintf(&s, fmt, ap) >= 0)
 		add(t, s);
 	va_end(ap);
+}
+
+void table_below(struct table *t, const char *s)
+{
+	struct cell *last;
+
+	if (t == NULL || t->nb_cells == 0 || t->nb_cells % t->nb != 0)
+		return;
+	last = &t->cell[t->nb_cells - 1];
+	free(last->below);
+	last->below = text_clean(sl_span_str(s), 0);
 }
 
 static size_t columns_of(const char *s)
@@ -256,15 +273,18 @@ void table_print(const struct table *t, FILE *out)
 	for (unsigned int c = 0; c < t->nb; c++)
 		width[c] = strlen(t->heads[c]);
 	for (size_t i = 0; i < t->nb_cells; i++) {
-		size_t n = columns_of(t->cell[i]);
+		size_t n = columns_of(t->cell[i].text);
 
 		if (n > width[i % t->nb])
 			width[i % t->nb] = n;
 	}
 	for (unsigned int c = 0; c < t->nb; c++)
 		print_cell(out, t->heads[c], width[c], c + 1 == t->nb);
-	for (size_t i = 0; i < t->nb_cells; i++)
-		print_cell(out, t->cell[i], width[i % t->nb], (i + 1) % t->nb == 0);
+	for (size_t i = 0; i < t->nb_cells; i++) {
+		print_cell(out, t->cell[i].text, width[i % t->nb], (i + 1) % t->nb == 0);
+		if (t->cell[i].below != NULL)
+			fprintf(out, "%s%s\n", BELOW_INDENT, t->cell[i].below);
+	}
 	free(width);
 }
 
@@ -272,8 +292,10 @@ void table_free(struct table *t)
 {
 	if (t == NULL)
 		return;
-	for (size_t i = 0; i < t->nb_cells; i++)
-		free(t->cell[i]);
+	for (size_t i = 0; i < t->nb_cells; i++) {
+		free(t->cell[i].text);
+		free(t->cell[i].below);
+	}
 	free(t->cell);
 	free(t);
 }

@@ -36,6 +36,8 @@ struct table *table_new(const char *const *heads, unsigned int nb);
 void table_text(struct table *t, const char *s);
 void table_span(struct table *t, struct sl_span s);
 __attribute__((format(printf, 2, 3))) void table_fmt(struct table *t, const char *fmt, ...);
+/* A line of its own, whole and indented, below the row that was just filled. */
+void table_below(struct table *t, const char *s);
 void table_print(const struct table *t, FILE *out);
 void table_free(struct table *t);
 

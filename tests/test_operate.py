@@ -1,0 +1,49 @@
+"""What an operator sees of a gateway at work: its TCP connections and what happened to them."""
+import re
+
+from labtest import LISTENER, check, contains, eventually, finish, psql_start, same, sluice, test
+
+
+def connections():
+    """The rows of `sluice tcp ls`: (id, state, receive queue, send queue, local, peer, the line below)."""
+    rows, text = [], sluice("noc", "tcp", "ls").stdout
+    for line in text.splitlines()[1:]:
+        if line.startswith(" ") and rows:
+            rows[-1] = rows[-1][:6] + [line.strip()]
+        else:
+            rows.append(line.split() + [""])
+    for r in rows:
+        check(len(r) == 7 and re.fullmatch("[0-9a-f]{16}", r[0]), f"not a row of tcp ls: {r}\n{text}")
+    return rows
+
+
+def legs():
+    """Both connections of the one session that is live: the client's, and ours to the target."""
+    rows = [r for r in connections() if r[1] == "ESTABLISHED"]
+    client = [r for r in rows if r[4] == f"{LISTENER[0]}:{LISTENER[1]}"]
+    target = [r for r in rows if r[5].endswith(":5432")]
+    return (client[0], target[0]) if (len(client), len(target)) == (1, 1) else None
+
+
+def trace(connection):
+    return sluice("noc", "tcp", "trace", connection).stdout
+
+
+@test
+def tcp_is_listed_and_traced():
+    """A live psql: both legs with figures that are alive, their events from the handshake on, and what is left when it is over."""
+    waiting = psql_start("agent-7", "-c", "select 'begun'", "-c", "\\! sleep 4", "-c", "select 'over'")
+    client, target = eventually(legs, "two legs in sluice tcp ls")
+    for leg in (client, target):
+        for name in ("mss:", "rtt:", "snd_wnd:", "rcv_wnd:", "bytes_sent:", "bytes_received:"):
+            contains(leg[6], name, f"the figures of {leg[4]} {leg[5]}")
+    events = trace(client[0])
+    for name in ("open passive=1", "established", " tx ", " acked "):
+        contains(events, name, "the trace of the client's leg")
+    check(events.index("open passive=1") < events.index("established") < events.index(" tx "), f"out of order:\n{events}")
+    contains(trace(target[0]), "open passive=0", "the trace of the target's leg")
+    contains(trace(target[0]), "established", "the trace of the target's leg")
+    rc, out, err = finish(waiting)
+    same((rc, out), (0, "begun\nover\n"), f"psql that was watched ({err})")
+    eventually(lambda: not any(r[0] == client[0] for r in connections()), "the end of the connection in the list")
+    check(sluice("noc", "tcp", "trace", "0123456789abcdef", check_rc=False).returncode != 0, "a trace of nothing")
