@@ -1,5 +1,13 @@
 #include "worker_priv.h"
 
+/* What the client sends behind a held command waits in TCP, which must know that it may be for long. */
+static void set_held(struct session *s, bool held)
+{
+	s->held = held;
+	if (s->peer[SL_CLIENT].conn != NULL)
+		sl_tcp_hold(s->peer[SL_CLIENT].conn, held);
+}
+
 int command_event(struct session *s, const struct sl_event *ev, struct sl_verdict *v)
 {
 	struct sl_worker *w = s->w;
@@ -18,7 +26,7 @@ int command_event(struct session *s, const struct sl_event *ev, struct sl_verdic
 		return sl_fail(SL_E_INVAL);
 	w->hold_msg->type = SL_MSG_HOLD;
 	w->hold_msg->flow = session_ref(s);
-	s->held = true;
+	set_held(s, true);
 	s->approval = hold->approval;
 	s->hold_end_us = hold->expires_us + HOLD_MARGIN_US;
 	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, w->hold_msg);
@@ -30,7 +38,7 @@ void command_decide(struct session *s, const struct sl_msg_decision *d)
 {
 	if (!s->held || memcmp(&s->approval, &d->approval, sizeof(s->approval)) != 0)
 		return;
-	s->held = false;
+	set_held(s, false);
 	s->hold_ended = true;
 	s->decision = *d;
 	session_ready(s);
