@@ -304,6 +304,8 @@ static const struct field tcp_fields[] = {
         {"keepAliveProbes", FIELD_UINT32, false, AT(config, tcp.keepalive_probes), 1, 100},
         {"receiveBuffer", FIELD_BYTES32, false, AT(config, tcp.rx_buf_bytes), TCP_BUF_MIN, TCP_BUF_MAX},
         {"sendBuffer", FIELD_BYTES32, false, AT(config, tcp.tx_buf_bytes), TCP_BUF_MIN, TCP_BUF_MAX},
+        {"receiveBufferMax", FIELD_BYTES32, false, AT(config, tcp.rx_buf_max), TCP_BUF_MIN, TCP_BUF_MAX},
+        {"sendBufferMax", FIELD_BYTES32, false, AT(config, tcp.tx_buf_max), TCP_BUF_MIN, TCP_BUF_MAX},
         {"memory", FIELD_BYTES, false, AT(config, tcp.max_total_bytes), 1u << 20, 1ull << 40},
         {"maxConnections", FIELD_UINT32, false, AT(config, tcp.max_conns), 1, 16u << 20},
         {"maxTimeWait", FIELD_UINT32, false, AT(config, tcp.max_time_wait), 1, 64u << 20},

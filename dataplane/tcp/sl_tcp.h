@@ -57,10 +57,12 @@ struct sl_tcp_cfg {
 	struct rte_mempool *pool;
 	const struct sl_tcp_ops *ops;
 	void *ctx;
-	uint32_t max_conns;         /* all states but TIME_WAIT */
-	uint32_t max_time_wait;     /* 48 bytes each; 0: as many as max_conns */
-	uint32_t rx_buf_bytes;      /* receive buffer of a connection at most, default 256 KiB */
-	uint32_t tx_buf_bytes;      /* send buffer of a connection at most, default 256 KiB */
+	uint32_t max_conns;     /* all states but TIME_WAIT */
+	uint32_t max_time_wait; /* 48 bytes each; 0: as many as max_conns */
+	/* Buffers of a connection, to begin with (default 256 KiB) and as they may grow where the path is
+	 * long (6 and 4 MiB by default; when only the former is given, they keep that size). */
+	uint32_t rx_buf_bytes, tx_buf_bytes;
+	uint32_t rx_buf_max, tx_buf_max;
 	uint16_t mss;               /* 0: from the MTU */
 	bool ecn;                   /* offer and accept ECN (RFC 3168) */
 	uint32_t keepalive_idle_s;  /* default 60; 0 off */

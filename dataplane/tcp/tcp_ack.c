@@ -27,9 +27,9 @@ static void take_rtt(struct sl_tcp_conn *c, struct tcp_acked *a, uint64_t now_us
 
 static void writable_progress(struct sl_tcp_conn *c)
 {
-	uint32_t room = c->t->cfg.tx_buf_bytes - tx_bytes(c);
+	uint32_t size = tcp_tx_buf(c);
 
-	if (c->want_write && !c->on_starved && room >= c->t->cfg.tx_buf_bytes / 4) {
+	if (c->want_write && !c->on_starved && tx_bytes(c) <= size - size / 4) {
 		c->want_write = false;
 		tcp_post(c, SL_TCP_EV_WRITABLE);
 	}

@@ -11,6 +11,14 @@ static uint32_t buf_size(uint32_t asked)
 	return u32_max(u32_min(asked, TCP_BUF_MAX), TCP_BUF_MIN);
 }
 
+/* A size that is given without a maximum is one. */
+static uint32_t buf_max(uint32_t asked, uint32_t max, uint32_t grown)
+{
+	if (max == 0)
+		max = asked != 0 ? asked : grown;
+	return u32_max(buf_size(max), buf_size(asked));
+}
+
 static int init_memory(struct sl_tcp *t)
 {
 	uint32_t room = rte_pktmbuf_data_room_size(t->cfg.pool), nb_buckets = 16;
@@ -60,6 +68,8 @@ int sl_tcp_new(const struct sl_tcp_cfg *cfg, struct sl_tcp **out)
 	t->cfg = *cfg;
 	t->cfg.rx_buf_bytes = buf_size(cfg->rx_buf_bytes);
 	t->cfg.tx_buf_bytes = buf_size(cfg->tx_buf_bytes);
+	t->cfg.rx_buf_max = buf_max(cfg->rx_buf_bytes, cfg->rx_buf_max, TCP_RX_BUF_GROWN);
+	t->cfg.tx_buf_max = buf_max(cfg->tx_buf_bytes, cfg->tx_buf_max, TCP_TX_BUF_GROWN);
 	if (cfg->max_time_wait == 0)
 		t->cfg.max_time_wait = cfg->max_conns;
 	if (cfg->keepalive_intvl_s == 0)
@@ -186,7 +196,10 @@ size_t sl_tcp_readable(const struct sl_tcp_conn *c)
 
 void sl_tcp_consume(struct sl_tcp_conn *c, size_t n)
 {
-	tcp_rcvq_drop(c, n < c->rcvq.bytes ? (uint32_t)n : c->rcvq.bytes);
+	uint32_t bytes = n < c->rcvq.bytes ? (uint32_t)n : c->rcvq.bytes;
+
+	tcp_rcvq_drop(c, bytes);
+	tcp_tune_consumed(c, bytes);
 	tcp_window_opened(c);
 }
 

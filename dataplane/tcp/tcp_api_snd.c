@@ -57,7 +57,9 @@ size_t sl_tcp_write_piece(struct sl_tcp_conn *c, const struct sl_tcp_piece *p)
 
 size_t sl_tcp_space(const struct sl_tcp_conn *c)
 {
-	return tcp_can_write(c) ? c->t->cfg.tx_buf_bytes - tx_bytes(c) : 0;
+	uint32_t size = tcp_tx_buf(c);
+
+	return tcp_can_write(c) && tx_bytes(c) < size ? size - tx_bytes(c) : 0;
 }
 
 size_t sl_tcp_unacked(const struct sl_tcp_conn *c)

@@ -43,8 +43,8 @@ static uint32_t window_iw(const struct sl_tcp_conn *c)
 void tcp_cc_init(struct sl_tcp_conn *c)
 {
 	memset(&c->cubic, 0, sizeof(c->cubic));
-	memset(&c->hystart, 0, sizeof(c->hystart));
-	c->hystart.round_end = c->snd_una;
+	c->hystart.done = false;
+	tcp_hystart_restart(c);
 	c->cwnd = c->syn_lost ? tcp_smss(c) : window_iw(c);
 	c->ssthresh = CWND_MAX;
 }
@@ -152,6 +152,7 @@ static void decay(struct sl_tcp_conn *c)
 		c->ssthresh = u32_max(c->ssthresh, c->cwnd / 4 * 3);
 	c->cwnd = u32_max(c->cwnd / 2, floor);
 	c->cubic.epoch_us = 0;
+	tcp_hystart_restart(c); /* round-trip times of a window that is gone say nothing about this one */
 }
 
 /*

@@ -46,6 +46,15 @@ static void judge(struct tcp_hystart *h)
 	}
 }
 
+void tcp_hystart_restart(struct sl_tcp_conn *c)
+{
+	bool done = c->hystart.done;
+
+	memset(&c->hystart, 0, sizeof(c->hystart));
+	c->hystart.round_end = c->snd_una;
+	c->hystart.done = done;
+}
+
 uint32_t tcp_hystart_acked(struct sl_tcp_conn *c, uint32_t acked, uint32_t rtt_us)
 {
 	struct tcp_hystart *h = &c->hystart;

@@ -120,9 +120,10 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 	c->quickack = TCP_QUICKACK_SEGMENTS;
 	c->ts_offset = tcp_ts_offset(t, u);
 	c->ssthresh = UINT32_MAX;
-	while (c->rcv_shift < TCP_WND_SHIFT_MAX && t->cfg.rx_buf_bytes >> c->rcv_shift > UINT16_MAX)
+	while (c->rcv_shift < TCP_WND_SHIFT_MAX && t->cfg.rx_buf_max >> c->rcv_shift > UINT16_MAX)
 		c->rcv_shift++;
 	tcp_rtt_init(c);
+	tcp_tune_init(c);
 	tcp_sent_init(c);
 	c->user_timeout_ms = t->cfg.user_timeout_ms;
 	conn_hash(c);

@@ -55,6 +55,10 @@
 #define TCP_PMTU_MIN          552 /* ICMP cannot lower the path MTU below this */
 #define TCP_WND_SHIFT_MAX     14
 #define TCP_BUF_DEFAULT       (256U * 1024)
+#define TCP_RX_BUF_GROWN      (6U * 1024 * 1024) /* up to which buffers grow, unless told otherwise */
+#define TCP_TX_BUF_GROWN      (4U * 1024 * 1024)
+#define TCP_TUNE_MEM_SHARE    4U          /* of the free memory that one receive buffer may grow to */
+#define TCP_TUNE_RTT_MAX      (4 * TCP_S) /* a longer round trip is none */
 #define TCP_BUF_MIN           512U
 #define TCP_BUF_MAX           (64U * 1024 * 1024)
 #define TCP_TOTAL_DEFAULT     (UINT64_C(1) << 30)
@@ -186,6 +190,15 @@ struct tcp_rack {
 	bool reordering, has_fack, dsack_round;
 };
 
+/* What the user takes in a round trip: how large the receive buffer should be (tcp_tune.c). */
+struct tcp_tune {
+	uint64_t at_us, turn_us; /* the measure began; the window's turn did */
+	uint32_t turn_seq;       /* it ends when this is received */
+	uint32_t rtt_us;         /* as the receiver sees it; 0: not known */
+	uint32_t ecr;            /* the echoed timestamp that was measured last */
+	uint32_t taken, most;    /* bytes since at_us; in a round trip, at most so far */
+};
+
 /* Numbers that only sl_tcp_get_info() wants; kept by whoever sees the thing happen. */
 struct tcp_stat {
 	uint64_t bytes_acked, bytes_retrans, delivered, delivery_rate, last_ack_us;
@@ -250,6 +263,8 @@ struct sl_tcp_conn {
 	struct tcp_rcvq rcvq;
 	struct tcp_range dsack; /* to be reported with the next ACK (RFC 2883); empty: nothing */
 	uint8_t wnd_again;      /* window updates left to send without being asked */
+	uint32_t rx_buf;        /* size of the receive buffer now */
+	struct tcp_tune tune;
 	struct tcp_board board;
 	uint32_t events;
 	void *user;
@@ -541,6 +556,7 @@ void tcp_cc_reduce(struct sl_tcp_conn *c); /* congestion: sets ssthresh; the win
 void tcp_cc_idle(struct sl_tcp_conn *c, uint64_t now_us);
 uint32_t tcp_cbrt(uint64_t x);
 /* Slow start: by how much the window grows for `acked` bytes; may end it by setting ssthresh. */
+void tcp_hystart_restart(struct sl_tcp_conn *c);
 uint32_t tcp_hystart_acked(struct sl_tcp_conn *c, uint32_t acked, uint32_t rtt_us);
 
 /* tcp_sack.c */
@@ -658,6 +674,15 @@ uint32_t tcp_window_now(const struct sl_tcp_conn *c);
 void tcp_window_opened(struct sl_tcp_conn *c);
 /* The ACK that every segment carries has told the peer all there is. */
 void tcp_ack_is_sent(struct sl_tcp_conn *c, uint64_t now_us);
+
+/* tcp_tune.c */
+void tcp_tune_init(struct sl_tcp_conn *c);
+/* A segment with data has come; before it moves RCV.NXT. */
+void tcp_tune_received(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us);
+void tcp_tune_consumed(struct sl_tcp_conn *c, uint32_t n);
+bool tcp_rcv_pressure(const struct sl_tcp *t);
+/* Size of the send buffer now. */
+uint32_t tcp_tx_buf(const struct sl_tcp_conn *c);
 
 /* tcp_output.c */
 void tcp_output(struct sl_tcp_conn *c, uint64_t now_us);

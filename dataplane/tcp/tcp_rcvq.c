@@ -108,7 +108,7 @@ static bool must_copy(struct sl_tcp_conn *c, const struct rte_mbuf *m, uint32_t 
 {
 	if (n < TCP_COPY_BELOW)
 		return true;
-	if (c->rcvq.true_bytes + true_size(m) > TCP_RCVQ_TRUE_SHARE * c->t->cfg.rx_buf_bytes)
+	if (c->rcvq.true_bytes + true_size(m) > TCP_RCVQ_TRUE_SHARE * c->rx_buf)
 		return true;
 	return m->pool != c->t->cfg.pool && pool_look(c->t, m->pool)->pressed;
 }
@@ -334,8 +334,7 @@ static uint32_t drop_highest(struct sl_tcp_conn *c, uint32_t seq)
 /* Makes room for a segment out of order at the expense of higher ones. */
 static bool admit(struct sl_tcp_conn *c, const struct tcp_seg *s)
 {
-	uint32_t cap = TCP_RCVQ_TRUE_SHARE * c->t->cfg.rx_buf_bytes, size = true_size(s->m) * s->m->nb_segs,
-	         freed = 0;
+	uint32_t cap = TCP_RCVQ_TRUE_SHARE * c->rx_buf, size = true_size(s->m) * s->m->nb_segs, freed = 0;
 
 	for (;;) {
 		bool full = c->rcvq.true_bytes + size > cap || tcp_mem_room(c->t) < size;

@@ -156,6 +156,8 @@ void tcp_data_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 		if (end != c->rcv_nxt && s->len == 0)
 			c->ack_now = true;
 	}
+	if (s->len > 0)
+		tcp_tune_received(c, s, now_us);
 	if (s->len > 0 && s->seq == c->rcv_nxt)
 		take_in_order(c, s, now_us);
 	else if (s->len > 0)

@@ -83,8 +83,7 @@ bool tcp_sndq_put_ref(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, u
 {
 	struct sl_tcp *t = c->t;
 
-	if (c->sndq.pinned + m->buf_len > TCP_PIN_FACTOR * t->cfg.tx_buf_bytes ||
-	    tcp_mem_room(t) < m->buf_len)
+	if (c->sndq.pinned + m->buf_len > TCP_PIN_FACTOR * tcp_tx_buf(c) || tcp_mem_room(t) < m->buf_len)
 		return false;
 	if (!append(c, m, m->data_off + off, n, false))
 		return false;

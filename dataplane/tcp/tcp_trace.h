@@ -39,6 +39,7 @@
 	X(RECOVERED, NORMAL, "recovered", "cwnd", "ssthresh")                                                \
 	X(CWND, NORMAL, "cwnd", "cwnd", "ssthresh")                                                          \
 	X(HYSTART, NORMAL, "hystart", "cwnd", "rtt_us")                                                      \
+	X(RCVBUF, NORMAL, "receive_buffer", "bytes", "rtt_us")                                               \
 	X(ECN_CE, RUN, "ecn_ce", "seq", "times")                                                             \
 	X(ECN_ECE, NORMAL, "ecn_ece", "cwnd", "ssthresh")                                                    \
 	X(PMTU, NORMAL, "pmtu", "old_mss", "mss")                                                            \

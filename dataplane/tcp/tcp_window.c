@@ -4,10 +4,10 @@
 /* Room for what the peer may send, as far as buffers go. */
 static uint32_t room(const struct sl_tcp_conn *c)
 {
-	uint32_t size = c->t->cfg.rx_buf_bytes, used = c->rcvq.bytes;
+	uint32_t size = c->rx_buf, used = c->rcvq.bytes;
 	uint32_t n = size > used ? size - used : 0;
 
-	if (tcp_pressure(c->t))
+	if (tcp_rcv_pressure(c->t))
 		n = u32_min(n, 2U * c->adv_mss);
 	/*
 	 * A peer that sees no window for long gives up (TCP_USER_TIMEOUT counts even while probes are
@@ -25,7 +25,7 @@ uint32_t tcp_window_now(const struct sl_tcp_conn *c)
 {
 	uint32_t n = room(c), open = tcp_rcv_wnd(c);
 
-	if (n < open + u32_min(c->t->cfg.rx_buf_bytes / 2, c->adv_mss))
+	if (n < open + u32_min(c->rx_buf / 2, c->adv_mss))
 		return open;
 	return n;
 }
@@ -33,12 +33,12 @@ uint32_t tcp_window_now(const struct sl_tcp_conn *c)
 /* The peer cannot send a full segment: it may wait for a word from us. */
 static bool is_shut(const struct sl_tcp_conn *c)
 {
-	return tcp_rcv_wnd(c) < u32_min(c->t->cfg.rx_buf_bytes / 2, c->adv_mss);
+	return tcp_rcv_wnd(c) < u32_min(c->rx_buf / 2, c->adv_mss);
 }
 
 void tcp_window_opened(struct sl_tcp_conn *c)
 {
-	uint32_t size = c->t->cfg.rx_buf_bytes, step = u32_min(size / 8, TCP_WND_STEP_MAX);
+	uint32_t size = c->rx_buf, step = u32_min(size / 8, TCP_WND_STEP_MAX);
 	bool shut = is_shut(c);
 
 	if (!state_receives(c->state))

@@ -59,6 +59,7 @@ struct host {
 struct wire_cfg {
 	uint32_t loss, dup, reorder, ce; /* ce: marked, of those that can be */
 	uint64_t delay_us, jitter_us;
+	uint32_t mbit; /* rate of each direction, with an endless queue; 0: no limit */
 };
 
 struct packet {
@@ -72,6 +73,7 @@ struct packet {
 struct wire {
 	struct wire_cfg cfg;
 	uint64_t seed, nb_sent, order;
+	uint64_t free_ns[2];           /* when each direction has sent what it has */
 	uint64_t nb_super, nb_chained; /* packets handed to the port for TSO; in chains */
 	uint32_t n;
 	struct packet q[WIRE_MAX];

@@ -104,11 +104,24 @@ static void wire_put(struct wire *w, const struct packet *p, const uint8_t *byte
 		w->n++;
 }
 
+/* Behind what is being sent, at the wire's rate. */
+static uint64_t serialized(struct wire *w, const struct packet *p, uint32_t n)
+{
+	uint64_t *free_ns = &w->free_ns[sl_addr_eq(&p->dst, &w->a->addr)];
+
+	if (*free_ns < p->at * 1000)
+		*free_ns = p->at * 1000;
+	*free_ns += (uint64_t)n * 8000 / w->cfg.mbit;
+	return *free_ns / 1000;
+}
+
 /* One packet of the wire's size goes through what the wire does to packets. */
 static void wire_carry(struct wire *w, struct packet *p, uint8_t *bytes, uint32_t n)
 {
 	fill_checksum(bytes, n, &p->src, &p->dst);
 	w->nb_sent++;
+	if (w->cfg.mbit > 0)
+		p->at = serialized(w, p, n);
 	if (w->cfg.jitter_us > 0)
 		p->at += test_rand(&w->seed) % w->cfg.jitter_us;
 	if (chance(w, w->cfg.reorder))
