@@ -244,6 +244,7 @@ static const struct field port_fields[] = {
 static const struct field route_fields[] = {
         {"to", FIELD_PREFIX, true, AT(config_route, to)},
         {"via", FIELD_ADDR, true, AT(config_route, via)},
+        {"device", FIELD_STRING, false, AT(config_route, device)},
         {0},
 };
 
@@ -452,8 +453,8 @@ static bool is_near(const struct config *c, const struct sl_addr *a)
 	return false;
 }
 
-/* Listeners and routes fit the ports. */
-static int check_places(const struct reader *r, const struct sl_yaml_node *root, const struct config *c)
+/* A listener's address is one of a port. */
+static int check_listeners(const struct reader *r, const struct sl_yaml_node *root, const struct config *c)
 {
 	const struct sl_yaml_node *n = sl_yaml_get(root, "listeners");
 	char text[SL_ADDR_STR_MAX];
@@ -466,31 +467,78 @@ static int check_places(const struct reader *r, const struct sl_yaml_node *root,
 			return fail(r, sl_yaml_get(n, "address"), "no port has the address %s",
 			            sl_addr_str(a, text));
 	}
-	n = sl_yaml_get(root, "routes");
-	i = 0;
-	for (n = n == NULL ? NULL : n->first; n != NULL; n = n->next, i++) {
-		const struct config_route *route = &c->routes[i];
-
-		if (route->to.addr.family != route->via.family)
-			return fail(r, n, "'to' and 'via' must be of one family");
-		if (!is_near(c, &route->via))
-			return fail(r, sl_yaml_get(n, "via"),
-			            "no port's subnet has %s: a route's next hop must be "
-			            "a neighbour",
-			            sl_addr_str(&route->via, text));
-	}
 	return SL_OK;
 }
 
-static int check(const struct reader *r, const struct sl_yaml_node *root, const struct config *c)
+static bool is_link_local(const struct sl_addr *a)
 {
+	return a->family == SL_AF_INET6 && a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+static bool has_ip6(const struct config_port *p)
+{
+	for (uint32_t i = 0; i < p->nb_addresses; i++)
+		if (p->addresses[i].addr.family == SL_AF_INET6)
+			return true;
+	return false;
+}
+
+/* A link-local next hop says nothing of its link: the port is named, and speaks IPv6. */
+static int check_link_local(const struct reader *r, const struct sl_yaml_node *n, const struct config *c,
+                            struct config_route *route)
+{
+	if (route->device == NULL)
+		return fail(r, n, "a link-local 'via' needs 'device': the port that it is on");
+	while (route->port < c->nb_ports && strcmp(c->ports[route->port].device, route->device) != 0)
+		route->port++;
+	if (route->port == c->nb_ports)
+		return fail(r, sl_yaml_get(n, "device"), "no port has the device '%s'", route->device);
+	if (!has_ip6(&c->ports[route->port]))
+		return fail(r, sl_yaml_get(n, "device"), "port '%s' has no IPv6 address", route->device);
+	return SL_OK;
+}
+
+static int check_route(const struct reader *r, const struct sl_yaml_node *n, const struct config *c,
+                       struct config_route *route)
+{
+	char text[SL_ADDR_STR_MAX];
+
+	if (route->to.addr.family != route->via.family)
+		return fail(r, n, "'to' and 'via' must be of one family");
+	if (is_link_local(&route->via))
+		return check_link_local(r, n, c, route);
+	if (route->device != NULL)
+		return fail(r, sl_yaml_get(n, "device"), "'device' is for a link-local 'via' only");
+	if (!is_near(c, &route->via))
+		return fail(r, sl_yaml_get(n, "via"),
+		            "no port's subnet has %s: a route's next hop must be a neighbour",
+		            sl_addr_str(&route->via, text));
+	return SL_OK;
+}
+
+static int check_routes(const struct reader *r, const struct sl_yaml_node *root, struct config *c)
+{
+	const struct sl_yaml_node *n = sl_yaml_get(root, "routes");
+	int err = SL_OK;
+
+	n = n == NULL ? NULL : n->first;
+	for (uint32_t i = 0; n != NULL && err == SL_OK; n = n->next, i++)
+		err = check_route(r, n, c, &c->routes[i]);
+	return err;
+}
+
+static int check(const struct reader *r, const struct sl_yaml_node *root, struct config *c)
+{
+	int err;
+
 	if (c->workers == 0 || c->workers > SL_STORE_WORKERS_MAX)
 		return fail(r, root, "'workers' must be 1 to %d", SL_STORE_WORKERS_MAX);
 	if (c->nb_cores != 0 && c->nb_cores != c->workers)
 		return fail(r, root, "'cores' must name one core for each worker");
 	if (c->nb_ports == 0)
 		return fail(r, root, "'ports' must name a port at least");
-	return check_places(r, root, c);
+	err = check_listeners(r, root, c);
+	return err == SL_OK ? check_routes(r, root, c) : err;
 }
 
 /* What hangs on other keys, where nothing was said. */

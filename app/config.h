@@ -27,6 +27,8 @@ struct config_port {
 struct config_route {
 	struct sl_prefix to;
 	struct sl_addr via;
+	const char *device; /* the port that a link-local `via` is on; NULL: none was said */
+	uint32_t port;      /* its row, when device is not NULL */
 };
 
 struct config_listener {

@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,6 +188,7 @@ static int start_pools(struct gateway *g)
 static int start_ports(struct gateway *g)
 {
 	struct sl_net_if_cfg ifs[SL_NET_PORTS_MAX * CONFIG_ADDRS_MAX];
+	uint16_t first_row[SL_NET_PORTS_MAX];
 	uint16_t nb_ifs = 0;
 	struct sl_net_route_cfg routes[SL_NET_ROUTES_MAX];
 
@@ -202,12 +204,17 @@ static int start_ports(struct gateway *g)
 
 		if (err < 0)
 			return err;
+		first_row[i] = nb_ifs;
 		for (uint32_t k = 0; k < p->nb_addresses; k++)
 			ifs[nb_ifs++] =
 			        (struct sl_net_if_cfg){g->ports[i], p->addresses[k], (uint16_t)p->vlan};
 	}
-	for (uint32_t i = 0; i < g->cfg.nb_routes; i++)
-		routes[i] = (struct sl_net_route_cfg){g->cfg.routes[i].to, g->cfg.routes[i].via, 0};
+	for (uint32_t i = 0; i < g->cfg.nb_routes; i++) {
+		const struct config_route *c = &g->cfg.routes[i];
+		uint16_t interface = c->device == NULL ? 0 : (uint16_t)(1 + first_row[c->port]);
+
+		routes[i] = (struct sl_net_route_cfg){c->to, c->via, interface};
+	}
 	return sl_net_shared_new(ifs, nb_ifs, routes, (uint16_t)g->cfg.nb_routes, &g->net, g->err,
 	                         sizeof(g->err));
 }
@@ -292,33 +299,67 @@ static int start_workers(struct gateway *g)
 	return SL_OK;
 }
 
+/* A text that grows in a buffer; over once it does not fit. */
+struct text {
+	char *at;
+	size_t n, cap;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	if (t->n >= t->cap)
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(t->at + t->n, t->cap - t->n, fmt, ap);
+	va_end(ap);
+	t->n = n < 0 ? t->cap : t->n + (size_t)n;
+}
+
+static void add_addresses(struct text *t, const struct gateway *g, const struct config_port *p,
+                          uint16_t first_row)
+{
+	static const char *const states[] = {[SL_NET_IF_TENTATIVE] = "probing",
+	                                     [SL_NET_IF_READY] = "ready",
+	                                     [SL_NET_IF_CONFLICT] = "conflict"};
+
+	add(t, "\"addresses\":[");
+	for (uint32_t i = 0; i < p->nb_addresses; i++) {
+		char addr[SL_ADDR_STR_MAX];
+
+		add(t, "%s{\"address\":\"%s/%u\",\"state\":\"%s\"}", i > 0 ? "," : "",
+		    sl_addr_str(&p->addresses[i].addr, addr), p->addresses[i].bits,
+		    states[sl_net_if_state(g->net, (uint16_t)(first_row + i))]);
+	}
+	add(t, "]");
+}
+
 /* What GET /v1/status says about the ports. Management thread. */
 static long status_json(void *ctx, char *out, size_t cap)
 {
 	const struct gateway *g = ctx;
-	size_t n = 0;
+	struct text t = {out, 0, cap};
+	uint16_t row = 0;
 
-	n += (size_t)snprintf(out, cap, "{\"workers\":%lu,\"ports\":[", (unsigned long)g->cfg.workers);
-	for (uint32_t i = 0; i < g->cfg.nb_ports && n < cap; i++) {
+	add(&t, "{\"workers\":%lu,\"ports\":[", (unsigned long)g->cfg.workers);
+	for (uint32_t i = 0; i < g->cfg.nb_ports; i++) {
 		const struct sl_port_caps *caps = sl_port_caps(g->ports[i]);
-		char addr[SL_ADDR_STR_MAX];
 
-		n += (size_t)snprintf(
-		        out + n, cap - n,
-		        "%s{\"name\":\"%s\",\"address\":\"%s/%u\",\"link\":%s,\"rx_queues\":%u,"
-		        "\"tx_queues\":%u,\"mtu\":%u,\"tx_checksum\":\"%s\",\"rx_checksum\":\"%s\","
-		        "\"tso\":%s,\"multi_segment\":%s,\"rss\":%s}",
-		        i > 0 ? "," : "", sl_port_name(g->ports[i]),
-		        sl_addr_str(&g->cfg.ports[i].addresses[0].addr, addr),
-		        g->cfg.ports[i].addresses[0].bits, sl_port_link(g->ports[i]) ? "true" : "false",
-		        caps->nb_rx_queues, caps->nb_tx_queues, caps->mtu,
-		        caps->tx_tcp_csum ? "device" : "software", caps->rx_tcp_csum ? "device" : "software",
-		        caps->tso ? "true" : "false", caps->multi_seg ? "true" : "false",
-		        caps->rss ? "true" : "false");
+		add(&t, "%s{\"name\":\"%s\",", i > 0 ? "," : "", sl_port_name(g->ports[i]));
+		add_addresses(&t, g, &g->cfg.ports[i], row);
+		row = (uint16_t)(row + g->cfg.ports[i].nb_addresses);
+		add(&t,
+		    ",\"link\":%s,\"rx_queues\":%u,\"tx_queues\":%u,\"mtu\":%u,\"tx_checksum\":\"%s\","
+		    "\"rx_checksum\":\"%s\",\"tso\":%s,\"multi_segment\":%s,\"rss\":%s}",
+		    sl_port_link(g->ports[i]) ? "true" : "false", caps->nb_rx_queues, caps->nb_tx_queues,
+		    caps->mtu, caps->tx_tcp_csum ? "device" : "software",
+		    caps->rx_tcp_csum ? "device" : "software", caps->tso ? "true" : "false",
+		    caps->multi_seg ? "true" : "false", caps->rss ? "true" : "false");
 	}
-	if (n < cap)
-		n += (size_t)snprintf(out + n, cap - n, "]}");
-	return n < cap ? (long)n : -1;
+	add(&t, "]}");
+	return t.n < cap ? (long)t.n : -1;
 }
 
 static int start_mgmt(struct gateway *g)

@@ -106,6 +106,11 @@ static void test_errors(void **state)
 	expect_error("10.0.1.1:5432\n", "'[fd00::1]:5432'\n", "no port has the address fd00::1");
 	expect_error("via: 10.0.1.254", "via: 10.0.9.254", "must be a neighbour");
 	expect_error("via: 10.0.1.254", "via: fd00::1", "of one family");
+	expect_error("via: 10.0.1.254", "via: 10.0.1.254, device: p0", "for a link-local 'via' only");
+	expect_error("to: 0.0.0.0/0, via: 10.0.1.254", "to: '::/0', via: fe80::1", "needs 'device'");
+	expect_error("to: 0.0.0.0/0, via: 10.0.1.254", "to: '::/0', via: fe80::1, device: p9", "no port has");
+	expect_error("to: 0.0.0.0/0, via: 10.0.1.254", "to: '::/0', via: fe80::1, device: p1",
+	             "has no IPv6 address");
 	expect_error("address: 10.0.2.1/24", "addresses: 10.0.2.1/24", "must be a list");
 	expect_error("address: 10.0.2.1/24", "addresses: []", "must be a list");
 	expect_error("address: 10.0.2.1/24", "addresses: [10.0.2.1]", "with its prefix length");
@@ -133,8 +138,10 @@ static void test_two_families(void **state)
 	static const char text[] =
 	        "ports:\n"
 	        "  - { device: p0, addresses: [10.0.1.1/24, 'fd00:1::1/64', 'fd00:2::1/64'] }\n"
+	        "  - { device: p1, addresses: [10.0.2.1/24, 'fd00:3::1/64'] }\n"
 	        "routes:\n"
 	        "  - { to: '::/0', via: 'fd00:1::fe' }\n"
+	        "  - { to: 'fd00:9::/64', via: 'fe80::1', device: p1 }\n"
 	        "listeners:\n"
 	        "  - { name: a, protocol: postgres, address: '[fd00:2::1]:5432', insecure: true }\n"
 	        "  - { name: b, protocol: postgres, address: 10.0.1.1:5432, insecure: true }\n"
@@ -154,6 +161,8 @@ static void test_two_families(void **state)
 	assert_int_equal(c.ports[0].addresses[1].addr.family, SL_AF_INET6);
 	assert_int_equal(c.ports[0].addresses[2].bits, 64);
 	assert_int_equal(c.routes[0].to.addr.family, SL_AF_INET6);
+	assert_null(c.routes[0].device);
+	assert_int_equal(c.routes[1].port, 1);
 	assert_int_equal(c.listeners[0].address.port, 5432);
 	assert_int_equal(c.max_unauthenticated, 7);
 	assert_int_equal(c.session_memory, 8 << 20);

@@ -103,10 +103,10 @@ static int judged(enum nud_verdict v)
 static int claimed(struct sl_net *net, const struct net_if *i, const struct arp *a, uint64_t now_us)
 {
 	switch (atomic_load_explicit(&i->state, memory_order_relaxed)) {
-	case NET_IF_TENTATIVE:
+	case SL_NET_IF_TENTATIVE:
 		net_own_conflict(net, i, a->sha, now_us);
 		return SL_E_NET_ARP;
-	case NET_IF_READY:
+	case SL_NET_IF_READY:
 		net_own_defend(net, i, now_us);
 		return SL_E_NET_ARP_SPOOF;
 	default:

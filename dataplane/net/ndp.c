@@ -189,7 +189,7 @@ static int solicited(struct sl_net *net, const struct net_pkt *p, const struct n
 	bool probe = net_ip_is_zero(&p->src);
 	int rc;
 
-	if (atomic_load_explicit(&mine->state, memory_order_relaxed) == NET_IF_TENTATIVE && probe) {
+	if (atomic_load_explicit(&mine->state, memory_order_relaxed) == SL_NET_IF_TENTATIVE && probe) {
 		net_own_conflict(net, mine, p->eth_src, now_us); /* both want it: neither gets it */
 		return SL_E_NET_NDP;
 	}
@@ -213,10 +213,10 @@ static int solicited(struct sl_net *net, const struct net_pkt *p, const struct n
 static int claimed(struct sl_net *net, const struct net_pkt *p, const struct net_if *i, uint64_t now_us)
 {
 	switch (atomic_load_explicit(&i->state, memory_order_relaxed)) {
-	case NET_IF_TENTATIVE:
+	case SL_NET_IF_TENTATIVE:
 		net_own_conflict(net, i, p->eth_src, now_us);
 		return SL_E_NET_NDP;
-	case NET_IF_READY:
+	case SL_NET_IF_READY:
 		net_own_defend(net, i, now_us);
 		return SL_E_NET_NDP_SPOOF;
 	default:

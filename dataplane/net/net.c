@@ -171,6 +171,11 @@ void sl_net_shared_free(struct sl_net_shared *s)
 	free(s);
 }
 
+enum sl_net_if_state sl_net_if_state(const struct sl_net_shared *s, uint16_t ifidx)
+{
+	return atomic_load_explicit(&s->ifs[ifidx].state, memory_order_acquire);
+}
+
 int sl_net_new(struct sl_net_shared *shared, const struct sl_net_cfg *cfg, struct sl_net **out)
 {
 	struct sl_net *net = calloc(1, sizeof(*net));
@@ -302,7 +307,7 @@ bool sl_net_is_local(const struct sl_net *net, const struct sl_addr *addr)
 bool sl_net_ready(const struct sl_net *net)
 {
 	for (uint16_t i = 0; i < net->s->nb_ifs; i++) {
-		if (atomic_load_explicit(&net->s->ifs[i].state, memory_order_acquire) == NET_IF_TENTATIVE)
+		if (atomic_load_explicit(&net->s->ifs[i].state, memory_order_acquire) == SL_NET_IF_TENTATIVE)
 			return false;
 	}
 	return true;

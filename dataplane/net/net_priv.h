@@ -66,19 +66,13 @@ struct net_link {
 	struct rte_ether_addr mac;
 };
 
-enum net_if_state {
-	NET_IF_TENTATIVE = 0, /* is it free? Not used yet */
-	NET_IF_READY,
-	NET_IF_CONFLICT, /* another station has it: not used */
-};
-
 /* An address of ours. */
 struct net_if {
 	struct net_ip addr;
 	struct net_ip mask;
 	uint8_t bits; /* of the 128 */
 	uint8_t link;
-	_Atomic uint8_t state; /* enum net_if_state; worker 0 writes */
+	_Atomic uint8_t state; /* enum sl_net_if_state; worker 0 writes */
 };
 
 struct net_route {
@@ -193,7 +187,7 @@ static inline int net_drop(struct rte_mbuf *m, int err)
 
 static inline bool net_if_ready(const struct net_if *i)
 {
-	return atomic_load_explicit(&i->state, memory_order_acquire) == NET_IF_READY;
+	return atomic_load_explicit(&i->state, memory_order_acquire) == SL_NET_IF_READY;
 }
 
 /* net.c */

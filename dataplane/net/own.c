@@ -12,7 +12,7 @@ static struct net_own *own_of(struct sl_net *net, const struct net_if *i)
 	return &net->own[i - net->s->ifs];
 }
 
-static void set_state(struct sl_net *net, const struct net_if *i, enum net_if_state state)
+static void set_state(struct sl_net *net, const struct net_if *i, enum sl_net_if_state state)
 {
 	atomic_store_explicit(&net->s->ifs[i - net->s->ifs].state, (uint8_t)state, memory_order_release);
 }
@@ -28,7 +28,7 @@ void net_own_conflict(struct sl_net *net, const struct net_if *i, const uint8_t 
 	       "address %s is in use by station %02x:%02x:%02x:%02x:%02x:%02x: not used, tried again in %u s",
 	       sl_addr_str(&a, text), mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
 	       (unsigned)(NET_CONFLICT_US / 1000000));
-	set_state(net, i, NET_IF_CONFLICT);
+	set_state(net, i, SL_NET_IF_CONFLICT);
 	own->due_us = now_us + NET_CONFLICT_US;
 	own->probes = 0;
 }
@@ -72,7 +72,7 @@ static void probe(struct sl_net *net, const struct net_if *i, uint64_t now_us)
 	if (wait_for_link(net, i, now_us))
 		return;
 	if (own->probes == (ip4 ? NET_ACD_PROBES : NET_DAD_PROBES)) {
-		set_state(net, i, NET_IF_READY);
+		set_state(net, i, SL_NET_IF_READY);
 		own->announced = 0;
 		return;
 	}
@@ -90,8 +90,8 @@ static void timer(struct sl_net *net, const struct net_if *i, uint64_t now_us)
 
 	if (own->due_us > now_us)
 		return;
-	if (atomic_load_explicit(&i->state, memory_order_relaxed) == NET_IF_CONFLICT)
-		set_state(net, i, NET_IF_TENTATIVE);
+	if (atomic_load_explicit(&i->state, memory_order_relaxed) == SL_NET_IF_CONFLICT)
+		set_state(net, i, SL_NET_IF_TENTATIVE);
 	if (!net_if_ready(i))
 		probe(net, i, now_us);
 	if (!net_if_ready(i))

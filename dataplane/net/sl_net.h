@@ -91,6 +91,13 @@ struct sl_net_cfg {
 int sl_net_shared_new(const struct sl_net_if_cfg *ifs, uint16_t nb_ifs, const struct sl_net_route_cfg *routes,
                       uint16_t nb_routes, struct sl_net_shared **out, char *err, size_t err_cap);
 void sl_net_shared_free(struct sl_net_shared *s);
+enum sl_net_if_state {
+	SL_NET_IF_TENTATIVE = 0, /* is it free? Not used yet */
+	SL_NET_IF_READY,
+	SL_NET_IF_CONFLICT, /* another station has it: not used */
+};
+/* How an address of ours fares; ifidx is its row. Any thread. */
+enum sl_net_if_state sl_net_if_state(const struct sl_net_shared *s, uint16_t ifidx);
 int sl_net_new(struct sl_net_shared *shared, const struct sl_net_cfg *cfg, struct sl_net **out);
 void sl_net_free(struct sl_net *net);
 

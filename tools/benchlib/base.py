@@ -140,7 +140,7 @@ class Wires:
         for ns, end in ((self.client, "client"), (self.target, "target")):
             self.run(ns, "ip", "address", "add", f"{IP[4]['wire_' + end]}/24", "dev", "data0")
             for name in (end, "wire_" + end):
-                self.run(ns, "ip", "address", "add", f"{IP[6][name]}/64", "dev", "data0", "nodad")
+                self.run(ns, "ip", "address", "replace", f"{IP[6][name]}/64", "dev", "data0", "nodad")
         return self
 
     def __exit__(self, *_):

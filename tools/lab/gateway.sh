@@ -13,13 +13,19 @@ gw_config() {
 		poll: $poll
 		ports:
 		  - device: net_af_packet0
-		    address: $IP_GW_CLIENT/24
+		    addresses: [$IP_GW_CLIENT/24, "$IP6_GW_CLIENT/64"]
 		  - device: net_af_packet1
-		    address: $IP_GW_TARGET/24
+		    addresses: [$IP_GW_TARGET/24, "$IP6_GW_TARGET/64"]
 		listeners:
 		  - name: postgres
 		    protocol: postgres
 		    address: $IP_GW_CLIENT:5432
+		    tls:
+		      certFile: $LAB_PKI/listener.pem
+		      keyFile: $LAB_PKI/listener.key
+		  - name: postgres6
+		    protocol: postgres
+		    address: "[$IP6_GW_CLIENT]:5432"
 		    tls:
 		      certFile: $LAB_PKI/listener.pem
 		      keyFile: $LAB_PKI/listener.key
@@ -49,7 +55,7 @@ gw_policy() {
 	mkdir -p "$LAB_GW/policy.d"
 	# LAB_POLICY names further documents, for tests.
 	cat "$LAB_ROOT/tools/lab/policy.yaml" ${LAB_POLICY:+"$LAB_POLICY"} |
-		sed -e "s|@ISSUER@|$IDP_ISSUER|" -e "s|@CA@|$LAB_CA|" -e "s|@TARGET@|$IP_TARGET|" >"$LAB_GW/policy.d/lab.yaml"
+		sed -e "s|@ISSUER@|$IDP_ISSUER|" -e "s|@CA@|$LAB_CA|" -e "s|@TARGET@|$IP_TARGET|" -e "s|@TARGET6@|$IP6_TARGET|" >"$LAB_GW/policy.d/lab.yaml"
 }
 
 gw_prepare() {

@@ -63,6 +63,8 @@ net_up() {
 	net_data_port t0
 	net_address "$NS_CLIENT" data0 $IP_CLIENT/24
 	net_address "$NS_TARGET" data0 $IP_TARGET/24
+	ip -n "$NS_CLIENT" address add $IP6_CLIENT/64 dev data0 nodad
+	ip -n "$NS_TARGET" address add $IP6_TARGET/64 dev data0 nodad
 
 	ip -n "$NS_MGMT" link add br0 type bridge
 	net_address "$NS_MGMT" br0 $IP_MGMT_IDP/24

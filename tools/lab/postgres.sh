@@ -25,6 +25,7 @@ pg_config() {
 		local   all postgres peer map=lab
 		local   all shop_app scram-sha-256
 		hostssl all shop_app $IP_GW_TARGET/32 scram-sha-256
+		hostssl all shop_app $IP6_GW_TARGET/128 scram-sha-256
 	END
 	if [[ ${LAB_BENCH:-0} == 1 ]]; then
 		echo "hostssl all shop_app $IP_PEER_GW_T/32 scram-sha-256" >>"$LAB_PG/data/pg_hba.conf"
@@ -67,7 +68,7 @@ pg_stop() { # [MODE] fast or immediate
 }
 
 pg_init() {
-	local addresses=$IP_TARGET
+	local addresses=$IP_TARGET,$IP6_TARGET
 	[[ -x $LAB_PG_BIN/initdb ]] || lab_die "PostgreSQL 15 is missing: run tools/lab/setup"
 	mkdir -p "$LAB_PG"
 	install -d -o postgres -g postgres -m 700 "$LAB_PG/data" "$LAB_PG/socket"
