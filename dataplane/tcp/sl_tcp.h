@@ -51,6 +51,12 @@ struct sl_tcp_ops {
 	bool (*port_ok)(void *ctx, const struct sl_endpoint *local, const struct sl_endpoint *remote);
 };
 
+enum sl_tcp_cookies {
+	SL_TCP_COOKIES_AUTO, /* when there is no place for a half-open connection */
+	SL_TCP_COOKIES_NEVER,
+	SL_TCP_COOKIES_ALWAYS,
+};
+
 struct sl_tcp_cfg {
 	/* For segments out, and for what is copied of segments in; better not one that a port receives into.
 	 */
@@ -71,7 +77,15 @@ struct sl_tcp_cfg {
 	uint32_t user_timeout_ms;   /* of new connections; 0: none */
 	uint64_t max_total_bytes;   /* buffers of all connections together, default 1 GiB */
 	uint8_t worker;             /* goes into ids */
-	uint8_t secret[16];         /* for ISNs (RFC 6528), ports (RFC 6056), timestamps */
+
+	/* Half-open connections, of all listeners and of a source; beyond, and beyond a listener's backlog:
+	 * cookies. */
+	uint32_t max_half_open;            /* default 16384 */
+	uint32_t max_half_open_per_source; /* default 256 */
+	uint8_t syn_cookies;               /* enum sl_tcp_cookies */
+	/* A source is an IPv4 address or an IPv6 /64. */
+	uint32_t max_conns_per_source; /* accepted ones; 0: no cap */
+	uint8_t secret[16];            /* for ISNs (RFC 6528), ports (RFC 6056), timestamps */
 };
 
 int sl_tcp_new(const struct sl_tcp_cfg *cfg, struct sl_tcp **out);
@@ -94,6 +108,9 @@ void sl_tcp_flush(struct sl_tcp *t, uint64_t now_us);
 /* Listens on an address of ours (family NONE: any) and port. 0, SL_E_EXISTS. */
 int sl_tcp_listen(struct sl_tcp *t, const struct sl_endpoint *local, uint32_t backlog, void *user,
                   struct sl_tcp_listener **out);
+/* Caps on its accepted connections and on the bytes in their buffers; 0: none. */
+void sl_tcp_listener_caps(struct sl_tcp_listener *l, uint32_t max_conns, uint64_t max_bytes);
+/* Half-open connections are reset; accepted ones live on. */
 void sl_tcp_unlisten(struct sl_tcp *t, struct sl_tcp_listener *l);
 
 /* Opens a connection. The result comes as CONNECTED or ERROR. 0; SL_E_TCP_NO_PORT, SL_E_TCP_CONN_LIMIT, no

@@ -43,6 +43,10 @@ static int init_memory(struct sl_tcp *t)
 	err = tcp_conn_slabs_init(t);
 	if (err == SL_OK)
 		err = tcp_archive_init(t);
+	if (err == SL_OK)
+		err = tcp_syn_init(t);
+	if (err == SL_OK)
+		err = tcp_sources_init(t);
 	return err == SL_OK ? tcp_tw_init(t) : err;
 }
 
@@ -76,6 +80,11 @@ int sl_tcp_new(const struct sl_tcp_cfg *cfg, struct sl_tcp **out)
 		t->cfg.keepalive_intvl_s = TCP_KEEP_INTVL_S;
 	if (cfg->keepalive_probes == 0)
 		t->cfg.keepalive_probes = TCP_KEEP_PROBES;
+	if (cfg->max_half_open == 0)
+		t->cfg.max_half_open = TCP_HALF_OPEN_DEFAULT;
+	t->cfg.max_half_open = u32_min(t->cfg.max_half_open, TCP_HALF_OPEN_MAX);
+	if (cfg->max_half_open_per_source == 0)
+		t->cfg.max_half_open_per_source = TCP_HALF_OPEN_SOURCE;
 	memcpy(t->key, cfg->secret, sizeof(t->key));
 	sl_cleanse(t->cfg.secret, sizeof(t->cfg.secret));
 	TAILQ_INIT(&t->all);
@@ -117,6 +126,8 @@ void sl_tcp_free(struct sl_tcp *t)
 	tcp_pool_fini(&t->ooo);
 	tcp_conn_slabs_fini(t);
 	tcp_archive_fini(t);
+	tcp_syn_fini(t);
+	tcp_sources_fini(t);
 	tcp_tw_fini(t);
 	free(t->buckets);
 	sl_cleanse(t->key, sizeof(t->key));

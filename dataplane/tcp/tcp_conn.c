@@ -98,6 +98,15 @@ static void conn_unhash(struct sl_tcp_conn *c)
 	c->hashed = false;
 }
 
+uint8_t tcp_rcv_shift(const struct sl_tcp *t)
+{
+	uint8_t shift = 0;
+
+	while (shift < TCP_WND_SHIFT_MAX && t->cfg.rx_buf_max >> shift > UINT16_MAX)
+		shift++;
+	return shift;
+}
+
 struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 {
 	struct sl_tcp_conn *c;
@@ -120,8 +129,7 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 	c->quickack = TCP_QUICKACK_SEGMENTS;
 	c->ts_offset = tcp_ts_offset(t, u);
 	c->ssthresh = UINT32_MAX;
-	while (c->rcv_shift < TCP_WND_SHIFT_MAX && t->cfg.rx_buf_max >> c->rcv_shift > UINT16_MAX)
-		c->rcv_shift++;
+	c->rcv_shift = tcp_rcv_shift(t);
 	tcp_rtt_init(c);
 	tcp_tune_init(c);
 	tcp_sent_init(c);
@@ -141,21 +149,11 @@ struct sl_tcp_conn *tcp_conn_find(const struct sl_tcp *t, const struct tcp_tuple
 	return c;
 }
 
-void tcp_conn_no_half_open(struct sl_tcp_conn *c)
-{
-	if (!c->on_half_open)
-		return;
-	TAILQ_REMOVE(&c->listener->half_open, c, half_open);
-	c->listener->nb_half_open--;
-	c->on_half_open = false;
-}
-
 static void leave_lists(struct sl_tcp_conn *c)
 {
 	struct sl_tcp *t = c->t;
 
 	conn_unhash(c);
-	tcp_conn_no_half_open(c);
 	tcp_timer_remove(c);
 	memset(c->tmr, 0, sizeof(c->tmr));
 	if (c->on_out) {
@@ -225,6 +223,7 @@ void tcp_conn_reap(struct sl_tcp *t)
 	while ((c = TAILQ_FIRST(&t->dead)) != NULL) {
 		TAILQ_REMOVE(&t->dead, c, list);
 		c->in_use = false;
+		tcp_caps_leave(c);
 		c->hash_next = t->free_conns;
 		t->free_conns = c;
 		t->nb_conns--;

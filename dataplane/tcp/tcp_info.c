@@ -172,6 +172,11 @@ void sl_tcp_get_stats(const struct sl_tcp *t, struct sl_tcp_stats *out)
 	memset(out, 0, sizeof(*out));
 	out->nb_conns = t->nb_conns;
 	out->nb_time_wait = t->tw_nb;
+	out->nb_half_open = t->syn.nb;
+	out->nb_sources = t->sources.nb;
+	out->cookies_sent = t->cookies.nb_sent;
+	out->cookies_good = t->cookies.nb_good;
+	out->cookies_bad = t->cookies.nb_bad;
 	out->mem_bytes = t->mem_used;
 	out->mem_max = t->cfg.max_total_bytes;
 	out->conn_bytes = (uint32_t)tcp_conn_bytes(t);

@@ -174,7 +174,7 @@ static void become_established(struct sl_tcp_conn *c, const struct tcp_seg *s, u
 	if (c->rtt_timing) {
 		c->rtt_timing = false;
 		tcp_rtt_sample(c, now_us - c->rtt_us);
-	} else {
+	} else if (c->syn_lost) {
 		c->rto_us = (uint32_t)TCP_RTO_INIT_SYN_LOST; /* RFC 6298 (5.7) */
 	}
 	tcp_cc_init(c);
@@ -192,8 +192,6 @@ static bool accept_conn(struct sl_tcp_conn *c, uint64_t now_us)
 	struct sl_tcp *t = c->t;
 	struct sl_tcp_listener *l = c->listener;
 
-	tcp_conn_no_half_open(c);
-	c->listener = NULL;
 	c->held = true;
 	c->user = t->cfg.ops->accept(t->cfg.ctx, l, l->user, c);
 	if (c->user == NULL && c->held) {
@@ -341,29 +339,13 @@ static void demux(struct sl_tcp *t, struct tcp_seg *s, uint64_t now_us)
 {
 	uint64_t hash = tcp_tuple_hash(t, &s->tuple);
 	struct sl_tcp_conn *c = tcp_conn_find(t, &s->tuple, hash);
-	struct sl_tcp_listener *l;
-	uint32_t floor = 0;
-	struct tcp_tw *w;
-	bool reopens = false;
 
-	if (c != NULL) {
-		conn_input(c, s, now_us);
-		tcp_notify(c);
+	if (c == NULL)
+		c = tcp_passive_input(t, s, hash, now_us);
+	if (c == NULL)
 		return;
-	}
-	l = tcp_listener_find(t, &s->tuple);
-	w = tcp_tw_find(t, hash);
-	if (w != NULL) {
-		if (tcp_tw_input(t, w, s, &floor, now_us))
-			return;
-		reopens = true;
-	}
-	if (l != NULL) {
-		tcp_listen_input(t, l, s, reopens ? &floor : NULL, now_us);
-		return;
-	}
-	(void)sl_fail(SL_E_TCP_NO_LISTENER);
-	tcp_send_rst_for(t, s, now_us);
+	conn_input(c, s, now_us);
+	tcp_notify(c);
 }
 
 void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,

@@ -1,4 +1,4 @@
-/* Listeners and the passive open up to the SYN-ACK. */
+/* Listeners, and the passive open: a SYN makes a half-open entry or a cookie, the ACK to it a connection. */
 #include <stdlib.h>
 
 #include "tcp_priv.h"
@@ -55,38 +55,66 @@ int sl_tcp_listen(struct sl_tcp *t, const struct sl_endpoint *local, uint32_t ba
 	l->local = *local;
 	l->backlog = backlog != 0 ? backlog : TCP_BACKLOG_DEFAULT;
 	l->user = user;
-	TAILQ_INIT(&l->half_open);
 	l->next = *bucket;
 	*bucket = l;
 	*out = l;
 	return SL_OK;
 }
 
+void sl_tcp_listener_caps(struct sl_tcp_listener *l, uint32_t max_conns, uint64_t max_bytes)
+{
+	l->max_conns = max_conns;
+	l->max_bytes = max_bytes;
+}
+
+/* Its connections live on, and are still counted in it: the last one frees it. */
 void sl_tcp_unlisten(struct sl_tcp *t, struct sl_tcp_listener *l)
 {
 	struct sl_tcp_listener **p = &t->listeners[l->local.port % TCP_LISTEN_BUCKETS];
-	struct sl_tcp_conn *c;
 
-	while ((c = TAILQ_FIRST(&l->half_open)) != NULL) {
-		tcp_send_rst_conn(c, t->now_us);
-		tcp_conn_finish(c, SL_E_TCP_ABORTED);
-	}
+	tcp_syn_drop_listener(t, l);
+	while (*p != l)
+		p = &(*p)->next;
+	*p = l->next;
+	l->gone = true;
+	l->next = t->listeners_gone;
+	t->listeners_gone = l;
+	tcp_listener_put(t, l);
+}
+
+void tcp_listener_put(struct sl_tcp *t, struct sl_tcp_listener *l)
+{
+	struct sl_tcp_listener **p = &t->listeners_gone;
+
+	if (!l->gone || l->nb_conns > 0)
+		return;
 	while (*p != l)
 		p = &(*p)->next;
 	*p = l->next;
 	free(l);
 }
 
+static void free_list(struct sl_tcp_listener *l)
+{
+	while (l != NULL) {
+		struct sl_tcp_listener *next = l->next;
+
+		free(l);
+		l = next;
+	}
+}
+
 void tcp_listeners_fini(struct sl_tcp *t)
 {
-	for (uint32_t i = 0; i < TCP_LISTEN_BUCKETS; i++) {
-		while (t->listeners[i] != NULL) {
-			struct sl_tcp_listener *l = t->listeners[i];
+	for (uint32_t i = 0; i < TCP_LISTEN_BUCKETS; i++)
+		free_list(t->listeners[i]);
+	free_list(t->listeners_gone);
+}
 
-			t->listeners[i] = l->next;
-			free(l);
-		}
-	}
+/* RFC 9293, 3.7.1 */
+static uint16_t default_mss(const struct tcp_tuple *u)
+{
+	return u->family == SL_AF_INET6 ? TCP_MSS_DEFAULT_V6 : TCP_MSS_DEFAULT;
 }
 
 /* What both opens learn from the peer's SYN: sequence, window (never scaled there), options. */
@@ -110,7 +138,7 @@ void tcp_take_syn_options(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64
 	c->ts_ok = o->has_ts;
 	c->ts_recent = o->ts_val;
 	c->ts_recent_us = now_us;
-	c->peer_mss = o->has_mss ? o->mss : TCP_MSS_DEFAULT;
+	c->peer_mss = o->has_mss ? o->mss : default_mss(&c->tuple);
 	tcp_conn_set_mss(c);
 	/* RFC 3168, 6.1.1: ECE and CWR ask for ECN, ECE alone answers. */
 	if (s->flags & RTE_TCP_ACK_FLAG)
@@ -119,65 +147,242 @@ void tcp_take_syn_options(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64
 		c->ecn_ok = c->t->cfg.ecn && (s->flags & TCP_ECN_FLAGS) == TCP_ECN_FLAGS;
 }
 
-/* Makes room in the backlog, or among all connections, at the expense of the oldest half-open one. */
-static int make_room(struct sl_tcp *t, struct sl_tcp_listener *l)
-{
-	bool full = t->nb_conns >= t->cfg.max_conns;
+/* What the peer said in its SYN, whether an entry or a cookie has kept it. */
+struct opening {
+	struct tcp_seg syn;
+	uint32_t iss, source;
+	uint32_t rtt_us; /* since our SYN-ACK; 0: not known */
+};
 
-	if (l->nb_half_open < l->backlog && !full)
-		return SL_OK;
-	if (l->nb_half_open == 0)
-		return sl_fail(SL_E_TCP_CONN_LIMIT);
-	tcp_conn_finish(TAILQ_FIRST(&l->half_open), SL_E_TCP_BACKLOG);
-	tcp_conn_reap(t);
-	return SL_OK;
+/*
+ * The connection, as it was when the SYN-ACK had been sent: the segment that finishes the handshake goes
+ * through SYN-RECEIVED of RFC 9293 like any other. NULL: no place; the peer is told.
+ */
+static struct sl_tcp_conn *conn_of(struct sl_tcp *t, struct sl_tcp_listener *l, const struct opening *o,
+                                   const struct tcp_seg *s, uint64_t now_us)
+{
+	struct sl_net_path path;
+	struct sl_tcp_conn *c = NULL;
+	uint16_t mss;
+	int err = tcp_path_mss(t, &s->tuple, &path, &mss);
+
+	if (err == SL_OK)
+		err = tcp_caps_admit(t, l, o->source);
+	if (err == SL_OK) {
+		c = tcp_conn_new(t, &s->tuple);
+		err = c != NULL ? SL_OK : sl_fail(SL_E_NOMEM);
+	}
+	if (err < 0) {
+		tcp_send_rst_closed(t, s, now_us);
+		return NULL;
+	}
+	tcp_caps_enter(c, l, o->source);
+	c->state = TCP_SYN_RCVD;
+	c->passive = true;
+	tcp_conn_set_path(c, &path);
+	c->path_mss = mss;
+	c->adv_mss = mss;
+	tcp_take_syn_options(c, &o->syn, now_us);
+	c->iss = o->iss;
+	c->snd_una = o->iss;
+	c->snd_nxt = o->iss + 1;
+	c->recover = o->iss;
+	c->rtt_timing = o->rtt_us != 0;
+	c->rtt_us = now_us - o->rtt_us;
+	TCP_TRACE(c, OPEN, 1, c->mss);
+	tcp_rtx_timer_update(c, false, now_us); /* in case that the segment says less than it seems */
+	return c;
+}
+
+static struct sl_tcp_conn *from_entry(struct sl_tcp *t, struct tcp_syn *e, const struct tcp_seg *s,
+                                      uint64_t now_us)
+{
+	struct sl_tcp_listener *l = e->listener;
+	struct opening o = {.iss = e->iss};
+	struct sl_tcp_conn *c;
+
+	o.source = tcp_source_get(t, &s->tuple);
+	o.syn.seq = e->irs;
+	o.syn.wnd = e->wnd;
+	o.syn.flags = RTE_TCP_SYN_FLAG | (e->ecn ? TCP_ECN_FLAGS : 0);
+	o.syn.opts.has_mss = true;
+	o.syn.opts.mss = e->peer_mss;
+	o.syn.opts.has_wscale = e->has_wscale;
+	o.syn.opts.wscale = e->wscale;
+	o.syn.opts.has_sack_permitted = e->sack;
+	o.syn.opts.has_ts = e->ts;
+	o.syn.opts.ts_val = e->ts_recent;
+	if (!e->again)
+		o.rtt_us = u32_max((uint32_t)now_us - e->last_us, 1);
+	c = conn_of(t, l, &o, s, now_us);
+	if (c != NULL)
+		c->syn_lost = e->retries > 0;
+	tcp_syn_del(t, e);
+	return c;
+}
+
+/* An ACK to a listener: perhaps to a cookie. */
+static struct sl_tcp_conn *from_cookie(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
+                                       uint64_t now_us)
+{
+	struct opening o = {.iss = s->ack - 1};
+	struct tcp_cookie k;
+	struct sl_tcp_conn *c;
+
+	if (l->cookies_until_us < now_us) {
+		(void)sl_fail(SL_E_TCP_NO_CONN);
+		tcp_send_rst_closed(t, s, now_us);
+		return NULL;
+	}
+	if (!tcp_cookie_check(t, s, now_us, &k)) {
+		(void)sl_fail(SL_E_TCP_COOKIE);
+		tcp_send_rst_closed(t, s, now_us);
+		return NULL;
+	}
+	o.source = tcp_source_get(t, &s->tuple);
+	if (o.source == 0) {
+		(void)sl_fail(SL_E_TCP_CONN_LIMIT);
+		tcp_send_rst_closed(t, s, now_us);
+		return NULL;
+	}
+	o.syn.seq = s->seq - 1;
+	o.syn.wnd = s->wnd;
+	o.syn.flags = RTE_TCP_SYN_FLAG | (k.ecn ? TCP_ECN_FLAGS : 0);
+	o.syn.opts.has_mss = true;
+	o.syn.opts.mss = k.mss;
+	o.syn.opts.has_wscale = k.has_wscale;
+	o.syn.opts.wscale = k.wscale;
+	o.syn.opts.has_sack_permitted = k.sack;
+	o.syn.opts.has_ts = s->opts.has_ts;
+	o.syn.opts.ts_val = s->opts.ts_val;
+	c = conn_of(t, l, &o, s, now_us);
+	tcp_source_put(t, o.source);
+	return c;
+}
+
+/* One SYN-ACK, nothing kept. A cookie has no place for an ISN above the one before (RFC 6191): then the peer
+ * tries again. */
+static void answer_by_cookie(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
+                             uint16_t mss, const uint32_t *iss_floor, uint64_t now_us)
+{
+	const struct tcp_opts *o = &s->opts;
+	struct tcp_cookie k = {.mss = o->has_mss ? o->mss : default_mss(&s->tuple),
+	                       .wscale = o->wscale,
+	                       .has_wscale = o->has_wscale,
+	                       .sack = o->has_sack_permitted,
+	                       .ecn = tcp_syn_wants_ecn(t, s)};
+	struct tcp_synack a = {.irs = s->seq};
+	uint32_t ts_val = tcp_ts_now(tcp_ts_offset(t, &s->tuple), now_us);
+
+	if (t->cfg.syn_cookies == SL_TCP_COOKIES_NEVER ||
+	    !tcp_cookie_make(t, &s->tuple, s->seq, &k, o->has_ts, now_us, &a.iss, &ts_val) ||
+	    (iss_floor != NULL && !seq_lt(*iss_floor, a.iss))) {
+		(void)sl_fail(SL_E_TCP_BACKLOG);
+		return;
+	}
+	l->cookies_until_us = now_us + 2 * TCP_COOKIE_SPAN;
+	a.ecn = o->has_ts && k.ecn;
+	a.opts = (struct tcp_syn_opts){.mss = mss,
+	                               .has_wscale = o->has_ts && k.has_wscale,
+	                               .wscale = tcp_rcv_shift(t),
+	                               .sack = o->has_ts && k.sack,
+	                               .ts = o->has_ts,
+	                               .ts_val = ts_val,
+	                               .ts_ecr = o->ts_val};
+	tcp_synack_send(t, &s->tuple, &a, now_us);
+}
+
+/* The source may have another half-open connection here. */
+static bool source_has_room(struct sl_tcp *t, uint32_t source)
+{
+	const struct tcp_source *x = tcp_source_at(t, source);
+
+	return x == NULL || x->nb_half_open < t->cfg.max_half_open_per_source;
+}
+
+static struct tcp_syn *new_entry(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
+                                 uint64_t now_us)
+{
+	uint32_t source;
+	struct tcp_syn *e;
+
+	if (t->cfg.syn_cookies == SL_TCP_COOKIES_ALWAYS || l->nb_half_open >= l->backlog ||
+	    !source_has_room(t, tcp_source_find(t, &s->tuple)))
+		return NULL;
+	source = tcp_source_get(t, &s->tuple);
+	if (source == 0)
+		return NULL;
+	e = tcp_syn_new(t, l, &s->tuple, source, now_us);
+	if (e == NULL)
+		tcp_source_put(t, source);
+	return e;
 }
 
 static void open_passive(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
                          const uint32_t *iss_floor, uint64_t now_us)
 {
-	struct sl_tcp_conn *c;
+	const struct tcp_opts *o = &s->opts;
 	struct sl_net_path path;
+	struct tcp_syn *e;
 	uint16_t mss;
 
-	if (tcp_path_mss(t, &s->tuple, &path, &mss) < 0 || make_room(t, l) != SL_OK)
+	if (tcp_path_mss(t, &s->tuple, &path, &mss) < 0 ||
+	    tcp_caps_admit(t, l, tcp_source_find(t, &s->tuple)) < 0)
 		return;
-	c = tcp_conn_new(t, &s->tuple);
-	if (c == NULL) {
-		(void)sl_fail(SL_E_NOMEM);
+	e = new_entry(t, l, s, now_us);
+	if (e == NULL) {
+		answer_by_cookie(t, l, s, mss, iss_floor, now_us);
 		return;
 	}
-	c->state = TCP_SYN_RCVD;
-	c->passive = true;
-	c->path_mss = mss;
-	c->adv_mss = mss;
-	tcp_conn_set_path(c, &path);
-	tcp_take_syn_options(c, s, now_us);
-	c->iss = tcp_isn(t, &s->tuple, now_us);
-	if (iss_floor != NULL && !seq_lt(*iss_floor, c->iss))
-		c->iss = *iss_floor + UINT16_MAX + 1;
-	c->snd_una = c->iss;
-	c->snd_nxt = c->iss;
-	c->recover = c->iss;
-	c->listener = l;
-	c->on_half_open = true;
-	TAILQ_INSERT_TAIL(&l->half_open, c, half_open);
-	l->nb_half_open++;
-	TCP_TRACE(c, OPEN, 1, c->mss);
-	tcp_output(c, now_us);
+	e->irs = s->seq;
+	e->iss = tcp_isn(t, &s->tuple, now_us);
+	if (iss_floor != NULL && !seq_lt(*iss_floor, e->iss))
+		e->iss = *iss_floor + UINT16_MAX + 1;
+	e->wnd = (uint16_t)s->wnd;
+	e->peer_mss = o->has_mss ? o->mss : default_mss(&s->tuple);
+	e->has_wscale = o->has_wscale;
+	e->wscale = o->wscale;
+	e->sack = o->has_sack_permitted;
+	e->ts = o->has_ts;
+	e->ts_recent = o->ts_val;
+	e->ecn = tcp_syn_wants_ecn(t, s);
+	tcp_syn_answer(t, e, now_us);
 }
 
 /* RFC 9293, 3.10.7.2. Data and urgent pointer of a SYN are ignored: the peer sends data again. */
-void tcp_listen_input(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
-                      const uint32_t *iss_floor, uint64_t now_us)
+static struct sl_tcp_conn *listen_input(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
+                                        const uint32_t *iss_floor, uint64_t now_us)
 {
-	if (s->flags & RTE_TCP_RST_FLAG)
-		return;
-	if (s->flags & RTE_TCP_ACK_FLAG) {
-		tcp_send_rst_for(t, s, now_us);
-		return;
+	uint8_t kind = s->flags & (RTE_TCP_RST_FLAG | RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG);
+
+	if (kind == RTE_TCP_ACK_FLAG)
+		return from_cookie(t, l, s, now_us);
+	if (kind == (RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG)) {
+		(void)sl_fail(SL_E_TCP_NO_CONN);
+		tcp_send_rst_closed(t, s, now_us);
 	}
-	if ((s->flags & (RTE_TCP_SYN_FLAG | RTE_TCP_FIN_FLAG)) != RTE_TCP_SYN_FLAG)
-		return;
-	open_passive(t, l, s, iss_floor, now_us);
+	if (kind == RTE_TCP_SYN_FLAG && !(s->flags & RTE_TCP_FIN_FLAG))
+		open_passive(t, l, s, iss_floor, now_us);
+	return NULL;
+}
+
+struct sl_tcp_conn *tcp_passive_input(struct sl_tcp *t, const struct tcp_seg *s, uint64_t hash,
+                                      uint64_t now_us)
+{
+	struct tcp_syn *e = tcp_syn_find(t, &s->tuple, hash);
+	struct sl_tcp_listener *l;
+	uint32_t floor = 0;
+	struct tcp_tw *w;
+
+	if (e != NULL)
+		return tcp_syn_input(t, e, s, now_us) ? from_entry(t, e, s, now_us) : NULL;
+	l = tcp_listener_find(t, &s->tuple);
+	w = tcp_tw_find(t, hash);
+	if (w != NULL && tcp_tw_input(t, w, s, l != NULL, &floor, now_us))
+		return NULL;
+	if (l != NULL)
+		return listen_input(t, l, s, w != NULL ? &floor : NULL, now_us);
+	(void)sl_fail(SL_E_TCP_NO_LISTENER);
+	tcp_send_rst_closed(t, s, now_us);
+	return NULL;
 }

@@ -111,35 +111,49 @@ uint32_t tcp_options_ts(uint32_t val, uint32_t ecr, uint8_t *p)
 }
 
 /* In the order and with the padding of Linux: what middleboxes and fingerprints know best. */
-uint32_t tcp_options_syn(const struct sl_tcp_conn *c, uint16_t mss, bool answer, uint64_t now_us, uint8_t *p)
+uint32_t tcp_options_syn_put(const struct tcp_syn_opts *o, uint8_t *p)
 {
-	bool ts = !answer || c->ts_ok, sack = !answer || c->sack_ok;
 	uint32_t n = 4;
 
 	p[0] = OPT_MSS;
 	p[1] = 4;
-	sl_put_be16(p + 2, mss);
-	if (ts)
-		n += tcp_options_ts(tcp_ts_now(c->ts_offset, now_us), answer ? c->ts_recent : 0, p + n);
-	if (sack && ts) {
+	sl_put_be16(p + 2, o->mss);
+	if (o->ts)
+		n += tcp_options_ts(o->ts_val, o->ts_ecr, p + n);
+	if (o->sack && o->ts) {
 		/* In the place of the timestamp's padding. */
 		p[4] = OPT_SACK_PERMITTED;
 		p[5] = 2;
-	} else if (sack) {
+	} else if (o->sack) {
 		p[n] = OPT_NOP;
 		p[n + 1] = OPT_NOP;
 		p[n + 2] = OPT_SACK_PERMITTED;
 		p[n + 3] = 2;
 		n += 4;
 	}
-	if (!answer || c->wscale_ok) {
+	if (o->has_wscale) {
 		p[n] = OPT_NOP;
 		p[n + 1] = OPT_WSCALE;
 		p[n + 2] = 3;
-		p[n + 3] = c->rcv_shift;
+		p[n + 3] = o->wscale;
 		n += 4;
 	}
 	return n;
+}
+
+uint32_t tcp_options_syn(const struct sl_tcp_conn *c, uint16_t mss, bool answer, uint64_t now_us, uint8_t *p)
+{
+	struct tcp_syn_opts o = {
+	        .mss = mss,
+	        .has_wscale = !answer || c->wscale_ok,
+	        .wscale = c->rcv_shift,
+	        .sack = !answer || c->sack_ok,
+	        .ts = !answer || c->ts_ok,
+	        .ts_val = tcp_ts_now(c->ts_offset, now_us),
+	        .ts_ecr = answer ? c->ts_recent : 0,
+	};
+
+	return tcp_options_syn_put(&o, p);
 }
 
 static const struct tcp_run *block(const struct sl_tcp_conn *c, uint32_t i)

@@ -201,51 +201,6 @@ void tcp_send_probe(struct sl_tcp_conn *c, uint64_t now_us)
 	(void)send_empty(c, c->snd_una - 1, now_us);
 }
 
-static void send_rst(struct sl_tcp *t, const struct tcp_tuple *u, uint32_t seq, uint32_t ack, uint8_t flags,
-                     uint64_t now_us)
-{
-	const uint32_t hdr_len = sizeof(struct rte_tcp_hdr);
-	uint8_t *p;
-	struct rte_mbuf *m = seg_alloc(t, hdr_len, &p);
-
-	if (m == NULL)
-		return;
-	put_header(p, u, seq, ack, flags | RTE_TCP_RST_FLAG, 0, hdr_len);
-	seg_send(t, m, hdr_len, u, 0, now_us);
-}
-
-void tcp_send_rst_conn(struct sl_tcp_conn *c, uint64_t now_us)
-{
-	send_rst(c->t, &c->tuple, c->snd_nxt, c->rcv_nxt, RTE_TCP_ACK_FLAG, now_us);
-}
-
-/* RFC 9293, 3.5.2, group 1. Never an answer to a RST. */
-void tcp_send_rst_for(struct sl_tcp *t, const struct tcp_seg *s, uint64_t now_us)
-{
-	if (s->flags & RTE_TCP_RST_FLAG)
-		return;
-	if (s->flags & RTE_TCP_ACK_FLAG)
-		send_rst(t, &s->tuple, s->ack, 0, 0, now_us);
-	else
-		send_rst(t, &s->tuple, 0, s->seq + seg_len(s), RTE_TCP_ACK_FLAG, now_us);
-}
-
-void tcp_send_tw_ack(struct sl_tcp *t, const struct tcp_tw *w, const struct tcp_seg *s, uint64_t now_us)
-{
-	uint32_t hdr_len = sizeof(struct rte_tcp_hdr) + (w->ts_ok ? 12 : 0);
-	uint8_t *p;
-	struct rte_mbuf *m = seg_alloc(t, hdr_len, &p);
-
-	if (m == NULL)
-		return;
-	if (w->ts_ok)
-		(void)tcp_options_ts(tcp_ts_now(w->ts_offset, now_us), w->ts_recent,
-		                     p + sizeof(struct rte_tcp_hdr));
-	put_header(p, &s->tuple, w->snd_nxt, w->rcv_nxt, RTE_TCP_ACK_FLAG, (uint16_t)w->rcv_wnd_field,
-	           hdr_len);
-	seg_send(t, m, hdr_len, &s->tuple, 0, now_us);
-}
-
 static int send_syn(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	bool answer = c->state == TCP_SYN_RCVD;

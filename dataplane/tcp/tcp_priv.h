@@ -19,6 +19,7 @@
 #include "tcp_rcvq.h"
 #include "tcp_sent.h"
 #include "tcp_sndq.h"
+#include "tcp_syn.h"
 #include "tcp_trace.h"
 
 /* Limits and constants. Times are in microseconds unless the name says otherwise. */
@@ -29,7 +30,6 @@
 #define TCP_RTO_MIN           (200 * TCP_MS)
 #define TCP_RTO_MAX           (60 * TCP_S)
 #define TCP_SYN_RETRIES       6  /* 127 s in all */
-#define TCP_SYNACK_RETRIES    5  /* 63 s in all */
 #define TCP_RTX_RETRIES       12 /* R2 of RFC 9293: 5 minutes at the smallest RTO */
 #define TCP_DELACK            (40 * TCP_MS)
 #define TCP_DELACK_SEGMENTS   2
@@ -51,6 +51,7 @@
 #define TCP_SENT_FACTOR       4U  /* and per full segment of the window */
 #define TCP_IW_SEGMENTS       10
 #define TCP_MSS_DEFAULT       536 /* the peer sent no MSS option */
+#define TCP_MSS_DEFAULT_V6    1220
 #define TCP_MSS_MIN           48  /* the smallest the peer can make us use */
 #define TCP_PMTU_MIN          552 /* ICMP cannot lower the path MTU below this */
 #define TCP_WND_SHIFT_MAX     14
@@ -123,15 +124,6 @@ enum tcp_loss_timer {
 	TCP_LOSS_NONE,
 	TCP_LOSS_REO, /* time for reordering */
 	TCP_LOSS_TLP, /* a loss probe */
-};
-
-/* The 4-tuple as it is hashed and compared; unused bytes are zero. */
-struct tcp_tuple {
-	uint8_t laddr[16];
-	uint8_t raddr[16];
-	uint16_t lport, rport;
-	uint8_t family;
-	uint8_t zero[3];
 };
 
 /* Sequence numbers [start, end). */
@@ -234,7 +226,7 @@ struct sl_tcp_conn {
 
 	bool ts_ok : 1, sack_ok : 1, wscale_ok : 1;
 	bool held : 1; /* the user has the pointer */
-	bool hashed : 1, on_out : 1, on_starved : 1, on_half_open : 1, dead : 1;
+	bool hashed : 1, on_out : 1, on_starved : 1, dead : 1;
 	bool passive : 1;
 	bool ack_now : 1;
 	bool fin_queued : 1; /* by shutdown or release */
@@ -286,8 +278,9 @@ struct sl_tcp_conn {
 	uint64_t wheel_ms;           /* 0: not in the wheel */
 	uint8_t wheel_level, wheel_slot;
 	LIST_ENTRY(sl_tcp_conn) wheel;
-	TAILQ_ENTRY(sl_tcp_conn) out, starved, half_open, list; /* list: of all, or of the dead */
-	struct sl_tcp_listener *listener;
+	TAILQ_ENTRY(sl_tcp_conn) out, starved, list; /* list: of all, or of the dead */
+	struct sl_tcp_listener *listener;            /* of an accepted one */
+	uint32_t source;                             /* of an accepted one */
 
 	uint32_t index, generation; /* of the id: stay when the connection is freed */
 	bool in_use;
@@ -302,8 +295,11 @@ TAILQ_HEAD(tcp_conn_list, sl_tcp_conn);
 struct sl_tcp_listener {
 	struct sl_endpoint local;
 	uint32_t backlog, nb_half_open;
+	uint32_t nb_conns, max_conns; /* max: 0: no cap */
+	uint64_t bytes, max_bytes;
+	uint64_t cookies_until_us; /* cookies that are still good may have been sent until then */
+	bool gone;                 /* unlistened: lives until its last connection ends */
 	void *user;
-	struct tcp_conn_list half_open; /* oldest first */
 	struct sl_tcp_listener *next;
 };
 
@@ -364,7 +360,11 @@ struct sl_tcp {
 	struct tcp_rx_pool rx_pool[TCP_POOLS];
 	struct tcp_pool sents; /* struct tcp_sent */
 	struct tcp_wheel wheel;
-	struct sl_tcp_listener *listeners[TCP_LISTEN_BUCKETS];
+	struct sl_tcp_listener *listeners[TCP_LISTEN_BUCKETS], *listeners_gone;
+	struct tcp_syn_cache syn;
+	struct tcp_sources sources;
+	struct tcp_cookies cookies;
+	struct tcp_rst_bucket rst_bucket[TCP_RST_BUCKETS];
 	struct tcp_tw *tw;
 	uint32_t *tw_buckets;
 	uint32_t tw_mask, tw_free, tw_used, tw_nb, tw_oldest, tw_newest;
@@ -502,6 +502,10 @@ uint64_t tcp_siphash(const uint64_t key[2], const void *data, size_t n);
 uint64_t tcp_tuple_hash(const struct sl_tcp *t, const struct tcp_tuple *u);
 uint32_t tcp_isn(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t now_us);
 uint32_t tcp_ts_offset(const struct sl_tcp *t, const struct tcp_tuple *u);
+/* Of the family and raddr alone. */
+uint32_t tcp_address_hash(const struct sl_tcp *t, const struct tcp_tuple *u);
+/* The key of cookies in a span of time. */
+void tcp_cookie_secret(const struct sl_tcp *t, uint64_t span, uint64_t key[2]);
 /* Picks lport (RFC 6056, algorithm 4). 0, SL_E_TCP_NO_PORT. */
 int tcp_pick_port(struct sl_tcp *t, struct tcp_tuple *u);
 
@@ -518,6 +522,13 @@ bool tcp_can_write(const struct sl_tcp_conn *c);
 /* 0, SL_E_TCP_OPTIONS: bad length, or an option twice. */
 int tcp_options_parse(const uint8_t *p, uint32_t n, struct tcp_opts *out);
 /* Options of a SYN or SYN-ACK; of any other segment. Returns the length, a multiple of 4. */
+struct tcp_syn_opts {
+	uint16_t mss;
+	uint8_t wscale;
+	bool has_wscale, sack, ts;
+	uint32_t ts_val, ts_ecr;
+};
+uint32_t tcp_options_syn_put(const struct tcp_syn_opts *o, uint8_t *p);
 uint32_t tcp_options_syn(const struct sl_tcp_conn *c, uint16_t mss, bool answer, uint64_t now_us, uint8_t *p);
 uint32_t tcp_options_data(const struct sl_tcp_conn *c, uint64_t now_us, uint8_t *p);
 uint32_t tcp_options_data_len(const struct sl_tcp_conn *c);
@@ -609,7 +620,8 @@ void tcp_conn_let_go(struct sl_tcp_conn *c); /* the user has no pointer any more
 void tcp_conn_reap(struct sl_tcp *t);
 void tcp_conn_time_wait(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_conn_want_out(struct sl_tcp_conn *c);
-void tcp_conn_no_half_open(struct sl_tcp_conn *c);
+/* Our window scale. */
+uint8_t tcp_rcv_shift(const struct sl_tcp *t);
 /* What the port towards the peer can do. */
 static inline void tcp_conn_set_path(struct sl_tcp_conn *c, const struct sl_net_path *path)
 {
@@ -639,18 +651,88 @@ void tcp_tw_add(struct sl_tcp *t, const struct sl_tcp_conn *c, uint64_t now_us);
 struct tcp_tw *tcp_tw_find(struct sl_tcp *t, uint64_t tag);
 /* True: the segment is dealt with. False: a SYN that may open the connection anew; *iss_floor is what ISS
  * must pass. */
-bool tcp_tw_input(struct sl_tcp *t, struct tcp_tw *w, const struct tcp_seg *s, uint32_t *iss_floor,
-                  uint64_t now_us);
+bool tcp_tw_input(struct sl_tcp *t, struct tcp_tw *w, const struct tcp_seg *s, bool listening,
+                  uint32_t *iss_floor, uint64_t now_us);
 /* Forgets those whose time has come. Returns when the next one is due. */
 uint64_t tcp_tw_tick(struct sl_tcp *t, uint64_t now_us);
 
 /* tcp_listen.c */
 struct sl_tcp_listener *tcp_listener_find(const struct sl_tcp *t, const struct tcp_tuple *u);
 bool tcp_port_listened(const struct sl_tcp *t, uint16_t port);
-void tcp_listen_input(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
-                      const uint32_t *iss_floor, uint64_t now_us);
+/*
+ * A segment for no connection that there is: half-open ones, TIME_WAIT, listeners. Returns the connection
+ * that it makes, in SYN-RECEIVED, for which it is then input; NULL: done with it.
+ */
+struct sl_tcp_conn *tcp_passive_input(struct sl_tcp *t, const struct tcp_seg *s, uint64_t hash,
+                                      uint64_t now_us);
 void tcp_listeners_fini(struct sl_tcp *t);
+/* Frees a listener that is gone with its last connection. */
+void tcp_listener_put(struct sl_tcp *t, struct sl_tcp_listener *l);
 void tcp_take_syn_options(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us);
+
+/* tcp_syn.c */
+int tcp_syn_init(struct sl_tcp *t);
+void tcp_syn_fini(struct sl_tcp *t);
+struct tcp_syn *tcp_syn_find(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t hash);
+/* NULL: the table is full. */
+struct tcp_syn *tcp_syn_new(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_tuple *u,
+                            uint32_t source, uint64_t now_us);
+void tcp_syn_del(struct sl_tcp *t, struct tcp_syn *e);
+/* Resets all of a listener. */
+void tcp_syn_drop_listener(struct sl_tcp *t, const struct sl_tcp_listener *l);
+bool tcp_syn_input(struct sl_tcp *t, struct tcp_syn *e, const struct tcp_seg *s, uint64_t now_us);
+/* Sends the SYN-ACK of an entry. */
+void tcp_syn_answer(struct sl_tcp *t, struct tcp_syn *e, uint64_t now_us);
+/* Sends again what is due. Returns when the next one is. */
+uint64_t tcp_syn_tick(struct sl_tcp *t, uint64_t now_us);
+struct tcp_synack {
+	uint32_t iss, irs;
+	bool ecn;
+	struct tcp_syn_opts opts;
+};
+void tcp_synack_send(struct sl_tcp *t, const struct tcp_tuple *u, const struct tcp_synack *a,
+                     uint64_t now_us);
+/* RFC 3168, 6.1.1 */
+static inline bool tcp_syn_wants_ecn(const struct sl_tcp *t, const struct tcp_seg *s)
+{
+	return t->cfg.ecn && (s->flags & TCP_ECN_FLAGS) == TCP_ECN_FLAGS;
+}
+
+/* tcp_cookie.c */
+/* False: the MSS is smaller than a cookie can say. *ts_val: the timestamp to send, of which the lowest bits
+ * are changed. */
+bool tcp_cookie_make(struct sl_tcp *t, const struct tcp_tuple *u, uint32_t irs, const struct tcp_cookie *k,
+                     bool ts, uint64_t now_us, uint32_t *iss, uint32_t *ts_val);
+/* Whether s, the segment behind a SYN-ACK, answers a cookie of the last one or two minutes. */
+bool tcp_cookie_check(struct sl_tcp *t, const struct tcp_seg *s, uint64_t now_us, struct tcp_cookie *out);
+
+/* tcp_source.c; sources are named by their index + 1, 0: none */
+int tcp_sources_init(struct sl_tcp *t);
+void tcp_sources_fini(struct sl_tcp *t);
+uint32_t tcp_source_hash(const struct sl_tcp *t, const struct tcp_tuple *u);
+struct tcp_source *tcp_source_at(struct sl_tcp *t, uint32_t id);
+uint32_t tcp_source_find(struct sl_tcp *t, const struct tcp_tuple *u);
+/* Finds or makes it; 0: no place. Who makes it and then does not use it puts it back. */
+uint32_t tcp_source_get(struct sl_tcp *t, const struct tcp_tuple *u);
+void tcp_source_put(struct sl_tcp *t, uint32_t id);
+/* Whether one more connection is within the caps; 0, or counted. */
+int tcp_caps_admit(struct sl_tcp *t, const struct sl_tcp_listener *l, uint32_t source);
+void tcp_caps_enter(struct sl_tcp_conn *c, struct sl_tcp_listener *l, uint32_t source);
+void tcp_caps_leave(struct sl_tcp_conn *c);
+
+/* tcp_bare.c */
+struct tcp_bare {
+	uint32_t seq, ack;
+	uint16_t wnd;
+	uint8_t flags, nb_opts;
+	uint8_t opts[40];
+};
+void tcp_send_bare(struct sl_tcp *t, const struct tcp_tuple *u, const struct tcp_bare *b, uint64_t now_us);
+void tcp_send_rst_conn(struct sl_tcp_conn *c, uint64_t now_us);
+void tcp_send_rst_for(struct sl_tcp *t, const struct tcp_seg *s, uint64_t now_us);
+/* For what nobody here waits for: limited by rate. */
+void tcp_send_rst_closed(struct sl_tcp *t, const struct tcp_seg *s, uint64_t now_us);
+void tcp_send_tw_ack(struct sl_tcp *t, const struct tcp_tw *w, const struct tcp_seg *s, uint64_t now_us);
 
 /* tcp_ack.c */
 /* ACK field of a segment in a synchronized state (RFC 9293, fifth check). False: drop the segment. */

@@ -11,6 +11,8 @@ enum domain {
 	DOMAIN_PORT,
 	DOMAIN_PORT_COUNTER,
 	DOMAIN_TS,
+	DOMAIN_ADDRESS,
+	DOMAIN_COOKIE,
 };
 
 static inline uint64_t rotl(uint64_t x, int b)
@@ -89,6 +91,20 @@ uint32_t tcp_isn(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t now
 uint32_t tcp_ts_offset(const struct sl_tcp *t, const struct tcp_tuple *u)
 {
 	return (uint32_t)hash_for(t, DOMAIN_TS, u);
+}
+
+uint32_t tcp_address_hash(const struct sl_tcp *t, const struct tcp_tuple *u)
+{
+	return (uint32_t)hash_for(t, DOMAIN_ADDRESS, u);
+}
+
+void tcp_cookie_secret(const struct sl_tcp *t, uint64_t span, uint64_t key[2])
+{
+	uint64_t in[3] = {DOMAIN_COOKIE, span, 0};
+
+	key[0] = tcp_siphash(t->key, in, sizeof(in));
+	in[2] = 1;
+	key[1] = tcp_siphash(t->key, in, sizeof(in));
 }
 
 static bool port_free(struct sl_tcp *t, const struct tcp_tuple *u)

@@ -247,17 +247,19 @@ static void wake_starved(struct sl_tcp *t)
 
 uint64_t sl_tcp_tick(struct sl_tcp *t, uint64_t now_us)
 {
-	uint64_t next, tw;
+	uint64_t next, tw, syn;
 
 	tcp_touch(t, now_us);
 	t->busy = true;
 	wheel_advance(t, now_us);
 	tw = tcp_tw_tick(t, now_us);
+	syn = tcp_syn_tick(t, now_us);
 	if (!TAILQ_EMPTY(&t->starved))
 		wake_starved(t);
 	t->busy = false;
 	next = t->wheel.nb > 0 ? wheel_next(&t->wheel) * TCP_MS : UINT64_MAX;
 	if (t->nb_out > 0 || !TAILQ_EMPTY(&t->starved))
 		next = next < now_us + TCP_STARVED_RETRY ? next : now_us + TCP_STARVED_RETRY;
+	next = next < syn ? next : syn;
 	return next < tw ? next : tw;
 }

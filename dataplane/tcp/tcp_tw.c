@@ -140,12 +140,12 @@ static bool may_reopen(const struct tcp_tw *w, const struct tcp_seg *s)
 	return seq_lt(w->rcv_nxt, s->seq);
 }
 
-bool tcp_tw_input(struct sl_tcp *t, struct tcp_tw *w, const struct tcp_seg *s, uint32_t *iss_floor,
-                  uint64_t now_us)
+bool tcp_tw_input(struct sl_tcp *t, struct tcp_tw *w, const struct tcp_seg *s, bool listening,
+                  uint32_t *iss_floor, uint64_t now_us)
 {
 	if (s->flags & RTE_TCP_RST_FLAG) /* RFC 1337 */
 		return true;
-	if (may_reopen(w, s)) {
+	if (listening && may_reopen(w, s)) {
 		*iss_floor = w->snd_nxt;
 		tw_del(t, w);
 		return false;

@@ -193,6 +193,8 @@ void host_check_empty(struct host *h)
 	assert_int_equal(h->t->nb_rcv_own, 0);
 	assert_int_equal(h->t->nb_own, 0);
 	assert_int_equal(sl_tcp_nb_conns(h->t), 0);
+	assert_int_equal(h->t->syn.nb, 0);
+	assert_int_equal(h->t->sources.nb, 0);
 	assert_int_equal(h->t->wheel.nb, 0);
 	assert_int_equal(h->t->nb_out, 0);
 }
@@ -309,6 +311,7 @@ void peer_init(struct peer *p, const struct sl_tcp_cfg *tune)
 	host_init(&p->h, &p->wire, "10.0.0.1", tune);
 	p->h.accept_end = &p->e;
 	assert_int_equal(sl_tcp_listen(p->h.t, &any, 8, &p->h, &p->l), 0);
+	p->addr = test_addr("10.0.0.9");
 	p->sport = 40000;
 	p->dport = 5432;
 	p->seq = 1000;
@@ -333,7 +336,7 @@ void peer_fini(struct peer *p)
 
 struct sl_endpoint peer_endpoint(const struct peer *p)
 {
-	return test_endpoint("10.0.0.9", p->sport);
+	return (struct sl_endpoint){p->addr, p->sport};
 }
 
 void peer_send(struct peer *p, const struct seg *s)
@@ -426,7 +429,7 @@ uint32_t peer_drain(struct peer *p)
 	return n;
 }
 
-static uint32_t syn_options(const struct peer *p, uint8_t *o)
+uint32_t peer_syn_options(const struct peer *p, uint8_t *o)
 {
 	uint32_t n = 4;
 
@@ -454,10 +457,12 @@ void peer_connect(struct peer *p)
 {
 	struct seg s = {.seq = p->seq, .flags = F_SYN, .wnd = 65535, .sport = p->sport, .dport = p->dport};
 
-	s.nb_opts = syn_options(p, s.opts);
+	if (p->ecn)
+		s.flags |= F_ECE | F_CWR;
+	s.nb_opts = peer_syn_options(p, s.opts);
 	peer_send(p, &s);
 	assert_true(peer_rx(p));
-	assert_int_equal(p->got.flags, F_SYN | F_ACK);
+	assert_int_equal(p->got.flags & ~F_ECE, F_SYN | F_ACK);
 	assert_int_equal(p->got.ack, p->seq + 1);
 	p->seq++;
 	p->iss = p->got.seq;
@@ -483,7 +488,7 @@ void peer_accept(struct peer *p)
 	p->ts_ecr = p->got.o.ts_val;
 	s.dport = p->dport;
 	s.ack = p->ack;
-	s.nb_opts = syn_options(p, s.opts);
+	s.nb_opts = peer_syn_options(p, s.opts);
 	peer_send(p, &s);
 	p->seq++;
 	assert_true(peer_rx(p));

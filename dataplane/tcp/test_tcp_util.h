@@ -138,11 +138,13 @@ struct peer {
 	struct host h;
 	struct end e;
 	struct sl_tcp_listener *l;
+	struct sl_addr addr;   /* the peer's */
 	uint16_t sport, dport; /* the peer's, ours */
 	uint32_t seq, ack;     /* the peer's SND.NXT, and what it has of ours */
 	uint32_t iss;          /* ours */
 	uint16_t mss;
 	bool ts, sack;
+	bool ecn;       /* asked for by its SYN; what is agreed is seen in got.flags */
 	uint8_t wscale; /* 255: none */
 	uint32_t ts_val, ts_ecr;
 	struct seg got;
@@ -166,6 +168,8 @@ void peer_tx(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, const vo
 /* Takes the oldest segment that the stack sent, into p->got. False: none. */
 bool peer_rx(struct peer *p);
 void peer_none(struct peer *p);
+/* The options of its SYN. Returns their length. */
+uint32_t peer_syn_options(const struct peer *p, uint8_t *o);
 /* Handshakes: the peer opens; the stack opens. */
 void peer_connect(struct peer *p);
 void peer_accept(struct peer *p);

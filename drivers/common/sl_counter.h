@@ -29,6 +29,8 @@
 	X(SL_C_TCP_SPURIOUS, "TCP recoveries and timeouts taken back: nothing was lost")                     \
 	X(SL_C_TCP_BLACK_HOLES, "TCP paths that seemed to swallow large segments in silence")                \
 	X(SL_C_TCP_RTO, "TCP retransmission timeouts")                                                       \
+	X(SL_C_TCP_COOKIES_SENT, "SYN cookies sent")                                                         \
+	X(SL_C_TCP_COOKIES_GOOD, "TCP connections accepted by a SYN cookie")                                 \
 	X(SL_C_TLS_HANDSHAKES, "TLS handshakes finished")                                                    \
 	X(SL_C_SESSIONS, "sessions opened")                                                                  \
 	X(SL_C_SESSIONS_ENDED, "sessions ended")                                                             \

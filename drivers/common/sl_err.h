@@ -84,8 +84,14 @@ enum sl_flow_control {
 	X(SL_E_TCP_PAWS, 'D', "timestamp too old (PAWS)")                                                    \
 	X(SL_E_TCP_RST_CHALLENGE, 'D', "RST or SYN in window answered by a challenge ACK")                   \
 	X(SL_E_TCP_OOO_LIMIT, 'D', "out-of-order data over the limit")                                       \
-	X(SL_E_TCP_BACKLOG, 'R', "listener's backlog of half-open connections full")                         \
+	X(SL_E_TCP_BACKLOG, 'R', "listener's backlog of half-open connections full, and no cookie possible") \
+	X(SL_E_TCP_HALF_OPEN, 'D', "half-open connection given up: no answer to the SYN-ACK")                \
+	X(SL_E_TCP_COOKIE, 'D', "acknowledgement of a SYN cookie that is wrong or too old")                  \
+	X(SL_E_TCP_NO_CONN, 'D', "segment for a listener that is of no connection")                          \
+	X(SL_E_TCP_RST_LIMIT, 'D', "RST not sent: too many of them to this source")                          \
 	X(SL_E_TCP_CONN_LIMIT, 'R', "connection limit reached")                                              \
+	X(SL_E_TCP_LISTENER_LIMIT, 'R', "connection limit of the listener reached")                          \
+	X(SL_E_TCP_SOURCE_LIMIT, 'R', "connection limit of the source address reached")                      \
 	X(SL_E_TCP_RESET, 'D', "connection reset by the peer")                                               \
 	X(SL_E_TCP_REFUSED, 'D', "connection refused by the peer")                                           \
 	X(SL_E_TCP_TIMEOUT, 'D', "the peer stopped answering")                                               \

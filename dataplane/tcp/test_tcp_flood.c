@@ -1,0 +1,519 @@
+/* Floods: SYNs that nobody finishes, ACKs that nobody asked for; cookies; caps. */
+#include <stdlib.h>
+
+#include "test_tcp_util.h"
+
+#define FLOOD 10000
+
+static uint64_t errors(int err)
+{
+	return sl_counter_err_sum(err);
+}
+
+/* One of very many hosts. */
+static struct sl_addr host_number(uint32_t i)
+{
+	struct sl_addr a = test_addr("10.9.0.0");
+
+	if (test.family == SL_AF_INET6)
+		sl_put_be32(a.b + 4, i);
+	else
+		sl_put_be32(a.b, UINT32_C(0x0b000000) + i);
+	return a;
+}
+
+static void send_from(struct peer *p, const struct sl_addr *from, const struct seg *s)
+{
+	struct sl_addr mine = p->addr;
+
+	p->addr = *from;
+	peer_send(p, s);
+	p->addr = mine;
+}
+
+static struct seg syn_of(struct peer *p, uint32_t seq)
+{
+	struct seg s = {.seq = seq, .flags = F_SYN, .wnd = 65535, .sport = p->sport, .dport = p->dport};
+
+	s.nb_opts = peer_syn_options(p, s.opts);
+	return s;
+}
+
+static void syn_from(struct peer *p, const struct sl_addr *from, uint32_t seq)
+{
+	struct seg s = syn_of(p, seq);
+
+	send_from(p, from, &s);
+}
+
+/* 10,000 SYNs of as many hosts: bounded, each answered once, and a new client gets in all the same. */
+static void test_flood(void **state)
+{
+	static struct sl_tcp_cfg tune = {.max_conns = 64};
+	struct sl_tcp_stats st;
+	struct peer p;
+	uint64_t sent;
+
+	peer_init(&p, &tune);
+	p.ts = p.sack = true;
+	p.wscale = 7;
+	sent = p.wire.nb_sent;
+	for (uint32_t i = 0; i < FLOOD; i++) {
+		struct sl_addr from = host_number(i);
+
+		syn_from(&p, &from, i);
+		assert_int_equal(p.wire.nb_sent - sent, i + 1); /* one for one */
+		assert_int_equal(peer_drain(&p), 1);
+	}
+	sl_tcp_get_stats(p.h.t, &st);
+	assert_int_equal(st.nb_half_open, 8);
+	assert_int_equal(st.nb_sources, 8);
+	assert_int_equal(st.nb_conns, 0);
+	assert_int_equal(st.cookies_sent, FLOOD - 8);
+	peer_connect(&p);
+	assert_non_null(p.e.c);
+	assert_true(p.e.c->ts_ok && p.e.c->sack_ok && p.e.c->wscale_ok);
+	assert_int_equal(p.e.c->snd_shift, 7);
+	peer_tx(&p, F_ACK, p.seq, p.ack, "hello", 5);
+	assert_int_equal(sl_tcp_readable(p.e.c), 5);
+	sl_tcp_consume(p.e.c, 5);
+	peer_drain(&p);
+	sent = p.wire.nb_sent;
+	peer_run(&p, 30 * TCP_S); /* what is sent again is bounded, and ends */
+	assert_true(p.wire.nb_sent - sent <= 8 * TCP_SYNACK_RETRIES);
+	peer_drain(&p);
+	peer_run(&p, 64 * TCP_S);
+	assert_int_equal(p.h.t->syn.nb, 0);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
+/* Half of the backlog taken: fewer SYN-ACKs to addresses that do not answer. */
+static void test_fewer_retries(void **state)
+{
+	struct peer p;
+
+	peer_init(&p, NULL);
+	for (uint32_t i = 0; i < 7; i++) {
+		struct sl_addr from = host_number(i);
+
+		syn_from(&p, &from, i);
+	}
+	peer_drain(&p);
+	peer_run(&p, 3500000); /* 1, 3 s */
+	assert_int_equal(peer_drain(&p), 7 * TCP_SYNACK_RETRIES_FULL);
+	peer_run(&p, 5 * TCP_S); /* three are given up, then there is room */
+	assert_int_equal(p.h.t->syn.nb, 4);
+	peer_run(&p, 60 * TCP_S);
+	assert_int_equal(p.h.t->syn.nb, 0);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
+/* The last of a source's half-open connections are cookies while others still have a place. */
+static void test_source_half_open(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 64, .max_half_open_per_source = 3};
+	struct sl_addr other;
+	struct peer p;
+
+	peer_init(&p, &tune);
+	for (uint16_t i = 0; i < 5; i++) {
+		p.sport++;
+		syn_from(&p, &p.addr, 1);
+	}
+	assert_int_equal(p.h.t->syn.nb, 3);
+	assert_int_equal(p.h.t->cookies.nb_sent, 2);
+	other = host_number(1);
+	syn_from(&p, &other, 1);
+	assert_int_equal(p.h.t->syn.nb, 4);
+	assert_int_equal(p.h.t->sources.nb, 2);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
+struct cookie_case {
+	bool ts, sack, ecn;
+	uint8_t wscale;
+	uint16_t mss, mss_want;
+};
+
+/* Everything that the SYN said comes back with the ACK; without timestamps the MSS alone. */
+static void test_cookie_options(void **state)
+{
+	static const struct cookie_case cases[] = {
+	        {true, true, true, 7, 1460, 1460},  {true, false, false, 255, 1400, 1400},
+	        {true, true, false, 0, 1380, 1300}, {true, false, true, 14, 536, 536},
+	        {false, true, true, 7, 1460, 1460}, {false, false, false, 255, 200, 128},
+	        {true, true, true, 1, 9000, 8940},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sl_tcp_cfg tune = {.max_conns = 8, .syn_cookies = SL_TCP_COOKIES_ALWAYS, .ecn = true};
+		const struct cookie_case *k = &cases[i];
+		struct peer p;
+
+		for (uint32_t ms = 0; ms < 200; ms += 13) { /* any lowest bits of the clock */
+			peer_init(&p, &tune);
+			p.now += ms * TCP_MS;
+			p.ts = k->ts;
+			p.sack = k->sack;
+			p.wscale = k->wscale;
+			p.mss = k->mss;
+			p.ecn = k->ecn;
+			peer_connect(&p);
+			assert_int_equal(p.h.t->syn.nb, 0);
+			assert_int_equal(p.e.c->ts_ok, k->ts);
+			assert_int_equal(p.e.c->sack_ok, k->ts && k->sack);
+			assert_int_equal(p.e.c->ecn_ok, k->ts && k->ecn);
+			assert_int_equal(p.e.c->wscale_ok, k->ts && k->wscale != 255);
+			if (k->ts && k->wscale != 255)
+				assert_int_equal(p.e.c->snd_shift, k->wscale);
+			assert_int_equal(p.e.c->mss, u32_min(k->mss_want, test_mss()));
+			assert_true(seq_le(p.ts_ecr, tcp_ts_now(p.e.c->ts_offset, p.now)));
+			peer_fini(&p);
+		}
+	}
+}
+
+static void ack_of_cookie(struct peer *p, uint32_t seq, uint32_t ack)
+{
+	peer_tx(p, F_ACK, seq, ack, "x", 1);
+}
+
+/* Wrong, old, of another: RST and a counter, no state. Good ones: once they are, with the data that comes
+ * along. */
+static void test_cookie_wrong(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 8, .syn_cookies = SL_TCP_COOKIES_ALWAYS};
+	uint64_t bad = errors(SL_E_TCP_COOKIE);
+	struct peer p;
+	struct seg s;
+	uint32_t iss;
+
+	peer_init(&p, &tune);
+	s = syn_of(&p, p.seq);
+	peer_send(&p, &s);
+	assert_true(peer_rx(&p));
+	iss = p.got.seq;
+	ack_of_cookie(&p, p.seq + 1, iss + 2);
+	ack_of_cookie(&p, p.seq + 2, iss + 1);
+	ack_of_cookie(&p, p.seq + 1, (iss ^ 0x80) + 1); /* the other secret */
+	ack_of_cookie(&p, p.seq + 1, (iss ^ 0x10) + 1); /* another MSS */
+	p.sport++;
+	ack_of_cookie(&p, p.seq + 1, iss + 1);
+	p.sport--;
+	assert_int_equal(errors(SL_E_TCP_COOKIE) - bad, 5);
+	for (int i = 0; i < 5; i++) {
+		assert_true(peer_rx(&p));
+		assert_int_equal(p.got.flags, F_RST);
+	}
+	peer_none(&p);
+	assert_null(p.e.c);
+	ack_of_cookie(&p, p.seq + 1, iss + 1);
+	assert_non_null(p.e.c);
+	assert_int_equal(sl_tcp_readable(p.e.c), 1);
+	sl_tcp_consume(p.e.c, 1);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
+/* A cookie is good for one to two minutes; when none was sent for two an ACK is not even looked at. */
+static void test_cookie_age(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 8, .syn_cookies = SL_TCP_COOKIES_ALWAYS};
+	static const struct {
+		uint32_t age_s;
+		bool good;
+	} cases[] = {{1, true}, {59, true}, {61, true}, {119, false}, {121, false}, {600, false}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t bad = errors(SL_E_TCP_COOKIE), none = errors(SL_E_TCP_NO_CONN);
+		struct peer p;
+		struct seg s;
+
+		peer_init(&p, &tune);
+		p.now = 10 * TCP_COOKIE_SPAN + 10 * TCP_S;
+		s = syn_of(&p, p.seq);
+		peer_send(&p, &s);
+		assert_true(peer_rx(&p));
+		p.now += cases[i].age_s * TCP_S;
+		ack_of_cookie(&p, p.seq + 1, p.got.seq + 1);
+		assert_int_equal(p.e.c != NULL, cases[i].good);
+		assert_int_equal(errors(SL_E_TCP_COOKIE) - bad, !cases[i].good && cases[i].age_s <= 120);
+		assert_int_equal(errors(SL_E_TCP_NO_CONN) - none, cases[i].age_s > 120);
+		peer_drain(&p);
+		if (p.e.c != NULL)
+			sl_tcp_consume(p.e.c, 1);
+		peer_fini(&p);
+	}
+}
+
+static void test_cookies_never(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 64, .syn_cookies = SL_TCP_COOKIES_NEVER};
+	uint64_t refused = errors(SL_E_TCP_BACKLOG);
+	struct peer p;
+
+	peer_init(&p, &tune);
+	for (uint32_t i = 0; i < 20; i++) {
+		struct sl_addr from = host_number(i);
+
+		syn_from(&p, &from, 1);
+	}
+	assert_int_equal(peer_drain(&p), 8);
+	assert_int_equal(errors(SL_E_TCP_BACKLOG) - refused, 12);
+	peer_fini(&p);
+}
+
+/* ACKs that nobody asked for: RSTs within a rate for each source, and other sources still get theirs. */
+static void test_ack_flood(void **state)
+{
+	uint64_t held = errors(SL_E_TCP_RST_LIMIT);
+	struct sl_addr other = host_number(77);
+	struct seg s = {.seq = 1, .ack = 2, .flags = F_ACK, .sport = 9, .dport = 9};
+	struct peer p;
+
+	peer_init(&p, NULL);
+	for (int i = 0; i < 1000; i++)
+		peer_send(&p, &s);
+	assert_int_equal(peer_drain(&p), TCP_RST_BURST_MS / TCP_RST_COST_MS);
+	assert_int_equal(errors(SL_E_TCP_RST_LIMIT) - held, 1000 - TCP_RST_BURST_MS / TCP_RST_COST_MS);
+	send_from(&p, &other, &s);
+	assert_int_equal(peer_drain(&p), 1);
+	p.now += 100 * TCP_MS;
+	for (int i = 0; i < 1000; i++)
+		peer_send(&p, &s);
+	assert_int_equal(peer_drain(&p), 100 / TCP_RST_COST_MS);
+	peer_fini(&p);
+}
+
+/* What a half-open connection answers to (RFC 9293, 3.10.7.4; RFC 5961). */
+static void test_half_open_segments(void **state)
+{
+	struct peer p;
+	struct seg s;
+	uint32_t iss;
+
+	peer_init(&p, NULL);
+	s = syn_of(&p, p.seq);
+	peer_send(&p, &s);
+	assert_true(peer_rx(&p));
+	iss = p.got.seq;
+	peer_tx(&p, F_RST, p.seq + 100, 0, NULL, 0); /* in the window only */
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.flags, F_ACK);
+	assert_int_equal(p.got.seq, iss + 1);
+	assert_int_equal(p.got.ack, p.seq + 1);
+	peer_tx(&p, F_RST, p.seq + 100, 0, NULL, 0); /* not twice a second */
+	peer_tx(&p, F_RST, p.seq - 100, 0, NULL, 0);
+	peer_tx(&p, F_SYN, p.seq + 5, 0, NULL, 0);
+	peer_tx(&p, 0, p.seq + 1, 0, NULL, 0);
+	peer_tx(&p, F_FIN, p.seq + 1, 0, NULL, 0);
+	peer_none(&p);
+	p.now += 1100000;
+	peer_tx(&p, F_SYN, p.seq + 5, 0, NULL, 0); /* another SYN: a challenge, too */
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.flags, F_ACK);
+	peer_tx(&p, F_ACK, p.seq - 9, iss + 1, NULL, 0); /* out of the window */
+	peer_none(&p);
+	peer_tx(&p, F_ACK, p.seq + 1, iss, NULL, 0);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.flags, F_RST);
+	assert_int_equal(p.h.t->syn.nb, 1);
+	peer_tx(&p, F_RST, p.seq + 1, 0, NULL, 0);
+	assert_int_equal(p.h.t->syn.nb, 0);
+	peer_none(&p);
+	peer_fini(&p);
+}
+
+/* An entry with timestamps takes no ACK without one, nor with an old one. FIN may come with the ACK. */
+static void test_half_open_ts(void **state)
+{
+	struct peer p;
+	struct seg s;
+	uint32_t iss;
+
+	peer_init(&p, NULL);
+	p.ts = true;
+	s = syn_of(&p, p.seq);
+	peer_send(&p, &s);
+	assert_true(peer_rx(&p));
+	iss = p.got.seq;
+	p.ts = false;
+	peer_tx(&p, F_ACK, p.seq + 1, iss + 1, NULL, 0);
+	p.ts = true;
+	p.ts_val -= 5;
+	peer_tx(&p, F_ACK, p.seq + 1, iss + 1, NULL, 0);
+	assert_null(p.e.c);
+	p.ts_val += 5;
+	peer_tx(&p, F_ACK | F_FIN, p.seq + 1, iss + 1, "bye", 3);
+	assert_non_null(p.e.c);
+	assert_int_equal(sl_tcp_readable(p.e.c), 3);
+	sl_tcp_consume(p.e.c, 3);
+	assert_true(sl_tcp_eof(p.e.c));
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
+/* Caps of a listener and of a source: the SYN is dropped, and counted; room again when one ends. */
+static void test_caps(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 64, .max_conns_per_source = 3};
+	uint64_t by_source = errors(SL_E_TCP_SOURCE_LIMIT), by_listener = errors(SL_E_TCP_LISTENER_LIMIT);
+	struct sl_tcp_conn *c[5] = {0};
+	struct peer p;
+
+	peer_init(&p, &tune);
+	sl_tcp_listener_caps(p.l, 4, 0);
+	for (int i = 0; i < 3; i++) {
+		p.e.c = NULL;
+		p.sport++;
+		p.seq = 1000;
+		peer_connect(&p);
+		c[i] = p.e.c;
+	}
+	p.sport++;
+	syn_from(&p, &p.addr, 1);
+	peer_none(&p);
+	assert_int_equal(errors(SL_E_TCP_SOURCE_LIMIT) - by_source, 1);
+	p.addr = host_number(1);
+	p.seq = 1000;
+	peer_connect(&p);
+	c[3] = p.e.c;
+	p.addr = host_number(2);
+	syn_from(&p, &p.addr, 1);
+	peer_none(&p);
+	assert_int_equal(errors(SL_E_TCP_LISTENER_LIMIT) - by_listener, 1);
+	assert_int_equal(p.h.t->sources.nb, 2);
+	sl_tcp_abort(c[0], p.now);
+	peer_drain(&p);
+	syn_from(&p, &p.addr, 1);
+	assert_int_equal(peer_drain(&p), 1);
+	for (int i = 1; i < 4; i++)
+		sl_tcp_abort(c[i], p.now);
+	p.e.c = NULL;
+	peer_fini(&p);
+}
+
+/* A limit that is reached between SYN and ACK: a RST, and the entry is gone. */
+static void test_cap_at_ack(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 1};
+	struct peer p;
+	struct seg s;
+	uint32_t iss;
+
+	peer_init(&p, &tune);
+	s = syn_of(&p, 500);
+	peer_send(&p, &s);
+	assert_true(peer_rx(&p));
+	iss = p.got.seq;
+	p.sport++;
+	peer_connect(&p);
+	p.sport--;
+	peer_tx(&p, F_ACK, 501, iss + 1, NULL, 0);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.flags, F_RST);
+	assert_int_equal(p.h.t->syn.nb, 0);
+	p.sport++;
+	peer_fini(&p);
+}
+
+/* A listener goes while it has connections. */
+static void test_unlisten_lives_on(void **state)
+{
+	struct sl_endpoint any = {.port = 1};
+	struct sl_tcp_listener *l;
+	struct peer p;
+
+	peer_init(&p, NULL);
+	assert_int_equal(sl_tcp_listen(p.h.t, &any, 8, &p.h, &l), 0);
+	peer_connect(&p);
+	sl_tcp_unlisten(p.h.t, p.l);
+	p.l = l;
+	peer_tx(&p, F_ACK, p.seq, p.ack, "still", 5);
+	assert_int_equal(sl_tcp_readable(p.e.c), 5);
+	assert_non_null(p.h.t->listeners_gone);
+	sl_tcp_abort(p.e.c, p.now);
+	p.e.c = NULL;
+	tcp_conn_reap(p.h.t);
+	assert_null(p.h.t->listeners_gone);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
+/* D09: 10,000 half-open and 10,000 idle connections; new ones still get in, and nothing is left in the end.
+ */
+static void test_many(void **state)
+{
+	static struct sl_tcp_cfg tune = {.max_conns = FLOOD + 10, .max_half_open = FLOOD};
+	static struct sl_tcp_conn *c[FLOOD];
+	struct sl_tcp_listener *l;
+	struct sl_endpoint any = {.port = 5433};
+	struct sl_tcp_stats st;
+	struct peer p;
+
+	peer_init(&p, &tune);
+	assert_int_equal(sl_tcp_listen(p.h.t, &any, FLOOD, &p.h, &l), 0);
+	for (uint32_t i = 0; i < FLOOD; i++) {
+		p.addr = host_number(i / 100);
+		p.sport = (uint16_t)(1024 + i % 100);
+		p.seq = 1000 + i;
+		p.e.c = NULL;
+		peer_connect(&p);
+		c[i] = p.e.c;
+	}
+	p.dport = 5433;
+	for (uint32_t i = 0; i < FLOOD; i++) {
+		struct sl_addr from = host_number(1000 + i);
+
+		syn_from(&p, &from, i);
+		peer_drain(&p);
+	}
+	sl_tcp_get_stats(p.h.t, &st);
+	assert_int_equal(st.nb_half_open, FLOOD);
+	assert_int_equal(st.nb_conns, FLOOD);
+	for (int i = 0; i < 5; i++) {
+		p.addr = host_number(100000);
+		p.sport++;
+		p.e.c = NULL;
+		p.dport = i % 2 ? 5433 : 5432;
+		peer_connect(&p);
+		sl_tcp_abort(p.e.c, p.now);
+		p.e.c = NULL;
+		peer_drain(&p);
+	}
+	for (uint32_t i = 0; i < FLOOD; i++)
+		sl_tcp_abort(c[i], p.now);
+	sl_tcp_tick(p.h.t, p.now);
+	wire_clear(&p.wire);
+	sl_tcp_unlisten(p.h.t, l);
+	wire_clear(&p.wire);
+	assert_int_equal(p.h.t->syn.nb, 0);
+	peer_fini(&p);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_flood),
+	        cmocka_unit_test(test_fewer_retries),
+	        cmocka_unit_test(test_source_half_open),
+	        cmocka_unit_test(test_cookie_options),
+	        cmocka_unit_test(test_cookie_wrong),
+	        cmocka_unit_test(test_cookie_age),
+	        cmocka_unit_test(test_cookies_never),
+	        cmocka_unit_test(test_ack_flood),
+	        cmocka_unit_test(test_half_open_segments),
+	        cmocka_unit_test(test_half_open_ts),
+	        cmocka_unit_test(test_caps),
+	        cmocka_unit_test(test_cap_at_ack),
+	        cmocka_unit_test(test_unlisten_lives_on),
+	        cmocka_unit_test(test_many),
+	};
+
+	if (test_setup(argc, argv) < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
