@@ -251,14 +251,15 @@ static void pump_write(struct end *e)
 	uint8_t buf[8192];
 
 	while (e->sent < e->to_send) {
-		uint64_t left = e->to_send - e->sent;
-		size_t n = left < sizeof(buf) ? (size_t)left : sizeof(buf), took;
+		uint64_t left = e->to_send - e->sent, most = e->tx_refused ? 64 : sizeof(buf);
+		size_t n = (size_t)(left < most ? left : most), took;
 
 		for (size_t i = 0; i < n; i++)
 			buf[i] = (uint8_t)((e->sent + i) * 31 + (e->sent + i) / 251 + e->tx_seed);
 		took = sl_tcp_write(e->c, sl_span(buf, n));
 		e->tx_digest = digest(e->tx_digest, buf, took);
 		e->sent += took;
+		e->tx_refused = took == 0;
 		if (took < n)
 			return;
 	}

@@ -38,6 +38,7 @@ struct end {
 	uint32_t events; /* all that were notified */
 	uint32_t nb_readable;
 	bool read_paused, shut, eof;
+	bool tx_refused; /* the last write took nothing */
 	int err;
 };
 
