@@ -14,17 +14,28 @@ static uint32_t pseudo_sum(const struct sl_net_segment *ip, uint32_t len)
 	return sum;
 }
 
+/* Sum of the whole packet. DPDK 22.11's rte_raw_cksum_mbuf() loses carries in chains of odd lengths. */
+static uint32_t packet_sum(const struct rte_mbuf *m)
+{
+	uint32_t sum = 0, done = 0;
+
+	for (; m != NULL; done += m->data_len, m = m->next) {
+		uint16_t part =
+		        rte_be_to_cpu_16(rte_raw_cksum(rte_pktmbuf_mtod(m, const void *), m->data_len));
+
+		sum += done & 1 ? rte_bswap16(part) : part; /* it began in the second half of a word */
+	}
+	return sum;
+}
+
 static bool checksum_good(const struct rte_mbuf *m, const struct sl_net_segment *ip)
 {
 	uint64_t said = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
-	uint16_t raw;
 	uint32_t sum;
 
 	if (said != RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN)
 		return said != RTE_MBUF_F_RX_L4_CKSUM_BAD;
-	if (rte_raw_cksum_mbuf(m, 0, m->pkt_len, &raw) < 0)
-		return false;
-	sum = pseudo_sum(ip, m->pkt_len) + rte_be_to_cpu_16(raw);
+	sum = pseudo_sum(ip, m->pkt_len) + packet_sum(m);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return sum == 0xffff;

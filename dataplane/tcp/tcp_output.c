@@ -403,7 +403,7 @@ static bool next_probe(struct sl_tcp_conn *c, uint32_t room, struct packet *o, u
 {
 	uint32_t mss = tcp_pmtu_probe(c, now_us), n;
 
-	if (mss == 0)
+	if (mss == 0 || !seq_lt(c->snd_nxt, tx_end_seq(c)))
 		return false;
 	n = mss - tcp_options_data_len(c);
 	if (n > room || n > window_from(c, c->snd_nxt) || tx_end_seq(c) - c->snd_nxt < n + 2 * payload_max(c))
