@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "sl_queue.h"
 #include "sl_secret.h"
 
 struct size_class {
@@ -13,9 +14,12 @@ struct size_class {
 struct sl_buf_pool {
 	struct size_class small, large;
 	uint32_t in_use;
+	uint32_t nb_pieces, max_pieces; /* made, and may be */
+	struct sl_queue_piece *free_pieces;
+	size_t pinned, max_pinned;
 };
 
-struct sl_buf_pool *sl_buf_pool_new(size_t large, uint32_t max_small, uint32_t max_large)
+struct sl_buf_pool *sl_buf_pool_new(size_t large, uint32_t max_small, uint32_t max_large, size_t max_pinned)
 {
 	struct sl_buf_pool *p = calloc(1, sizeof(*p));
 
@@ -23,6 +27,8 @@ struct sl_buf_pool *sl_buf_pool_new(size_t large, uint32_t max_small, uint32_t m
 		return NULL;
 	p->small = (struct size_class){.cap = SL_BUF_SMALL, .max = max_small};
 	p->large = (struct size_class){.cap = large, .max = max_large};
+	p->max_pieces = max_small < UINT32_MAX / SL_BUF_PIECES ? SL_BUF_PIECES * max_small : UINT32_MAX;
+	p->max_pinned = max_pinned;
 	return p;
 }
 
@@ -42,6 +48,12 @@ void sl_buf_pool_free(struct sl_buf_pool *p)
 		return;
 	class_free(&p->small);
 	class_free(&p->large);
+	while (p->free_pieces != NULL) {
+		struct sl_queue_piece *e = p->free_pieces;
+
+		p->free_pieces = e->next;
+		free(e);
+	}
 	free(p);
 }
 
@@ -63,6 +75,7 @@ static struct sl_buf *class_get(struct sl_buf_pool *p, struct size_class *c)
 	}
 	b->next = NULL;
 	b->from = b->to = b->high = 0;
+	b->users = 0;
 	p->in_use++;
 	return b;
 }
@@ -93,4 +106,44 @@ void sl_buf_put(struct sl_buf_pool *p, struct sl_buf *b)
 uint32_t sl_buf_in_use(const struct sl_buf_pool *p)
 {
 	return p->in_use;
+}
+
+struct sl_queue_piece *sl_buf_piece(struct sl_buf_pool *p)
+{
+	struct sl_queue_piece *e = p->free_pieces;
+
+	if (e != NULL) {
+		p->free_pieces = e->next;
+		return e;
+	}
+	if (p->nb_pieces == p->max_pieces)
+		return NULL;
+	e = malloc(sizeof(*e));
+	if (e != NULL)
+		p->nb_pieces++;
+	return e;
+}
+
+void sl_buf_piece_put(struct sl_buf_pool *p, struct sl_queue_piece *e)
+{
+	e->next = p->free_pieces;
+	p->free_pieces = e;
+}
+
+bool sl_buf_pin(struct sl_buf_pool *p, size_t bytes)
+{
+	if (bytes > p->max_pinned - p->pinned)
+		return false;
+	p->pinned += bytes;
+	return true;
+}
+
+void sl_buf_unpin(struct sl_buf_pool *p, size_t bytes)
+{
+	p->pinned -= bytes;
+}
+
+size_t sl_buf_pinned(const struct sl_buf_pool *p)
+{
+	return p->pinned;
 }

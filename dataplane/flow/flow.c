@@ -14,72 +14,30 @@ static size_t queue_hard(const struct sl_flow *f)
 	return SL_FLOW_QUEUE_SOFT + f->message_max + SL_BUF_SMALL;
 }
 
-static int queue_put(struct sl_flow *f, enum sl_side to, struct sl_span bytes)
+/* Bytes that wait for a side. */
+static size_t queued(const struct sl_flow_leg *leg)
+{
+	return leg->out.bytes + leg->passed.n;
+}
+
+/* Puts what was passed in a row into the queue: where it lies, or a copy. */
+static int settle(struct sl_flow *f, enum sl_side to)
 {
 	struct sl_flow_leg *leg = leg_of(f, to);
+	struct sl_span b = leg->passed;
 
-	if (bytes.n > queue_hard(f) - leg->out_bytes)
-		return sl_fail(SL_E_FLOW_QUEUE);
-	while (bytes.n > 0) {
-		struct sl_buf *b = leg->out_tail;
-		size_t take;
-
-		if (b == NULL || b->to == b->cap) {
-			b = sl_buf_small(f->pool);
-			if (b == NULL)
-				return sl_fail(SL_E_NOMEM);
-			if (leg->out_tail != NULL)
-				leg->out_tail->next = b;
-			else
-				leg->out_head = b;
-			leg->out_tail = b;
-		}
-		take = bytes.n < b->cap - b->to ? bytes.n : b->cap - b->to;
-		memcpy(b->data + b->to, bytes.p, take);
-		sl_buf_grew(b, take);
-		leg->out_bytes += take;
-		bytes.p += take;
-		bytes.n -= take;
-	}
-	return SL_OK;
+	leg->passed = SL_SPAN_EMPTY;
+	if (b.n == 0 || (f->fed != NULL && sl_queue_ref(&leg->out, f->pool, f->fed, b)))
+		return SL_OK;
+	return sl_queue_copy(&leg->out, f->pool, b);
 }
 
-static void queue_drop(struct sl_flow *f, struct sl_flow_leg *leg)
-{
-	while (leg->out_head != NULL) {
-		struct sl_buf *b = leg->out_head;
-
-		leg->out_head = b->next;
-		sl_buf_put(f->pool, b);
-	}
-	leg->out_tail = NULL;
-	leg->out_bytes = 0;
-}
-
-/* Writes at most `limit` queued bytes to the stream. Returns how many went. */
 static size_t queue_write(struct sl_flow *f, struct sl_flow_leg *leg, uint64_t limit)
 {
-	size_t done = 0;
+	size_t n = sl_queue_write(&leg->out, f->pool, leg->stream, limit);
 
-	while (leg->out_head != NULL && done < limit) {
-		struct sl_buf *b = leg->out_head;
-		size_t n = sl_buf_len(b) < limit - done ? sl_buf_len(b) : (size_t)(limit - done);
-		size_t took = leg->stream.ops->write(leg->stream.st, sl_span(b->data + b->from, n));
-
-		b->from += took;
-		done += took;
-		if (took < n)
-			break;
-		if (sl_buf_len(b) > 0)
-			break;
-		leg->out_head = b->next;
-		if (leg->out_head == NULL)
-			leg->out_tail = NULL;
-		sl_buf_put(f->pool, b);
-	}
-	leg->out_bytes -= done;
-	leg->nb_out += done;
-	return done;
+	leg->nb_out += n;
+	return n;
 }
 
 /* ---- the barrier ---- */
@@ -118,7 +76,7 @@ static uint64_t barrier_open(struct sl_flow *f)
 
 bool sl_flow_at_barrier(const struct sl_flow *f)
 {
-	return f->nb_barriers > 0 && f->leg[SL_TARGET].out_bytes > 0;
+	return f->nb_barriers > 0 && f->leg[SL_TARGET].out.bytes > 0;
 }
 
 /* ---- what the decoder calls ---- */
@@ -131,29 +89,51 @@ static int io_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 	return f->host.event(f->host.ctx, ev, v);
 }
 
+/* `bytes` more are to wait for a side. */
+static int admit(struct sl_flow *f, enum sl_side to, size_t bytes)
+{
+	if (bytes > queue_hard(f) - queued(leg_of(f, to)))
+		return sl_fail(SL_E_FLOW_QUEUE);
+	if (to == SL_TARGET) {
+		barrier_mark(f);
+		f->target_total += bytes;
+	}
+	return SL_OK;
+}
+
+static int io_pass(void *ctx, enum sl_side to, struct sl_span bytes)
+{
+	struct sl_flow *f = ctx;
+	struct sl_span *row = &leg_of(f, to)->passed;
+	int err = f->feeding ? admit(f, to, bytes.n) : sl_fail(SL_E_INVAL);
+
+	if (err < 0 || bytes.n == 0)
+		return err;
+	if (row->n > 0 && row->p + row->n == bytes.p) {
+		row->n += bytes.n;
+		return SL_OK;
+	}
+	err = settle(f, to);
+	*row = bytes;
+	return err;
+}
+
 static int io_add(void *ctx, enum sl_side to, struct sl_span bytes)
 {
 	struct sl_flow *f = ctx;
-	int err;
+	int err = admit(f, to, bytes.n);
 
-	if (to == SL_TARGET)
-		barrier_mark(f);
-	err = queue_put(f, to, bytes);
-	if (err < 0)
-		return err;
-	if (to == SL_TARGET)
-		f->target_total += bytes.n;
-	else
-		f->client_tapped += bytes.n;
-	return SL_OK;
+	if (err == SL_OK)
+		err = settle(f, to);
+	return err < 0 ? err : sl_queue_copy(&leg_of(f, to)->out, f->pool, bytes);
 }
 
 static size_t io_room(void *ctx, enum sl_side to)
 {
 	struct sl_flow *f = ctx;
-	size_t queued = leg_of(f, to)->out_bytes;
+	size_t n = queued(leg_of(f, to));
 
-	return queued < SL_FLOW_QUEUE_SOFT ? SL_FLOW_QUEUE_SOFT - queued : 0;
+	return n < SL_FLOW_QUEUE_SOFT ? SL_FLOW_QUEUE_SOFT - n : 0;
 }
 
 /* Done when the feed is over: only then is it known which bytes came behind the request. */
@@ -162,7 +142,7 @@ static int io_upgrade(void *ctx, enum sl_side side)
 	struct sl_flow *f = ctx;
 
 	leg_of(f, side)->upgrade = true;
-	leg_of(f, side)->clear = leg_of(f, side)->out_bytes;
+	leg_of(f, side)->clear = queued(leg_of(f, side));
 	return SL_OK;
 }
 
@@ -205,7 +185,7 @@ int sl_flow_open(struct sl_flow *f, const struct sl_decoder *dec, void *dec_stat
 	f->io = (struct sl_io){
 	        .ctx = f,
 	        .event = io_event,
-	        .pass = io_add,
+	        .pass = io_pass,
 	        .add = io_add,
 	        .room = io_room,
 	        .upgrade = io_upgrade,
@@ -218,9 +198,118 @@ int sl_flow_open(struct sl_flow *f, const struct sl_decoder *dec, void *dec_stat
 void sl_flow_set_stream(struct sl_flow *f, enum sl_side side, struct sl_stream s)
 {
 	leg_of(f, side)->stream = s;
+	leg_of(f, side)->want = 0;
 }
 
-/* ---- moving ---- */
+/* ---- feeding ---- */
+
+/* Shows the tap what it has not seen of the client's queue. */
+static int tap_new(struct sl_flow *f)
+{
+	int err = settle(f, SL_CLIENT);
+
+	if (err == SL_OK && leg_of(f, SL_CLIENT)->out.unseen > 0)
+		err = sl_queue_show(&leg_of(f, SL_CLIENT)->out, f->host.tap, f->host.ctx);
+	return err;
+}
+
+/*
+ * Feeds the decoder with bytes of one side that lie in m (NULL: in a buffer). Returns like feed, plus
+ * SL_AGAIN.
+ */
+static int feed(struct sl_flow *f, enum sl_side from, struct rte_mbuf *m, struct sl_span bytes, size_t *used)
+{
+	int rc, err;
+
+	*used = 0;
+	if (!f->host.may_feed(f->host.ctx))
+		return SL_AGAIN;
+	f->feeding = true;
+	f->fed = m;
+	rc = f->dec->feed(f->dec_state, from, bytes, used);
+	err = settle(f, SL_TARGET);
+	if (err == SL_OK)
+		err = settle(f, SL_CLIENT);
+	f->feeding = false;
+	f->fed = NULL;
+	if (rc < 0)
+		return rc;
+	if (err == SL_OK)
+		err = tap_new(f);
+	if (err < 0)
+		return err;
+	if (*used > bytes.n)
+		return sl_fail(SL_E_INVAL);
+	leg_of(f, from)->parked = rc == SL_PARK;
+	return rc;
+}
+
+/* True when the stream has bytes that were not taken. */
+static bool unread(const struct sl_flow_leg *leg)
+{
+	struct sl_tcp_piece v;
+	int end;
+
+	return leg->stream.ops->peek != NULL && leg->stream.ops->peek(leg->stream.st, &v, 1, &end) > 0;
+}
+
+/*
+ * Puts the layer that the decoder asked for on a leg. Bytes that came behind the request came in clear, from
+ * whoever was on the wire: they are not taken over into the protected stream, they end the flow
+ * (CVE-2021-23222).
+ */
+static int leg_upgrade(struct sl_flow *f, enum sl_side side)
+{
+	struct sl_flow_leg *leg = leg_of(f, side);
+
+	leg->upgrade = false;
+	if ((leg->in != NULL && sl_buf_len(leg->in) > 0) || unread(leg))
+		return sl_fail(SL_E_TLS_PIGGYBACK);
+	if (side == SL_TARGET && leg->clear > barrier_open(f))
+		return sl_fail(SL_E_FLOW_QUEUE);
+	if (queue_write(f, leg, leg->clear) < leg->clear)
+		return sl_fail(SL_E_FLOW_QUEUE);
+	if (side == SL_TARGET)
+		f->target_released += leg->clear;
+	return f->host.upgrade(f->host.ctx, side);
+}
+
+/* ---- input buffers ---- */
+
+static void leg_release(struct sl_flow *f, struct sl_flow_leg *leg)
+{
+	if (leg->in != NULL && sl_buf_len(leg->in) == 0) {
+		sl_buf_put(f->pool, leg->in);
+		leg->in = NULL;
+	}
+}
+
+/* The decoder needs more of a message than a small buffer holds. SL_OK, SL_AGAIN no buffer, < 0 larger than
+ * any. */
+static int leg_grow(struct sl_flow *f, struct sl_flow_leg *leg)
+{
+	struct sl_buf *b = leg->in, *big;
+
+	if (b->cap > SL_BUF_SMALL)
+		return sl_fail(SL_E_FLOW_MESSAGE_SIZE);
+	big = sl_buf_large(f->pool);
+	if (big == NULL)
+		return SL_AGAIN;
+	memcpy(big->data, b->data + b->from, sl_buf_len(b));
+	sl_buf_grew(big, sl_buf_len(b));
+	sl_buf_put(f->pool, b);
+	leg->in = big;
+	return SL_OK;
+}
+
+static void compact(struct sl_buf *b)
+{
+	memmove(b->data, b->data + b->from, sl_buf_len(b));
+	b->to -= b->from;
+	b->from = 0;
+}
+
+/* ---- input by copy: out of a layer, and while the decoder is parked ---- */
 
 /* Reads what the stream has into the input buffer. SL_OK, SL_AGAIN no buffer. How the stream ended is in
  * leg->end. */
@@ -237,11 +326,8 @@ static int leg_read(struct sl_flow *f, struct sl_flow_leg *leg)
 		if (b == NULL)
 			return SL_AGAIN;
 	}
-	if (b->from > 0 && b->to == b->cap) {
-		memmove(b->data, b->data + b->from, sl_buf_len(b));
-		b->to -= b->from;
-		b->from = 0;
-	}
+	if (b->from > 0 && b->to == b->cap)
+		compact(b);
 	n = leg->stream.ops->read(leg->stream.st, b->data + b->to, b->cap - b->to, &end);
 	if (n > 0) {
 		sl_buf_grew(b, (size_t)n);
@@ -252,98 +338,219 @@ static int leg_read(struct sl_flow *f, struct sl_flow_leg *leg)
 	return SL_OK;
 }
 
-/* The decoder needs more of a message than a small buffer holds. SL_OK, SL_AGAIN no buffer, < 0 larger than
- * any. */
-static int leg_grow(struct sl_flow *f, struct sl_flow_leg *leg)
+/* Feeds what was read. Returns like feed; *moved tells whether that changed anything. */
+static int feed_buffer(struct sl_flow *f, enum sl_side from, bool *moved)
 {
-	struct sl_buf *b = leg->in, *big;
+	struct sl_flow_leg *leg = leg_of(f, from);
+	struct sl_buf *b = leg->in;
+	size_t used;
+	int rc = feed(f, from, NULL, sl_span(b->data + b->from, sl_buf_len(b)), &used);
 
-	if (b->cap > SL_BUF_SMALL)
-		return sl_fail(SL_E_FLOW_MESSAGE_SIZE);
-	big = sl_buf_large(f->pool);
-	if (big == NULL)
+	if (rc < 0)
+		return rc;
+	b->from += used;
+	*moved = *moved || used > 0 || leg->parked;
+	if (rc == SL_MORE && !*moved && b->to == b->cap && b->from == 0) {
+		rc = leg_grow(f, leg);
+		*moved = rc == SL_OK;
+	}
+	return rc;
+}
+
+static int step_copy(struct sl_flow *f, enum sl_side from, bool *moved)
+{
+	struct sl_flow_leg *leg = leg_of(f, from);
+	uint64_t before = leg->nb_in;
+	int rc;
+
+	if (leg->in != NULL && leg->want > leg->in->cap && leg->in->cap == SL_BUF_SMALL)
+		(void)leg_grow(f, leg); /* without, the rest stays in the stream */
+	rc = leg_read(f, leg);
+
+	*moved = leg->nb_in > before;
+	if (leg->in != NULL && sl_buf_len(leg->in) > 0 && !leg->parked)
+		rc = feed_buffer(f, from, moved);
+	leg_release(f, leg);
+	return rc;
+}
+
+/* ---- input where it lies ---- */
+
+#define FLOW_PIECES 16  /* of a stream that are looked at in one go */
+#define FLOW_JOIN   512 /* what a message that is cut is shown with at first, behind what was there */
+
+/* Pieces of a stream, and how far into them the decoder has come. */
+struct pieces {
+	struct sl_tcp_piece v[FLOW_PIECES];
+	uint32_t nb, at;
+	size_t left, done; /* bytes */
+};
+
+static void advance(struct pieces *c, size_t n)
+{
+	c->done += n;
+	c->left -= n;
+	while (n > 0) {
+		struct sl_tcp_piece *p = &c->v[c->at];
+		uint32_t part = n < p->len ? (uint32_t)n : p->len;
+
+		p->off += part;
+		p->len -= part;
+		n -= part;
+		if (p->len == 0)
+			c->at++;
+	}
+}
+
+static void copy_out(const struct pieces *c, uint8_t *to, size_t n)
+{
+	for (const struct sl_tcp_piece *p = &c->v[c->at]; n > 0; p++) {
+		size_t part = n < p->len ? n : p->len;
+
+		memcpy(to, rte_pktmbuf_mtod_offset(p->m, const uint8_t *, p->off), part);
+		to += part;
+		n -= part;
+	}
+}
+
+/* A decoder that could have gone on and did not wants to see more at once. */
+static bool wants_more(struct sl_flow *f, enum sl_side from, int rc, size_t used)
+{
+	if (rc == SL_OK && used == 0)
+		return io_room(f, from == SL_CLIENT ? SL_TARGET : SL_CLIENT) >= SL_DEC_ROOM_MIN;
+	return rc == SL_MORE;
+}
+
+static int feed_piece(struct sl_flow *f, enum sl_side from, struct pieces *c)
+{
+	struct sl_tcp_piece *p = &c->v[c->at];
+	size_t n = p->len < SL_BUF_SMALL ? p->len : SL_BUF_SMALL, used;
+	int rc = feed(f, from, p->m, sl_span(rte_pktmbuf_mtod_offset(p->m, const uint8_t *, p->off), n),
+	              &used);
+
+	if (rc < 0)
+		return rc;
+	if (used < n && wants_more(f, from, rc, used)) {
+		leg_of(f, from)->want = n - used + FLOW_JOIN;
+		rc = SL_MORE;
+	}
+	advance(c, used);
+	return rc;
+}
+
+/* An input buffer with room for leg->want bytes, or the largest. SL_OK, SL_AGAIN. */
+static int join_ready(struct sl_flow *f, struct sl_flow_leg *leg)
+{
+	struct sl_buf *b = leg->in;
+
+	if (b == NULL)
+		b = leg->in = sl_buf_small(f->pool);
+	if (b == NULL)
 		return SL_AGAIN;
-	memcpy(big->data, b->data, b->to);
-	sl_buf_grew(big, b->to);
-	sl_buf_put(f->pool, b);
-	leg->in = big;
-	return SL_OK;
-}
-
-static void leg_release(struct sl_flow *f, struct sl_flow_leg *leg)
-{
-	if (leg->in != NULL && sl_buf_len(leg->in) == 0) {
-		sl_buf_put(f->pool, leg->in);
-		leg->in = NULL;
-	}
-}
-
-/* Shows the tap the bytes at the end of the client's queue that it has not seen. */
-static int tap_new(struct sl_flow *f)
-{
-	struct sl_flow_leg *leg = leg_of(f, SL_CLIENT);
-	size_t skip = leg->out_bytes - f->client_tapped;
-
-	for (struct sl_buf *b = leg->out_head; b != NULL; b = b->next) {
-		size_t n = sl_buf_len(b), from = skip < n ? skip : n;
-		int err;
-
-		skip -= from;
-		if (from == n)
-			continue;
-		err = f->host.tap(f->host.ctx, sl_span(b->data + b->from + from, n - from));
-		if (err < 0)
-			return err;
-	}
-	f->client_tapped = 0;
-	return SL_OK;
+	if (leg->want > b->cap - b->from)
+		compact(b);
+	return leg->want > b->cap && b->cap == SL_BUF_SMALL ? leg_grow(f, leg) : SL_OK;
 }
 
 /*
- * Puts the layer that the decoder asked for on a leg. Bytes that came behind the request came in clear, from
- * whoever was on the wire: they are not taken over into the protected stream, they end the flow
- * (CVE-2021-23222).
+ * Nothing of what was shown in one span was used: the next time it is more, or, when that was all there is,
+ * it is taken from the stream, which then can tell how it ends.
  */
-static int leg_upgrade(struct sl_flow *f, enum sl_side side)
+static int join_more(struct sl_flow_leg *leg, struct pieces *c, size_t shown, size_t tail)
 {
-	struct sl_flow_leg *leg = leg_of(f, side);
+	struct sl_buf *b = leg->in;
 
-	leg->upgrade = false;
-	if (leg->in != NULL && sl_buf_len(leg->in) > 0)
-		return sl_fail(SL_E_TLS_PIGGYBACK);
-	if (side == SL_TARGET && leg->clear > barrier_open(f))
-		return sl_fail(SL_E_FLOW_QUEUE);
-	if (queue_write(f, leg, leg->clear) < leg->clear)
-		return sl_fail(SL_E_FLOW_QUEUE);
-	if (side == SL_TARGET)
-		f->target_released += leg->clear;
-	return f->host.upgrade(f->host.ctx, side);
+	leg->want = 2 * shown;
+	if (tail < c->left)
+		return shown == b->cap ? sl_fail(SL_E_FLOW_MESSAGE_SIZE) : SL_MORE;
+	sl_buf_grew(b, tail);
+	advance(c, tail);
+	return SL_MORE;
 }
 
-/* Feeds the decoder what one side has sent. Returns like feed, plus SL_AGAIN. */
-static int leg_feed(struct sl_flow *f, enum sl_side from)
+/* Feeds the decoder with what the leg has kept and so much of what lies behind it that it is leg->want. */
+static int feed_joined(struct sl_flow *f, enum sl_side from, struct pieces *c)
 {
 	struct sl_flow_leg *leg = leg_of(f, from);
-	size_t consumed = 0;
-	int rc, err;
+	size_t kept, tail, used;
+	struct sl_buf *b;
+	int rc = join_ready(f, leg);
 
-	if (!f->host.may_feed(f->host.ctx))
-		return SL_AGAIN;
-	rc = f->dec->feed(f->dec_state, from, sl_span(leg->in->data + leg->in->from, sl_buf_len(leg->in)),
-	                  &consumed);
+	if (rc != SL_OK)
+		return rc;
+	b = leg->in;
+	kept = sl_buf_len(b);
+	tail = leg->want > kept ? leg->want - kept : 0;
+	tail = tail < c->left ? tail : c->left;
+	tail = tail < b->cap - b->to ? tail : b->cap - b->to;
+	copy_out(c, b->data + b->to, tail);
+	if (b->to + tail > b->high)
+		b->high = b->to + tail;
+	rc = feed(f, from, NULL, sl_span(b->data + b->from, kept + tail), &used);
 	if (rc < 0)
 		return rc;
-	if (consumed > sl_buf_len(leg->in))
-		return sl_fail(SL_E_INVAL);
-	leg->in->from += consumed;
-	err = tap_new(f);
-	if (err == SL_OK && leg->upgrade)
-		err = leg_upgrade(f, from);
-	if (err < 0)
-		return err;
-	leg->parked = rc == SL_PARK;
+	if (used == 0)
+		return wants_more(f, from, rc, used) ? join_more(leg, c, kept + tail, tail) : rc;
+	/* A message that is parked was whole; it may be longer than what a leg keeps otherwise. */
+	leg->want = rc == SL_PARK ? kept + tail - used : 0;
+	if (used < kept) {
+		b->from += used;
+		leg->want = kept + tail - used + (rc == SL_MORE ? FLOW_JOIN : 0);
+	} else {
+		b->from = b->to;
+		advance(c, used - kept);
+	}
 	return rc;
 }
+
+/*
+ * One round over what the stream shows. The decoder goes on while it takes what it is given or wants to see
+ * more of it in one span than it was given.
+ */
+static int feed_pieces(struct sl_flow *f, enum sl_side from, struct pieces *c)
+{
+	struct sl_flow_leg *leg = leg_of(f, from);
+	size_t before;
+	int rc;
+
+	do {
+		bool joined = leg->want > 0 || leg->in != NULL;
+
+		before = c->left;
+		rc = joined ? feed_joined(f, from, c) : feed_piece(f, from, c);
+		if (rc < 0)
+			return rc;
+		leg_release(f, leg);
+		if (leg->in == NULL && joined && c->left == 0)
+			leg->want = 0;
+	} while (c->left > 0 && !leg->upgrade && (rc == SL_MORE || (rc == SL_OK && c->left < before)));
+	return rc;
+}
+
+static int step_pieces(struct sl_flow *f, enum sl_side from, bool *moved)
+{
+	struct sl_flow_leg *leg = leg_of(f, from);
+	struct pieces c = {0};
+	int rc = SL_OK, end = SL_OK;
+	long nb = leg->stream.ops->peek(leg->stream.st, c.v, FLOW_PIECES, &end);
+	size_t kept = leg->in != NULL ? sl_buf_len(leg->in) : 0;
+
+	if (nb < 0 && leg->end == SL_OK)
+		leg->end = end;
+	for (long i = 0; i < nb; i++)
+		c.left += c.v[i].len;
+	c.nb = nb > 0 ? (uint32_t)nb : 0;
+	if (c.left > 0 || kept > 0)
+		rc = feed_pieces(f, from, &c);
+	if (c.done > 0) {
+		leg->stream.ops->consume(leg->stream.st, c.done);
+		leg->nb_in += c.done;
+	}
+	*moved = c.done > 0 || leg->parked || (leg->in != NULL ? sl_buf_len(leg->in) : 0) != kept;
+	return rc;
+}
+
+/* ---- moving ---- */
 
 /* The peer sends nothing more, and what it sent last does not make a message: the decoder has the last word.
  */
@@ -369,53 +576,43 @@ static int leg_ended(struct sl_flow *f, enum sl_side from)
 static int leg_step(struct sl_flow *f, enum sl_side from, int *state)
 {
 	struct sl_flow_leg *leg = leg_of(f, from);
-	uint64_t read_before = leg->nb_in;
-	size_t before;
-	int rc, moved;
+	bool moved = false;
+	int rc, dead;
 
 	if (leg->stream.ops == NULL)
 		return 0;
-	rc = leg->stream.ops->pump(leg->stream.st);
-	if (rc == SL_MORE)
+	dead = leg->stream.ops->pump(leg->stream.st);
+	if (dead == SL_MORE)
 		return 0;
-	if (leg_read(f, leg) == SL_AGAIN)
-		*state = SL_AGAIN;
-	if (rc < 0 && leg->end == SL_OK && (leg->parked || leg->in == NULL || sl_buf_len(leg->in) == 0))
-		leg->end = rc;
-	before = leg->in == NULL ? 0 : sl_buf_len(leg->in);
-	moved = leg->nb_in > read_before;
-	rc = SL_OK;
-	if (before > 0 && !leg->parked) {
-		rc = leg_feed(f, from);
-		if (rc < 0)
-			return rc;
-		moved = moved || sl_buf_len(leg->in) < before || leg->parked;
-		if (rc == SL_MORE && moved == 0 && leg->in->to == leg->in->cap && leg->in->from == 0) {
-			rc = leg_grow(f, leg);
-			if (rc < 0)
-				return rc;
-			moved = rc == SL_OK;
-		}
-	}
-	leg_release(f, leg);
+	if (leg->stream.ops->peek == NULL || leg->parked)
+		rc = step_copy(f, from, &moved);
+	else
+		rc = step_pieces(f, from, &moved);
+	if (rc >= 0 && leg->upgrade)
+		rc = leg_upgrade(f, from);
+	if (rc < 0)
+		return rc;
+	if (dead < 0 && leg->end == SL_OK && (leg->parked || (leg->in == NULL && !unread(leg))))
+		leg->end = dead;
 	if (rc == SL_CLOSED)
 		f->closed = true;
 	else if (rc == SL_AGAIN)
 		*state = SL_AGAIN;
-	else if (leg->end != SL_OK && moved == 0)
+	else if (leg->end != SL_OK && !moved)
 		return leg_ended(f, from);
 	return moved;
 }
 
-/* Writes both queues as far as they may go. True when something went. */
+/* Writes both queues as far as they may go: to the client what the tap has seen, to the target what is
+ * durable. True when something went. */
 static bool flush(struct sl_flow *f)
 {
 	struct sl_flow_leg *client = leg_of(f, SL_CLIENT), *target = leg_of(f, SL_TARGET);
 	size_t n = 0, m = 0;
 
-	if (client->out_bytes > 0 && client->stream.ops != NULL)
-		n = queue_write(f, client, client->out_bytes);
-	if (target->out_bytes > 0 && target->stream.ops != NULL) {
+	if (client->out.bytes > 0 && client->stream.ops != NULL)
+		n = queue_write(f, client, sl_queue_shown(&client->out));
+	if (target->out.bytes > 0 && target->stream.ops != NULL) {
 		m = queue_write(f, target, barrier_open(f));
 		f->target_released += m;
 	}
@@ -468,17 +665,31 @@ int sl_flow_login(struct sl_flow *f, const struct sl_login *l)
 	return f->dec->login(f->dec_state, l);
 }
 
+static void leg_drop(struct sl_flow *f, struct sl_flow_leg *leg)
+{
+	leg->passed = SL_SPAN_EMPTY;
+	sl_queue_drop(&leg->out, f->pool);
+}
+
+/* What nobody reads would make the close a reset, and that would take the last word with it. */
+static void leg_discard(struct sl_flow_leg *leg)
+{
+	if (leg->stream.ops != NULL && leg->stream.ops->consume != NULL)
+		leg->stream.ops->consume(leg->stream.st, SIZE_MAX);
+}
+
 void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason)
 {
 	if (reason != NULL)
 		/* Not being able to say it in this state is no error: the close itself says enough. */
 		(void)f->dec->inject(f->dec_state, SL_INJ_BYE, reason);
 	if (tap_new(f) < 0)
-		queue_drop(f, leg_of(f, SL_CLIENT));
+		leg_drop(f, leg_of(f, SL_CLIENT));
 	if (!f->closed)
-		queue_drop(f, leg_of(f, SL_TARGET));
+		leg_drop(f, leg_of(f, SL_TARGET));
 	f->nb_barriers = 0;
 	f->closed = true;
+	leg_discard(leg_of(f, SL_TARGET));
 }
 
 int sl_flow_drain(struct sl_flow *f)
@@ -491,9 +702,9 @@ int sl_flow_drain(struct sl_flow *f)
 	rc = leg->stream.ops->pump(leg->stream.st);
 	if (rc < 0)
 		return rc;
-	if (leg->out_bytes > 0)
-		queue_write(f, leg, leg->out_bytes);
-	if (leg->out_bytes > 0)
+	leg_discard(leg);
+	queue_write(f, leg, sl_queue_shown(&leg->out));
+	if (leg->out.bytes > 0)
 		return SL_MORE;
 	if (!leg->shut) {
 		leg->shut = true;
@@ -506,7 +717,7 @@ void sl_flow_close(struct sl_flow *f)
 {
 	f->dec->close(f->dec_state);
 	for (int side = SL_CLIENT; side <= SL_TARGET; side++) {
-		queue_drop(f, &f->leg[side]);
+		leg_drop(f, &f->leg[side]);
 		sl_buf_put(f->pool, f->leg[side].in);
 		f->leg[side].in = NULL;
 	}

@@ -1,13 +1,22 @@
 /*
  * A flow: two legs (client, target), one decoder between them, and the bounded queues that tie them together.
  *
- *   client stream -> input buffer -> decoder.feed -> target queue -(barrier)-> target stream
- *   target stream -> input buffer -> decoder.feed -> client queue -(tap)-----> client stream
+ *   client stream -> decoder.feed -> target queue -(barrier)-> target stream
+ *   target stream -> decoder.feed -> client queue -(tap)-----> client stream
  *
- * Bytes that the decoder has not consumed stay in the input buffer, and behind it in TCP: a slow side closes
- * the other side's window, memory does not grow. Bytes to the target wait at the barrier until the record
- * that allowed them is durable. Bytes to the client go through the host's tap (the recorder) before they are
- * sent. A flow never forwards a byte that its decoder did not pass.
+ * Bytes that the decoder has not consumed stay where they are, in TCP or in the leg's input buffer: a slow
+ * side closes the other side's window, memory does not grow. Bytes to the target wait at the barrier until
+ * the record that allowed them is durable. Bytes to the client go through the host's tap (the recorder)
+ * before they are sent. A flow never forwards a byte that its decoder did not pass, and never changes one.
+ *
+ * By reference. A leg whose stream shows its mbufs (plain TCP) feeds the decoder with the bytes where they
+ * arrived, piece by piece. What is passed of a piece goes into the other side's queue as a reference to the
+ * mbuf, once neighbours that were passed one by one are one again, and from there to the stream: to TCP by
+ * reference, to a layer by the layer's own reading. Copied are: less than SL_QUEUE_REF_MIN bytes in a row;
+ * what would pin too much (sl_queue.h, sl_buf.h); what the decoder adds; all that comes out of a layer. A
+ * message that the decoder must see whole and that is cut by the end of a piece is shown from the input
+ * buffer, with as much of what follows as it needs; the bytes behind it are shown where they lie again. Which
+ * way bytes take makes no difference to the decoder, nor to what goes out.
  *
  * The flow knows no policy, no store and no bus: its host does (the worker). One thread.
  */
@@ -20,6 +29,7 @@
 #include "sl_buf.h"
 #include "sl_decoder.h"
 #include "sl_mem.h"
+#include "sl_queue.h"
 #include "sl_stream.h"
 
 /* Bytes that may wait towards one side before the flow stops reading the other. */
@@ -48,9 +58,10 @@ struct sl_flow_host {
 
 struct sl_flow_leg {
 	struct sl_stream stream; /* ops NULL: not connected (yet, or any more) */
-	struct sl_buf *in;
-	struct sl_buf *out_head, *out_tail;
-	size_t out_bytes;
+	struct sl_buf *in;       /* bytes taken from the stream and not consumed; NULL: none */
+	size_t want;             /* bytes that the decoder is to be shown in one span; 0: as they lie */
+	struct sl_queue out;     /* towards this side */
+	struct sl_span passed;   /* at its end, not in it yet: what this feed has passed in a row */
 	int end;      /* SL_OK open; SL_CLOSED the peer sends nothing more; < 0 the stream is dead */
 	bool upgrade; /* the decoder asked for a layer on this leg during this feed */
 	size_t clear; /* and this much of the queue was added before it asked */
@@ -68,14 +79,15 @@ struct sl_flow {
 	struct sl_buf_pool *pool;
 	size_t message_max;
 	size_t taken;         /* bytes of blocks that the decoder holds */
-	size_t client_tapped; /* bytes at the client queue's end that the tap has not seen */
+	struct rte_mbuf *fed; /* during a feed: in which the bytes lie; NULL: in a buffer */
 	uint64_t target_total,
 	        target_released; /* bytes ever queued for the target; and those past the barrier */
 	struct {
 		uint64_t offset, number;
 	} barrier[SL_FLOW_BARRIERS];
 	uint32_t barrier_head, nb_barriers;
-	bool closed; /* the decoder said that the session is over in order */
+	bool feeding; /* inside a call of the decoder's feed */
+	bool closed;  /* the decoder said that the session is over in order */
 };
 
 /*
@@ -100,8 +112,9 @@ int sl_flow_resume(struct sl_flow *f, const struct sl_verdict *v);
 int sl_flow_login(struct sl_flow *f, const struct sl_login *l);
 
 /*
- * The last word: the decoder may tell the client why (reason NULL: it was told), nothing more is read, what
- * waits for the target is dropped. Then sl_flow_drain() until it is not SL_MORE.
+ * The last word: the decoder may tell the client why (reason NULL: it was told), nothing more is fed (what
+ * still comes is thrown away), what waits for the target is dropped. Then sl_flow_drain() until it is not
+ * SL_MORE.
  */
 void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason);
 /* Sends the rest of the client's queue and closes the stream. SL_OK all gone; SL_MORE still some; < 0 the

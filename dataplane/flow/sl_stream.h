@@ -30,6 +30,16 @@ struct sl_stream_ops {
 	void (*shutdown)(void *st);
 	/* Frees the layer's own state, not the stream below. */
 	void (*free)(void *st);
+	/*
+	 * A stream whose bytes lie in mbufs as they came, and go as they are (TCP with no layer on it), has
+	 * these three as well; in others they are NULL. They and read() and write() may be mixed.
+	 */
+	/* As sl_tcp_peek_pieces(): > 0 how many; 0 and -1 as of read(). */
+	long (*peek)(void *st, struct sl_tcp_piece *v, uint32_t nb, int *end);
+	/* n bytes are done with; more than there are: all. */
+	void (*consume)(void *st, size_t n);
+	/* As sl_tcp_write_piece(). */
+	size_t (*write_piece)(void *st, const struct sl_tcp_piece *p);
 };
 
 /* The lowest stream: a TCP connection, which the stream does not own. */

@@ -7,6 +7,18 @@ static int tcp_pump(void *st)
 	return err < 0 ? err : SL_OK;
 }
 
+/* Why there is nothing to read: 0 not yet; -1 ended, and *end says how. */
+static long ended(struct sl_tcp_conn *c, int *end)
+{
+	if (sl_tcp_error(c) < 0)
+		*end = sl_tcp_error(c);
+	else if (sl_tcp_eof(c))
+		*end = SL_CLOSED;
+	else
+		return 0;
+	return -1;
+}
+
 static long tcp_read(void *st, uint8_t *buf, size_t cap, int *end)
 {
 	struct sl_span v[16];
@@ -24,15 +36,24 @@ static long tcp_read(void *st, uint8_t *buf, size_t cap, int *end)
 		sl_tcp_consume(st, n);
 		return (long)n;
 	}
-	if (cap == 0)
-		return 0;
-	if (sl_tcp_error(st) < 0)
-		*end = sl_tcp_error(st);
-	else if (sl_tcp_eof(st))
-		*end = SL_CLOSED;
-	else
-		return 0;
-	return -1;
+	return cap == 0 ? 0 : ended(st, end);
+}
+
+static long tcp_peek(void *st, struct sl_tcp_piece *v, uint32_t nb, int *end)
+{
+	uint32_t n = sl_tcp_peek_pieces(st, v, nb);
+
+	return n > 0 ? (long)n : ended(st, end);
+}
+
+static void tcp_consume(void *st, size_t n)
+{
+	sl_tcp_consume(st, n);
+}
+
+static size_t tcp_write_piece(void *st, const struct sl_tcp_piece *p)
+{
+	return sl_tcp_error(st) < 0 ? 0 : sl_tcp_write_piece(st, p);
 }
 
 static size_t tcp_write(void *st, struct sl_span bytes)
@@ -57,6 +78,9 @@ static const struct sl_stream_ops tcp_ops = {
         .write = tcp_write,
         .shutdown = tcp_shutdown,
         .free = tcp_free,
+        .peek = tcp_peek,
+        .consume = tcp_consume,
+        .write_piece = tcp_write_piece,
 };
 
 struct sl_stream sl_stream_tcp(struct sl_tcp_conn *c)

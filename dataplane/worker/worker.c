@@ -19,6 +19,8 @@
 #define IDLE_SLEEP_MAX_US  800
 #define IDLE_SLEEP_WAIT_US 20 /* while something waits for the store or the management core */
 
+#define PINNED_SHARE 4 /* of the smaller pool */
+
 #define CLOCK_SYNC_US   (1000 * 1000)
 #define STARVE_RETRY_US 500
 
@@ -206,6 +208,16 @@ static int listen_all(struct sl_worker *w)
 	return SL_OK;
 }
 
+/* What the queues of flows may hold of the mbufs that bytes come in. TCP has bounds of its own. */
+static size_t pinned_max(const struct sl_worker_cfg *cfg)
+{
+	uint32_t n = cfg->pool->size;
+
+	if (cfg->rx_pool != NULL && cfg->rx_pool->size < n)
+		n = cfg->rx_pool->size;
+	return (size_t)(n / PINNED_SHARE) * rte_pktmbuf_data_room_size(cfg->pool);
+}
+
 int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char *err, size_t err_cap)
 {
 	struct sl_inspect_worker_cfg icfg = {
@@ -241,7 +253,7 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 		/* Both input buffers and both queues of each session, and what they may grow to, for a
 		 * quarter of them. */
 		w->bufs = sl_buf_pool_new(cfg->message_max + SL_BUF_SMALL, 8 * cfg->max_sessions,
-		                          cfg->max_sessions / 16 + 16);
+		                          cfg->max_sessions / 16 + 16, pinned_max(cfg));
 		w->mem = sl_mem_new(cfg->session_memory);
 		w->scratch = malloc(session_scratch_bytes());
 		rc = w->bufs == NULL || w->mem == NULL || w->scratch == NULL ? SL_E_NOMEM : listen_all(w);
