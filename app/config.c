@@ -26,6 +26,9 @@ enum field_type {
 	FIELD_UINT32, /* the same three in a uint32_t */
 	FIELD_BYTES32,
 	FIELD_DURATION32,
+	FIELD_MS32,  /* a duration of milliseconds, */
+	FIELD_US32,  /* of microseconds, */
+	FIELD_PPM32, /* a rate, all in a uint32_t */
 	FIELD_BOOL,
 	FIELD_PREFIX,
 	FIELD_ADDR,
@@ -98,6 +101,19 @@ static int unknown_key(const struct reader *r, const struct sl_yaml_node *n, con
 	return fail(r, n, "unknown key '%s' (did you mean '%s'?)", n->key, best->key);
 }
 
+/* A time that would be rounded is not what was asked for. */
+static int set_fine_duration(const struct sl_yaml_node *n, enum field_type type, uint64_t *v)
+{
+	int err = sl_yaml_duration_us(n, v);
+
+	if (err < 0 || type == FIELD_US32)
+		return err;
+	if (*v % 1000 != 0)
+		return SL_E_CONFIG;
+	*v /= 1000;
+	return SL_OK;
+}
+
 static int set_number(const struct sl_yaml_node *n, enum field_type type, uint64_t *v)
 {
 	switch (type) {
@@ -107,6 +123,11 @@ static int set_number(const struct sl_yaml_node *n, enum field_type type, uint64
 	case FIELD_DURATION:
 	case FIELD_DURATION32:
 		return sl_yaml_duration_s(n, v);
+	case FIELD_MS32:
+	case FIELD_US32:
+		return set_fine_duration(n, type, v);
+	case FIELD_PPM32:
+		return sl_yaml_ppm(n, v);
 	default:
 		return sl_yaml_uint(n, v);
 	}
@@ -145,6 +166,9 @@ static const char *type_text(enum field_type type)
 	        [FIELD_UINT32] = "a whole number",
 	        [FIELD_BYTES32] = "a size like 512K or 4M",
 	        [FIELD_DURATION32] = "a duration like 10s or 5m",
+	        [FIELD_MS32] = "a duration like 250ms or 10s",
+	        [FIELD_US32] = "a duration like 250us or 10ms",
+	        [FIELD_PPM32] = "a rate like 1%, 0.25% or 30ppm",
 	        [FIELD_PREFIX] = "an address with its prefix length, like 10.0.0.1/24",
 	        [FIELD_ADDR] = "an address",
 	        [FIELD_ENDPOINT] = "an address with a port, like 10.0.0.1:5432",
@@ -155,9 +179,30 @@ static const char *type_text(enum field_type type)
 	return texts[type];
 }
 
+/* What a range is counted in. */
+static const char *type_unit(enum field_type type)
+{
+	switch (type) {
+	case FIELD_BYTES:
+	case FIELD_BYTES32:
+		return " bytes";
+	case FIELD_DURATION:
+	case FIELD_DURATION32:
+		return " s";
+	case FIELD_MS32:
+		return " ms";
+	case FIELD_US32:
+		return " us";
+	case FIELD_PPM32:
+		return " ppm";
+	default:
+		return "";
+	}
+}
+
 static bool is_number(enum field_type type)
 {
-	return type >= FIELD_UINT && type <= FIELD_DURATION32;
+	return type >= FIELD_UINT && type <= FIELD_PPM32;
 }
 
 static int read_number(const struct reader *r, const struct sl_yaml_node *n, const struct field *f,
@@ -168,8 +213,8 @@ static int read_number(const struct reader *r, const struct sl_yaml_node *n, con
 	if (set_number(n, f->type, &v) < 0)
 		return fail(r, n, "'%s' must be %s", n->key, type_text(f->type));
 	if (v < f->min || v > max)
-		return fail(r, n, "'%s' must be %s from %" PRIu64 " to %" PRIu64, n->key, type_text(f->type),
-		            f->min, max);
+		return fail(r, n, "'%s' must be %s from %" PRIu64 " to %" PRIu64 "%s", n->key,
+		            type_text(f->type), f->min, max, type_unit(f->type));
 	if (f->type >= FIELD_UINT32)
 		*(uint32_t *)(void *)(out + f->offset) = (uint32_t)v;
 	else
@@ -226,6 +271,12 @@ static int read_map(const struct reader *r, const struct sl_yaml_node *map, cons
 #define MBUFS_MAX       (16u << 20)
 #define TCP_BUF_MIN     (16u << 10)
 #define TCP_BUF_MAX     (64u << 20)
+#define BACKLOG_MAX     65536
+#define TIMEOUT_MAX_MS  (24 * 3600 * 1000) /* TCP's patience with a silent peer */
+#define PPM             1000000
+#define IMPAIR_QUEUE    65536 /* the bounds of a port's impairment */
+#define IMPAIR_DELAY_US (60 * 1000 * 1000)
+#define IMPAIR_CUT_MS   (24 * 3600 * 1000)
 #define MESSAGE_MIN     (64u << 10)
 #define MESSAGE_MAX     (16u << 20)
 #define SESSION_MEMORY  (64u << 10) /* per session, when not said */
@@ -238,6 +289,34 @@ static const struct field port_fields[] = {
         {"vlan", FIELD_UINT, false, AT(config_port, vlan), 0, VLAN_MAX},
         {"mtu", FIELD_UINT, false, AT(config_port, mtu), MTU_MIN, MTU_MAX},
         {"softwareChecksum", FIELD_BOOL, false, AT(config_port, software_checksum)},
+        {"impairment", FIELD_SECTION, false, 0},
+        {0},
+};
+
+static const struct field impair_fields[] = {
+        {"seed", FIELD_UINT, false, AT(sl_port_impair, seed)},
+        {"queue", FIELD_UINT32, false, AT(sl_port_impair, queue_packets), 1, IMPAIR_QUEUE},
+        {"receive", FIELD_SECTION, false, 0},
+        {"send", FIELD_SECTION, false, 0},
+        {"cut", FIELD_SECTION, false, 0},
+        {0},
+};
+
+static const struct field impair_dir_fields[] = {
+        {"drop", FIELD_PPM32, false, AT(sl_port_impair_dir, drop_ppm), 0, PPM},
+        {"duplicate", FIELD_PPM32, false, AT(sl_port_impair_dir, duplicate_ppm), 0, PPM},
+        {"reorder", FIELD_PPM32, false, AT(sl_port_impair_dir, reorder_ppm), 0, PPM},
+        {"reorderBy", FIELD_US32, false, AT(sl_port_impair_dir, reorder_us), 1, IMPAIR_DELAY_US},
+        {"corrupt", FIELD_PPM32, false, AT(sl_port_impair_dir, corrupt_ppm), 0, PPM},
+        {"delay", FIELD_US32, false, AT(sl_port_impair_dir, delay_us), 0, IMPAIR_DELAY_US},
+        {"jitter", FIELD_US32, false, AT(sl_port_impair_dir, jitter_us), 0, IMPAIR_DELAY_US},
+        {0},
+};
+
+static const struct field impair_cut_fields[] = {
+        {"after", FIELD_MS32, false, AT(sl_port_impair, cut_after_ms), 0, IMPAIR_CUT_MS},
+        {"for", FIELD_MS32, true, AT(sl_port_impair, cut_for_ms), 1, IMPAIR_CUT_MS},
+        {"every", FIELD_MS32, false, AT(sl_port_impair, cut_every_ms), 1, IMPAIR_CUT_MS},
         {0},
 };
 
@@ -307,6 +386,9 @@ static const struct field tcp_fields[] = {
         {"sendBuffer", FIELD_BYTES32, false, AT(config, tcp.tx_buf_bytes), TCP_BUF_MIN, TCP_BUF_MAX},
         {"receiveBufferMax", FIELD_BYTES32, false, AT(config, tcp.rx_buf_max), TCP_BUF_MIN, TCP_BUF_MAX},
         {"sendBufferMax", FIELD_BYTES32, false, AT(config, tcp.tx_buf_max), TCP_BUF_MIN, TCP_BUF_MAX},
+        {"backlog", FIELD_UINT32, false, AT(config, backlog), 1, BACKLOG_MAX},
+        {"userTimeout", FIELD_MS32, false, AT(config, tcp.user_timeout_ms), 0, TIMEOUT_MAX_MS},
+        {"ecn", FIELD_BOOL, false, AT(config, tcp.ecn)},
         {"memory", FIELD_BYTES, false, AT(config, tcp.max_total_bytes), 1u << 20, 1ull << 40},
         {"maxConnections", FIELD_UINT32, false, AT(config, tcp.max_conns), 1, 16u << 20},
         {"maxTimeWait", FIELD_UINT32, false, AT(config, tcp.max_time_wait), 1, 64u << 20},
@@ -413,6 +495,38 @@ static int read_addresses(const struct reader *r, const struct sl_yaml_node *lis
 			return err;
 	}
 	return SL_OK;
+}
+
+static int read_impairment(const struct reader *r, const struct sl_yaml_node *n, struct sl_port_impair *out)
+{
+	const struct sl_yaml_node *rx = sl_yaml_get(n, "receive"), *tx = sl_yaml_get(n, "send"),
+	                          *cut = sl_yaml_get(n, "cut");
+	int err = read_map(r, n, impair_fields, out);
+
+	if (err == SL_OK && rx != NULL)
+		err = read_map(r, rx, impair_dir_fields, &out->rx);
+	if (err == SL_OK && tx != NULL)
+		err = read_map(r, tx, impair_dir_fields, &out->tx);
+	if (err == SL_OK && cut != NULL)
+		err = read_map(r, cut, impair_cut_fields, out);
+	if (err == SL_OK && out->cut_every_ms != 0 && out->cut_every_ms <= out->cut_for_ms)
+		err = fail(r, cut, "'every' must be longer than 'for': the link would never be up");
+	return err;
+}
+
+static int read_impairments(const struct reader *r, const struct sl_yaml_node *list, struct config *c)
+{
+	int err = SL_OK;
+	uint32_t i = 0;
+
+	for (const struct sl_yaml_node *n = list->first; n != NULL && err == SL_OK; n = n->next, i++) {
+		const struct sl_yaml_node *impairment = sl_yaml_get(n, "impairment");
+
+		c->ports[i].impaired = impairment != NULL;
+		if (impairment != NULL)
+			err = read_impairment(r, impairment, &c->ports[i].impair);
+	}
+	return err;
 }
 
 static int read_listener_tls(const struct reader *r, const struct sl_yaml_node *list, struct config *c)
@@ -564,6 +678,8 @@ static int read_root(const struct reader *r, const struct sl_yaml_node *root, st
 	if (err == SL_OK)
 		err = read_addresses(r, sl_yaml_get(root, "ports"), c);
 	if (err == SL_OK)
+		err = read_impairments(r, sl_yaml_get(root, "ports"), c);
+	if (err == SL_OK)
 		err = read_list(r, sl_yaml_get(root, "routes"), route_fields, c->routes, sizeof(c->routes[0]),
 		                SL_NET_ROUTES_MAX, &c->nb_routes);
 	if (err == SL_OK)
@@ -615,6 +731,7 @@ int config_load(const char *file, struct config *out, char *err, size_t err_cap)
 	        .workers = 1,
 	        .mbufs = 16384,
 	        .stack_mbufs = 16384,
+	        .backlog = 1024,
 	        .tcp = {.keepalive_idle_s = 60, .ecn = true},
 	        .store_bytes = 4ull << 30,
 	        .max_sessions = 4096,

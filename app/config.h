@@ -10,6 +10,7 @@
 
 #include "sl_addr.h"
 #include "sl_net.h"
+#include "sl_port.h"
 #include "sl_tcp.h"
 #include "sl_worker.h"
 
@@ -22,6 +23,8 @@ struct config_port {
 	uint32_t nb_addresses;
 	uint64_t vlan, mtu;
 	bool software_checksum;
+	bool impaired; /* a bad network is played on it: */
+	struct sl_port_impair impair;
 };
 
 struct config_route {
@@ -48,6 +51,7 @@ struct config {
 	bool full_poll;
 	uint64_t mbufs,
 	        stack_mbufs;   /* per worker: to receive into; for what the stack itself holds and sends */
+	uint32_t backlog;      /* half-open connections of a listener */
 	struct sl_tcp_cfg tcp; /* the bounds and timers; the worker adds the rest */
 	struct config_port ports[SL_NET_PORTS_MAX];
 	uint32_t nb_ports;

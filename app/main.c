@@ -3,6 +3,7 @@
  * of gateway_start() is the order of dependence; gateway_stop() goes back the same way.
  */
 #include <getopt.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -199,12 +200,17 @@ static int start_ports(struct gateway *g)
 		        .nb_workers = (uint16_t)g->cfg.workers,
 		        .mtu = (uint16_t)p->mtu,
 		        .software_checksum = p->software_checksum,
+		        .impair = p->impaired ? &p->impair : NULL,
 		};
 		int err = sl_port_open(&cfg, g->rx_pools, &g->ports[i], g->err, sizeof(g->err));
 
 		if (err < 0)
 			return err;
 		first_row[i] = nb_ifs;
+		if (p->impaired)
+			sl_log(SL_LOG_WARN, "app",
+			       "port %s plays a bad network (impairment, seed %" PRIu64 ")", p->device,
+			       p->impair.seed);
 		for (uint32_t k = 0; k < p->nb_addresses; k++)
 			ifs[nb_ifs++] =
 			        (struct sl_net_if_cfg){g->ports[i], p->addresses[k], (uint16_t)p->vlan};
@@ -273,6 +279,7 @@ static int start_workers(struct gateway *g)
 	        .max_unauthenticated = (uint32_t)g->cfg.max_unauthenticated,
 	        .session_memory = g->cfg.session_memory,
 	        .tcp = g->cfg.tcp,
+	        .backlog = g->cfg.backlog,
 	        .message_max = g->cfg.message_bytes,
 	        .login_timeout_us = g->cfg.login_timeout_s * 1000000,
 	        .reply_bytes_max = g->cfg.reply_bytes,

@@ -174,6 +174,70 @@ static void test_two_families(void **state)
 	config_free(&c);
 }
 
+/* A port without the key has none; rates and times in the units of the port. */
+static void test_impairment(void **state)
+{
+	static struct config c;
+	char err[512] = "", text[4096];
+	const char *line = "  - { device: p1, address: 10.0.2.1/24 }\n", *at = strstr(good, line);
+	const struct sl_port_impair *i = &c.ports[1].impair;
+
+	(void)state;
+	assert_non_null(at);
+	snprintf(
+	        text, sizeof(text), "%.*s%s%stcp: { userTimeout: 2500ms, backlog: 64, ecn: false }\n",
+	        (int)(at - good), good,
+	        "  - device: p1\n    address: 10.0.2.1/24\n    impairment:\n      seed: 7\n      queue: 100\n"
+	        "      receive: { drop: 1%, duplicate: 0.5%, reorder: 30ppm, reorderBy: 5ms, corrupt: 0.01% "
+	        "}\n"
+	        "      send: { delay: 20ms, jitter: 250us }\n"
+	        "      cut: { after: 10s, for: 1500ms, every: 1m }\n",
+	        at + strlen(line));
+	if (load(text, &c, err, sizeof(err)) != SL_OK)
+		fail_msg("%s", err);
+	assert_false(c.ports[0].impaired);
+	assert_true(c.ports[1].impaired);
+	assert_int_equal(i->seed, 7);
+	assert_int_equal(i->queue_packets, 100);
+	assert_int_equal(i->rx.drop_ppm, 10000);
+	assert_int_equal(i->rx.duplicate_ppm, 5000);
+	assert_int_equal(i->rx.reorder_ppm, 30);
+	assert_int_equal(i->rx.reorder_us, 5000);
+	assert_int_equal(i->rx.corrupt_ppm, 100);
+	assert_int_equal(i->tx.drop_ppm, 0);
+	assert_int_equal(i->tx.delay_us, 20000);
+	assert_int_equal(i->tx.jitter_us, 250);
+	assert_int_equal(i->cut_after_ms, 10000);
+	assert_int_equal(i->cut_for_ms, 1500);
+	assert_int_equal(i->cut_every_ms, 60000);
+	assert_int_equal(c.tcp.user_timeout_ms, 2500);
+	assert_int_equal(c.backlog, 64);
+	assert_false(c.tcp.ecn);
+	config_free(&c);
+}
+
+static void test_impairment_errors(void **state)
+{
+	(void)state;
+#define BAD(text, wanted) expect_error("vlan: 7", "impairment: { " text " }", wanted)
+	BAD("drop: 1%", "unknown key 'drop'");
+	BAD("receive: { drop: 101% }", "'drop' must be a rate like 1%, 0.25% or 30ppm from 0 to 1000000 ppm");
+	BAD("receive: { drop: 0.5 }", "'drop' must be a rate");
+	BAD("receive: { dropp: 1% }", "did you mean 'drop'");
+	BAD("send: { delay: 61s }", "'delay' must be a duration like 250us or 10ms from 0 to 60000000 us");
+	BAD("send: 3", "a map of keys");
+	BAD("cut: { after: 1s }", "'for' is missing");
+	BAD("cut: { for: 1500us }", "'for' must be a duration like 250ms or 10s");
+	BAD("cut: { for: 2s, every: 2s }", "longer than 'for'");
+	BAD("queue: 0", "'queue' must be a whole number from 1 to 65536");
+	BAD("seed: abc", "'seed' must be a whole number");
+#undef BAD
+	expect_error("vlan: 7", "impairment: true", "a map of keys");
+	expect_error("workers: 2\n", "workers: 2\ntcp: { backlog: 0 }\n", "'backlog' must be");
+	expect_error("workers: 2\n", "workers: 2\ntcp: { userTimeout: 2d }\n", "to 86400000 ms");
+	expect_error("workers: 2\n", "workers: 2\ntcp: { ecn: 1 }\n", "'ecn' must be true or false");
+}
+
 static void test_insecure_listener_says_so(void **state)
 {
 	static struct config c;
@@ -201,9 +265,13 @@ static void test_no_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_good),         cmocka_unit_test(test_errors),
-	        cmocka_unit_test(test_two_families), cmocka_unit_test(test_insecure_listener_says_so),
+	        cmocka_unit_test(test_good),
+	        cmocka_unit_test(test_errors),
+	        cmocka_unit_test(test_two_families),
+	        cmocka_unit_test(test_insecure_listener_says_so),
 	        cmocka_unit_test(test_no_file),
+	        cmocka_unit_test(test_impairment),
+	        cmocka_unit_test(test_impairment_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,8 @@ import socket
 import time
 
 import pgwire
-from labtest import LISTENER, admin, check, contains, eventually, finish, marker, pending, psql_start, same, session, sluice, test
+from labtest import (LISTENER, admin, check, contains, eventually, finish, gateway_log, gateway_start, lab, marker, pending,
+                     psql_start, same, session, sluice, test)
 
 
 def connections():
@@ -79,3 +80,25 @@ def tcp_hold_outlives_user_timeout():
             same(rows, [[str(i).encode(), str(STATEMENT_BYTES).encode()]], f"the answer to statement {i} behind it")
         same(w.simple("select 'alive'"), [[b"alive"]], "the connection afterwards")
     same(admin("select city from customers where id = 17"), mark, "the row")
+
+
+BAD_WIRE = "seed: 11, receive: { drop: 2%, duplicate: 2%, reorder: 3%, corrupt: 1% }, send: { drop: 2%, delay: 2ms, jitter: 1ms }"
+
+
+@test
+def tcp_over_a_bad_wire():
+    """The same rows come, and the same go, over wires that lose, double, turn and damage packets."""
+    lab("gateway", "stop")
+    try:
+        gateway_start(GW_IMPAIR=BAD_WIRE)
+        contains(gateway_log(), "plays a bad network", "the log of a gateway on bad wires")
+        with session(timeout=30) as w:
+            for i in range(3):
+                rows = w.simple(f"select g, repeat('x{i}', 100) from generate_series(1, 3000) g")
+                same(rows, [[str(g).encode(), f"x{i}".encode() * 100] for g in range(1, 3001)], "rows over a bad wire")
+            same(w.simple(f"select length('{'y' * 500_000}')"), [[b"500000"]], "a statement over a bad wire")
+            leg = eventually(legs, "two legs in sluice tcp ls")[0]
+            contains(leg[6], "retrans:", "the client leg's figures")
+    finally:
+        lab("gateway", "stop")
+        gateway_start()

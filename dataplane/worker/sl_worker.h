@@ -39,6 +39,7 @@ struct sl_worker_cfg {
 	struct rte_mempool *pool;    /* the stack's own: what it sends and what it copies */
 	struct rte_mempool *rx_pool; /* what the ports receive into */
 	struct sl_tcp_cfg tcp; /* its bounds and timers (0: the worker's default); the rest is the worker's */
+	uint32_t backlog;      /* half-open connections of a listener; 0: 1024 */
 	const struct sl_worker_listener *listeners; /* live as long as the worker */
 	uint32_t nb_listeners;
 	uint32_t max_sessions;

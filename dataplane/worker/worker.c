@@ -22,6 +22,7 @@
 #define PINNED_SHARE 4 /* of the smaller pool */
 
 #define CLOCK_SYNC_US   (1000 * 1000)
+#define BACKLOG_DEFAULT 1024
 #define STARVE_RETRY_US 500
 
 void worker_random(void *out, size_t n)
@@ -194,13 +195,15 @@ static int stack_new(struct sl_worker *w)
 
 static int listen_all(struct sl_worker *w)
 {
+	uint32_t backlog = w->cfg.backlog != 0 ? w->cfg.backlog : BACKLOG_DEFAULT;
+
 	for (uint32_t i = 0; i < w->cfg.nb_listeners; i++) {
 		const struct sl_worker_listener *l = &w->cfg.listeners[i];
 		union {
 			const void *c;
 			void *v;
 		} user = {.c = l};
-		int err = sl_tcp_listen(w->tcp, &l->address, 1024, user.v, &w->listeners[i]);
+		int err = sl_tcp_listen(w->tcp, &l->address, backlog, user.v, &w->listeners[i]);
 
 		if (err < 0)
 			return err;

@@ -55,12 +55,15 @@ void sl_yaml_free(struct sl_yaml_doc *docs);
 const struct sl_yaml_node *sl_yaml_get(const struct sl_yaml_node *n, const char *key);
 /*
  * 0 and the value; SL_E_POLICY_SYNTAX when it is not of the type: "true"/"false"; decimal; decimal with
- * ms/s/m/h/d suffix (none: seconds; ms are rounded up); decimal with K/M/G suffix (of 1024). Quoted scalars
- * are text and never any of these.
+ * ms/s/m/h/d suffix (none: seconds; ms are rounded up); the same in microseconds, with us too; a rate as
+ * parts per million: "30ppm", "1%", "0.25%"; decimal with K/M/G suffix (of 1024). Quoted scalars are text and
+ * never any of these.
  */
 int sl_yaml_bool(const struct sl_yaml_node *n, bool *out);
 int sl_yaml_uint(const struct sl_yaml_node *n, uint64_t *out);
 int sl_yaml_duration_s(const struct sl_yaml_node *n, uint64_t *out);
+int sl_yaml_duration_us(const struct sl_yaml_node *n, uint64_t *out);
+int sl_yaml_ppm(const struct sl_yaml_node *n, uint64_t *out);
 int sl_yaml_bytes(const struct sl_yaml_node *n, uint64_t *out);
 
 #endif

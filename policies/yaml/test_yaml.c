@@ -155,12 +155,61 @@ static void test_values(void **state)
 	sl_yaml_free(docs);
 }
 
+static void test_times_and_rates(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t us, ppm; /* < 0: refused */
+	} cases[] = {
+	        {"250us", 250, -1},
+	        {"3ms", 3000, -1},
+	        {"2", 2000000, -1},
+	        {"2s", 2000000, -1},
+	        {"1m", 60000000, -1},
+	        {"1h", 3600000000, -1},
+	        {"1d", 86400000000, -1},
+	        {"1.5s", -1, -1},
+	        {"ms", -1, -1},
+	        {"30ppm", -1, 30},
+	        {"1%", -1, 10000},
+	        {"0.25%", -1, 2500},
+	        {"0.0001%", -1, 1},
+	        {"0.00001%", -1, -1},
+	        {"100%", -1, 1000000},
+	        {"12.3456%", -1, 123456},
+	        {"1.%", -1, -1},
+	        {".5%", -1, -1},
+	        {"1.5", -1, -1},
+	        {"1.5ppm", -1, -1},
+	        {"-1%", -1, -1},
+	        {"'1%'", -1, -1},
+	        {"99999999999.1%", -1, -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[64];
+		struct sl_yaml_doc *docs;
+		const struct sl_yaml_node *n;
+		uint64_t v = 0;
+
+		snprintf(text, sizeof(text), "{v: %s}", cases[i].text);
+		docs = parse(text);
+		n = sl_yaml_get(docs->root, "v");
+		assert_int_equal(sl_yaml_duration_us(n, &v), cases[i].us < 0 ? SL_E_POLICY_SYNTAX : SL_OK);
+		assert_true(cases[i].us < 0 || v == (uint64_t)cases[i].us);
+		assert_int_equal(sl_yaml_ppm(n, &v), cases[i].ppm < 0 ? SL_E_POLICY_SYNTAX : SL_OK);
+		assert_true(cases[i].ppm < 0 || v == (uint64_t)cases[i].ppm);
+		sl_yaml_free(docs);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_tree_and_places), cmocka_unit_test(test_empty),
 	        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_bounds),
-	        cmocka_unit_test(test_values),
+	        cmocka_unit_test(test_values),          cmocka_unit_test(test_times_and_rates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,6 +80,34 @@ int sl_yaml_duration_s(const struct sl_yaml_node *n, uint64_t *out)
 	return with_unit(n, seconds, out);
 }
 
+int sl_yaml_duration_us(const struct sl_yaml_node *n, uint64_t *out)
+{
+	static const struct unit units[] = {
+	        {"us", 1},           {"ms", 1000},         {"", 1000000},         {"s", 1000000},
+	        {"m", 60 * 1000000}, {"h", 3600000000ull}, {"d", 86400000000ull}, {NULL, 0}};
+
+	return with_unit(n, units, out);
+}
+
+#define PPM_DECIMALS 4 /* of a percentage */
+
+int sl_yaml_ppm(const struct sl_yaml_node *n, uint64_t *out)
+{
+	static const struct unit ppm[] = {{"ppm", 1}, {"%", 10000}, {NULL, 0}};
+	uint64_t v, scale = 10000;
+	const char *p;
+
+	if (!is_plain_scalar(n) || strchr(n->scalar, '.') == NULL)
+		return with_unit(n, ppm, out);
+	if (digits(n->scalar, &v, &p) != SL_OK || *p++ != '.' || v > UINT32_MAX)
+		return sl_fail(SL_E_POLICY_SYNTAX);
+	v *= scale;
+	for (int i = 0; i < PPM_DECIMALS && *p >= '0' && *p <= '9'; i++)
+		v += (uint64_t)(*p++ - '0') * (scale /= 10);
+	*out = v;
+	return strcmp(p, "%") == 0 && p[-1] != '.' ? SL_OK : sl_fail(SL_E_POLICY_SYNTAX);
+}
+
 int sl_yaml_bytes(const struct sl_yaml_node *n, uint64_t *out)
 {
 	static const struct unit bytes[] = {

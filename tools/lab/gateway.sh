@@ -1,10 +1,13 @@
 # shellcheck shell=bash
 # sluiced in its namespace: configuration, policy, start, stop. Nothing here knows more than the manual says.
 # GW_WORKERS, GW_POLL, GW_LOGIN_TIMEOUT, GW_CORE: for runs that want other than one worker, adaptive polling and 5 s;
-# GW_CORE puts everything on one core.
+# GW_CORE puts everything on one core. GW_SESSIONS: sessions of a worker (1024). GW_TCP, and GW_IMPAIR_CLIENT and
+# GW_IMPAIR_TARGET, or GW_IMPAIR for both: what stands between the braces of `tcp` and of a port's `impairment`
+# (docs/configuration.md).
 
 gw_config() {
 	local workers=${GW_WORKERS:-1} poll=${GW_POLL:-adaptive} vdev
+	local impair_client=${GW_IMPAIR_CLIENT:-${GW_IMPAIR:-}} impair_target=${GW_IMPAIR_TARGET:-${GW_IMPAIR:-}}
 	vdev="blocksz=65536,framesz=2048,framecnt=2048,qdisc_bypass=1"
 	[[ $workers -eq 1 ]] || vdev+=",qpairs=$workers"
 	cat >"$LAB_GW/sluiced.yaml" <<-END
@@ -14,8 +17,10 @@ gw_config() {
 		ports:
 		  - device: net_af_packet0
 		    addresses: [$IP_GW_CLIENT/24, "$IP6_GW_CLIENT/64"]
+		    ${impair_client:+impairment: { $impair_client \}}
 		  - device: net_af_packet1
 		    addresses: [$IP_GW_TARGET/24, "$IP6_GW_TARGET/64"]
+		    ${impair_target:+impairment: { $impair_target \}}
 		listeners:
 		  - name: postgres
 		    protocol: postgres
@@ -41,10 +46,11 @@ gw_config() {
 		  signKeyFile: $LAB_GW/checkpoint.key
 		  size: 4G
 		limits:
-		  sessions: 1024
+		  sessions: ${GW_SESSIONS:-1024}
 		  messageBytes: 1M
 		  loginTimeout: ${GW_LOGIN_TIMEOUT:-5s}
 		  replyRecordBytes: 1M
+		${GW_TCP:+tcp: { $GW_TCP \}}
 	END
 	if [[ -n ${GW_CORE:-} ]]; then
 		printf 'mainCore: %s\ncores: [%s]\n' "$GW_CORE" "$GW_CORE" >>"$LAB_GW/sluiced.yaml"
