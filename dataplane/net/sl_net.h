@@ -129,6 +129,7 @@ struct sl_net_path {
 	uint16_t mtu;       /* of the interface */
 	bool tso;           /* the port segments: a packet with tso_segsz may be larger than the MTU */
 	bool multi_seg;     /* the port sends chains; else a chain costs a copy */
+	uint16_t tso_segs; /* segments that it makes of a packet at most; 0: no limit but the packet's size */
 	const struct sl_port *port;
 };
 

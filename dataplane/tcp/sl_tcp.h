@@ -71,6 +71,7 @@ struct sl_tcp_cfg {
 	uint32_t rx_buf_max, tx_buf_max;
 	uint16_t mss;               /* 0: from the MTU */
 	bool ecn;                   /* offer and accept ECN (RFC 3168) */
+	bool no_timestamps;         /* neither offered nor taken (RFC 7323) */
 	uint32_t keepalive_idle_s;  /* default 60; 0 off */
 	uint32_t keepalive_intvl_s; /* default 10 */
 	uint32_t keepalive_probes;  /* default 6 */

@@ -104,7 +104,8 @@ static void move_window(struct sl_tcp_conn *c, const struct tcp_acked *a, uint64
 	if (c->ca_state == TCP_CA_RECOVERY || c->ca_state == TCP_CA_CWR)
 		tcp_prr_ack(c, a);
 	else if (a->advanced && !a->recovered)
-		tcp_cc_acked(c, a->acked, a->rtt_us, now_us);
+		/* What SACKs had told of has made room already. */
+		tcp_cc_acked(c, a->delivered, a->rtt_us, now_us);
 }
 
 /* A peer that has dropped what it had SACKed is given little time to say otherwise. */

@@ -29,12 +29,15 @@ void tcp_send_bare(struct sl_tcp *t, const struct tcp_tuple *u, const struct tcp
 	(void)t->cfg.ops->output(t->cfg.ctx, m, &src, &dst, 0, now_us);
 }
 
+/* With a timestamp where they were agreed (RFC 7323, 3.2). */
 void tcp_send_rst_conn(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	struct tcp_bare b = {
 	        .seq = c->snd_nxt, .ack = c->rcv_nxt, .flags = RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG};
 
 	TCP_TRACE(c, RST_OUT, c->snd_nxt, c->state);
+	if (c->ts_ok)
+		b.nb_opts = (uint8_t)tcp_options_ts(tcp_ts_now(c->ts_offset, now_us), c->ts_recent, b.opts);
 	tcp_send_bare(c->t, &c->tuple, &b, now_us);
 }
 

@@ -113,9 +113,12 @@ static void avoidance(struct sl_tcp_conn *c, uint32_t acked, uint64_t now_us)
 
 void tcp_cc_acked(struct sl_tcp_conn *c, uint32_t acked, uint32_t rtt_us, uint64_t now_us)
 {
-	if (!c->cwnd_limited)
+	bool slow_start = c->cwnd < c->ssthresh;
+
+	/* In slow start more than half of the window in flight is enough. */
+	if (!c->cwnd_limited && !(slow_start && c->cwnd < 2 * c->cwnd_out))
 		return;
-	if (c->cwnd < c->ssthresh) {
+	if (slow_start) {
 		uint32_t grow = tcp_hystart_acked(c, acked, rtt_us),
 		         step = u32_min(grow, c->ssthresh - c->cwnd);
 

@@ -106,12 +106,13 @@ static void put_stat(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 	out->last_ack_ms = ms_ago(st->last_ack_us, now_us);
 	out->rcv_mss = st->rcv_mss;
 	out->min_rtt_us = tcp_min_rtt(c);
-	out->reordering = c->rack.reordering;
+	out->reordering = u32_max(c->rack.reo_segs, TCP_DUPTHRESH);
 	out->delivered = st->delivered;
 	out->delivery_rate = st->delivery_rate;
-	out->unacked_segs = c->board.nb;
 	out->sacked_segs = c->board.sacked_segs;
 	if (c->mss != 0) {
+		if (state_synchronized(c->state))
+			out->unacked_segs = (c->snd_nxt - c->snd_una + tcp_smss(c) - 1) / tcp_smss(c);
 		out->lost_segs = (c->board.lost_bytes + tcp_smss(c) - 1) / tcp_smss(c);
 		out->retrans_segs = (c->board.rxt_bytes + tcp_smss(c) - 1) / tcp_smss(c);
 	}

@@ -351,6 +351,7 @@ static void demux(struct sl_tcp *t, struct tcp_seg *s, uint64_t now_us)
 	uint64_t hash = tcp_tuple_hash(t, &s->tuple);
 	struct sl_tcp_conn *c = tcp_conn_find(t, &s->tuple, hash);
 
+	s->opts.has_ts = s->opts.has_ts && !t->cfg.no_timestamps;
 	if (c == NULL)
 		c = tcp_passive_input(t, s, hash, now_us);
 	if (c == NULL)

@@ -148,7 +148,7 @@ uint32_t tcp_options_syn(const struct sl_tcp_conn *c, uint16_t mss, bool answer,
 	        .has_wscale = !answer || c->wscale_ok,
 	        .wscale = c->rcv_shift,
 	        .sack = !answer || c->sack_ok,
-	        .ts = !answer || c->ts_ok,
+	        .ts = answer ? c->ts_ok : !c->t->cfg.no_timestamps,
 	        .ts_val = tcp_ts_now(c->ts_offset, now_us),
 	        .ts_ecr = answer ? c->ts_recent : 0,
 	};

@@ -158,7 +158,9 @@ static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t n
 	if (o->n > 0) {
 		c->bytes_sent += o->n;
 		c->last_send_us = now_us;
-		if (o->seq + o->n == tx_end_seq(c))
+		/* The receiver's NIC or stack gathers what is one train, up to a PSH: it should not wait for
+		 * more. */
+		if (o->seq + o->n == tx_end_seq(c) || o->n > payload_max(c))
 			flags |= RTE_TCP_PSH_FLAG;
 	}
 	ecn = mark_ecn(c, o, &flags);
@@ -300,6 +302,15 @@ static bool waits_for_more(const struct sl_tcp_conn *c)
 	return c->cork || (c->nagle && seq_lt(c->snd_una, c->snd_sml));
 }
 
+/* The largest packet that the port cuts: half of the window, so that ACKs keep coming, and what the port
+ * takes. */
+static uint32_t tso_bytes(const struct sl_tcp_conn *c)
+{
+	uint32_t max = payload_max(c), n = u32_min(TCP_TSO_BYTES_MAX, c->cwnd / 2 / max * max);
+
+	return c->path_tso_segs == 0 ? n : u32_min(n, c->path_tso_segs * max);
+}
+
 /*
  * How many new bytes may go now, in one packet; the sender's silly-window avoidance (RFC 9293, 3.8.6.2.1):
  * full segments, or all there is, or half of the largest window seen, or after the persist timer. Several
@@ -310,7 +321,7 @@ static uint32_t new_bytes(const struct sl_tcp_conn *c, uint32_t avail, uint32_t 
 	uint32_t max = payload_max(c), wnd = window_from(c, c->snd_nxt), n = u32_min(avail, wnd);
 
 	if (c->path_tso && n > max) {
-		n = u32_min(n, u32_max(u32_min(room, TCP_TSO_BYTES_MAX), max));
+		n = u32_min(n, u32_max(u32_min(room, tso_bytes(c)), max));
 		return n == avail && !waits_for_more(c) ? n : n / max * max;
 	}
 	n = u32_min(n, max);
@@ -462,10 +473,29 @@ void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us)
 	TCP_TRACE(c, TLP, c->tlp_end, c->tlp_is_rxt);
 }
 
+/*
+ * Whether the window is what limits us, which is what lets it grow (RFC 7661): judged over a round trip, as
+ * one ACK's worth says little.
+ */
+static void judge_cwnd(struct sl_tcp_conn *c, bool was, bool sent, uint32_t pipe)
+{
+	bool limited = c->cwnd_limited || pipe + tcp_smss(c) > c->cwnd;
+
+	c->cwnd_limited = was;
+	if (!limited && !sent)
+		return;
+	if (limited || seq_le(c->cwnd_round, c->snd_una) || (!was && pipe > c->cwnd_out)) {
+		c->cwnd_out = pipe;
+		c->cwnd_round = c->snd_nxt;
+		c->cwnd_limited = limited;
+	}
+}
+
 /* What is lost first, then new data; the other way round while a timeout is doubted (RFC 5682, 2.b). */
 static int send_stream(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	bool doubted = c->ca_state == TCP_CA_LOSS && c->frto_new;
+	bool was_limited = c->cwnd_limited;
 	uint32_t pipe, before = c->snd_nxt;
 	int r = SEND_OK;
 
@@ -481,9 +511,7 @@ static int send_stream(struct sl_tcp_conn *c, uint64_t now_us)
 		;
 	while (r == SEND_NONE && (r = send_new(c, &pipe, now_us)) > 0)
 		r = SEND_NONE;
-	/* In slow start half of the window is enough to prove it (RFC 7661). */
-	if (c->cwnd < c->ssthresh && pipe >= c->cwnd / 2)
-		c->cwnd_limited = true;
+	judge_cwnd(c, was_limited, c->snd_nxt != before, pipe);
 	tcp_rtx_timer_update(c, false, now_us);
 	if (c->snd_nxt != before)
 		tcp_tlp_schedule(c, now_us);

@@ -180,6 +180,7 @@ struct tcp_rack {
 	uint32_t min_rtt[2];
 	uint8_t reo_mult, reo_persist;
 	bool reordering, has_fack, dsack_round;
+	uint16_t reo_segs; /* over how many segments one came late, at most: to be looked at only */
 };
 
 /* What the user takes in a round trip: how large the receive buffer should be (tcp_tune.c). */
@@ -272,6 +273,9 @@ struct sl_tcp_conn {
 	uint64_t progress_us; /* when what is in flight began to wait, or the peer last took some */
 	uint32_t user_timeout_ms;
 	uint64_t cwnd_used_us; /* when the window was last the limit */
+	uint32_t cwnd_out;     /* most bytes in flight in the round that ends at cwnd_round */
+	uint32_t cwnd_round;
+	uint16_t path_tso_segs; /* of a packet that the port cuts; 0: no limit */
 	uint64_t bytes_sent, bytes_received, retransmits;
 
 	uint64_t tmr[TCP_TMR_COUNT]; /* 0: off */
@@ -627,6 +631,7 @@ static inline void tcp_conn_set_path(struct sl_tcp_conn *c, const struct sl_net_
 {
 	c->path_multi_seg = path->multi_seg;
 	c->path_tso = path->multi_seg && path->tso;
+	c->path_tso_segs = path->tso_segs;
 }
 /* Works out mss from the path's and the peer's. */
 void tcp_conn_set_mss(struct sl_tcp_conn *c);

@@ -53,8 +53,12 @@ void tcp_rack_delivered(struct sl_tcp_conn *c, const struct tcp_sent *e, const s
 
 	if (!(e->flags & TCP_SENT_EVER_RXT)) {
 		note_min_rtt(c, u32_max(rtt, 1), now_us);
-		if (k->has_fack && seq_lt(e->end, k->fack))
+		if (k->has_fack && seq_lt(e->end, k->fack)) {
+			uint32_t segs = (k->fack - e->seq + tcp_smss(c) - 1) / tcp_smss(c);
+
 			k->reordering = true;
+			k->reo_segs = (uint16_t)u32_max(k->reo_segs, u32_min(segs, UINT16_MAX));
+		}
 	}
 	if (!k->has_fack || seq_lt(k->fack, e->end))
 		k->fack = e->end;

@@ -8,7 +8,10 @@ void tcp_rtt_init(struct sl_tcp_conn *c)
 	c->rto_us = (uint32_t)TCP_RTO_INIT;
 }
 
-/* (2.2), (2.3): G is a millisecond, below the minimum of 4 * RTTVAR that matters. */
+/*
+ * (2.2), (2.3). The minimum is of the part for the variance: on a path whose times hardly vary, SRTT and no
+ * more would be over before the peer's delayed ACK.
+ */
 void tcp_rtt_sample(struct sl_tcp_conn *c, uint64_t rtt_us)
 {
 	uint32_t r = (uint32_t)(rtt_us > TCP_RTO_MAX ? TCP_RTO_MAX : rtt_us);
@@ -25,6 +28,6 @@ void tcp_rtt_sample(struct sl_tcp_conn *c, uint64_t rtt_us)
 		c->rttvar_us = c->rttvar_us - c->rttvar_us / 4 + diff / 4;
 		c->srtt_us = c->srtt_us - c->srtt_us / 8 + r / 8;
 	}
-	rto = c->srtt_us + u32_max(4 * c->rttvar_us, (uint32_t)TCP_MS);
-	c->rto_us = u32_min(u32_max(rto, (uint32_t)TCP_RTO_MIN), (uint32_t)TCP_RTO_MAX);
+	rto = c->srtt_us + u32_max(4 * c->rttvar_us, (uint32_t)TCP_RTO_MIN);
+	c->rto_us = u32_min(rto, (uint32_t)TCP_RTO_MAX);
 }

@@ -428,6 +428,18 @@ static void test_receive_window(void **state)
 	peer_fini(&p);
 }
 
+/* Nothing comes before the timer of now and `wait`, but for the time since it was set and the wheel's grain.
+ */
+static void run_to_timeout(struct peer *p, uint64_t wait)
+{
+	uint64_t due = p->e.c->tmr[TCP_TMR_RTX];
+
+	assert_in_range(due, p->now + wait - 3000, p->now + wait);
+	peer_run(p, due - p->now - 1000);
+	peer_none(p);
+	peer_run(p, 2001);
+}
+
 /* The peer's window shuts: probes that back off, and no end while they are answered. */
 static void test_zero_window(void **state)
 {
@@ -439,19 +451,15 @@ static void test_zero_window(void **state)
 	write_out(&p, 100);
 	peer_none(&p);
 	for (uint32_t i = 0; i < 40; i++) {
-		uint64_t wait = UINT64_C(200000) << (i < 12 ? i : 12);
+		uint64_t wait = (uint64_t)p.e.c->rto_us << (i < 12 ? i : 12);
 
 		if (wait > TCP_RTO_MAX)
 			wait = TCP_RTO_MAX;
-		peer_run(&p, wait - 1000);
-		peer_none(&p);
-		peer_run(&p, 2000);
+		run_to_timeout(&p, wait);
 		expect(&p, p.ack - 1, p.seq, 0);
 		ack_in(&p, p.ack, 0, NULL, 0);
-		p.now -= 1000; /* each timer starts at the probe */
 	}
 	assert_int_equal(p.e.err, 0);
-	p.now += 2000;
 	ack_in(&p, p.ack, 60, NULL, 0); /* less than all, and not half of the largest: waits for the timer */
 	peer_none(&p);
 	peer_run(&p, 300000);
@@ -470,24 +478,23 @@ static void test_zero_window(void **state)
 static void test_rto(void **state)
 {
 	struct peer p;
-	uint64_t rto = 200000, sum = 0;
+	uint64_t rto, sum = 0;
 	uint32_t len;
 
 	peer_init(&p, NULL);
 	peer_connect(&p);
+	rto = p.e.c->rto_us;
+	assert_in_range(rto, TCP_RTO_MIN, TCP_RTO_MIN + p.e.c->srtt_us);
 	write_out(&p, 3 * MSS);
 	assert_int_equal(peer_drain(&p), 3);
 	for (int i = 0; i < TCP_RTX_RETRIES; i++) {
-		peer_run(&p, rto - 1500);
-		peer_none(&p);
-		peer_run(&p, 3000);
+		run_to_timeout(&p, rto);
 		/* One segment: cwnd is one. Smaller ones might get past a black hole. */
 		if (test.family == SL_AF_INET6)
 			len = i < 2 ? MSS : u32_min(MSS, 1220);
 		else
 			len = i < 2 ? MSS : u32_min(MSS, i < 5 ? 1024 : 536);
 		expect(&p, p.ack, p.seq, len);
-		p.now -= 1500;
 		sum += rto;
 		rto = rto * 2 < TCP_RTO_MAX ? rto * 2 : TCP_RTO_MAX;
 	}
@@ -507,7 +514,7 @@ static void test_rto_recovers(void **state)
 	peer_connect(&p);
 	write_out(&p, 6 * MSS);
 	assert_int_equal(peer_drain(&p), 6);
-	peer_run(&p, 202000);
+	peer_run(&p, p.e.c->rto_us + 2000);
 	expect(&p, p.ack, p.seq, MSS);
 	ack_in(&p, p.ack + MSS, 65535, NULL, 0);
 	expect(&p, p.ack + MSS, p.seq, MSS);

@@ -19,6 +19,7 @@
 #define PD_EPOLL_MAX     32         /* descriptors in an epoll set */
 #define PD_OPTS_MAX      24         /* options of a socket that are only remembered */
 #define PD_PACKETS_MAX   4096       /* packets out that the tool has not taken */
+#define PD_TSO_SEGS      2          /* Linux makes such packets at the rates of scripts */
 #define PD_PACKET_BYTES  65535U     /* largest IP packet */
 #define PD_STEP_US       10000U     /* netdev_receive moves the time on by this at most */
 #define PD_SILENCE_US    600000000U /* after this without a packet netdev_receive says that none will come */
@@ -115,6 +116,7 @@ struct pd {
 	uint32_t nb_out;
 	uint16_t mtu4, mtu6, route_mss; /* route_mss: TCP_MAXSEG of the socket that opens now; 0 none */
 	struct sl_addr local4, local6;
+	uint16_t tso_segs;
 	uint16_t next_port;
 };
 

@@ -6,11 +6,17 @@
 #include "pd.h"
 
 #define SSTHRESH_INFINITE 0x7fffffffU
+#define SSTHRESH_NONE     (1U << 30) /* ours */
 
 /* Linux's numbers of the states. */
 enum {
 	LINUX_CLOSE = 7,
 	LINUX_LISTEN = 10,
+};
+
+enum {
+	LINUX_CA_OPEN = 0,
+	LINUX_CA_DISORDER = 1,
 };
 
 static uint8_t state_number(const char *name)
@@ -46,7 +52,8 @@ static void put_counts(const struct sl_tcp_info *s, struct tcp_info *i)
 {
 	i->tcpi_unacked = s->unacked_segs;
 	i->tcpi_sacked = s->sacked_segs;
-	i->tcpi_lost = s->lost_segs;
+	/* Linux goes on counting as lost what is on its way again. */
+	i->tcpi_lost = s->lost_segs + s->retrans_segs;
 	i->tcpi_retrans = s->retrans_segs;
 	i->tcpi_reordering = s->reordering;
 	i->tcpi_total_retrans = (uint32_t)s->retransmits;
@@ -90,7 +97,7 @@ static void put_path(const struct sl_tcp_info *s, uint32_t payload, struct tcp_i
 	i->tcpi_rcv_space = s->rcv_space;
 	i->tcpi_snd_cwnd = s->snd_cwnd_bytes / payload;
 	i->tcpi_snd_ssthresh =
-	        s->ssthresh_bytes >= SSTHRESH_INFINITE ? SSTHRESH_INFINITE : s->ssthresh_bytes / payload;
+	        s->ssthresh_bytes >= SSTHRESH_NONE ? SSTHRESH_INFINITE : s->ssthresh_bytes / payload;
 }
 
 /* The rest of the caller's bytes, what newer kernels have added, is zero. */
@@ -103,6 +110,8 @@ void pd_info(const struct pd_file *f, void *out, size_t n)
 		sl_tcp_get_info(f->c, &s);
 		i.tcpi_state = state_number(s.state);
 		i.tcpi_ca_state = ca_number(s.ca_state);
+		if (i.tcpi_ca_state == LINUX_CA_OPEN && s.sacked_segs > 0)
+			i.tcpi_ca_state = LINUX_CA_DISORDER;
 		put_counts(&s, &i);
 		put_path(&s, (uint32_t)pd_full_segment(f), &i);
 	}

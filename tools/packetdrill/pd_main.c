@@ -183,6 +183,23 @@ int pd_wait(struct pd *pd, bool (*ready)(void *arg), void *arg, uint64_t deadlin
 static const struct sl_tcp_ops tcp_ops = {
         .output = pd_output, .accept = pd_on_accept, .notify = pd_on_notify, .route = pd_route};
 
+/* Scripts set what they need of the kernel: where the stack has the same setting, it takes it from there. */
+static long setting(const char *name, long otherwise)
+{
+	char path[64];
+	FILE *f;
+	long v;
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", name);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return otherwise;
+	if (fscanf(f, "%ld", &v) != 1)
+		v = otherwise;
+	(void)fclose(f);
+	return v;
+}
+
 int pd_stack(struct pd *pd)
 {
 	struct sl_tcp_cfg cfg = {
@@ -197,6 +214,9 @@ int pd_stack(struct pd *pd)
 
 	if (pd->tx_pool == NULL || pd->rx_pool == NULL)
 		return ENODEV;
+	pd->tso_segs = (uint16_t)setting("tcp_min_tso_segs", PD_TSO_SEGS);
+	cfg.ecn = setting("tcp_ecn", 0) != 0;
+	cfg.no_timestamps = setting("tcp_timestamps", 1) == 0;
 	if (pd->tcp == NULL && sl_tcp_new(&cfg, &pd->tcp) < 0)
 		return ENOMEM;
 	return 0;

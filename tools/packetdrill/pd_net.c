@@ -103,6 +103,7 @@ int pd_route(void *ctx, const struct sl_addr *dst, struct sl_net_path *out)
 	if (pd->route_mss != 0 && pd->route_mss + headers < out->mtu)
 		out->mtu = (uint16_t)(pd->route_mss + headers);
 	out->tso = true;
+	out->tso_segs = pd->tso_segs;
 	out->multi_seg = true;
 	return 0;
 }
