@@ -24,7 +24,7 @@ void tcp_touch(struct sl_tcp *t, uint64_t now_us)
 size_t tcp_conn_bytes(const struct sl_tcp *t)
 {
 	(void)t;
-	return (sizeof(struct sl_tcp_conn) + 63) / 64 * 64;
+	return (sizeof(struct sl_tcp_conn) + TCP_LINE - 1) / TCP_LINE * TCP_LINE;
 }
 
 static uint32_t slabs_max(const struct sl_tcp *t)
@@ -51,7 +51,7 @@ struct sl_tcp_conn *tcp_conn_at(const struct sl_tcp *t, uint32_t index)
 static bool slab_grow(struct sl_tcp *t)
 {
 	size_t each = tcp_conn_bytes(t);
-	struct tcp_slab *slab = aligned_alloc(64, TCP_CONN_SLAB * each);
+	struct tcp_slab *slab = aligned_alloc(TCP_LINE, TCP_CONN_SLAB * each);
 	uint8_t *mem = (uint8_t *)slab;
 
 	if (slab == NULL)

@@ -70,6 +70,8 @@
 #define TCP_TSO_SEGS_MAX      32U  /* of a super-segment */
 #define TCP_TSO_BYTES_MAX     (UINT16_MAX - 40U - TCP_HDR_MAX) /* IPv6's header counted */
 #define TCP_CONN_SLAB         32U
+#define TCP_LINE              64U   /* of the cache */
+#define TCP_CONN_BYTES        1536U /* a connection without buffers: two of them and a relay in 4 KiB */
 #define TCP_CONNS_MAX         (1U << 22)
 #define TCP_INDEX_MASK        ((1U << 24) - 1) /* of a connection's id */
 #define TCP_HOLD_MSS          3U               /* a held flow keeps at least two segments open, */
@@ -199,8 +201,13 @@ struct tcp_stat {
 	uint32_t rcv_mss;
 };
 
+/*
+ * In the order in which a segment touches it: the first line finds the connection, the second judges the
+ * segment and says what may be sent, the next three are timers and queues. What a connection in order does
+ * not need comes behind, the trace last: of it one line at a time is written.
+ */
 struct sl_tcp_conn {
-	/* Found and judged. */
+	/* First line: found. */
 	struct sl_tcp *t;
 	struct sl_tcp_conn *hash_next;
 	struct tcp_tuple tuple;
@@ -209,89 +216,106 @@ struct sl_tcp_conn {
 	uint8_t ca_state; /* enum tcp_ca_state */
 	uint8_t snd_shift, rcv_shift;
 
-	/* Sent. */
-	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd, iss;
-	uint32_t cwnd, ssthresh;
-	uint32_t recover;    /* RecoveryPoint */
-	uint32_t snd_sml;    /* end of the last small segment (Nagle) */
-	uint32_t tlp_end;    /* behind the loss probe */
-	uint32_t cwr_end;    /* ECE is heeded again when this is acknowledged */
-	uint32_t lost_total; /* bytes ever found lost */
-	uint32_t mss;        /* of a segment we send, options counted in it */
-	uint16_t path_mss, peer_mss;
-	uint16_t adv_mss; /* the MSS option we send */
-	/* Received. */
-	uint32_t rcv_nxt, rcv_adv, last_ack_sent, irs, fin_rcv_seq;
+	/* Second line: judged. */
+	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, iss;
+	uint32_t cwnd;
+	uint32_t mss; /* of a segment we send, options counted in it */
+	uint32_t rcv_nxt, rcv_adv, last_ack_sent;
 	uint32_t ts_recent, ts_offset;
-	uint64_t ts_recent_us;
-
+	uint32_t events;
 	bool ts_ok : 1, sack_ok : 1, wscale_ok : 1;
 	bool held : 1; /* the user has the pointer */
-	bool hashed : 1, on_out : 1, on_starved : 1, dead : 1;
-	bool passive : 1;
+	bool on_out : 1;
 	bool ack_now : 1;
 	bool fin_queued : 1; /* by shutdown or release */
 	bool fin_rcvd : 1;   /* in order */
 	bool fin_ooo : 1;    /* fin_rcv_seq is known, bytes before it are missing */
 	bool want_write : 1; /* a write took less than all */
 	bool cwnd_limited : 1;
-	bool rtt_timing : 1; /* rtt_us is when our only SYN went out */
-	bool syn_lost : 1;
 	bool probe_now : 1; /* the persist timer ran out: send what the window takes, or a probe */
 	bool on_hold : 1;   /* the user does not read for a while, and the peer shall not notice */
 	bool ecn_ok : 1;    /* agreed at the handshake (RFC 3168) */
 	bool ece : 1;       /* a CE mark came: ECE goes with each ACK until CWR comes */
-	bool ecn_asked : 1; /* our SYN offered it */
 	bool cwr_due : 1;   /* the next new segment says that the window was reduced */
 	bool frto : 1;      /* the timeout may have been spurious (RFC 5682) */
 	bool frto_new : 1;  /* new data goes before what seems lost */
 	bool tlp_open : 1, tlp_is_rxt : 1;
 	bool nagle : 1, cork : 1;
 	bool path_multi_seg : 1, path_tso : 1; /* what the port on the way can do */
-	uint8_t rto_shift, nb_rtx, nb_keep, dupacks, delack_segs, quickack, nb_challenge, loss_timer;
-	int32_t err;
-	int32_t soft_err;
+	uint8_t delack_segs, quickack, nb_keep, dupacks;
 
+	/* Third line: timers. */
+	uint64_t tmr[TCP_TMR_COUNT]; /* 0: off */
+	uint64_t wheel_ms;           /* 0: not in the wheel */
+	uint64_t last_recv_us, ts_recent_us;
+
+	/* Fourth and fifth: queues. */
 	struct tcp_sndq sndq;
-	struct tcp_rcvq rcvq;
-	struct tcp_range dsack; /* to be reported with the next ACK (RFC 2883); empty: nothing */
-	uint8_t wnd_again;      /* window updates left to send without being asked */
-	uint32_t rx_buf;        /* size of the receive buffer now */
-	struct tcp_tune tune;
-	struct tcp_board board;
-	uint32_t events;
 	void *user;
+	TAILQ_ENTRY(sl_tcp_conn) out;
+	struct tcp_rcvq rcvq;
+	uint32_t rx_buf;        /* size of the receive buffer now */
+	struct tcp_range dsack; /* to be reported with the next ACK (RFC 2883); empty: nothing */
+	uint16_t adv_mss;       /* the MSS option we send */
+	uint8_t wnd_again;      /* window updates left to send without being asked */
+	uint8_t nb_rtx;
+	uint64_t bytes_received;
+	uint32_t mem_bytes; /* buffers, by true size */
+	uint32_t source;    /* of an accepted one */
 
+	/* What an ACK moves. */
+	struct tcp_board board;
 	uint32_t srtt_us, rttvar_us, rto_us;
-	uint64_t rtt_us, last_send_us, last_recv_us, challenge_us, orphan_until_us;
+	uint32_t ssthresh;
 	struct tcp_rack rack;
-	struct tcp_pmtu pmtu;
-	struct tcp_prr prr;
-	struct tcp_undo undo;
 	struct tcp_cubic cubic;
 	struct tcp_hystart hystart;
-	uint64_t progress_us; /* when what is in flight began to wait, or the peer last took some */
-	uint32_t user_timeout_ms;
+	uint32_t max_snd_wnd;
+	uint64_t progress_us;  /* when what is in flight began to wait, or the peer last took some */
 	uint64_t cwnd_used_us; /* when the window was last the limit */
 	uint32_t cwnd_out;     /* most bytes in flight in the round that ends at cwnd_round */
 	uint32_t cwnd_round;
-	uint16_t path_tso_segs; /* of a packet that the port cuts; 0: no limit */
-	uint64_t bytes_sent, bytes_received, retransmits;
-
-	uint64_t tmr[TCP_TMR_COUNT]; /* 0: off */
-	uint64_t wheel_ms;           /* 0: not in the wheel */
-	uint8_t wheel_level, wheel_slot;
-	LIST_ENTRY(sl_tcp_conn) wheel;
-	TAILQ_ENTRY(sl_tcp_conn) out, starved, list; /* list: of all, or of the dead */
-	struct sl_tcp_listener *listener;            /* of an accepted one */
-	uint32_t source;                             /* of an accepted one */
-
-	uint32_t index, generation; /* of the id: stay when the connection is freed */
-	bool in_use;
-	uint32_t mem_bytes; /* buffers, by true size */
+	uint64_t last_send_us;
+	uint64_t bytes_sent;
+	struct sl_tcp_listener *listener; /* of an accepted one */
+	struct tcp_tune tune;
 	struct tcp_stat stat;
+
+	/* Opening, losses, the end. */
+	uint32_t recover;    /* RecoveryPoint */
+	uint32_t snd_sml;    /* end of the last small segment (Nagle) */
+	uint32_t tlp_end;    /* behind the loss probe */
+	uint32_t cwr_end;    /* ECE is heeded again when this is acknowledged */
+	uint32_t lost_total; /* bytes ever found lost */
+	uint32_t irs, fin_rcv_seq;
+	uint16_t path_mss, peer_mss;
+	uint16_t path_tso_segs; /* of a packet that the port cuts; 0: no limit */
+	bool hashed : 1, on_starved : 1, dead : 1;
+	bool passive : 1;
+	bool rtt_timing : 1; /* rtt_us is when our only SYN went out */
+	bool syn_lost : 1;
+	bool ecn_asked : 1; /* our SYN offered it */
+	bool in_use : 1;
+	uint8_t rto_shift, nb_challenge, loss_timer, wheel_level, wheel_slot;
+	int32_t err;
+	int32_t soft_err;
+	uint32_t user_timeout_ms;
+	uint64_t rtt_us, challenge_us, orphan_until_us;
+	uint64_t retransmits;
+	struct tcp_pmtu pmtu;
+	struct tcp_prr prr;
+	struct tcp_undo undo;
+	LIST_ENTRY(sl_tcp_conn) wheel;
+	TAILQ_ENTRY(sl_tcp_conn) starved, list; /* list: of all, or of the dead */
+	uint32_t index, generation;             /* of the id: stay when the connection is freed */
+
 	struct tcp_trace trace;
 };
+_Static_assert(offsetof(struct sl_tcp_conn, snd_una) == TCP_LINE, "what finds a connection is one line");
+_Static_assert(offsetof(struct sl_tcp_conn, tmr) == 2 * TCP_LINE, "what judges a segment is one line");
+_Static_assert(offsetof(struct sl_tcp_conn, sndq) == 3 * TCP_LINE, "timers are one line");
+_Static_assert(offsetof(struct sl_tcp_conn, board) == 5 * TCP_LINE, "queues are two lines");
+_Static_assert(sizeof(struct sl_tcp_conn) <= TCP_CONN_BYTES, "an idle connection has grown");
 
 LIST_HEAD(tcp_wheel_slot, sl_tcp_conn);
 TAILQ_HEAD(tcp_conn_list, sl_tcp_conn);
