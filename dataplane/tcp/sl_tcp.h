@@ -49,6 +49,9 @@ struct sl_tcp_ops {
 	int (*route)(void *ctx, const struct sl_addr *dst, struct sl_net_path *out);
 	/* True when replies from remote to local would reach this worker. NULL: always true. */
 	bool (*port_ok)(void *ctx, const struct sl_endpoint *local, const struct sl_endpoint *remote);
+	/* The port at or near local->port, which is a guess, for which that is true; 0: none near. NULL: the
+	 * guess itself. */
+	uint16_t (*port_near)(void *ctx, const struct sl_endpoint *local, const struct sl_endpoint *remote);
 };
 
 enum sl_tcp_cookies {

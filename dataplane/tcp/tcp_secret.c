@@ -107,6 +107,17 @@ void tcp_cookie_secret(const struct sl_tcp *t, uint64_t span, uint64_t key[2])
 	key[1] = tcp_siphash(t->key, in, sizeof(in));
 }
 
+/* The guess goes to the nearest port whose replies reach this worker. */
+static bool port_good(struct sl_tcp *t, struct tcp_tuple *u)
+{
+	struct sl_endpoint local = {tcp_addr(u->laddr, u->family), u->lport};
+	struct sl_endpoint remote = {tcp_addr(u->raddr, u->family), u->rport};
+
+	if (t->cfg.ops->port_near != NULL)
+		u->lport = t->cfg.ops->port_near(t->cfg.ctx, &local, &remote);
+	return u->lport >= TCP_PORT_FIRST;
+}
+
 static bool port_free(struct sl_tcp *t, const struct tcp_tuple *u)
 {
 	struct sl_endpoint local = {tcp_addr(u->laddr, u->family), u->lport};
@@ -131,7 +142,7 @@ int tcp_pick_port(struct sl_tcp *t, struct tcp_tuple *u)
 	for (uint32_t i = 0; i < TCP_PORT_COUNT; i++) {
 		u->lport = (uint16_t)(TCP_PORT_FIRST + (offset + *counter) % TCP_PORT_COUNT);
 		++*counter;
-		if (port_free(t, u))
+		if (port_good(t, u) && port_free(t, u))
 			return SL_OK;
 	}
 	return sl_fail(SL_E_TCP_NO_PORT);

@@ -131,17 +131,15 @@ static int tcp_route(void *ctx, const struct sl_addr *dst, struct sl_net_path *o
 	return sl_net_path(w->net, dst, out);
 }
 
-/* Replies from the target must reach this worker: the port that hashes them here is the one to take. */
-static bool tcp_port_ok(void *ctx, const struct sl_endpoint *local, const struct sl_endpoint *remote)
+/* Replies from the target must reach this worker: the port knows which of ours make them. */
+static uint16_t tcp_port_near(void *ctx, const struct sl_endpoint *local, const struct sl_endpoint *remote)
 {
 	struct sl_worker *w = ctx;
 	struct sl_net_path path;
 
-	if (w->cfg.nb_workers == 1)
-		return true;
-	if (sl_net_path(w->net, &remote->addr, &path) < 0)
-		return true;
-	return sl_port_owner(path.port, remote, local) == w->cfg.worker;
+	if (w->cfg.nb_workers == 1 || sl_net_path(w->net, &remote->addr, &path) < 0)
+		return local->port;
+	return sl_port_pick(path.port, (uint16_t)w->cfg.worker, local, remote);
 }
 
 static const struct sl_tcp_ops tcp_ops = {
@@ -149,7 +147,7 @@ static const struct sl_tcp_ops tcp_ops = {
         .accept = tcp_accept,
         .notify = tcp_notify,
         .route = tcp_route,
-        .port_ok = tcp_port_ok,
+        .port_near = tcp_port_near,
 };
 
 /* ---- start ---- */

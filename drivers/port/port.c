@@ -9,7 +9,7 @@
 
 #include "sl_counter.h"
 
-#define RSS_HASHES (RTE_ETH_RSS_NONFRAG_IPV4_TCP)
+#define RSS_HASHES (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP)
 
 __attribute__((format(printf, 3, 4))) static int refuse(char *err, size_t cap, const char *fmt, ...)
 {
@@ -105,6 +105,39 @@ static uint16_t segments(bool can, uint16_t max, uint16_t nb_desc)
 	return max == 0 ? share : less(max, share);
 }
 
+/* The device's own hash decides the owner where it takes our key and table; else it only spreads. */
+static void choose_rss(struct sl_port *p, const struct rte_eth_dev_info *info, struct rte_eth_conf *conf)
+{
+	uint64_t hashes = info->flow_type_rss_offloads & RSS_HASHES;
+	uint8_t key_len = info->hash_key_size == 0 ? PORT_RSS_KEY : info->hash_key_size;
+
+	p->caps.rss = hashes != 0;
+	if (hashes == 0 || p->caps.nb_rx_queues == 1)
+		return;
+	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	conf->rx_adv_conf.rss_conf.rss_hf = hashes;
+	if (p->caps.nb_rx_queues != p->nb_workers || key_len != PORT_RSS_KEY)
+		return;
+	p->rss = port_rss_new(p->id, info->reta_size);
+	if (p->rss == NULL)
+		return;
+	conf->rx_adv_conf.rss_conf.rss_key = p->rss->key;
+	conf->rx_adv_conf.rss_conf.rss_key_len = PORT_RSS_KEY;
+}
+
+/* Which way of steering holds, once the device runs. */
+static void choose_steering(struct sl_port *p, const struct rte_eth_conf *conf)
+{
+	p->steering = SL_PORT_STEER_ONE;
+	if (p->nb_workers == 1)
+		return;
+	p->steering = SL_PORT_STEER_SOFT;
+	if (p->rss != NULL && port_rss_apply(p->id, p->rss, p->nb_workers, conf->rx_adv_conf.rss_conf.rss_hf))
+		p->steering = SL_PORT_STEER_RSS;
+	else if (p->caps.nb_rx_queues == p->nb_workers && port_rules_make(p))
+		p->steering = SL_PORT_STEER_RULES;
+}
+
 /* Which of the device's abilities are used. */
 static void choose(struct sl_port *p, const struct sl_port_cfg *cfg, const struct rte_eth_dev_info *info,
                    struct rte_eth_conf *conf)
@@ -134,13 +167,7 @@ static void choose(struct sl_port *p, const struct sl_port_cfg *cfg, const struc
 	c->nb_rx_queues = less(p->nb_workers, at_least_1(info->max_rx_queues));
 	c->nb_tx_queues = less(p->nb_workers, at_least_1(info->max_tx_queues));
 	p->tx_shared = c->nb_tx_queues < p->nb_workers;
-	/* RSS only spreads the load of receiving: the owner of a flow is decided by our own hash (see
-	 * README.md). */
-	c->rss = (info->flow_type_rss_offloads & RSS_HASHES) != 0;
-	if (c->rss && c->nb_rx_queues > 1) {
-		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf->rx_adv_conf.rss_conf.rss_hf = info->flow_type_rss_offloads & RSS_HASHES;
-	}
+	choose_rss(p, info, conf);
 }
 
 static uint16_t ring_size(uint16_t asked, uint16_t dev_default)
@@ -267,6 +294,7 @@ static int configure(struct sl_port *p, const struct sl_port_cfg *cfg, char *err
 	if (rc != 0)
 		return refuse(err, cap, "%s: start: %s", p->name, rte_strerror(-rc));
 	p->started = true;
+	choose_steering(p, &conf);
 	rc = rte_eth_macaddr_get(p->id, &p->mac);
 	if (rc != 0)
 		return refuse(err, cap, "%s: MAC address: %s", p->name, rte_strerror(-rc));
@@ -323,8 +351,10 @@ void sl_port_close(struct sl_port *p)
 {
 	if (p == NULL)
 		return;
+	port_rules_free(p);
 	if (p->started)
 		(void)rte_eth_dev_stop(p->id);
+	port_rss_free(p->rss);
 	for (uint16_t i = 0; i < p->nb_workers; i++) {
 		struct port_worker *w = &p->w[i];
 

@@ -24,6 +24,28 @@
 	(RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_VLAN |                    \
 	 RTE_MBUF_F_RX_VLAN_STRIPPED)
 
+/* The ports that connections of ours come from; aligned to every size of block and of RSS table. */
+#define PORT_PICK_FIRST   16384
+#define PORT_PICK_COUNT   (65536 - PORT_PICK_FIRST)
+#define PORT_PICK_TRIES   16 /* per worker, in software */
+#define PORT_BLOCK_MIN    64 /* ports of a flow rule */
+#define PORT_BLOCKS_EACH  8  /* per worker, at least, unless they get smaller than that */
+#define PORT_RSS_KEY      40 /* bytes: what two IPv6 addresses and ports need */
+#define PORT_RSS_INPUT    36
+#define PORT_RSS_RETA_MIN 64 /* below, rte_thash finds no key whose sequence is long enough */
+#define PORT_RSS_RETA_MAX 4096
+
+struct rte_thash_ctx;
+struct rte_thash_subtuple_helper;
+
+struct port_rss {
+	uint32_t table[2 * PORT_RSS_INPUT][16]; /* by half byte of the input */
+	uint32_t reta_size;
+	uint8_t key[PORT_RSS_KEY];
+	struct rte_thash_ctx *ctx;
+	struct rte_thash_subtuple_helper *help_v4, *help_v6;
+};
+
 /* What only one worker touches. */
 struct port_worker {
 	struct rte_mbuf **pending; /* cut out of chains, in their order: those from head to nb are left */
@@ -43,6 +65,11 @@ struct sl_port {
 	uint16_t tso_seg_max; /* and that it cuts */
 	uint64_t tx_offloads; /* as set up, RTE_ETH_TX_OFFLOAD_* */
 	uint64_t hash_key[2];
+	enum sl_port_steering steering;
+	uint16_t block_size;  /* with rules */
+	struct port_rss *rss; /* with RSS */
+	struct rte_flow **rules;
+	uint32_t nb_rules;
 	char name[RTE_ETH_NAME_MAX_LEN];
 	struct rte_ether_addr mac;
 	struct rte_mempool *pool[PORT_WORKERS_MAX];
@@ -115,5 +142,26 @@ struct rte_mbuf *port_tx_fix(const struct sl_port *p, uint16_t worker, struct rt
 void port_tx_clean(struct sl_port *p, uint16_t worker);
 /* Sends what the impairment has held long enough. */
 void port_tx_due(struct sl_port *p, uint16_t worker);
+
+/* rss.c */
+struct port_rss *port_rss_new(uint16_t port_id, uint32_t reta_size);
+void port_rss_free(struct port_rss *r);
+void port_rss_table(struct port_rss *r, const uint8_t key[PORT_RSS_KEY]);
+uint32_t port_rss_hash(const struct port_rss *r, const struct sl_endpoint *src,
+                       const struct sl_endpoint *dst);
+uint16_t port_rss_owner(const struct sl_port *p, const struct sl_endpoint *src,
+                        const struct sl_endpoint *dst);
+uint16_t port_rss_pick(const struct sl_port *p, uint16_t worker, const struct sl_endpoint *local,
+                       const struct sl_endpoint *remote);
+/* Gives the started device the key and the table; false: it is not known to use them. */
+bool port_rss_apply(uint16_t id, struct port_rss *r, uint16_t nb_queues, uint64_t hashes);
+
+/* rules.c */
+uint16_t port_block_size(uint16_t nb_workers);
+uint16_t port_block_owner(const struct sl_port *p, uint16_t port);
+uint16_t port_block_pick(const struct sl_port *p, uint16_t worker, uint16_t guess);
+/* False: the device does not take them all; it has none then. */
+bool port_rules_make(struct sl_port *p);
+void port_rules_free(struct sl_port *p);
 
 #endif

@@ -129,11 +129,28 @@ void sl_port_handoff(struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
 /* Cuts the link of a port that was opened with an impairment, or mends it. Any thread. */
 void sl_port_cut(struct sl_port *p, bool cut);
 
+/* How the packets of a connection come to the worker that owns it, chosen at the start by what the port can
+ * do. In each case a packet that arrives elsewhere is handed over: the rest is speed. */
+enum sl_port_steering {
+	SL_PORT_STEER_ONE,   /* there is one worker */
+	SL_PORT_STEER_RSS,   /* the device's own hash, whose key and table are ours */
+	SL_PORT_STEER_RULES, /* flow rules for blocks of our ports; other connections as in software */
+	SL_PORT_STEER_SOFT,  /* a hash in software, and hand-off */
+};
+enum sl_port_steering sl_port_steering(const struct sl_port *p);
+
 /*
- * The worker that owns a TCP 4-tuple, from the view of a packet that the gateway receives; ports in host
- * order. Symmetric hash when in software. The stack uses it to choose the upstream leg's source
- * port.
+ * The worker that owns a TCP 4-tuple, from the view of a packet that the gateway receives (src is the peer's
+ * end); ports in host order. Any thread.
  */
 uint16_t sl_port_owner(const struct sl_port *p, const struct sl_endpoint *src, const struct sl_endpoint *dst);
+
+/*
+ * A port for a connection of ours from local to remote whose replies come to this worker: near local->port,
+ * which is a guess in 16384 to 65535, and in that range; 0: none. Other guesses give other ports, and all
+ * guesses together nearly all that the worker has. Whether it is free is not known here. Any thread.
+ */
+uint16_t sl_port_pick(const struct sl_port *p, uint16_t worker, const struct sl_endpoint *local,
+                      const struct sl_endpoint *remote);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * Which worker a packet belongs to. In software the hash is symmetric (both directions of a connection give
- * the same worker) and keyed with random bits of this start, so that a peer cannot choose its ports to load
- * one worker.
+ * Which worker a packet belongs to: what the device's own hash says where it has our key and table, the block
+ * of our port where it has rules for them, else a hash in software. In software the hash is symmetric (both
+ * directions of a connection give the same worker) and keyed with random bits of this start, so that a peer
+ * cannot choose its ports to load one worker.
  */
 #include "port_priv.h"
 
@@ -37,17 +38,67 @@ static uint64_t fold(const struct sl_port *p, const struct sl_endpoint *e)
 	return mix(w[0] ^ e->port);
 }
 
-uint16_t sl_port_owner(const struct sl_port *p, const struct sl_endpoint *src, const struct sl_endpoint *dst)
+static uint16_t soft_owner(const struct sl_port *p, const struct sl_endpoint *src,
+                           const struct sl_endpoint *dst)
 {
-	uint64_t a, b, h;
+	uint64_t a = fold(p, src), b = fold(p, dst);
+	uint64_t h = mix(RTE_MIN(a, b) ^ p->hash_key[0]);
 
-	if (p->nb_workers == 1)
-		return 0;
-	a = fold(p, src);
-	b = fold(p, dst);
-	h = mix(RTE_MIN(a, b) ^ p->hash_key[0]);
 	h = mix((h + RTE_MAX(a, b)) ^ p->hash_key[1]);
 	return (uint16_t)((h >> 32) * p->nb_workers >> 32);
+}
+
+uint16_t sl_port_owner(const struct sl_port *p, const struct sl_endpoint *src, const struct sl_endpoint *dst)
+{
+	switch (p->steering) {
+	case SL_PORT_STEER_ONE:
+		return 0;
+	case SL_PORT_STEER_RSS:
+		return port_rss_owner(p, src, dst);
+	case SL_PORT_STEER_RULES:
+		if (dst->port >= PORT_PICK_FIRST)
+			return port_block_owner(p, dst->port);
+		break;
+	case SL_PORT_STEER_SOFT:
+		break;
+	}
+	return soft_owner(p, src, dst);
+}
+
+enum sl_port_steering sl_port_steering(const struct sl_port *p)
+{
+	return p->steering;
+}
+
+/* The first port from the guess on that the hash gives to the worker. */
+static uint16_t soft_pick(const struct sl_port *p, uint16_t worker, const struct sl_endpoint *local,
+                          const struct sl_endpoint *remote)
+{
+	struct sl_endpoint l = *local;
+
+	for (uint32_t i = 0; i < (uint32_t)PORT_PICK_TRIES * p->nb_workers; i++) {
+		if (l.port >= PORT_PICK_FIRST && soft_owner(p, remote, &l) == worker)
+			return l.port;
+		l.port = l.port < PORT_PICK_FIRST || l.port == UINT16_MAX ? PORT_PICK_FIRST
+		                                                          : (uint16_t)(l.port + 1);
+	}
+	return 0;
+}
+
+uint16_t sl_port_pick(const struct sl_port *p, uint16_t worker, const struct sl_endpoint *local,
+                      const struct sl_endpoint *remote)
+{
+	switch (p->steering) {
+	case SL_PORT_STEER_ONE:
+		return local->port;
+	case SL_PORT_STEER_RSS:
+		return port_rss_pick(p, worker, local, remote);
+	case SL_PORT_STEER_RULES:
+		return port_block_pick(p, worker, local->port);
+	case SL_PORT_STEER_SOFT:
+		break;
+	}
+	return soft_pick(p, worker, local, remote);
 }
 
 static struct sl_addr addr_of(bool v6, const uint8_t *b)
