@@ -24,6 +24,7 @@ LISTENER = ("10.99.1.1", 5432)
 SLUICE = f"{BUILD}/tools/sluice/sluice"
 
 TESTS = []
+_ends = []
 
 
 class Failure(AssertionError):
@@ -33,6 +34,16 @@ class Failure(AssertionError):
 def test(function):
     TESTS.append(function)
     return function
+
+
+def at_end(function):
+    """Called when all tests are done, the latest first."""
+    _ends.append(function)
+
+
+def end():
+    while _ends:
+        _ends.pop()()
 
 
 def check(condition, text):
