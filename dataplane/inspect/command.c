@@ -17,6 +17,7 @@ struct judgement {
 	const struct sl_rule *rule; /* NULL: none */
 	const char *message;        /* "" none */
 	enum sl_reason_code code;   /* of a denial */
+	struct sl_eval_result eval; /* as the policy said it */
 };
 
 static struct sl_span cstr(const char *s)
@@ -98,14 +99,14 @@ static void refuse(struct judgement *j, enum sl_reason_code code, const char *me
 static void ask_policy(struct sl_inspect *in, struct sl_span text, struct judgement *j)
 {
 	const struct sl_snapshot *s = in->now.slot->s;
-	struct sl_eval_result r;
+	struct sl_eval_result *r = &j->eval;
 
-	sl_eval_statement(s, &in->now.p, in->w->cfg.worker, text, &in->w->sql, &r);
-	j->decision = r.decision;
+	sl_eval_statement(s, &in->now.p, in->w->cfg.worker, in->w->wall_us, text, &in->w->sql, r);
+	j->decision = r->decision;
 	j->code = SL_RSN_POLICY;
-	j->rule = r.rule >= 0 && (uint32_t)r.rule < s->nb_rules ? &s->rules[r.rule] : NULL;
-	j->message = r.decision == SL_DEC_ALLOW ? "" : r.message;
-	if (r.decision == SL_DEC_HOLD && j->rule == NULL) /* nobody could be asked */
+	j->rule = r->rule >= 0 && (uint32_t)r->rule < s->nb_rules ? &s->rules[r->rule] : NULL;
+	j->message = r->decision == SL_DEC_ALLOW ? "" : r->message;
+	if (r->decision == SL_DEC_HOLD && j->rule == NULL) /* nobody could be asked */
 		refuse(j, SL_RSN_POLICY, "statement not allowed by policy");
 }
 
@@ -208,6 +209,9 @@ static void fill_hold(struct sl_inspect *in, const struct sl_event *ev, const st
 	hold->policy_version = in->now.version;
 	hold->expires_us = in->w->wall_us + (uint64_t)j->rule->expires_s * 1000000;
 	hold->approval = *approval;
+	hold->quorum = j->rule->quorum;
+	hold->grant = (uint8_t)j->rule->grant;
+	hold->grant_s = j->rule->grant_s;
 	(void)approvers(j->rule, hold->approvers, sizeof(hold->approvers), &hold->approvers_n);
 	memcpy(hold->statement_sha256, hash, sizeof(hold->statement_sha256));
 	hold->text_total = (uint32_t)(st->total < UINT32_MAX ? st->total : UINT32_MAX);
@@ -216,7 +220,7 @@ static void fill_hold(struct sl_inspect *in, const struct sl_event *ev, const st
 	hold->text_n = (uint32_t)text.n;
 	if (at.done == st->total)
 		hold_params(hold, &ev->command);
-	memcpy(&hold->identity, in->who, offsetof(struct sl_identity, groups) + in->who->groups_n);
+	memcpy(&hold->identity, in->who, identity_bytes(in->who));
 }
 
 /* ---- the verdict ---- */
@@ -272,6 +276,20 @@ static int unrecordable(struct sl_inspect *in, struct sl_verdict *v)
 	return SL_OK;
 }
 
+/* What the record says of rules that did not decide. */
+static void put_side_effects(const struct sl_inspect *in, const struct judgement *j, struct command_record *rec)
+{
+	const struct sl_eval_verdict *v = &j->eval.shadow;
+
+	rec->s = in->now.slot->s;
+	rec->nb_logs = j->eval.nb_logs;
+	rec->logs = j->eval.logs;
+	if (!j->eval.differs)
+		return;
+	rec->shadow = verdict_names[v->decision];
+	rec->shadow_rule = v->rule >= 0 ? cstr(rec->s->rules[v->rule].name) : SL_SPAN_EMPTY;
+}
+
 int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,
                   struct sl_msg_hold *hold)
 {
@@ -309,6 +327,7 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 	rec.policy_version = in->now.version;
 	rec.kinds = in->w->sql.kinds;
 	rec.hash = hash;
+	put_side_effects(in, &j, &rec);
 	(void)record_event_id(in);
 	rc = record_command(in, &rec);
 	if (rc != SL_OK)

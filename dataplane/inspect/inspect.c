@@ -69,13 +69,14 @@ void sl_inspect_open(struct sl_inspect *in, struct sl_inspect_worker *w, const s
 	sl_id_str(&in->id, in->id_str);
 	sl_endpoint_str(client, in->client);
 	snprintf(in->protocol, sizeof(in->protocol), "%s", protocol);
+	in->source = client->addr;
 	in->client_tls = client_tls;
 }
 
 /* An allocation per login: few callers have as many groups as fit. */
 static bool keep_identity(struct sl_inspect *in, const struct sl_identity *who)
 {
-	size_t n = offsetof(struct sl_identity, groups) + who->groups_n;
+	size_t n = identity_bytes(who);
 
 	sl_inspect_free(in);
 	in->who = malloc(n);
@@ -91,7 +92,7 @@ int sl_inspect_login(struct sl_inspect *in, const struct sl_identity *who, struc
 	int rc;
 
 	*res = NULL;
-	if (in->began || in->ended || who->groups_n > sizeof(who->groups))
+	if (in->began || in->ended || who->groups_n + who->claims_n > (int)sizeof(who->groups))
 		return sl_fail(SL_E_INVAL);
 	if (sl_store_failed(in->w->cfg.store))
 		return sl_fail(SL_E_STORE_WRITE);
@@ -220,7 +221,7 @@ int sl_inspect_close(struct sl_inspect *in, int err, struct sl_span why, uint64_
 void sl_inspect_free(struct sl_inspect *in)
 {
 	if (in->who != NULL)
-		sl_cleanse(in->who, offsetof(struct sl_identity, groups) + in->who->groups_n);
+		sl_cleanse(in->who, identity_bytes(in->who));
 	free(in->who);
 	in->who = NULL;
 }

@@ -5,6 +5,7 @@
 #define INSPECT_PRIV_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sl_inspect.h"
@@ -16,7 +17,7 @@
 #define CHUNK_MAX          SL_RECORD_TEXT_MAX
 #define PARAM_TEXT_MAX     512  /* bytes of one parameter in a record */
 #define PARAMS_MAX         3072 /* of all of them, encoded */
-#define RECORD_HEAD_MAX    1536 /* what a COMMAND record needs besides text and parameters */
+#define RECORD_HEAD_MAX    2304 /* what a COMMAND record needs besides text and parameters */
 #define NAME_RECORD_MAX    256  /* bytes of a rule's name, an application's name and the like in a record */
 #define MESSAGE_RECORD_MAX 512
 #define ERROR_TEXT_MAX     200 /* of the target's error message, when no mask applies */
@@ -76,6 +77,7 @@ struct sl_inspect {
 	struct sl_id id;
 	char id_str[SL_ID_STR_MAX];
 	char client[SL_ENDPOINT_STR_MAX];
+	struct sl_addr source; /* the client's */
 	char protocol[32];
 	bool client_tls;
 	bool began, ended;
@@ -100,6 +102,12 @@ struct sl_inspect {
 	char event_id[EVENT_ID_MAX];
 	char message[MESSAGE_MAX];
 };
+
+/* Of an identity without the unused end of its lists. */
+static inline size_t identity_bytes(const struct sl_identity *who)
+{
+	return offsetof(struct sl_identity, groups) + who->groups_n + who->claims_n;
+}
 
 /* policy.c */
 int policy_bind(
@@ -144,6 +152,11 @@ struct command_record {
 	uint64_t kinds;
 	const struct sl_id *approval; /* NULL: none */
 	const uint8_t *hash;
+	const char *shadow;         /* what the verdict would be with the rules in shadow; NULL: the same */
+	struct sl_span shadow_rule; /* by this one */
+	const struct sl_snapshot *s;
+	uint32_t nb_logs;
+	const int32_t *logs; /* rules of s that only log */
 };
 int record_session(struct sl_inspect *in, struct sl_span target_user, struct sl_span app);
 int record_refused(struct sl_inspect *in, int err, struct sl_span user, struct sl_span resource,

@@ -140,7 +140,11 @@ static void bind(struct sl_inspect *in, struct slot *slot)
 {
 	const struct sl_resource *res = sl_snapshot_resource(slot->s, sl_span_str(in->resource));
 	struct sl_caller who = {.subject = sl_span_str(in->who->subject),
-	                        .groups = sl_span(in->who->groups, in->who->groups_n)};
+	                        .issuer = sl_span_str(in->who->issuer),
+	                        .provider = sl_span_str(in->who->provider),
+	                        .groups = sl_span(in->who->groups, in->who->groups_n),
+	                        .claims = sl_span(in->who->groups + in->who->groups_n, in->who->claims_n),
+	                        .source = in->source};
 	struct binding *b = &in->now;
 
 	*b = (struct binding){.slot = slot, .version = slot->s->version};

@@ -258,7 +258,8 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 {
 	bool has_text = c->ev->text.n > 0 || c->phase != SL_PHASE_OTHER;
 	uint32_t nb_pairs =
-	        8u + (c->rule.n > 0) + (c->message.n > 0) + (c->approval != NULL) + (c->ev->nb_params > 0);
+	        8u + (c->rule.n > 0) + (c->message.n > 0) + (c->approval != NULL) + (c->ev->nb_params > 0) +
+	        (c->shadow != NULL) + (c->shadow_rule.n > 0) + (c->nb_logs > 0);
 	char kinds[512], hash[65], approval[SL_ID_STR_MAX];
 	struct sl_record_writer rw;
 
@@ -280,6 +281,14 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 		sl_record_str(&rw, "ap", sl_span_str(sl_id_str(c->approval, approval)));
 	if (c->ev->nb_params > 0)
 		put_params(&rw, c->ev, nb_fit);
+	if (c->shadow != NULL)
+		sl_record_str(&rw, "sv", sl_span_str(c->shadow));
+	if (c->shadow_rule.n > 0)
+		sl_record_str(&rw, "sr", head(c->shadow_rule, NAME_RECORD_MAX));
+	if (c->nb_logs > 0)
+		sl_record_array(&rw, "lr", c->nb_logs);
+	for (uint32_t i = 0; i < c->nb_logs; i++)
+		sl_record_item(&rw, sl_span_str(c->s->rules[c->logs[i]].name));
 	return put_barrier(in, &rw, SL_REC_COMMAND);
 }
 

@@ -50,7 +50,10 @@ enum sl_msg_type {
 	SL_MSG_TCP_QUERY, /* look at TCP connections; a worker without a free message does not answer */
 };
 
-/* Who the caller is. Fixed size, by value. Groups are NUL-ended strings one after the other in `groups`. */
+/*
+ * Who the caller is. Fixed size, by value. `groups` holds NUL-ended strings one after the other: groups_n bytes of
+ * groups, and behind them claims_n bytes of the claims that the provider's document asks for, as "name=value".
+ */
 struct sl_identity {
 	char issuer[SL_BUS_NAME_MAX * 2];
 	char subject[SL_BUS_NAME_MAX];
@@ -58,7 +61,7 @@ struct sl_identity {
 	char provider[SL_BUS_NAME_MAX]; /* the IdentityProvider's name in the policy */
 	uint64_t expires_us;            /* wall time; the session ends then */
 	uint16_t nb_groups;
-	uint16_t groups_n;
+	uint16_t groups_n, claims_n;
 	char groups[SL_BUS_GROUPS_BYTES];
 };
 
@@ -96,6 +99,9 @@ struct sl_msg_hold {
 	uint64_t policy_version;
 	uint64_t expires_us;   /* wall time */
 	struct sl_id approval; /* made by the worker; the text form is what the client sees */
+	uint32_t quorum;  /* approvals that it takes, from 1 */
+	uint8_t grant;    /* enum sl_grant: for what else the approval counts */
+	uint32_t grant_s; /* seconds, for SL_GRANT_WINDOW */
 	char approvers[1024]; /* groups that may approve, NUL-ended one after the other; none: any approver */
 	uint16_t approvers_n;
 	uint8_t statement_sha256[32]; /* of the whole statement with its parameters */

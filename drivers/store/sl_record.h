@@ -33,7 +33,8 @@ enum sl_record_kind {
 	                        resource, client */
 	SL_REC_COMMAND = 3,  /* cmd(cmd) phase(ph) text(x) verdict(v: allow deny hold) rule(ru) message(m)
 	                        policy(pv) statement kinds(sk) hash(h) total length(l) approval(ap) params(pa:
-	                        array, nil for NULL) */
+	                        array, nil for NULL) verdict that rules in shadow would have given(sv)
+	                        and its rule(sr), when it differs; rules that log(lr: array) */
 	SL_REC_MORE = 4,     /* the rest of the text of the record before: text(x) last(z: bool) */
 	SL_REC_DECISION = 5, /* a hold's end: cmd, approval(ap), outcome(o: approved denied expired
 	                        cancelled), by(by), note(m) */

@@ -284,6 +284,50 @@ static int get_groups(const json_t *v, struct sl_identity *out)
 	return SL_OK;
 }
 
+/* "name=value" behind the groups; what is no string, number or boolean cannot be compared and is left out. */
+static int add_claim(struct sl_identity *out, const char *name, const json_t *v)
+{
+	char number[32];
+	const char *text = json_string_value(v);
+	size_t left = sizeof(out->groups) - out->groups_n - out->claims_n;
+	int n;
+
+	if (json_is_boolean(v))
+		text = json_is_true(v) ? "true" : "false";
+	if (json_is_integer(v)) {
+		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+		text = number;
+	}
+	if (text == NULL || (json_is_string(v) && json_string_length(v) != strlen(text)))
+		return SL_OK;
+	n = snprintf(out->groups + out->groups_n + out->claims_n, left, "%s=%s", name, text);
+	if (n < 0 || (size_t)n >= left)
+		return SL_E_JWT_CLAIMS;
+	out->claims_n = (uint16_t)(out->claims_n + n + 1);
+	return SL_OK;
+}
+
+static int get_claims(const json_t *claims, const struct sl_idp *idp, struct sl_identity *out)
+{
+	const json_t *v, *item;
+	int err = SL_OK;
+	size_t k;
+
+	for (uint32_t i = 0; i < idp->claims.nb && err == SL_OK; i++) {
+		v = json_object_get(claims, idp->claims.v[i]);
+		if (!json_is_array(v)) {
+			err = v != NULL ? add_claim(out, idp->claims.v[i], v) : SL_OK;
+			continue;
+		}
+		json_array_foreach(v, k, item)
+		{
+			if (err == SL_OK)
+				err = add_claim(out, idp->claims.v[i], item);
+		}
+	}
+	return err;
+}
+
 /* The name for people: the configured claim, else preferred_username, email, sub. */
 static int get_name(const json_t *claims, const struct sl_idp *idp, struct sl_identity *out)
 {
@@ -316,6 +360,7 @@ int mg_jwt_identity(const struct mg_jwt *jwt, const struct sl_idp *idp, uint64_t
 	    copy_string(json_object_get(jwt->claims, "sub"), out->subject, sizeof(out->subject)) != SL_OK ||
 	    get_name(jwt->claims, idp, out) != SL_OK ||
 	    get_groups(json_object_get(jwt->claims, groups), out) != SL_OK ||
+	    get_claims(jwt->claims, idp, out) != SL_OK ||
 	    sl_span_cstr(sl_span_str(idp->name), out->provider, sizeof(out->provider)) < 0)
 		return sl_fail(SL_E_JWT_CLAIMS);
 	return SL_OK;

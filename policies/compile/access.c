@@ -4,13 +4,15 @@
 
 #include "compile_priv.h"
 
-static const char *const role_keys[] = {"groups", "subjects", "resources", "databases", "allow", NULL};
-static const char *const rule_keys[] = {
-        "action",    "kinds",   "withoutWhere", "pattern", "message",   "roles", "resources",
-        "approvers", "expires", "relations",    "access",  "functions", NULL};
+static const char *const role_keys[] = {"groups", "subjects", "resources", "databases",
+                                        "labels", "allow",    NULL};
+static const char *const rule_keys[] = {"action", "kinds",     "withoutWhere", "pattern", "message",
+                                        "roles",  "resources", "approvers",    "expires", "relations",
+                                        "access", "functions", "identity",     "sources", "schedule",
+                                        "labels", "shadow",    "quorum",       "grant",   NULL};
 static const char *const mask_keys[] = {"action",  "text",  "keepFirst",   "keepLast",  "columns",
                                         "pattern", "roles", "exceptRoles", "resources", NULL};
-static const char *const rule_actions[] = {"deny", "hold", "allow", NULL};
+static const char *const rule_actions[] = {"deny", "hold", "allow", "log", NULL};
 static const char *const mask_actions[] = {"redact", "partial", "null", NULL};
 
 static bool is_glob(const char *s)
@@ -28,9 +30,10 @@ static int check_names(struct compiler *c, const struct sl_yaml_node *map, const
 	for (const struct sl_yaml_node *n = list != NULL ? list->first : NULL; n != NULL; n = n->next) {
 		bool found = is_glob(n->scalar);
 
-		for (uint32_t i = 0; i < c->nb_docs && !found; i++)
-			found = c->docs[i].kind == kind &&
-			        sl_glob_match(n->scalar, sl_span_str(c->docs[i].name));
+		for (uint32_t i = 0; i < c->out->nb_roles && kind == CP_ROLE && !found; i++)
+			found = sl_glob_match(n->scalar, sl_span_str(c->out->roles[i].name));
+		for (uint32_t i = 0; i < c->out->nb_resources && kind == CP_RESOURCE && !found; i++)
+			found = sl_glob_match(n->scalar, sl_span_str(c->out->resources[i].name));
 		if (!found)
 			return cp_fail(c, SL_E_POLICY_SYNTAX, n, NULL, "no %s is called \"%.64s\"", what,
 			               n->scalar);
@@ -46,20 +49,16 @@ static int globs(struct compiler *c, const struct sl_yaml_node *map, const char 
 	return rc == SL_OK ? check_names(c, map, key, kind) : rc;
 }
 
-/* Bits of the roles that a list of globs names. Roles come in document order, as in the snapshot. */
+/* Bits of the roles that a list of globs names. */
 static uint64_t role_bits(const struct compiler *c, const struct sl_strings *list)
 {
 	uint64_t bits = 0;
-	uint32_t role = 0;
 
-	for (uint32_t d = 0; d < c->nb_docs; d++) {
-		if (c->docs[d].kind != CP_ROLE)
-			continue;
+	for (uint32_t r = 0; r < c->out->nb_roles; r++) {
 		for (uint32_t i = 0; i < list->nb; i++) {
-			if (sl_glob_match(list->v[i], sl_span_str(c->docs[d].name)))
-				bits |= UINT64_C(1) << role;
+			if (sl_glob_match(list->v[i], sl_span_str(c->out->roles[r].name)))
+				bits |= UINT64_C(1) << r;
 		}
-		role++;
 	}
 	return bits;
 }
@@ -93,7 +92,7 @@ static int check_rule_kind(struct compiler *c, const struct sl_yaml_node *item)
 	return check_kind(c, item);
 }
 
-static int check_group(struct compiler *c, const struct sl_yaml_node *item)
+int cp_check_group(struct compiler *c, const struct sl_yaml_node *item)
 {
 	if (strcmp(item->scalar, "*") != 0 && is_glob(item->scalar))
 		return cp_fail(c, SL_E_POLICY_SYNTAX, item, "write it out, or \"*\" for everybody",
@@ -117,7 +116,7 @@ int cp_role(struct compiler *c, const struct cp_doc *d, struct sl_role *out)
 
 	out->name = d->name;
 	if (rc == SL_OK)
-		rc = cp_list(c, d->spec, "groups", CP_OPTIONAL, check_group, &out->groups);
+		rc = cp_list(c, d->spec, "groups", CP_OPTIONAL, cp_check_group, &out->groups);
 	if (rc == SL_OK)
 		rc = cp_list(c, d->spec, "subjects", CP_OPTIONAL, NULL, &out->subjects);
 	if (rc == SL_OK)
@@ -126,6 +125,8 @@ int cp_role(struct compiler *c, const struct cp_doc *d, struct sl_role *out)
 		rc = cp_list(c, d->spec, "databases", CP_OPTIONAL, cp_check_glob, &out->databases);
 	if (rc == SL_OK)
 		rc = cp_list(c, d->spec, "allow", CP_REQUIRED, check_kind, &allow);
+	if (rc == SL_OK)
+		rc = cp_where(c, d->spec, &out->resources, out->resource_bits);
 	if (rc != SL_OK)
 		return rc;
 	if (out->groups.nb + out->subjects.nb == 0)
@@ -221,35 +222,108 @@ static int names(struct compiler *c, const struct sl_yaml_node *spec, struct sl_
 	return SL_OK;
 }
 
-/* What does not go together. */
-static int check_rule(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_rule *r)
+static int check_hold_only(struct compiler *c, const struct sl_yaml_node *spec)
 {
-	if (r->action != SL_RULE_HOLD) {
-		const struct sl_yaml_node *n = sl_yaml_get(spec, "approvers");
+	static const char *const keys[] = {"approvers", "expires", "quorum", "grant"};
 
-		n = n != NULL ? n : sl_yaml_get(spec, "expires");
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const struct sl_yaml_node *n = sl_yaml_get(spec, keys[i]);
+
 		if (n != NULL)
 			return cp_fail(c, SL_E_POLICY_SYNTAX, n, NULL,
 			               "\"%s\" means something with action: hold only", n->key);
 	}
-	if (r->action == SL_RULE_ALLOW) {
-		if (r->kinds == 0)
-			return cp_fail(c, SL_E_POLICY_SYNTAX, spec, NULL,
-			               "a rule that allows needs \"kinds\"");
-		if (r->without_where)
-			return cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(spec, "withoutWhere"), NULL,
-			               "\"withoutWhere\" is for rules that deny or hold");
-		if (r->kinds & SL_SQL_KINDS_ROLE_ONLY)
-			return cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(spec, "kinds"),
-			               "give them in a role's \"allow\"",
-			               "a rule cannot allow admin, call, do, function-call, opaque or any");
-		return SL_OK;
-	}
+	return SL_OK;
+}
+
+static int check_allow(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_rule *r)
+{
+	if (r->kinds == 0)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, spec, NULL, "a rule that allows needs \"kinds\"");
+	if (r->without_where)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(spec, "withoutWhere"), NULL,
+		               "\"withoutWhere\" is for rules that do not allow");
+	if (r->kinds & SL_SQL_KINDS_ROLE_ONLY)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(spec, "kinds"),
+		               "give them in a role's \"allow\"",
+		               "a rule cannot allow admin, call, do, function-call, opaque or any");
+	return SL_OK;
+}
+
+/* What does not go together. */
+static int check_rule(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_rule *r)
+{
+	int rc = r->action != SL_RULE_HOLD ? check_hold_only(c, spec) : SL_OK;
+
+	if (rc != SL_OK || r->action == SL_RULE_ALLOW)
+		return rc != SL_OK ? rc : check_allow(c, spec, r);
+	if (r->action == SL_RULE_LOG && r->shadow)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(spec, "shadow"), NULL,
+		               "a rule that only logs changes nothing anyway");
+	if (r->action == SL_RULE_LOG && sl_yaml_get(spec, "message") != NULL)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(spec, "message"), NULL,
+		               "nobody reads the \"message\" of a rule that logs");
 	if (r->kinds == 0 && !r->without_where && !r->has_pattern && r->relations.nb + r->functions.nb == 0)
 		return cp_fail(c, SL_E_POLICY_SYNTAX, spec, "kinds: [any] is every statement",
 		               "the rule has no condition: give \"kinds\", \"relations\", \"functions\", "
 		               "\"withoutWhere\" or \"pattern\"");
 	return SL_OK;
+}
+
+/* "once", "session", or for how long. */
+static int grant(struct compiler *c, const struct sl_yaml_node *spec, struct sl_rule *r)
+{
+	const struct sl_yaml_node *n = sl_yaml_get(spec, "grant");
+	uint64_t s;
+
+	r->grant = SL_GRANT_ONCE;
+	if (n == NULL || (n->type == SL_YAML_SCALAR && strcmp(n->scalar, "once") == 0))
+		return SL_OK;
+	if (n->type == SL_YAML_SCALAR && strcmp(n->scalar, "session") == 0) {
+		r->grant = SL_GRANT_SESSION;
+		return SL_OK;
+	}
+	if (sl_yaml_duration_s(n, &s) != SL_OK || s < 1 || s > CP_GRANT_MAX_S)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, n, NULL,
+		               "\"grant\" must be once, session, or a duration up to 7d");
+	r->grant = SL_GRANT_WINDOW;
+	r->grant_s = (uint32_t)s;
+	return SL_OK;
+}
+
+/* What a rule says of approval. */
+static int approval(struct compiler *c, const struct sl_yaml_node *spec, struct sl_rule *r)
+{
+	int rc = cp_list(c, spec, "approvers", CP_OPTIONAL, cp_check_group, &r->approvers);
+
+	r->expires_s = CP_EXPIRES_DEFAULT_S;
+	r->quorum = 1;
+	if (rc == SL_OK)
+		rc = cp_duration(c, spec, "expires", 1, CP_EXPIRES_MAX_S, &r->expires_s);
+	if (rc == SL_OK)
+		rc = cp_uint(c, spec, "quorum", CP_QUORUM_MAX, &r->quorum);
+	if (rc == SL_OK && r->quorum == 0)
+		rc = cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(spec, "quorum"), NULL,
+		             "\"quorum\" is 1 or more");
+	return rc == SL_OK ? grant(c, spec, r) : rc;
+}
+
+/* What a rule says of the statement. */
+static int statement(struct compiler *c, const struct sl_yaml_node *spec, struct sl_rule *r)
+{
+	uint32_t id = (uint32_t)(r - c->out->rules);
+	struct sl_strings kinds = {0};
+	int rc = cp_list(c, spec, "kinds", CP_OPTIONAL, check_rule_kind, &kinds);
+
+	r->kinds = kinds_of(&kinds);
+	if (rc == SL_OK)
+		rc = cp_bool(c, spec, "withoutWhere", &r->without_where);
+	if (rc == SL_OK)
+		rc = names(c, spec, r);
+	if (rc == SL_OK)
+		rc = pattern(c, spec, true, id, SL_MATCH_CASELESS | SL_MATCH_DOTALL | SL_MATCH_ONCE,
+		             &r->has_pattern);
+	return rc;
 }
 
 static int default_message(struct compiler *c, struct sl_rule *r)
@@ -267,36 +341,31 @@ static int default_message(struct compiler *c, struct sl_rule *r)
 int cp_rule(struct compiler *c, const struct cp_doc *d, struct sl_rule *out)
 {
 	const struct sl_yaml_node *spec = d->spec;
-	struct sl_strings kinds = {0};
-	uint32_t id = (uint32_t)(out - c->out->rules);
 	uint32_t action = 0;
 	int rc = cp_map(c, spec, "spec", rule_keys);
 
 	out->name = d->name;
-	out->expires_s = CP_EXPIRES_DEFAULT_S;
 	if (rc == SL_OK)
 		rc = cp_word(c, spec, "action", CP_REQUIRED, rule_actions, &action);
 	out->action = (enum sl_rule_action)action;
 	if (rc == SL_OK)
-		rc = cp_list(c, spec, "kinds", CP_OPTIONAL, check_rule_kind, &kinds);
-	out->kinds = kinds_of(&kinds);
-	if (rc == SL_OK)
-		rc = cp_bool(c, spec, "withoutWhere", &out->without_where);
-	if (rc == SL_OK)
-		rc = names(c, spec, out);
-	if (rc == SL_OK)
-		rc = pattern(c, spec, true, id, SL_MATCH_CASELESS | SL_MATCH_DOTALL | SL_MATCH_ONCE,
-		             &out->has_pattern);
+		rc = statement(c, spec, out);
 	if (rc == SL_OK)
 		rc = cp_text(c, spec, "message", CP_OPTIONAL, CP_TEXT_MAX, &out->message);
+	if (rc == SL_OK)
+		rc = cp_bool(c, spec, "shadow", &out->shadow);
 	if (rc == SL_OK)
 		rc = globs(c, spec, "roles", CP_OPTIONAL, CP_ROLE, &out->roles);
 	if (rc == SL_OK)
 		rc = globs(c, spec, "resources", CP_OPTIONAL, CP_RESOURCE, &out->resources);
 	if (rc == SL_OK)
-		rc = cp_list(c, spec, "approvers", CP_OPTIONAL, check_group, &out->approvers);
+		rc = cp_where(c, spec, &out->resources, out->resource_bits);
 	if (rc == SL_OK)
-		rc = cp_duration(c, spec, "expires", 1, CP_EXPIRES_MAX_S, &out->expires_s);
+		rc = cp_who(c, spec, &out->who);
+	if (rc == SL_OK)
+		rc = cp_schedule(c, spec, &out->when);
+	if (rc == SL_OK)
+		rc = approval(c, spec, out);
 	if (rc == SL_OK)
 		rc = check_rule(c, spec, out);
 	out->role_bits = role_bits(c, &out->roles);

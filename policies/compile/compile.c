@@ -17,12 +17,13 @@ static const char *const kind_names[] = {
         [CP_ROLE] = "Role",
         [CP_RULE] = "Rule",
         [CP_MASK] = "Mask",
+        [CP_TEST] = "Test",
         [CP_KINDS] = NULL,
 };
 static const uint32_t kind_max[CP_KINDS] = {
         [CP_IDP] = CP_IDPS_MAX,          [CP_RESOURCE] = SL_POLICY_RESOURCES_MAX,
         [CP_ROLE] = SL_POLICY_ROLES_MAX, [CP_RULE] = SL_POLICY_RULES_MAX,
-        [CP_MASK] = SL_POLICY_MASKS_MAX,
+        [CP_MASK] = SL_POLICY_MASKS_MAX, [CP_TEST] = SL_POLICY_TESTS_MAX,
 };
 static const char *const doc_keys[] = {"kind", "version", "metadata", "spec", NULL};
 static const char *const metadata_keys[] = {"name", "description", NULL};
@@ -58,35 +59,65 @@ static int read_metadata(struct compiler *c, const struct sl_yaml_node *root, st
 	return rc;
 }
 
-/* Names are compared with ASCII case folded, as globs do. */
-static int check_new_name(struct compiler *c, const struct cp_doc *d)
+/* A document's place in the table of names: where it is, or the empty one where it goes. */
+static uint32_t *name_slot(struct compiler *c, enum cp_kind kind, const char *name)
 {
-	for (uint32_t i = 0; i < c->nb_docs; i++) {
-		const struct cp_doc *o = &c->docs[i];
+	uint64_t at = sl_rule_name_hash(sl_span_str(name), false) + kind;
 
-		if (o->kind == d->kind && d->name != NULL && strcasecmp(o->name, d->name) == 0)
-			return cp_fail(c, SL_E_POLICY_SYNTAX, d->name_node, NULL,
-			               "%s \"%s\" is there already (%.100s, line %u)", kind_names[d->kind],
-			               d->name, o->file, o->name_node->line);
+	for (;; at++) {
+		uint32_t *slot = &c->names[at & c->names_mask];
+
+		if (*slot == 0 ||
+		    (c->docs[*slot - 1].kind == kind && strcasecmp(c->docs[*slot - 1].name, name) == 0))
+			return slot;
 	}
+}
+
+/* Room for one document more, in the list and in the table of names, which stays at most half full. */
+static int more_docs(struct compiler *c, const struct sl_yaml_node *root)
+{
+	uint32_t cap = c->cap_docs > 0 ? 2 * c->cap_docs : 64;
+	struct cp_doc *docs;
+	uint32_t *names;
+
+	if (c->nb_docs < c->cap_docs)
+		return SL_OK;
+	docs = realloc(c->docs, cap * sizeof(*docs));
+	if (docs != NULL)
+		c->docs = docs;
+	names = docs != NULL ? calloc(2 * (size_t)cap, sizeof(*names)) : NULL;
+	if (names == NULL)
+		return cp_fail(c, SL_E_NOMEM, root, NULL, "out of memory");
+	free(c->names);
+	c->names = names;
+	c->names_mask = 2 * cap - 1;
+	c->cap_docs = cap;
+	for (uint32_t i = 0; i < c->nb_docs; i++)
+		*name_slot(c, c->docs[i].kind, c->docs[i].name) = i + 1;
 	return SL_OK;
 }
 
+/* Names are compared with ASCII case folded, as globs do. */
 static int keep_doc(struct compiler *c, const struct cp_doc *d, const struct sl_yaml_node *root)
 {
+	uint32_t *slot;
+	int rc = more_docs(c, root);
+
+	if (rc != SL_OK)
+		return rc;
 	if (c->nb[d->kind] == kind_max[d->kind])
 		return cp_fail(c, SL_E_LIMIT, root, NULL, "more than %u documents of kind %s",
 		               kind_max[d->kind], kind_names[d->kind]);
-	if (c->nb_docs == c->cap_docs) {
-		uint32_t cap = c->cap_docs > 0 ? 2 * c->cap_docs : 64;
-		struct cp_doc *docs = realloc(c->docs, cap * sizeof(*docs));
+	slot = name_slot(c, d->kind, d->name);
+	if (*slot != 0) {
+		const struct cp_doc *o = &c->docs[*slot - 1];
 
-		if (docs == NULL)
-			return cp_fail(c, SL_E_NOMEM, root, NULL, "out of memory");
-		c->docs = docs;
-		c->cap_docs = cap;
+		return cp_fail(c, SL_E_POLICY_SYNTAX, d->name_node, NULL,
+		               "%s \"%s\" is there already (%.100s, line %u)", kind_names[d->kind], d->name,
+		               o->file, o->name_node->line);
 	}
 	c->docs[c->nb_docs++] = *d;
+	*slot = c->nb_docs;
 	c->nb[d->kind]++;
 	return SL_OK;
 }
@@ -112,8 +143,7 @@ static int read_doc(struct compiler *c, const struct sl_yaml_node *root)
 	d.spec = sl_yaml_get(root, "spec");
 	if (d.spec == NULL)
 		return cp_fail(c, SL_E_POLICY_SYNTAX, root, NULL, "\"spec\" is missing");
-	rc = check_new_name(c, &d);
-	return rc == SL_OK ? keep_doc(c, &d, root) : rc;
+	return keep_doc(c, &d, root);
 }
 
 static int read_source(struct compiler *c, const struct sl_policy_source *src, struct sl_yaml_doc **docs)
@@ -143,14 +173,16 @@ static int take_arrays(struct compiler *c)
 	s->roles = cp_take(c->arena, c->nb[CP_ROLE] * sizeof(*s->roles));
 	s->rules = cp_take(c->arena, rules * sizeof(*s->rules));
 	s->masks = cp_take(c->arena, masks * sizeof(*s->masks));
+	s->whos = cp_take(c->arena, SL_POLICY_WHO_MAX * sizeof(*s->whos));
+	s->tests = cp_take(c->arena, c->nb[CP_TEST] * sizeof(*s->tests));
 	/* One more each: the place of the next pattern exists before it is known whether there is one. */
 	c->rule_patterns = cp_take(c->arena, (rules + 1) * sizeof(*c->rule_patterns));
 	c->mask_patterns = cp_take(c->arena, (masks + 1) * sizeof(*c->mask_patterns));
 	c->rule_places = cp_take(c->arena, (rules + 1) * sizeof(*c->rule_places));
 	c->mask_places = cp_take(c->arena, (masks + 1) * sizeof(*c->mask_places));
 	if (s->idps == NULL || s->resources == NULL || s->roles == NULL || s->rules == NULL ||
-	    s->masks == NULL || c->rule_patterns == NULL || c->mask_patterns == NULL ||
-	    c->rule_places == NULL || c->mask_places == NULL)
+	    s->masks == NULL || s->whos == NULL || s->tests == NULL || c->rule_patterns == NULL ||
+	    c->mask_patterns == NULL || c->rule_places == NULL || c->mask_places == NULL)
 		return cp_fail(c, SL_E_NOMEM, NULL, NULL, "out of memory");
 	return SL_OK;
 }
@@ -169,8 +201,10 @@ static int read_spec(struct compiler *c, const struct cp_doc *d)
 		return cp_role(c, d, &s->roles[s->nb_roles++]);
 	case CP_RULE:
 		return cp_rule(c, d, &s->rules[s->nb_rules++]);
-	default:
+	case CP_MASK:
 		return cp_mask(c, d, &s->masks[s->nb_masks++]);
+	default:
+		return cp_test(c, d, &s->tests[s->nb_tests++]);
 	}
 }
 
@@ -210,8 +244,15 @@ static int compile_docs(struct compiler *c, uint32_t nb_workers)
 {
 	int rc = take_arrays(c);
 
-	for (uint32_t i = 0; i < c->nb_docs && rc == SL_OK; i++)
-		rc = read_spec(c, &c->docs[i]);
+	/* What is named by others comes before them: providers, resources, roles, rules, masks. */
+	for (uint32_t kind = 0; kind < CP_KINDS; kind++) {
+		for (uint32_t i = 0; i < c->nb_docs && rc == SL_OK; i++) {
+			if (c->docs[i].kind == (enum cp_kind)kind)
+				rc = read_spec(c, &c->docs[i]);
+		}
+	}
+	if (rc == SL_OK)
+		rc = cp_index(c);
 	if (rc == SL_OK)
 		rc = check_groups(c);
 	if (rc == SL_OK)
@@ -274,6 +315,7 @@ int sl_policy_compile(const struct sl_policy_source *sources, uint32_t nb, uint6
 		return cp_fail(&c, SL_E_NOMEM, NULL, NULL, "out of memory");
 	rc = compile_sources(&c, sources, nb, nb_workers);
 	free(c.docs);
+	free(c.names);
 	if (rc != SL_OK) {
 		sl_policy_free(c.out);
 		return rc;

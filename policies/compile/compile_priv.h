@@ -22,6 +22,9 @@
 #define CP_LEEWAY_MAX_S      120
 #define CP_LEEWAY_DEFAULT_S  30
 #define CP_KEEP_MAX          64
+#define CP_ZONES_MAX         64
+#define CP_QUORUM_MAX        16
+#define CP_GRANT_MAX_S       (7u * 86400)
 
 enum cp_kind {
 	CP_IDP,
@@ -29,6 +32,7 @@ enum cp_kind {
 	CP_ROLE,
 	CP_RULE,
 	CP_MASK,
+	CP_TEST,
 	CP_KINDS
 };
 
@@ -54,6 +58,10 @@ struct compiler {
 	const char *file; /* of the document that is read now */
 	struct cp_doc *docs;
 	uint32_t nb_docs, cap_docs;
+	uint32_t *names; /* open addressing: index of a document + 1; at least twice as many as documents */
+	uint32_t names_mask;
+	const struct sl_zone *zones[CP_ZONES_MAX];
+	uint32_t nb_zones;
 	uint32_t nb[CP_KINDS];
 	struct sl_snapshot *out;
 	struct sl_match_pattern *rule_patterns, *mask_patterns;
@@ -95,6 +103,7 @@ int cp_duration(struct compiler *c, const struct sl_yaml_node *map, const char *
 int cp_word(struct compiler *c, const struct sl_yaml_node *map, const char *key, enum cp_need need,
             const char *const *words, uint32_t *out);
 int cp_check_name(struct compiler *c, const struct sl_yaml_node *item);
+int cp_check_group(struct compiler *c, const struct sl_yaml_node *item);
 int cp_check_glob(struct compiler *c, const struct sl_yaml_node *item);
 /* Reads a file of at most CP_FILE_BYTES_MAX bytes that map[key] names, as a text; malloc()ed. */
 int cp_file(struct compiler *c, const struct sl_yaml_node *map, const char *key, char **out);
@@ -105,6 +114,27 @@ int cp_resource(struct compiler *c, const struct cp_doc *d, struct sl_resource *
 int cp_role(struct compiler *c, const struct cp_doc *d, struct sl_role *out);
 int cp_rule(struct compiler *c, const struct cp_doc *d, struct sl_rule *out);
 int cp_mask(struct compiler *c, const struct cp_doc *d, struct sl_mask *out);
+
+/* ---- test_doc.c ---- */
+int cp_test(struct compiler *c, const struct cp_doc *d, struct sl_policy_test *out);
+
+/* ---- conditions.c: the parts that they read are optional ---- */
+extern const char *const cp_callers[]; /* in the order of enum sl_caller_kind; NULL-ended */
+int cp_who(struct compiler *c, const struct sl_yaml_node *spec, uint32_t *out); /* identity, sources */
+int cp_schedule(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_schedule **out);
+int cp_instant(struct compiler *c, const struct sl_yaml_node *map, const char *key, uint64_t *out);
+int cp_labels(struct compiler *c, const struct sl_yaml_node *spec, struct sl_resource *out);
+/* Bits of the resources that these globs (none: all) and the spec's labels take. Resources are read before.
+ */
+int cp_where(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_strings *resources,
+             uint64_t *bits);
+
+/* ---- zone.c ---- */
+/* map[key] names a time zone; *out NULL when it is absent. */
+int cp_zone(struct compiler *c, const struct sl_yaml_node *map, const char *key, const struct sl_zone **out);
+
+/* ---- index.c ---- */
+int cp_index(struct compiler *c); /* behind all rules */
 
 /* ---- pattern.c ---- */
 /* Length and repeats; the engine checks the rest. */

@@ -10,10 +10,11 @@ static const char *const tls_modes[] = {"require", "off", NULL};
 static const char *const tls_verifies[] = {"full", "ca", "none", NULL};
 static const char *const algorithms[] = {"RS256", "ES256", "EdDSA", NULL};
 static const char *const tls_keys[] = {"mode", "verify", "caFile", "serverName", "certFile", "keyFile", NULL};
-static const char *const resource_keys[] = {"protocol", "address", "credential", "databases", "tls", NULL};
-static const char *const idp_keys[] = {"issuer",    "audience",   "discoveryUrl", "caFile",   "groupsClaim",
-                                       "nameClaim", "algorithms", "leeway",       "insecure", "api",
-                                       NULL};
+static const char *const resource_keys[] = {"protocol", "address", "credential", "databases",
+                                            "tls",      "labels",  NULL};
+static const char *const idp_keys[] = {
+        "issuer", "audience", "discoveryUrl", "caFile", "groupsClaim", "nameClaim", "algorithms",
+        "leeway", "insecure", "api",          "caller", "claims",      NULL};
 static const char *const api_keys[] = {"viewer", "operator", "approver", "admin", NULL};
 
 static bool is_pem(const char *text, const char *what)
@@ -140,6 +141,8 @@ int cp_resource(struct compiler *c, const struct cp_doc *d, struct sl_resource *
 		rc = cp_check_name(c, sl_yaml_get(d->spec, "credential"));
 	if (rc == SL_OK)
 		rc = cp_list(c, d->spec, "databases", CP_OPTIONAL, NULL, &out->databases);
+	if (rc == SL_OK)
+		rc = cp_labels(c, d->spec, out);
 	if (rc != SL_OK)
 		return rc;
 	out->protocol = protocols[protocol];
@@ -241,10 +244,19 @@ static int idp_ca(struct compiler *c, const struct sl_yaml_node *spec, struct sl
 	return out->ca_pem != NULL ? SL_OK : cp_fail(c, SL_E_NOMEM, spec, NULL, "out of memory");
 }
 
+/* What the claims are kept as is "name=value". */
+static int check_claim(struct compiler *c, const struct sl_yaml_node *item)
+{
+	if (strchr(item->scalar, '=') != NULL)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, item, NULL, "a claim's name holds no \"=\"");
+	return SL_OK;
+}
+
 int cp_idp(struct compiler *c, const struct cp_doc *d, struct sl_idp *out)
 {
 	static const char *all_algorithms[] = {"RS256", "ES256", "EdDSA"};
 	const struct sl_yaml_node *spec = d->spec;
+	uint32_t caller = SL_CALLER_PERSON;
 	int rc = cp_map(c, spec, "spec", idp_keys);
 
 	out->name = d->name;
@@ -270,5 +282,10 @@ int cp_idp(struct compiler *c, const struct cp_doc *d, struct sl_idp *out)
 		rc = idp_ca(c, spec, out);
 	if (rc == SL_OK)
 		rc = idp_api(c, spec, out);
+	if (rc == SL_OK)
+		rc = cp_word(c, spec, "caller", CP_OPTIONAL, cp_callers, &caller);
+	out->caller = (enum sl_caller_kind)caller;
+	if (rc == SL_OK)
+		rc = cp_list(c, spec, "claims", CP_OPTIONAL, check_claim, &out->claims);
 	return rc;
 }

@@ -20,6 +20,7 @@
 struct policy {
 	struct sl_snapshot *s;
 	struct sl_principal p;
+	uint64_t wall_us;
 };
 
 static struct sl_snapshot *compile(const char *text)
@@ -37,7 +38,7 @@ static struct sl_snapshot *compile(const char *text)
 static bool bind_on(struct policy *y, const char *groups, size_t n, const char *resource,
                     const char *database)
 {
-	struct sl_caller who = {SL_SPAN_LIT("subject-1"), sl_span(groups, n)};
+	struct sl_caller who = {.subject = SL_SPAN_LIT("subject-1"), .groups = sl_span(groups, n)};
 	const struct sl_resource *r = sl_snapshot_resource(y->s, sl_span_str(resource));
 
 	assert_non_null(r);
@@ -59,7 +60,7 @@ static struct sl_eval_result judge(const struct policy *y, const char *text)
 	struct sl_sql sql;
 
 	sl_sql_scan(sl_span_str(text), &sql);
-	sl_eval_statement(y->s, &y->p, 0, sl_span_str(text), &sql, &r);
+	sl_eval_statement(y->s, &y->p, 0, y->wall_us, sl_span_str(text), &sql, &r);
 	assert_non_null(r.message);
 	return r;
 }
@@ -110,7 +111,7 @@ static void test_empty_policy_denies_all(void **state)
 {
 	struct sl_resource res = {.name = "shop"};
 	struct policy y = {.s = compile("")};
-	struct sl_caller who = {SL_SPAN_LIT("x"), SL_SPAN_LIT("a")};
+	struct sl_caller who = {.subject = SL_SPAN_LIT("x"), .groups = SL_SPAN_LIT("a")};
 
 	(void)state;
 	assert_false(sl_eval_bind(y.s, &who, &res, SL_SPAN_LIT("shop"), &y.p));
@@ -322,14 +323,14 @@ static void test_broken_callers_are_denied(void **state)
 
 	(void)state;
 	sl_sql_scan(text, &sql);
-	sl_eval_statement(y.s, &y.p, 1, text, &sql, &r); /* no such worker */
+	sl_eval_statement(y.s, &y.p, 1, 0, text, &sql, &r); /* no such worker */
 	assert_int_equal(r.decision, SL_DEC_DENY);
 	y.p.snapshot_version++;
-	sl_eval_statement(y.s, &y.p, 0, text, &sql, &r);
+	sl_eval_statement(y.s, &y.p, 0, 0, text, &sql, &r);
 	assert_int_equal(r.decision, SL_DEC_DENY);
 	y.p.snapshot_version--;
 	sql.nb_stmts = 0;
-	sl_eval_statement(y.s, &y.p, 0, text, &sql, &r);
+	sl_eval_statement(y.s, &y.p, 0, 0, text, &sql, &r);
 	assert_int_equal(r.decision, SL_DEC_DENY);
 	sl_policy_free(y.s);
 }
@@ -343,12 +344,12 @@ static void test_function_call_and_incomplete(void **state)
 
 	(void)state;
 	sql.kinds = sql.stmts[0].kinds = SL_SQL_BIT(SL_SQL_FUNCTION_CALL);
-	sl_eval_statement(y.s, &y.p, 0, SL_SPAN_EMPTY, &sql, &r);
+	sl_eval_statement(y.s, &y.p, 0, 0, SL_SPAN_EMPTY, &sql, &r);
 	assert_int_equal(r.decision, SL_DEC_DENY);
 	assert_non_null(strstr(r.message, "function-call"));
 	sql.kinds = sql.stmts[0].kinds = SL_SQL_BIT(SL_SQL_SELECT);
 	sql.complete = false;
-	sl_eval_statement(y.s, &y.p, 0, SL_SPAN_EMPTY, &sql, &r);
+	sl_eval_statement(y.s, &y.p, 0, 0, SL_SPAN_EMPTY, &sql, &r);
 	assert_int_equal(r.decision, SL_DEC_DENY);
 	sl_policy_free(y.s);
 }

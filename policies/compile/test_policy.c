@@ -90,7 +90,7 @@ static const struct bad_row bad_rows[] = {
         {DOC("Rule", "r", "  action: allow\n  kinds: [any]\n"), 6, 10, "cannot allow", "role"},
         {DOC("Rule", "r", "  action: allow\n  kinds: [do]\n"), 6, 10, "cannot allow", "role"},
         {DOC("Rule", "r", "  action: allow\n  kinds: [update]\n  withoutWhere: true\n"), 7, 17,
-         "deny or hold", ""},
+         "do not allow", ""},
         {DOC("Rule", "r", "  action: deny\n  pattern: 'a('\n"), 6, 12, "pattern:", ""},
         {DOC("Rule", "r", "  action: deny\n  pattern: 'a*'\n"), 6, 12, "pattern:", ""},
         {DOC("Rule", "r", "  action: deny\n  pattern: '(a)\\1'\n"), 6, 12, "pattern:", ""},

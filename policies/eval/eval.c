@@ -1,10 +1,13 @@
-/* Who may do what: binding a caller to a snapshot, and judging a query string. */
+/*
+ * Judging a query string: candidates from the index, one after the other in no order, into a fold that keeps
+ * the first rule of each action and what is not allowed yet.
+ */
 #include "eval_priv.h"
 
 #include "sl_counter.h"
 
 #define BIT(k)       SL_SQL_BIT(SL_SQL_##k)
-#define RULE_WORDS   (SL_POLICY_RULES_MAX / 64)
+#define NO_RULE      UINT32_MAX
 #define KIND_TEXT(k) "the policy does not allow this statement: " k
 
 /* By the first kind that nothing allows. */
@@ -40,142 +43,13 @@ static const char *const denied_by_default[SL_SQL_KIND_COUNT] = {
         [SL_SQL_OPAQUE] = KIND_TEXT("opaque (it cannot be read to the end, or may hide another statement)"),
 };
 
-static void set_bit(uint64_t *words, uint32_t i)
-{
-	words[i / 64] |= UINT64_C(1) << (i % 64);
-}
-
-static bool any_glob(const struct sl_strings *globs, struct sl_span text)
-{
-	for (uint32_t i = 0; i < globs->nb; i++) {
-		if (sl_glob_match(globs->v[i], text))
-			return true;
-	}
-	return false;
-}
-
-static bool globs_allow(const struct sl_strings *globs, struct sl_span text)
-{
-	return globs->nb == 0 || any_glob(globs, text);
-}
-
-static bool in_group(const struct sl_caller *who, const char *group)
-{
-	struct sl_span wanted = sl_span_str(group);
-	const uint8_t *p = who->groups.p;
-	size_t left = who->groups.n;
-
-	while (left > 0) {
-		const uint8_t *nul = memchr(p, 0, left);
-		size_t n = nul != NULL ? (size_t)(nul - p) : left;
-
-		if (sl_span_eq(wanted, sl_span(p, n)))
-			return true;
-		p += nul != NULL ? n + 1 : n;
-		left -= nul != NULL ? n + 1 : n;
-	}
-	return false;
-}
-
-static bool has_role(const struct sl_role *r, const struct sl_caller *who)
-{
-	for (uint32_t i = 0; i < r->groups.nb; i++) {
-		if (strcmp(r->groups.v[i], "*") == 0 || in_group(who, r->groups.v[i]))
-			return true;
-	}
-	for (uint32_t i = 0; i < r->subjects.nb; i++) {
-		if (sl_span_is(who->subject, r->subjects.v[i]))
-			return true;
-	}
-	return false;
-}
-
-static void bind_rules(const struct sl_snapshot *s, struct sl_span resource, struct sl_principal *out)
-{
-	for (uint32_t i = 0; i < s->nb_rules; i++) {
-		const struct sl_rule *r = &s->rules[i];
-
-		if (r->roles.nb > 0 && (r->role_bits & out->role_bits) == 0)
-			continue;
-		if (!globs_allow(&r->resources, resource))
-			continue;
-		set_bit(out->rule_bits, i);
-		if (r->has_pattern) {
-			set_bit(out->pattern_bits, i);
-			out->any_pattern = true;
-		}
-	}
-}
-
-static void bind_masks(const struct sl_snapshot *s, struct sl_span resource, struct sl_principal *out)
-{
-	for (uint32_t i = 0; i < s->nb_masks; i++) {
-		const struct sl_mask *m = &s->masks[i];
-
-		if (m->roles.nb > 0 && (m->role_bits & out->role_bits) == 0)
-			continue;
-		if ((m->except_bits & out->role_bits) != 0 || !globs_allow(&m->resources, resource))
-			continue;
-		set_bit(out->mask_bits, i);
-		out->any_mask = true;
-		out->any_content_mask |= m->has_pattern;
-	}
-}
-
-/* A resource names its databases exactly; none named: any. */
-static bool has_database(const struct sl_resource *res, struct sl_span database)
-{
-	for (uint32_t i = 0; i < res->databases.nb; i++) {
-		if (sl_span_is(database, res->databases.v[i]))
-			return true;
-	}
-	return res->databases.nb == 0;
-}
-
-bool sl_eval_bind(const struct sl_snapshot *s, const struct sl_caller *who, const struct sl_resource *res,
-                  struct sl_span database, struct sl_principal *out)
-{
-	struct sl_span resource = sl_span_str(res->name);
-
-	memset(out, 0, sizeof(*out));
-	out->snapshot_version = s->version;
-	if (!has_database(res, database))
-		return false;
-	for (uint32_t i = 0; i < s->nb_roles; i++) {
-		const struct sl_role *r = &s->roles[i];
-
-		if (!any_glob(&r->resources, resource) || !globs_allow(&r->databases, database) ||
-		    !has_role(r, who))
-			continue;
-		out->role_bits |= UINT64_C(1) << i;
-		out->kinds |= r->kinds;
-	}
-	bind_rules(s, resource, out);
-	bind_masks(s, resource, out);
-	return out->role_bits != 0;
-}
-
-struct matched {
-	uint64_t bits[RULE_WORDS];
-};
-
-static int on_match(void *ctx, uint32_t id, size_t from, size_t to)
-{
-	struct matched *m = ctx;
-
-	(void)from;
-	(void)to;
-	if (id < SL_POLICY_RULES_MAX)
-		set_bit(m->bits, id);
-	return 0;
-}
-
 static uint64_t kinds_of(const struct sl_sql *sql, const struct sl_sql_stmt *stmt)
 {
 	return sql->complete && stmt->kinds != 0 ? stmt->kinds : stmt->kinds | BIT(OPAQUE);
 }
 
-/* Do a deny or hold rule's conditions hold for this statement? One that is opaque may be of any kind. */
+/* Do the conditions of a rule that denies, holds or logs hold for this statement? One that is opaque may be
+ * of any kind. */
 static bool restricts(const struct sl_rule *r, const struct sl_sql *sql, const struct sl_sql_stmt *stmt)
 {
 	uint64_t kinds = kinds_of(sql, stmt);
@@ -208,104 +82,228 @@ static bool grants(const struct sl_rule *r, const struct sl_sql *sql, const stru
 	       eval_names_within(r, sql, (uint32_t)(stmt - sql->stmts));
 }
 
-/* The kinds of this statement that neither the caller's roles nor the rules in `rules` allow. */
-static uint64_t not_allowed(const struct sl_snapshot *s, const struct sl_principal *p, const uint64_t *rules,
-                            const struct sl_sql *sql, const struct sl_sql_stmt *stmt)
+/* What becomes of the string, as far as it is known. */
+struct side {
+	uint32_t deny, hold;                /* the first such rule, NO_RULE */
+	uint64_t missing[SL_SQL_STMTS_MAX]; /* of each statement: kinds that nothing allows yet */
+};
+
+struct fold {
+	const struct sl_snapshot *s;
+	const struct sl_principal *p;
+	const struct sl_sql *sql;
+	uint64_t wall_us;
+	sl_eval_each_fn each;
+	void *ctx;
+	struct side real, would; /* would: the rules in shadow too */
+	bool any_shadow;
+	struct sl_eval_result *out;
+};
+
+static void put_log(struct sl_eval_result *out, uint32_t rule)
 {
-	uint64_t kinds = kinds_of(sql, stmt);
-	uint64_t missing = kinds & ~p->kinds;
-
-	if (kinds & BIT(OPAQUE))
-		return missing;
-	for (uint32_t w = 0; w < RULE_WORDS; w++) {
-		for (uint64_t bits = rules[w]; bits != 0 && missing != 0; bits &= bits - 1) {
-			const struct sl_rule *r = &s->rules[w * 64 + (uint32_t)__builtin_ctzll(bits)];
-
-			if ((r->kinds & missing) != 0 && grants(r, sql, stmt))
-				missing &= ~r->kinds | SL_SQL_KINDS_ROLE_ONLY;
-		}
+	for (uint32_t i = 0; i < out->nb_logs; i++) {
+		if (out->logs[i] == (int32_t)rule)
+			return;
 	}
-	return missing;
+	if (out->nb_logs < SL_EVAL_LOGS_MAX)
+		out->logs[out->nb_logs++] = (int32_t)rule;
 }
 
-static void decide(struct sl_eval_result *out, enum sl_decision_kind decision, int32_t rule,
-                   const char *message)
-{
-	out->decision = decision;
-	out->rule = rule;
-	out->message = message != NULL ? message : "";
-}
-
-/* The first DENY rule that applies, else the first HOLD rule. True when there is one. */
-static bool by_rule(const struct sl_snapshot *s, const uint64_t *rules, const struct sl_sql *sql,
-                    struct sl_eval_result *out)
-{
-	int32_t hold = -1;
-
-	for (uint32_t w = 0; w < RULE_WORDS; w++) {
-		for (uint64_t bits = rules[w]; bits != 0; bits &= bits - 1) {
-			int32_t i = (int32_t)(w * 64 + (uint32_t)__builtin_ctzll(bits));
-			const struct sl_rule *r = &s->rules[i];
-
-			if (r->action == SL_RULE_ALLOW || (r->action == SL_RULE_HOLD && hold >= 0))
-				continue;
-			if (!restricts_any(r, sql))
-				continue;
-			if (r->action == SL_RULE_DENY) {
-				decide(out, SL_DEC_DENY, i, r->message);
-				return true;
-			}
-			hold = i;
-		}
-	}
-	if (hold < 0)
-		return false;
-	decide(out, SL_DEC_HOLD, hold, s->rules[hold].message);
-	return true;
-}
-
-/* True when some kind of some statement is allowed by nothing. */
-static bool by_default(const struct sl_snapshot *s, const struct sl_principal *p, const uint64_t *rules,
-                       const struct sl_sql *sql, struct sl_eval_result *out)
+/* The kinds that this rule takes out of the default deny, statement by statement. */
+static void grant(struct side *to, const struct sl_rule *r, const struct sl_sql *sql)
 {
 	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
-		uint64_t missing = not_allowed(s, p, rules, sql, &sql->stmts[i]);
+		if ((r->kinds & to->missing[i]) != 0 && !(kinds_of(sql, &sql->stmts[i]) & BIT(OPAQUE)) &&
+		    grants(r, sql, &sql->stmts[i]))
+			to->missing[i] &= ~r->kinds | SL_SQL_KINDS_ROLE_ONLY;
+	}
+}
 
-		if (missing != 0) {
-			/* Kinds off the table cannot come; the mask keeps the index inside of it in any case.
-			 */
-			missing &= (UINT64_C(1) << SL_SQL_KIND_COUNT) - 1;
-			decide(out, SL_DEC_DENY, -1,
-			       missing != 0 ? denied_by_default[__builtin_ctzll(missing)] : "unknown kind");
+static void take_effect(struct side *to, const struct sl_rule *r, uint32_t i, const struct sl_sql *sql)
+{
+	if (r->action == SL_RULE_DENY)
+		to->deny = i < to->deny ? i : to->deny;
+	if (r->action == SL_RULE_HOLD)
+		to->hold = i < to->hold ? i : to->hold;
+	if (r->action == SL_RULE_HOLD || r->action == SL_RULE_ALLOW)
+		grant(to, r, sql);
+}
+
+/* Does it allow some statement of the string? */
+static bool allows_any(const struct sl_rule *r, const struct sl_sql *sql)
+{
+	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
+		if ((r->kinds & sql->stmts[i].kinds) != 0 && grants(r, sql, &sql->stmts[i]))
 			return true;
-		}
 	}
 	return false;
 }
 
-void sl_eval_statement(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t worker,
-                       struct sl_span text, const struct sl_sql *sql, struct sl_eval_result *out)
+/* A candidate: its pattern, if it has one, has matched. */
+static void consider(struct fold *f, uint32_t i)
 {
-	struct matched rules = {{0}};
-	bool held;
+	const struct sl_rule *r = &f->s->rules[i];
+
+	if (!eval_rule_is_for(f->p, r) || (r->when != NULL && !sl_schedule_open(r->when, f->wall_us)))
+		return;
+	/* Behind a rule that denies already, one that denies says nothing new. */
+	if (r->action == SL_RULE_DENY && !r->shadow && i > f->real.deny && f->each == NULL)
+		return;
+	if (!(r->action == SL_RULE_ALLOW ? allows_any(r, f->sql) : restricts_any(r, f->sql)))
+		return;
+	if (f->each != NULL)
+		f->each(f->ctx, i);
+	if (r->action == SL_RULE_LOG) {
+		put_log(f->out, i);
+		return;
+	}
+	if (!r->shadow)
+		take_effect(&f->real, r, i, f->sql);
+	f->any_shadow |= r->shadow;
+	take_effect(&f->would, r, i, f->sql);
+}
+
+static int on_match(void *ctx, uint32_t id, size_t from, size_t to)
+{
+	struct fold *f = ctx;
+
+	(void)from;
+	(void)to;
+	if (id < f->s->nb_rules)
+		consider(f, id);
+	return 0;
+}
+
+static void consider_named(struct fold *f, const struct sl_sql_name *n, bool function)
+{
+	const struct sl_rule_index *x = &f->s->index;
+	char name[SL_SQL_NAME_MAX];
+	uint64_t hash = sl_rule_name_hash(sl_span(name, sl_sql_name_fold(n->name, name)), function);
+
+	for (uint64_t at = hash;; at++) {
+		const struct sl_rule_name *e = &x->names[at & x->names_mask];
+
+		if (e->hash == 0)
+			return;
+		if (e->hash != hash)
+			continue;
+		for (uint32_t i = 0; i < e->nb; i++)
+			consider(f, x->named_rules[e->first + i]);
+		return;
+	}
+}
+
+/* The rules without a pattern. */
+static void consider_plain(struct fold *f, uint64_t kinds)
+{
+	const struct sl_rule_index *x = &f->s->index;
+
+	if ((kinds & BIT(OPAQUE)) != 0 || f->each != NULL) {
+		for (uint32_t i = 0; i < x->nb_plain; i++)
+			consider(f, x->plain[i]);
+		return;
+	}
+	for (uint32_t i = 0; i < x->nb_walked; i++) {
+		if ((x->walked[i].kinds & kinds) != 0)
+			consider(f, x->walked[i].rule);
+	}
+	if (x->names == NULL)
+		return;
+	for (uint32_t i = 0; i < f->sql->nb_relations; i++)
+		consider_named(f, &f->sql->relations[i].name, false);
+	for (uint32_t i = 0; i < f->sql->nb_functions; i++)
+		consider_named(f, &f->sql->functions[i].name, true);
+}
+
+/* The first kind of the first statement that nothing allows; SL_SQL_KIND_COUNT: none. */
+static unsigned int first_missing(const struct side *d, uint32_t nb_stmts)
+{
+	for (uint32_t i = 0; i < nb_stmts; i++) {
+		if (d->missing[i] != 0)
+			return (unsigned int)__builtin_ctzll(d->missing[i]);
+	}
+	return SL_SQL_KIND_COUNT;
+}
+
+static struct sl_eval_verdict conclude(const struct side *d, uint32_t nb_stmts)
+{
+	if (d->deny != NO_RULE)
+		return (struct sl_eval_verdict){SL_DEC_DENY, (int32_t)d->deny};
+	if (first_missing(d, nb_stmts) != SL_SQL_KIND_COUNT)
+		return (struct sl_eval_verdict){SL_DEC_DENY, -1};
+	if (d->hold != NO_RULE)
+		return (struct sl_eval_verdict){SL_DEC_HOLD, (int32_t)d->hold};
+	return (struct sl_eval_verdict){SL_DEC_ALLOW, -1};
+}
+
+static void refuse(struct sl_eval_result *out, const char *message)
+{
+	*out = (struct sl_eval_result){.decision = SL_DEC_DENY, .rule = -1, .message = message};
+}
+
+static void say(struct fold *f)
+{
+	struct sl_eval_verdict v = conclude(&f->real, f->sql->nb_stmts);
+	struct sl_eval_result *out = f->out;
+	unsigned int kind;
+
+	out->decision = v.decision;
+	out->rule = v.rule;
+	out->message = "";
+	if (v.rule >= 0) {
+		out->message = f->s->rules[v.rule].message;
+	} else if (v.decision == SL_DEC_DENY) {
+		kind = first_missing(&f->real, f->sql->nb_stmts);
+		out->message = kind < SL_SQL_KIND_COUNT ? denied_by_default[kind] : "unknown kind";
+	}
+	if (!f->any_shadow)
+		return;
+	out->shadow = conclude(&f->would, f->sql->nb_stmts);
+	out->differs = out->shadow.decision != v.decision || out->shadow.rule != v.rule;
+}
+
+void sl_eval_explain(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t worker,
+                     uint64_t wall_us, struct sl_span text, const struct sl_sql *sql, sl_eval_each_fn each,
+                     void *ctx, struct sl_eval_result *out)
+{
+	struct fold f; /* not set to zero as a whole: it is a kilobyte for 64 statements */
+	uint64_t kinds = 0;
 
 	if (p->snapshot_version != s->version || worker >= s->nb_workers || sql->nb_stmts == 0 ||
 	    sql->nb_stmts > SL_SQL_STMTS_MAX) {
-		decide(out, SL_DEC_DENY, -1, "the statement could not be judged");
+		refuse(out, "the statement could not be judged");
 		return;
+	}
+	f.s = s;
+	f.p = p;
+	f.sql = sql;
+	f.wall_us = wall_us;
+	f.each = each;
+	f.ctx = ctx;
+	f.out = out;
+	f.any_shadow = false;
+	out->nb_logs = 0;
+	out->differs = false;
+	f.real.deny = f.real.hold = f.would.deny = f.would.hold = NO_RULE;
+	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
+		uint64_t k = kinds_of(sql, &sql->stmts[i]);
+
+		kinds |= k;
+		f.real.missing[i] = f.would.missing[i] = k & ~p->kinds;
 	}
 	if (p->any_pattern &&
-	    sl_match_scan(s->statement_db, s->statement_scratch[worker], text, on_match, &rules) != SL_OK) {
-		decide(out, SL_DEC_DENY, -1, "the statement's text could not be read");
+	    sl_match_scan(s->statement_db, s->statement_scratch[worker], text, on_match, &f) != SL_OK) {
+		refuse(out, "the statement's text could not be read");
 		return;
 	}
-	for (uint32_t w = 0; w < RULE_WORDS; w++)
-		rules.bits[w] = p->rule_bits[w] & (rules.bits[w] | ~p->pattern_bits[w]);
-	held = by_rule(s, rules.bits, sql, out);
-	if (held && out->decision == SL_DEC_DENY)
-		return;
-	if (by_default(s, p, rules.bits, sql, out))
-		return;
-	if (!held)
-		decide(out, SL_DEC_ALLOW, -1, "");
+	consider_plain(&f, kinds);
+	say(&f);
+}
+
+void sl_eval_statement(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t worker,
+                       uint64_t wall_us, struct sl_span text, const struct sl_sql *sql,
+                       struct sl_eval_result *out)
+{
+	sl_eval_explain(s, p, worker, wall_us, text, sql, NULL, NULL, out);
 }

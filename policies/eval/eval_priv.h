@@ -4,6 +4,17 @@
 
 #include "sl_eval.h"
 
+/* bind.c: does the rule concern this caller on this resource at all? */
+static inline bool eval_rule_is_for(const struct sl_principal *p, const struct sl_rule *r)
+{
+	if (r->roles.nb > 0 && (r->role_bits & p->role_bits) == 0)
+		return false;
+	if (p->resource >= SL_POLICY_RESOURCES_MAX ||
+	    !((r->resource_bits[p->resource / 64] >> (p->resource % 64)) & 1))
+		return false;
+	return r->who == SL_RULE_ANYBODY || ((p->who_bits[r->who / 64] >> (r->who % 64)) & 1) != 0;
+}
+
 /* names.c: the rule's conditions about names, for one statement by its index. */
 /* Of a rule that denies or holds: some relation is accessed so, and some function is called. */
 bool eval_names_touched(const struct sl_rule *r, const struct sl_sql *sql, uint32_t stmt);

@@ -18,14 +18,21 @@
 
 /* Bounds of one snapshot. Compiling refuses what goes over. */
 #define SL_POLICY_ROLES_MAX     64
-#define SL_POLICY_RULES_MAX     1024
+#define SL_POLICY_RULES_MAX     16384
 #define SL_POLICY_MASKS_MAX     256
 #define SL_POLICY_RESOURCES_MAX 256
 #define SL_POLICY_GROUPS_MAX    1024 /* distinct group names in all roles */
+#define SL_POLICY_WHO_MAX       256  /* distinct conditions on identities in all rules */
+#define SL_POLICY_LABELS_MAX    16   /* of one resource */
+#define SL_POLICY_TESTS_MAX     1024
 
 struct sl_strings { /* a list of strings */
 	const char **v;
 	uint32_t nb;
+};
+
+struct sl_label {
+	const char *key, *value;
 };
 
 enum sl_target_tls {
@@ -41,6 +48,15 @@ struct sl_resource {
 	struct sl_tls_ctx *tls;      /* client context; NULL with TLS_OFF */
 	const char *credential;      /* name of the sealed credential */
 	struct sl_strings databases; /* allowed; empty: any */
+	struct sl_label *labels;
+	uint32_t nb_labels;
+};
+
+/* What kind of caller a provider's tokens stand for. */
+enum sl_caller_kind {
+	SL_CALLER_PERSON, /* the default */
+	SL_CALLER_SERVICE,
+	SL_CALLER_AGENT,
 };
 
 struct sl_idp {
@@ -51,6 +67,8 @@ struct sl_idp {
 	const char *name_claim;       /* default "preferred_username", falling back to email and sub */
 	struct sl_strings algorithms; /* of RS256, ES256, EdDSA */
 	uint32_t leeway_s;            /* for exp and nbf, default 30, at most 120 */
+	enum sl_caller_kind caller;
+	struct sl_strings claims; /* names of claims that are kept for rules to look at */
 	/* groups -> API roles */
 	struct sl_strings viewers, operators, approvers, admins;
 };
@@ -62,14 +80,60 @@ struct sl_role {
 	struct sl_strings groups;    /* any of them gives the role; "*" everybody who is authenticated */
 	struct sl_strings subjects;  /* or the subject itself */
 	struct sl_strings resources; /* globs */
-	struct sl_strings databases; /* globs; empty: any */
-	uint64_t kinds;              /* statement kinds allowed (1 << enum sl_sql_kind) */
+	uint64_t resource_bits[SL_POLICY_RESOURCES_MAX / 64]; /* compiled from resources and labels */
+	struct sl_strings databases;                          /* globs; empty: any */
+	uint64_t kinds; /* statement kinds allowed (1 << enum sl_sql_kind) */
+};
+
+/* A claim of the caller and the values that fit (globs). */
+struct sl_claim {
+	const char *name;
+	struct sl_strings values;
+};
+
+/* Whom a rule is for. Each part that is there must hold; in a part, one entry is enough. */
+struct sl_who {
+	struct sl_strings issuers;  /* globs */
+	struct sl_strings groups;   /* names */
+	struct sl_strings subjects; /* globs */
+	uint32_t callers;           /* 1 << enum sl_caller_kind; 0: any */
+	struct sl_claim *claims;    /* each of them */
+	uint32_t nb_claims;
+	struct sl_prefix *sources; /* networks that the caller comes from */
+	uint32_t nb_sources;
+};
+
+/* A time zone's changes, in order; in front of the first change its offset holds too. */
+struct sl_zone {
+	const char *name;
+	uint32_t nb;
+	int64_t *from;     /* seconds since 1970 */
+	int32_t *offset_s; /* east of UTC */
+};
+
+#define SL_MINUTES_A_DAY (24 * 60)
+
+/* When a rule applies: days and minutes of the day in its zone, and the dates around it. */
+struct sl_schedule {
+	const struct sl_zone *zone; /* NULL: UTC */
+	uint8_t days;               /* 1 << day, 0 being Sunday */
+	uint16_t from_min,
+	        to_min; /* [from, to); from > to goes past midnight, and the day is the one it begins on */
+	uint64_t after_us, before_us; /* wall time, [after, before) */
 };
 
 enum sl_rule_action {
 	SL_RULE_DENY,
 	SL_RULE_HOLD,
 	SL_RULE_ALLOW, /* allows beyond the role's kinds */
+	SL_RULE_LOG,   /* changes nothing; the record names it */
+};
+
+/* For what else an approval counts, besides the statement at hand. */
+enum sl_grant {
+	SL_GRANT_ONCE,    /* nothing */
+	SL_GRANT_SESSION, /* what the same rule holds in the same session */
+	SL_GRANT_WINDOW,  /* what it holds of the same caller on the same resource, for a time */
 };
 
 struct sl_rule {
@@ -79,15 +143,51 @@ struct sl_rule {
 	struct sl_strings roles;     /* applies to callers with one of these roles (globs); empty: all */
 	struct sl_strings resources; /* globs; empty: all */
 	uint64_t role_bits;          /* compiled from roles */
-	uint64_t kinds;              /* 0: any kind */
-	bool without_where;          /* only statements that change rows and lack WHERE */
-	struct sl_strings relations; /* globs "name" or "schema.name"; empty: whatever they name */
-	uint8_t access;              /* enum sl_sql_access: what is done to them */
-	struct sl_strings functions; /* globs like those; empty: whatever they call */
+	uint64_t resource_bits[SL_POLICY_RESOURCES_MAX / 64]; /* compiled from resources and labels */
+	uint32_t who;                   /* index in the snapshot's `whos`, SL_RULE_ANYBODY */
+	const struct sl_schedule *when; /* NULL: always */
+	bool shadow;                    /* only says what it would have done */
+	uint64_t kinds;                 /* 0: any kind */
+	bool without_where;             /* only statements that change rows and lack WHERE */
+	struct sl_strings relations;    /* globs "name" or "schema.name"; empty: whatever they name */
+	uint8_t access;                 /* enum sl_sql_access: what is done to them */
+	struct sl_strings functions;    /* globs like those; empty: whatever they call */
 	bool has_pattern; /* only when its pattern matches the statement's text; pattern id = index of the
 	                     rule */
 	struct sl_strings approvers; /* HOLD: groups; empty: any approver */
 	uint32_t expires_s;          /* HOLD: default 300 */
+	uint32_t quorum;             /* HOLD: approvals that it takes, from 1 */
+	enum sl_grant grant;         /* HOLD */
+	uint32_t grant_s;            /* SL_GRANT_WINDOW */
+};
+
+#define SL_RULE_ANYBODY UINT32_MAX
+
+/* A rule without a pattern that is looked at for statements of these kinds. */
+struct sl_rule_entry {
+	uint64_t kinds;
+	uint32_t rule;
+};
+
+/* The rules that name this relation or function, without its schema and in lower case. */
+struct sl_rule_name {
+	uint64_t hash;      /* sl_rule_name_hash(); 0: empty */
+	uint32_t first, nb; /* in named_rules */
+};
+
+/*
+ * Where to look for the rules that a statement can meet. Rules with a pattern come from the pattern's match;
+ * of the others those whose relations (or else functions) have no wildcard in their names are found by name,
+ * and the rest is gone through. An opaque statement meets all.
+ */
+struct sl_rule_index {
+	struct sl_rule_entry *walked;
+	uint32_t nb_walked;
+	struct sl_rule_name *names; /* open addressing */
+	uint32_t names_mask;        /* slots - 1; no slots: names is NULL */
+	uint32_t *named_rules;
+	uint32_t *plain; /* all rules without a pattern, in document order */
+	uint32_t nb_plain;
 };
 
 enum sl_mask_action {
@@ -111,6 +211,28 @@ struct sl_mask {
 	                     mask */
 };
 
+/* What a policy's own test expects of one statement. */
+struct sl_policy_case {
+	const char *statement;
+	const char *expect; /* "allow", "deny", "hold" */
+	const char *rule;   /* the rule that decides; "" none; NULL not said */
+	const char *shadow; /* the verdict with the rules in shadow; NULL not said */
+	const char *log;    /* a rule with action log that must apply; NULL not said */
+	uint32_t line;
+};
+
+/* A caller on a resource at a time, and what is expected of statements. Tools run it; workers never see it.
+ */
+struct sl_policy_test {
+	const char *name, *file;
+	const char *subject, *issuer, *provider, *source; /* "" not said */
+	const char *resource, *database;
+	uint64_t wall_us;
+	struct sl_strings groups, claims; /* claims: "name=value" */
+	struct sl_policy_case *cases;
+	uint32_t nb_cases;
+};
+
 struct sl_snapshot {
 	_Atomic uint32_t refs; /* see sl_snapshot_ref() */
 	uint64_t version;      /* of the policy, from 1 */
@@ -122,8 +244,13 @@ struct sl_snapshot {
 	uint32_t nb_roles;
 	struct sl_rule *rules;
 	uint32_t nb_rules;
+	struct sl_who *whos;
+	uint32_t nb_whos;
+	struct sl_rule_index index;
 	struct sl_mask *masks;
 	uint32_t nb_masks;
+	struct sl_policy_test *tests;
+	uint32_t nb_tests;
 	struct sl_match_db *statement_db; /* rules' patterns: caseless, dotall, match once; id = rule */
 	struct sl_match_db *content_db;   /* masks' patterns: with start; id = mask */
 	struct sl_match_scratch **statement_scratch; /* [worker] */
@@ -146,6 +273,12 @@ static inline bool sl_snapshot_unref(struct sl_snapshot *s)
 }
 
 const struct sl_resource *sl_snapshot_resource(const struct sl_snapshot *s, struct sl_span name);
+
+/* Of a relation's (or function's) name with ASCII letters folded; never 0. */
+uint64_t sl_rule_name_hash(struct sl_span name, bool function);
+
+/* Is the schedule open at this wall time? */
+bool sl_schedule_open(const struct sl_schedule *s, uint64_t wall_us);
 
 /* Glob over ASCII-folded text: '*' any run, '?' one character. No other meta characters. Linear time. */
 bool sl_glob_match(const char *glob, struct sl_span text);

@@ -42,3 +42,14 @@ bool sl_glob_match(const char *glob, struct sl_span text)
 		glob++;
 	return *glob == '\0';
 }
+
+/* FNV-1a, 64 bits: the table is of our own rules, so nobody can choose what collides in it. */
+uint64_t sl_rule_name_hash(struct sl_span name, bool function)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ (function ? 1 : 0);
+
+	for (size_t i = 0; i < name.n; i++)
+		h = (h ^ fold(name.p[i])) * UINT64_C(0x100000001b3);
+	h ^= h >> 32;
+	return h != 0 ? h : 1;
+}

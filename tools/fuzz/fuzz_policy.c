@@ -27,7 +27,7 @@ static bool worth_it(const uint8_t *data, size_t n)
 static void use(const struct sl_snapshot *s)
 {
 	struct sl_resource anywhere = {.name = "shop"};
-	struct sl_caller who = {SL_SPAN_LIT("x"), SL_SPAN_LIT("agents\0devs")};
+	struct sl_caller who = {.subject = SL_SPAN_LIT("x"), .groups = SL_SPAN_LIT("agents\0devs")};
 	struct sl_span text = SL_SPAN_LIT("UPDATE t SET a = 'x'; SELECT 4111111111111111");
 	struct sl_eval_column col = {SL_SPAN_LIT("ssn"), SL_SPAN_LIT("s"), SL_SPAN_LIT("t"),
 	                             SL_SPAN_LIT("ssn")};
@@ -40,7 +40,7 @@ static void use(const struct sl_snapshot *s)
 	(void)sl_eval_bind(s, &who, s->nb_resources > 0 ? &s->resources[0] : &anywhere, SL_SPAN_LIT("shop"),
 	                   &p);
 	sl_sql_scan(text, &sql);
-	sl_eval_statement(s, &p, 0, text, &sql, &r);
+	sl_eval_statement(s, &p, 0, UINT64_C(1000000000000000), text, &sql, &r);
 	CHECK(r.message != NULL && r.rule < (int32_t)s->nb_rules);
 	CHECK(p.role_bits != 0 || r.decision != SL_DEC_ALLOW || s->nb_rules > 0);
 	CHECK(sl_eval_mask(s, &p, 0, sl_eval_column(s, &p, &col), text, out, sizeof(out)) <=
