@@ -50,6 +50,7 @@ static void on_message(struct sl_mgmt *m, uint32_t worker, const struct sl_msg *
 		break;
 	case SL_MSG_SESSION_END:
 		mg_sessions_end(m->sessions, &msg->flow);
+		mg_approvals_session_end(m->approvals, &msg->session);
 		break;
 	case SL_MSG_SNAPSHOT_FREE:
 		mg_policy_release(msg->snapshot);

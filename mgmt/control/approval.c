@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "grant.h"
 #include "json.h"
 #include "jwt.h"
 #include "sl_counter.h"
 #include "sl_log.h"
+#include "sl_snapshot.h"
 
 #define TABLE "approval"
 
@@ -16,7 +18,10 @@ struct pending {
 	struct sl_id id;
 	struct sl_flow_ref flow;
 	uint64_t expires_us;
-	json_t *doc; /* what the store has */
+	uint32_t quorum;
+	struct sl_msg_hold
+	        *hold; /* what was asked, when an approval grants more than the command; NULL else */
+	json_t *doc;   /* what the store has */
 };
 
 struct mg_approvals {
@@ -26,6 +31,7 @@ struct mg_approvals {
 	struct event *timer;
 	struct pending *pending;
 	uint32_t nb_pending;
+	struct mg_grants *grants;
 };
 
 static struct sl_span id_key(const struct sl_id *id)
@@ -66,6 +72,7 @@ static void forget(struct mg_approvals *a, struct pending **at)
 	*at = p->next;
 	a->nb_pending--;
 	json_decref(p->doc);
+	free(p->hold);
 	free(p);
 }
 
@@ -121,12 +128,22 @@ static json_t *approvers_json(const struct sl_msg_hold *h)
 	return list;
 }
 
+static uint32_t quorum_of(const struct sl_msg_hold *h)
+{
+	return h->quorum > 0 ? h->quorum : 1;
+}
+
+static const char *grant_name(const struct sl_msg_hold *h)
+{
+	return h->grant == SL_GRANT_SESSION ? "session" : h->grant == SL_GRANT_WINDOW ? "window" : "once";
+}
+
 static json_t *hold_doc(const struct sl_msg_hold *h, uint64_t wall_us)
 {
 	size_t text_n = h->text_n < SL_BUS_TEXT_MAX ? h->text_n : SL_BUS_TEXT_MAX;
 
 	return json_pack("{s:o,s:s,s:o,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o,s:I,s:b,s:o,s:I,s:I,s:"
-	                 "n,s:n,s:n}",
+	                 "I,s:s,s:I,s:[],s:n,s:n,s:n}",
 	                 "id", mg_json_id(&h->approval), "state", "pending", "session",
 	                 mg_json_id(&h->session), "cmd", (json_int_t)h->cmd, "event_id", h->event_id, "user",
 	                 mg_json_text(sl_span_str(h->identity.name)), "subject",
@@ -139,8 +156,9 @@ static json_t *hold_doc(const struct sl_msg_hold *h, uint64_t wall_us)
 	                 mg_json_text(sl_span(h->text, text_n)), "statement_bytes", (json_int_t)h->text_total,
 	                 "statement_truncated", h->text_total > text_n, "statement_sha256",
 	                 mg_json_hex(sl_span(h->statement_sha256, sizeof(h->statement_sha256))), "created_us",
-	                 (json_int_t)wall_us, "expires_us", (json_int_t)h->expires_us, "decided_by",
-	                 "decided_us", "note");
+	                 (json_int_t)wall_us, "expires_us", (json_int_t)h->expires_us, "quorum",
+	                 (json_int_t)quorum_of(h), "grant", grant_name(h), "grant_s", (json_int_t)h->grant_s,
+	                 "approvals", "decided_by", "decided_us", "note");
 }
 
 static bool id_used(struct mg_approvals *a, const struct sl_id *id)
@@ -151,6 +169,29 @@ static bool id_used(struct mg_approvals *a, const struct sl_id *id)
 
 	free(value);
 	return err != SL_E_NOTFOUND; /* an error too: what cannot be looked up is not trusted */
+}
+
+/* A grant covers it: it is approved without being asked for, and stored like any other before the worker
+ * hears. */
+static bool granted(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us)
+{
+	const char *by = mg_grants_find(a->grants, &msg->hold, wall_us);
+	json_t *asked, *doc;
+	int err;
+
+	if (by == NULL || id_used(a, &msg->hold.approval))
+		return false;
+	asked = hold_doc(&msg->hold, wall_us);
+	doc = asked == NULL ? NULL
+	                    : decided_doc(asked, "approved", mg_json_text(sl_span_str(by)),
+	                                  "granted with an earlier approval", wall_us);
+	err = doc == NULL ? sl_fail(SL_E_NOMEM) : store_doc(a, &msg->hold.approval, doc);
+	json_decref(asked);
+	json_decref(doc);
+	if (err == SL_OK)
+		tell_worker(a, msg->flow, &msg->hold.approval, SL_DECISION_APPROVED, by,
+		            "granted with an earlier approval");
+	return err == SL_OK;
 }
 
 static int keep(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us)
@@ -168,10 +209,14 @@ static int keep(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_
 	p->id = msg->hold.approval;
 	p->flow = msg->flow;
 	p->expires_us = msg->hold.expires_us;
+	p->quorum = quorum_of(&msg->hold);
+	if (msg->hold.grant != SL_GRANT_ONCE && (p->hold = malloc(sizeof(*p->hold))) != NULL)
+		*p->hold = msg->hold;
 	p->doc = hold_doc(&msg->hold, wall_us);
 	err = p->doc == NULL ? sl_fail(SL_E_NOMEM) : store_doc(a, &p->id, p->doc);
 	if (err != SL_OK) {
 		json_decref(p->doc);
+		free(p->hold);
 		free(p);
 		return err;
 	}
@@ -184,7 +229,7 @@ static int keep(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_
 void mg_approvals_hold(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us)
 {
 	char id[SL_ID_STR_MAX];
-	int err = keep(a, msg, wall_us);
+	int err = granted(a, msg, wall_us) ? SL_OK : keep(a, msg, wall_us);
 
 	if (err == SL_OK)
 		return;
@@ -232,10 +277,68 @@ static bool in_approvers(const json_t *doc, const struct sl_identity *who)
 	return json_array_size(list) == 0;
 }
 
+static bool text_is(const json_t *o, const char *key, const char *want)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text != NULL && strcmp(text, want) == 0;
+}
+
+/* Nobody counts twice. */
+static bool has_approved(const json_t *doc, const struct sl_identity *who)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(doc, "approvals"), i, one)
+	{
+		if (text_is(one, "issuer", who->issuer) && text_is(one, "subject", who->subject))
+			return true;
+	}
+	return false;
+}
+
+/* The document with one approval more; it is decided when there are as many as it takes. */
+static json_t *approved_doc(const struct pending *p, const struct sl_identity *who, const char *note,
+                            uint64_t wall_us, bool *enough)
+{
+	json_t *approvals = json_copy(json_object_get(p->doc, "approvals"));
+	json_t *doc = NULL;
+
+	json_array_append_new(approvals,
+	                      json_pack("{s:o,s:o,s:o,s:o,s:I}", "by", mg_json_text(sl_span_str(who->name)),
+	                                "subject", mg_json_text(sl_span_str(who->subject)), "issuer",
+	                                mg_json_text(sl_span_str(who->issuer)), "note",
+	                                mg_json_text(sl_span_str(note)), "at_us", (json_int_t)wall_us));
+	*enough = json_array_size(approvals) >= p->quorum;
+	if (*enough)
+		doc = decided_doc(p->doc, "approved", mg_json_text(sl_span_str(who->name)), note, wall_us);
+	else
+		doc = json_copy(p->doc);
+	if (doc == NULL || json_object_set_new(doc, "approvals", approvals) != 0) {
+		json_decref(doc);
+		return NULL;
+	}
+	return doc;
+}
+
+/* Decided: told to the worker, and kept as a grant where the rule says so. */
+static void conclude(struct mg_approvals *a, struct pending **at, bool approve, const struct sl_identity *who,
+                     const char *note, uint64_t wall_us)
+{
+	struct pending *p = *at;
+
+	tell_worker(a, p->flow, &p->id, approve ? SL_DECISION_APPROVED : SL_DECISION_DENIED, who->name, note);
+	if (approve && p->hold != NULL)
+		mg_grants_add(a->grants, p->hold, who->name, wall_us);
+	forget(a, at);
+}
+
 int mg_approvals_decide(struct mg_approvals *a, const struct sl_id *id, bool approve,
                         const struct sl_identity *who, const char *note, uint64_t wall_us, json_t **out)
 {
 	struct pending **at = find(a, id), *p = *at;
+	bool enough = true;
 	json_t *doc;
 	int err;
 
@@ -248,21 +351,31 @@ int mg_approvals_decide(struct mg_approvals *a, const struct sl_id *id, bool app
 	}
 	if (is_requester(p->doc, who) || !in_approvers(p->doc, who))
 		return sl_fail(SL_E_POLICY_DENIED);
-	if (wall_us >= p->expires_us) /* its timer is about to run */
+	/* Over its time: its timer is about to run. */
+	if (wall_us >= p->expires_us || (approve && has_approved(p->doc, who)))
 		return sl_fail(SL_E_EXISTS);
-	doc = decided_doc(p->doc, approve ? "approved" : "denied", mg_json_text(sl_span_str(who->name)), note,
-	                  wall_us);
-	if (doc != NULL)
+	doc = approve ? approved_doc(p, who, note, wall_us, &enough)
+	              : decided_doc(p->doc, "denied", mg_json_text(sl_span_str(who->name)), note, wall_us);
+	if (doc != NULL && enough)
 		json_object_set_new(doc, "decided_by_subject", mg_json_text(sl_span_str(who->subject)));
 	err = doc == NULL ? sl_fail(SL_E_NOMEM) : store_doc(a, id, doc);
 	if (err != SL_OK) {
 		json_decref(doc);
 		return err;
 	}
-	tell_worker(a, p->flow, id, approve ? SL_DECISION_APPROVED : SL_DECISION_DENIED, who->name, note);
-	forget(a, at);
+	if (enough) {
+		conclude(a, at, approve, who, note, wall_us);
+	} else {
+		json_decref(p->doc);
+		p->doc = json_incref(doc);
+	}
 	*out = doc;
 	return SL_OK;
+}
+
+void mg_approvals_session_end(struct mg_approvals *a, const struct sl_id *session)
+{
+	mg_grants_session_end(a->grants, session);
 }
 
 /* Ends what is over its time. When the store fails the command is denied all the same: only the listing is
@@ -415,8 +528,10 @@ int mg_approvals_new(struct event_base *base, struct sl_store *store, mg_send_fn
 	a->store = store;
 	a->send = send;
 	a->ctx = ctx;
+	a->grants = mg_grants_new();
 	a->timer = event_new(base, -1, EV_PERSIST, on_timer, a);
-	err = a->timer == NULL || event_add(a->timer, &tick) != 0 ? sl_fail(SL_E_NOMEM) : expire_left(a);
+	err = a->grants == NULL || a->timer == NULL || event_add(a->timer, &tick) != 0 ? sl_fail(SL_E_NOMEM)
+	                                                                               : expire_left(a);
 	if (err != SL_OK) {
 		mg_approvals_free(a);
 		return err;
@@ -433,5 +548,6 @@ void mg_approvals_free(struct mg_approvals *a)
 		forget(a, &a->pending);
 	if (a->timer != NULL)
 		event_free(a->timer);
+	mg_grants_free(a->grants);
 	free(a);
 }

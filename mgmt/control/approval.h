@@ -29,13 +29,17 @@ void mg_approvals_free(struct mg_approvals *a);
 
 /* SL_MSG_HOLD. When it cannot be kept (limit, store) the command is denied at once. */
 void mg_approvals_hold(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us);
+/* SL_MSG_SESSION_END: what was granted for the session ends with it. */
+void mg_approvals_session_end(struct mg_approvals *a, const struct sl_id *session);
 /* SL_MSG_HOLD_GONE from this worker. */
 void mg_approvals_gone(struct mg_approvals *a, const struct sl_id *id, uint64_t wall_us);
 
 /*
- * Decides. The caller has the API role approver. 0 with *out, the approval as it is now (a new reference);
- * SL_E_NOTFOUND; SL_E_EXISTS decided, cancelled or expired before; SL_E_POLICY_DENIED the caller is the
- * requester or in none of the groups that the rule names; the store's errors (nothing has changed then).
+ * Decides, or gives one of the approvals that it takes. The caller has the API role approver. 0 with *out,
+ * the approval as it is now (a new reference; "pending" while more approvals are needed); SL_E_NOTFOUND;
+ * SL_E_EXISTS decided, cancelled or expired before, or approved by this caller before; SL_E_POLICY_DENIED the
+ * caller is the requester or in none of the groups that the rule names; the store's errors (nothing has
+ * changed then).
  */
 int mg_approvals_decide(struct mg_approvals *a, const struct sl_id *id, bool approve,
                         const struct sl_identity *who, const char *note, uint64_t wall_us, json_t **out);

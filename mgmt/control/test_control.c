@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "approval.h"
+#include "sl_snapshot.h"
 #include "clock.h"
 #include "credential.h"
 #include "session.h"
@@ -131,16 +132,17 @@ static void identity(struct sl_identity *who, const char *iss, const char *sub, 
 	}
 }
 
-/* A hold by agent "bot" of issuer "i"; approvers "dba" or none. Returns its id. */
-static struct sl_id hold_for(struct world *w, bool with_approvers, uint64_t expires_us)
+/* A hold by agent "bot" of issuer "i" in this session; approvers "dba" or none. Returns its id. */
+static struct sl_id hold_in(struct world *w, bool with_approvers, uint64_t expires_us,
+                            const struct sl_msg_hold *how)
 {
 	static const char text[] = "update \xff\x1b[2J t set a";
 	struct sl_msg *m = calloc(1, sizeof(*m));
 	struct sl_id id;
 
+	m->hold = *how;
 	m->type = SL_MSG_HOLD;
 	m->flow = (struct sl_flow_ref){3, 5, 7};
-	m->hold.session = sl_id_make(&w->ids, mg_wall_us());
 	m->hold.approval = sl_id_make(&w->ids, mg_wall_us());
 	m->hold.cmd = 4;
 	m->hold.expires_us = expires_us;
@@ -152,11 +154,20 @@ static struct sl_id hold_for(struct world *w, bool with_approvers, uint64_t expi
 	m->hold.text_n = sizeof(text) - 1;
 	m->hold.text_total = 5000;
 	memcpy(m->hold.text, text, sizeof(text) - 1);
-	identity(&m->hold.identity, "i", "bot", "agents");
+	if (m->hold.identity.subject[0] == '\0')
+		identity(&m->hold.identity, "i", "bot", "agents");
 	id = m->hold.approval;
 	mg_approvals_hold(w->approvals, m, mg_wall_us());
 	free(m);
 	return id;
+}
+
+static struct sl_id hold_for(struct world *w, bool with_approvers, uint64_t expires_us)
+{
+	static struct sl_msg_hold how;
+
+	how.session = sl_id_make(&w->ids, mg_wall_us());
+	return hold_in(w, with_approvers, expires_us, &how);
 }
 
 static struct sl_id hold(struct world *w)
@@ -212,6 +223,108 @@ static void test_approve(void **state)
 	assert_int_equal(decide(w, &id, false, "i", "dave", "dba"), SL_E_EXISTS);
 	assert_int_equal(w->nb_sent, 1);
 	assert_int_equal(mg_approvals_nb_pending(w->approvals), 0);
+}
+
+static int one_of_two(struct world *w, const struct sl_id *id, const char *sub, const char *want)
+{
+	struct sl_identity who;
+	json_t *doc = NULL;
+	int err;
+
+	identity(&who, "i", sub, "dba");
+	err = mg_approvals_decide(w->approvals, id, true, &who, "", mg_wall_us(), &doc);
+	if (err == SL_OK)
+		assert_string_equal(json_string_value(json_object_get(doc, "state")), want);
+	json_decref(doc);
+	return err;
+}
+
+static void test_quorum(void **state)
+{
+	static struct sl_msg_hold how = {.quorum = 2};
+	struct world *w = *state;
+	uint64_t later = mg_wall_us() + 60000000;
+	struct sl_id id;
+
+	how.session = sl_id_make(&w->ids, mg_wall_us());
+	id = hold_in(w, true, later, &how);
+	assert_int_equal(one_of_two(w, &id, "carol", "pending"), SL_OK);
+	assert_int_equal(w->nb_sent, 0);
+	assert_int_equal(one_of_two(w, &id, "carol", ""), SL_E_EXISTS);
+	assert_int_equal(one_of_two(w, &id, "bot", ""), SL_E_POLICY_DENIED);
+	assert_int_equal(mg_approvals_nb_pending(w->approvals), 1);
+	assert_int_equal(one_of_two(w, &id, "dave", "approved"), SL_OK);
+	assert_int_equal(w->nb_sent, 1);
+	assert_int_equal(w->sent[0].d.decision, SL_DECISION_APPROVED);
+	assert_string_equal(w->sent[0].stored_state, "approved");
+	/* one who refuses is enough, behind approvals too */
+	id = hold_in(w, true, later, &how);
+	assert_int_equal(one_of_two(w, &id, "carol", "pending"), SL_OK);
+	assert_int_equal(decide(w, &id, false, "i", "erin", "dba"), SL_OK);
+	assert_int_equal(w->sent[1].d.decision, SL_DECISION_DENIED);
+}
+
+/* Asked once; the same rule then holds nothing of the same caller. */
+static void test_grants(void **state)
+{
+	static struct sl_msg_hold how = {.grant = SL_GRANT_SESSION, .policy_version = 3, .resource = "shop"};
+	struct world *w = *state;
+	uint64_t later = mg_wall_us() + 60000000;
+	struct sl_id id, other = sl_id_make(&w->ids, mg_wall_us());
+
+	how.session = sl_id_make(&w->ids, mg_wall_us());
+	id = hold_in(w, true, later, &how);
+	assert_int_equal(decide(w, &id, true, "i", "carol", "dba"), SL_OK);
+	id = hold_in(w, true, later, &how);
+	assert_int_equal(w->nb_sent, 2);
+	assert_int_equal(w->sent[1].d.decision, SL_DECISION_APPROVED);
+	assert_string_equal(w->sent[1].d.by, "carol");
+	assert_string_equal(w->sent[1].stored_state, "approved");
+	assert_int_equal(mg_approvals_nb_pending(w->approvals), 0);
+	/* neither in another session, nor under another policy, nor for another caller or resource */
+	how.policy_version = 4;
+	hold_in(w, true, later, &how);
+	how.policy_version = 3;
+	snprintf(how.resource, sizeof(how.resource), "bank");
+	hold_in(w, true, later, &how);
+	snprintf(how.resource, sizeof(how.resource), "shop");
+	identity(&how.identity, "i", "bot2", "agents");
+	hold_in(w, true, later, &how);
+	identity(&how.identity, "i", "bot", "agents");
+	how.session = other;
+	hold_in(w, true, later, &how);
+	assert_int_equal(mg_approvals_nb_pending(w->approvals), 4);
+	assert_int_equal(w->nb_sent, 2);
+}
+
+static void test_grant_ends(void **state)
+{
+	static struct sl_msg_hold how = {.grant = SL_GRANT_WINDOW, .grant_s = 60};
+	struct world *w = *state;
+	struct sl_msg *late = calloc(1, sizeof(*late));
+	uint64_t later = mg_wall_us() + 60000000;
+	struct sl_id session = sl_id_make(&w->ids, mg_wall_us()), id;
+
+	how.session = session;
+	id = hold_in(w, true, later, &how);
+	assert_int_equal(decide(w, &id, true, "i", "carol", "dba"), SL_OK);
+	how.session = sl_id_make(&w->ids, mg_wall_us()); /* a window is for all sessions of the caller */
+	hold_in(w, true, later, &how);
+	assert_int_equal(w->nb_sent, 2);
+	late->type = SL_MSG_HOLD;
+	late->hold = how;
+	snprintf(late->hold.rule, sizeof(late->hold.rule), "approve-updates");
+	identity(&late->hold.identity, "i", "bot", "agents");
+	late->hold.approval = sl_id_make(&w->ids, mg_wall_us());
+	mg_approvals_hold(w->approvals, late, mg_wall_us() + 61000000); /* over */
+	assert_int_equal(mg_approvals_nb_pending(w->approvals), 1);
+	free(late);
+	how.grant = SL_GRANT_SESSION;
+	id = hold_in(w, true, later, &how);
+	assert_int_equal(decide(w, &id, true, "i", "carol", "dba"), SL_OK);
+	mg_approvals_session_end(w->approvals, &how.session);
+	hold_in(w, true, later, &how);
+	assert_int_equal(mg_approvals_nb_pending(w->approvals), 2);
 }
 
 static void test_deny(void **state)
@@ -530,9 +643,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	        T(test_approve),     T(test_deny),       T(test_who_may),     T(test_expiry),
-	        T(test_gone),        T(test_restart),    T(test_limit),       T(test_same_id),
-	        T(test_store_fails), T(test_master_key), T(test_credentials), cmocka_unit_test(test_sessions),
+	        T(test_quorum),     T(test_grants),      T(test_grant_ends),
+	        T(test_approve),    T(test_deny),        T(test_who_may),
+	        T(test_expiry),     T(test_gone),        T(test_restart),
+	        T(test_limit),      T(test_same_id),     T(test_store_fails),
+	        T(test_master_key), T(test_credentials), cmocka_unit_test(test_sessions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

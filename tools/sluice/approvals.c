@@ -58,6 +58,26 @@ static void line(const char *name, const char *value)
 	putchar('\n');
 }
 
+/* For what else the approval counts, and who has given theirs. */
+static void print_quorum(const json_t *a)
+{
+	const json_t *one;
+	size_t i;
+
+	if (strcmp(js(a, "grant"), "session") == 0)
+		line("grants", "what the rule holds for the rest of the session");
+	if (strcmp(js(a, "grant"), "window") == 0)
+		printf("%-11s what the rule holds of this user for %llu s\n", "grants",
+		       (unsigned long long)ju(a, "grant_s"));
+	if (ju(a, "quorum") > 1)
+		printf("%-11s %zu of %llu\n", "approvals", json_array_size(json_object_get(a, "approvals")),
+		       (unsigned long long)ju(a, "quorum"));
+	json_array_foreach(json_object_get(a, "approvals"), i, one)
+	{
+		line("approved by", js(one, "by"));
+	}
+}
+
 static void print_approval(const json_t *a)
 {
 	char when[TIME_STR_MAX];
@@ -74,6 +94,7 @@ static void print_approval(const json_t *a)
 	line("event", js(a, "event_id"));
 	line("rule", js(a, "rule"));
 	line("message", js(a, "message"));
+	print_quorum(a);
 	line("created", text_time(ju(a, "created_us"), when));
 	line("expires", text_time(ju(a, "expires_us"), when));
 	if (ju(a, "decided_us") != 0) {

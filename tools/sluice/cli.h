@@ -21,6 +21,7 @@ enum exit_code {
 
 #define TOKEN_MAX 16384 /* bytes of a token */
 #define KEYS_MAX  8     /* --key options */
+#define AS_MAX    64    /* --as options */
 
 struct cli {
 	/* options */
@@ -29,6 +30,9 @@ struct cli {
 	const char *note, *username, *password_file, *state, *before, *checkpoint;
 	const char *key[KEYS_MAX];
 	unsigned int nb_keys;
+	const char *as[AS_MAX]; /* policy explain: "group=dba" ... */
+	unsigned int nb_as;
+	const char *resource, *database, *time, *statement, *against;
 	unsigned long limit, rows;
 	/* arguments behind the command's words */
 	char **arg;
@@ -104,6 +108,9 @@ int cmd_approvals_deny(struct cli *c);
 int cmd_policy_show(struct cli *c);
 int cmd_policy_versions(struct cli *c);
 int cmd_policy_check(struct cli *c);
+int cmd_policy_test(struct cli *c);
+int cmd_policy_explain(struct cli *c);
+int cmd_policy_diff(struct cli *c);
 int cmd_policy_apply(struct cli *c);
 int cmd_policy_rollback(struct cli *c);
 int cmd_credentials_ls(struct cli *c);

@@ -19,6 +19,12 @@ enum option_bit {
 	OPT_ROWS = 1 << 7,
 	OPT_REMOTE = 1 << 8,
 	OPT_CHECKPOINT = 1 << 9,
+	OPT_AS = 1 << 10,
+	OPT_RESOURCE = 1 << 11,
+	OPT_DATABASE = 1 << 12,
+	OPT_TIME = 1 << 13,
+	OPT_STATEMENT = 1 << 14,
+	OPT_AGAINST = 1 << 15,
 };
 
 static const struct command {
@@ -51,6 +57,13 @@ static const struct command {
         {"policy", "versions", 0, 0, 0, cmd_policy_versions, "", "all versions"},
         {"policy", "check", 1, 256, OPT_REMOTE, cmd_policy_check, "FILE... [--remote]",
          "compiles documents without applying them (--remote: at the gateway)"},
+        {"policy", "test", 1, 256, 0, cmd_policy_test, "FILE...", "runs the Test documents in them"},
+        {"policy", "explain", 1, 256, OPT_AS | OPT_RESOURCE | OPT_DATABASE | OPT_TIME | OPT_STATEMENT,
+         cmd_policy_explain,
+         "FILE... --resource R --statement SQL [--as KEY=VALUE]... [--database D] [--time T]",
+         "why a statement is allowed, denied or held (KEY: group subject provider issuer claim source)"},
+        {"policy", "diff", 1, 256, OPT_AGAINST, cmd_policy_diff, "FILE... [--against FILE]",
+         "what would change against the policy in force (or a file's)"},
         {"policy", "apply", 1, 256, 0, cmd_policy_apply, "FILE...",
          "makes them the policy, in place of all of the one before"},
         {"policy", "rollback", 1, 1, 0, cmd_policy_rollback, "VERSION", "applies an earlier version again"},
@@ -94,6 +107,12 @@ static const struct option options[] = {
         {"rows", required_argument, NULL, VAL_COMMAND + OPT_ROWS},
         {"remote", no_argument, NULL, VAL_COMMAND + OPT_REMOTE},
         {"checkpoint", required_argument, NULL, VAL_COMMAND + OPT_CHECKPOINT},
+        {"as", required_argument, NULL, VAL_COMMAND + OPT_AS},
+        {"resource", required_argument, NULL, VAL_COMMAND + OPT_RESOURCE},
+        {"database", required_argument, NULL, VAL_COMMAND + OPT_DATABASE},
+        {"time", required_argument, NULL, VAL_COMMAND + OPT_TIME},
+        {"statement", required_argument, NULL, VAL_COMMAND + OPT_STATEMENT},
+        {"against", required_argument, NULL, VAL_COMMAND + OPT_AGAINST},
         {NULL, 0, NULL, 0},
 };
 
@@ -158,6 +177,26 @@ static bool set_option(struct cli *c, unsigned int bit, const char *value)
 		return true;
 	case OPT_CHECKPOINT:
 		c->checkpoint = value;
+		return true;
+	case OPT_AS:
+		if (c->nb_as == AS_MAX)
+			return false;
+		c->as[c->nb_as++] = value;
+		return true;
+	case OPT_RESOURCE:
+		c->resource = value;
+		return true;
+	case OPT_DATABASE:
+		c->database = value;
+		return true;
+	case OPT_TIME:
+		c->time = value;
+		return true;
+	case OPT_STATEMENT:
+		c->statement = value;
+		return true;
+	case OPT_AGAINST:
+		c->against = value;
 		return true;
 	default:
 		return false;

@@ -1,32 +1,37 @@
 #include <stdlib.h>
 
 #include "policy_files.h"
+#include "sl_snapshot.h"
 
-static void free_files(struct policy_file *f, unsigned int nb)
+void policy_files_free(struct policy_file *f, unsigned int nb)
 {
 	for (unsigned int i = 0; i < nb; i++)
 		free(f[i].text);
 	free(f);
 }
 
-/* All files of the command line; NULL said to stderr. */
-static struct policy_file *load_files(const struct cli *c)
+struct policy_file *policy_files_load(char *const *names, unsigned int nb)
 {
-	struct policy_file *f = calloc((size_t)c->nb_args, sizeof(*f));
+	struct policy_file *f = calloc(nb, sizeof(*f));
 	size_t total = 0;
 
-	for (int i = 0; f != NULL && i < c->nb_args; i++) {
-		f[i].name = c->arg[i];
-		f[i].text = read_all(c->arg[i], POLICY_BYTES_MAX, &f[i].n);
+	for (unsigned int i = 0; f != NULL && i < nb; i++) {
+		f[i].name = names[i];
+		f[i].text = read_all(names[i], POLICY_BYTES_MAX, &f[i].n);
 		total += f[i].n;
 		if (f[i].text == NULL || total > POLICY_BYTES_MAX) {
 			if (f[i].text != NULL)
 				complain("the documents are too large together");
-			free_files(f, (unsigned int)c->nb_args);
+			policy_files_free(f, nb);
 			return NULL;
 		}
 	}
 	return f;
+}
+
+static struct policy_file *load_files(const struct cli *c)
+{
+	return policy_files_load(c->arg, (unsigned int)c->nb_args);
 }
 
 /* The files as one stream of YAML documents. Errors from the gateway are in lines of this. */
@@ -72,6 +77,18 @@ static int post_files(struct cli *c, const struct policy_file *f, const char *pa
 	return rc;
 }
 
+static int check_here(const struct policy_file *f, unsigned int nb)
+{
+	struct sl_snapshot *s = policy_compile(f, nb);
+
+	if (s == NULL)
+		return EXIT_CORRUPT;
+	printf("%u resources, %u roles, %u rules, %u masks, %u tests: good\n", s->nb_resources, s->nb_roles,
+	       s->nb_rules, s->nb_masks, s->nb_tests);
+	policy_done(s);
+	return EXIT_DONE;
+}
+
 int cmd_policy_check(struct cli *c)
 {
 	struct policy_file *f = load_files(c);
@@ -82,8 +99,44 @@ int cmd_policy_check(struct cli *c)
 	if (c->remote)
 		rc = post_files(c, f, "/v1/policies?dry_run=1", "would be taken");
 	else
-		rc = policy_check_local(f, (unsigned int)c->nb_args);
-	free_files(f, (unsigned int)c->nb_args);
+		rc = check_here(f, (unsigned int)c->nb_args);
+	policy_files_free(f, (unsigned int)c->nb_args);
+	return rc;
+}
+
+/* The documents in force, as one file. */
+static int load_current(struct cli *c, struct policy_file *out)
+{
+	struct reply r = {.status = 0};
+	int rc = api_call(c, GET, "/v1/policies/current", NULL, SL_SPAN_EMPTY, &r);
+
+	if (rc == EXIT_DONE) {
+		out->name = "policy in force";
+		out->text = (uint8_t *)strdup(js(r.json, "documents"));
+		out->n = strlen(js(r.json, "documents"));
+		rc = out->text != NULL ? EXIT_DONE : EXIT_FAILED;
+	}
+	reply_free(&r);
+	return rc;
+}
+
+int cmd_policy_diff(struct cli *c)
+{
+	struct policy_file *f = load_files(c), from = {.name = c->against};
+	int rc = EXIT_DONE;
+
+	if (f == NULL)
+		return EXIT_USAGE;
+	if (c->against == NULL) {
+		rc = load_current(c, &from);
+	} else {
+		from.text = read_all(c->against, POLICY_BYTES_MAX, &from.n);
+		rc = from.text != NULL ? EXIT_DONE : EXIT_USAGE;
+	}
+	if (rc == EXIT_DONE)
+		rc = policy_print_diff(&from, 1, f, (unsigned int)c->nb_args);
+	free(from.text);
+	policy_files_free(f, (unsigned int)c->nb_args);
 	return rc;
 }
 
@@ -95,7 +148,7 @@ int cmd_policy_apply(struct cli *c)
 	if (f == NULL)
 		return EXIT_USAGE;
 	rc = post_files(c, f, "/v1/policies", "applied");
-	free_files(f, (unsigned int)c->nb_args);
+	policy_files_free(f, (unsigned int)c->nb_args);
 	return rc;
 }
 

@@ -13,7 +13,17 @@ struct policy_file {
 	size_t n;
 };
 
-/* Compiles here, without a gateway (check_local.c). An exit code; what is wrong was said. */
-int policy_check_local(const struct policy_file *files, unsigned int nb);
+struct sl_snapshot;
+
+/* All files of the command line; NULL said to stderr. */
+struct policy_file *policy_files_load(char *const *names, unsigned int nb);
+void policy_files_free(struct policy_file *f, unsigned int nb);
+/* Compiles here, without a gateway. NULL said to stderr; else to be freed with policy_done(). */
+struct sl_snapshot *policy_compile(const struct policy_file *files, unsigned int nb);
+void policy_done(struct sl_snapshot *s);
+/* The documents in which two sets of files differ, to stdout: an exit code, EXIT_FAILED when one is no YAML.
+ */
+int policy_print_diff(const struct policy_file *from, unsigned int nb_from, const struct policy_file *to,
+                      unsigned int nb_to);
 
 #endif
