@@ -329,11 +329,12 @@ static void test_times(void **state)
 	assert_int_equal(judge_claims(with("exp", json_real(1e300))), SL_E_JWT_CLAIMS);
 	assert_int_equal(judge_claims(with("exp", json_integer(-1))), SL_E_JWT_CLAIMS);
 	assert_int_equal(judge_claims(with("exp", json_real(NOW + 0.5))), SL_OK);
-	assert_int_equal(judge_at(sign(ec, "ES256", "ec", claims()), keys, &idp, NOW + 329, NULL), SL_OK);
-	assert_int_equal(judge_at(sign(ec, "ES256", "ec", claims()), keys, &idp, NOW + 330, NULL),
+	assert_int_equal(judge_at(test_sign(ec, "ES256", "ec", claims()), keys, &idp, NOW + 329, NULL),
+	                 SL_OK);
+	assert_int_equal(judge_at(test_sign(ec, "ES256", "ec", claims()), keys, &idp, NOW + 330, NULL),
 	                 SL_E_JWT_EXPIRED);
-	assert_int_equal(judge_at(sign(ec, "ES256", "ec", claims()), keys, &idp, NOW - 30, NULL), SL_OK);
-	assert_int_equal(judge_at(sign(ec, "ES256", "ec", claims()), keys, &idp, NOW - 31, NULL),
+	assert_int_equal(judge_at(test_sign(ec, "ES256", "ec", claims()), keys, &idp, NOW - 30, NULL), SL_OK);
+	assert_int_equal(judge_at(test_sign(ec, "ES256", "ec", claims()), keys, &idp, NOW - 31, NULL),
 	                 SL_E_JWT_NOT_YET);
 	assert_int_equal(judge_claims(with("iat", json_integer(NOW + 31))), SL_E_JWT_NOT_YET);
 	assert_int_equal(judge_claims(with("nbf", json_integer(NOW + 31))), SL_E_JWT_NOT_YET);
@@ -352,6 +353,32 @@ static json_t *many_groups(int nb, size_t len)
 	for (int i = 0; i < nb; i++)
 		json_array_append_new(list, json_string(name));
 	return list;
+}
+
+/* Claims that the provider's document asks for come along, behind the groups. */
+static void test_kept_claims(void **state)
+{
+	static const char *names[] = {"acr", "amr", "level", "admin", "gone", "object"};
+	static const char want[] = "acr=high\0amr=otp\0amr=pwd\0level=3\0admin=false";
+	struct sl_idp with_claims = idp;
+	struct sl_identity who;
+	char *big = calloc(1, SL_BUS_GROUPS_BYTES + 1);
+	json_t *c = with("acr", json_string("high"));
+
+	with_claims.claims = (struct sl_strings){names, 6};
+	json_object_set_new(c, "amr", json_pack("[s,s]", "otp", "pwd"));
+	json_object_set_new(c, "level", json_integer(3));
+	json_object_set_new(c, "admin", json_false());
+	json_object_set_new(c, "object", json_object());
+	assert_int_equal(judge_at(test_sign(ec, "ES256", "ec", c), keys, &with_claims, NOW, &who), SL_OK);
+	assert_int_equal(who.claims_n, sizeof(want));
+	assert_memory_equal(who.groups + who.groups_n, want, sizeof(want));
+	/* what does not fit is refused, never cut */
+	memset(big, 'x', SL_BUS_GROUPS_BYTES);
+	assert_int_equal(judge_at(test_sign(ec, "ES256", "ec", with("acr", json_string(big))), keys,
+	                          &with_claims, NOW, &who),
+	                 SL_E_JWT_CLAIMS);
+	free(big);
 }
 
 /* Lists and names are refused when they do not fit: half a list could be another person's rights. */
@@ -451,7 +478,8 @@ int main(void)
 	        cmocka_unit_test(test_signatures),     cmocka_unit_test(test_headers),
 	        cmocka_unit_test(test_form),           cmocka_unit_test(test_base64url),
 	        cmocka_unit_test(test_claims_checked), cmocka_unit_test(test_times),
-	        cmocka_unit_test(test_bounds),         cmocka_unit_test(test_key_sets),
+	        cmocka_unit_test(test_bounds),         cmocka_unit_test(test_kept_claims),
+	        cmocka_unit_test(test_key_sets),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -377,6 +377,7 @@ static void test_shipped_files(void **state)
 	        "policies/packs/agent-starter.yaml",
 	        "policies/packs/postgres-read-only.yaml",
 	        "policies/packs/postgres-no-destructive.yaml",
+	        "policies/packs/break-glass.yaml",
 	};
 
 	(void)state;
