@@ -1,7 +1,12 @@
-"""IPv6 on either side of the gateway: clients, targets and what the status says of the addresses."""
+"""IP as hosts of both families see it: IPv6 on either side of the gateway, fragments, what the status says of the addresses."""
+import contextlib
+import os
 import re
+import socket
+import struct
 
-from labtest import (LISTENER, api_ok, check, contains, eventually, latest_ended, marker, never_arrives, psql, same, sluice,
+import pgwire
+from labtest import (CLIENT as CLIENT_NS, LISTENER, api_ok, check, contains, eventually, latest_ended, marker, never_arrives, psql, run, same, sluice,
                      target_log, test)
 
 GATEWAY = {4: LISTENER[0], 6: "fd99:1::1"}
@@ -65,3 +70,64 @@ def status_shows_addresses():
         for a in p["addresses"]:
             same(a["state"], "ready", a["address"])
     contains(sluice("noc", "status").stdout, "fd99:2::1/64", "sluice status")
+
+
+# ---- fragments: the client's kernel cuts what is longer than its route says ----
+
+PATH_MTU = 1280
+ECHO_BYTES = 1400
+
+
+@contextlib.contextmanager
+def narrow_route(family):
+    route = ["ip", "-n", CLIENT_NS, f"-{family}", "route"]
+    what = [f"{GATEWAY[family]}/{32 if family == 4 else 128}", "dev", "data0"]
+    run([*route, "add", *what, "mtu", str(PATH_MTU)])
+    try:
+        yield
+    finally:
+        run([*route, "del", *what])
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def echo(family, payload):
+    """The payload that comes back. ICMPv6's checksum is the kernel's business."""
+    with pgwire.namespace(CLIENT_NS):
+        kind, protocol = (socket.AF_INET, socket.IPPROTO_ICMP) if family == 4 else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
+        sock = socket.socket(kind, socket.SOCK_RAW, protocol)
+    with sock:
+        if family == 4:
+            sock.setsockopt(socket.IPPROTO_IP, 10, 0)  # IP_MTU_DISCOVER, IP_PMTUDISC_DONT: no DF
+        request, reply = (8, 0) if family == 4 else (128, 129)
+        head = struct.pack("!BBHHH", request, 0, 0, os.getpid() & 0xffff, 1)
+        head = struct.pack("!BBHHH", request, 0, checksum(head + payload), os.getpid() & 0xffff, 1)
+        sock.settimeout(5)
+        sock.sendto(head + payload, (GATEWAY[family], 0))
+        while True:
+            got = sock.recv(65535)[20 if family == 4 else 0:]
+            if got[0] == reply and got[4:8] == head[4:]:
+                return got[8:]
+
+
+def fragments_made(family):
+    text = run(["ip", "netns", "exec", CLIENT_NS, "cat", "/proc/net/snmp" if family == 4 else "/proc/net/snmp6"]).stdout
+    if family == 6:
+        return int(re.search(r"^Ip6FragCreates\s+(\d+)", text, re.M).group(1))
+    names, values = [line.split() for line in text.splitlines() if line.startswith("Ip:")]
+    return int(values[names.index("FragCreates")])
+
+
+@test
+def fragments_are_put_together():
+    payload = os.urandom(ECHO_BYTES)
+    for family in (4, 6):
+        before = fragments_made(family)
+        with narrow_route(family):
+            check(echo(family, payload) == payload, f"an echo of {ECHO_BYTES} bytes in fragments, IPv{family}")
+        same(fragments_made(family) - before, 2, f"fragments of IPv{family} that the client's kernel made")
