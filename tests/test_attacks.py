@@ -2,6 +2,7 @@
 what must happen. "Nothing arrived" is asked of the log of the real PostgreSQL behind the gateway, which keeps every statement
 and every step of the extended protocol.
 """
+import contextlib
 import os
 import socket
 import ssl
@@ -587,6 +588,76 @@ def p30_one_byte_at_a_time():
             w.send(bytes([byte]))
         same(kinds(w.until("Z")), "12DCZ", "the extended answers")
     never_arrives(mark)
+
+
+# ---- D05 ----
+
+def tls_by_hand(w, pieces=1, session=None, context=None):
+    """A handshake whose ClientHello goes out in that many segments. Returns the SSL object."""
+    context = context or ssl.create_default_context(cafile=CA)
+    same(w.request(pgwire.SSL_REQUEST), b"S", "the answer to SSLRequest")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=LISTENER[0], session=session)
+    while True:
+        try:
+            tls.do_handshake()
+            done = True
+        except ssl.SSLWantReadError:
+            done = False
+        hello = outgoing.read()
+        step = max(1, -(-len(hello) // pieces))
+        for at in range(0, len(hello), step):
+            w.send(hello[at:at + step])
+            if pieces > 1:
+                time.sleep(0.001)
+        if done:
+            return tls, incoming, outgoing
+        pieces = 1
+        part = w.sock.recv(65536)
+        if not part:
+            raise Closed("within the handshake")
+        incoming.write(part)
+
+
+@test
+def d05_client_hello_in_100_segments():
+    """It is put together, and the connection is as any other: without a login it gets nothing."""
+    mark = marker()
+    with wire() as w:
+        tls, _, outgoing = tls_by_hand(w, 100)
+        same(tls.version(), "TLSv1.3", "the version")
+        tls.write(pgwire.query(f"select '{mark}'"))  # where a startup message is due
+        w.send(outgoing.read())
+        end = time.monotonic() + 8
+        with contextlib.suppress(ConnectionError):
+            while w.sock.recv(65536):
+                check(time.monotonic() < end, "the connection stays")
+    never_arrives(mark)
+
+
+@test
+def d05_no_tickets():
+    """There is no session to resume, so none with another's identity, and no data before the handshake is done."""
+    context = ssl.create_default_context(cafile=CA)
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=CA)
+        context.maximum_version = version
+        sessions = []
+        for _ in range(2):
+            with wire() as w:
+                try:
+                    tls, incoming, outgoing = tls_by_hand(w, session=sessions[0] if sessions else None, context=context)
+                except (ssl.SSLError, Closed):
+                    check(version == ssl.TLSVersion.TLSv1_2, "no TLS 1.3")
+                    break  # 1.2 may be refused
+                check(not tls.session_reused, "a session was resumed")
+                tls.write(pgwire.startup({"user": "shop", "database": "shop"}))
+                w.send(outgoing.read())
+                incoming.write(w.sock.recv(65536))  # tickets would come before the answer
+                same(tls.read(1), b"R", "the answer to the startup message")
+                check(tls.session is None or not tls.session.has_ticket, "a ticket was handed out")
+                if tls.session:
+                    sessions.append(tls.session)
 
 
 @test
