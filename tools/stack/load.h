@@ -37,6 +37,7 @@ struct load_cfg {
 	uint32_t conns, bytes; /* of a request */
 	uint32_t at_once;      /* LOAD_CONNS: opens or requests under way */
 	uint32_t hold_s, rounds;
+	bool stay; /* the program ends by a signal only */
 };
 
 struct load_stats {

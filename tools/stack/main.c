@@ -36,6 +36,7 @@ static void usage(FILE *to)
 	        "  --route PREFIX,VIA\n"
 	        "  --load rr|connect|send|receive|conns  --remote ADDRESS:PORT ...  (drive)\n"
 	        "  --conns N  --bytes N  --at-once N  --hold S  --rounds N          (drive)\n"
+	        "  --stay  until a signal, also when the load has ended             (drive)\n"
 	        "  --seconds N  --interval MS  --core N  --main-core N  --adaptive  --stages\n"
 	        "  --mbufs N  --mbuf-bytes N  --max-conns N  --buffer BYTES  --backlog N  --mtu N  --mss N\n"
 	        "  --impair NAME=N,...  the first port, both ways: drop, duplicate, reorder, corrupt (ppm),\n"
@@ -189,6 +190,7 @@ enum opt {
 	OPT_AT_ONCE,
 	OPT_HOLD,
 	OPT_ROUNDS,
+	OPT_STAY,
 	OPT_SECONDS,
 	OPT_INTERVAL,
 	OPT_CORE,
@@ -218,6 +220,7 @@ static const struct option long_options[] = {
         {"at-once", required_argument, NULL, OPT_AT_ONCE},
         {"hold", required_argument, NULL, OPT_HOLD},
         {"rounds", required_argument, NULL, OPT_ROUNDS},
+        {"stay", no_argument, NULL, OPT_STAY},
         {"seconds", required_argument, NULL, OPT_SECONDS},
         {"interval", required_argument, NULL, OPT_INTERVAL},
         {"core", required_argument, NULL, OPT_CORE},
@@ -255,6 +258,8 @@ static bool parse_load_option(int opt, char *text, struct load_cfg *l)
 		return u32(text, &l->hold_s);
 	case OPT_ROUNDS:
 		return u32(text, &l->rounds);
+	case OPT_STAY:
+		return l->stay = true;
 	default:
 		return false;
 	}
@@ -369,7 +374,8 @@ static void run(struct stack *s)
 	uint64_t ms = 0;
 
 	report(s, "start");
-	while (signalled == 0 && !atomic_load_explicit(&s->done, memory_order_relaxed) &&
+	while (signalled == 0 &&
+	       (s->opt.load.stay || !atomic_load_explicit(&s->done, memory_order_relaxed)) &&
 	       (s->opt.seconds == 0 || ms < s->opt.seconds * 1000)) {
 		sleep_ms(s->opt.interval_ms);
 		ms += s->opt.interval_ms;
