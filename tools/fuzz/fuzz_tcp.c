@@ -724,7 +724,7 @@ static struct sl_addr address(bool ipv6, uint8_t last)
 	return a;
 }
 
-static void open_stack(struct fuzz *f, uint8_t shape)
+static void open_stack(struct fuzz *f, uint8_t shape, bool cookies)
 {
 	struct sl_tcp_cfg cfg = {.pool = pool, .ops = &ops, .ctx = f, .max_conns = 8, .max_time_wait = 4};
 	struct sl_endpoint local = {.port = PORT};
@@ -734,6 +734,9 @@ static void open_stack(struct fuzz *f, uint8_t shape)
 	cfg.max_total_bytes = shape & 4 ? 8 * 4096 : 1 << 20;
 	cfg.keepalive_idle_s = 60;
 	cfg.ecn = shape & 64;
+	cfg.max_half_open = 8;
+	cfg.max_half_open_per_source = 3;
+	cfg.syn_cookies = cookies ? SL_TCP_COOKIES_ALWAYS : SL_TCP_COOKIES_AUTO;
 	f->ipv6 = shape & 8;
 	f->offload = shape & 16;
 	f->wire_fails = shape & 128;
@@ -746,10 +749,13 @@ static void open_stack(struct fuzz *f, uint8_t shape)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct fuzz f;
+	uint8_t shape, how;
 
 	f = (struct fuzz){.p = data, .n = size, .now = 10 * TCP_S};
-	open_stack(&f, u8(&f));
-	bring(&f, u8(&f));
+	shape = u8(&f);
+	how = u8(&f);
+	open_stack(&f, shape, how & 0x80);
+	bring(&f, how & 0x7f);
 	for (int i = 0; i < STEPS_MAX && f.n > 0; i++)
 		step(&f);
 	finish(&f);

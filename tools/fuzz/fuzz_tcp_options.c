@@ -9,10 +9,11 @@
 
 #include "tcp_books.h"
 
-#define PORT        5432
-#define PEER_PORT   1000
-#define SEGMENT_MAX 256
-#define OPTIONS_MAX 40
+#define PORT           5432
+#define PEER_PORT      1000
+#define SEGMENT_MAX    256
+#define OPTIONS_MAX    40
+#define COOKIE_MSS_MIN 128 /* a cookie has no place for a smaller one */
 
 struct said {
 	bool refused;
@@ -27,6 +28,7 @@ struct fuzz {
 	struct sl_addr ours, theirs;
 	uint32_t iss; /* of the last SYN-ACK */
 	uint32_t nb_out;
+	bool cookies;
 };
 
 static struct rte_mempool *pool;
@@ -240,10 +242,12 @@ static void to_stack(struct fuzz *f, const uint8_t *opts, size_t n, size_t part)
 {
 	uint8_t b[SEGMENT_MAX], padded[OPTIONS_MAX] = {0};
 	uint64_t now = 10 * TCP_S;
+	struct said said;
 	bool refused;
 
 	memcpy(padded, opts, n);
-	refused = read_options(padded, (n + 3) / 4 * 4).refused;
+	said = read_options(padded, (n + 3) / 4 * 4);
+	refused = said.refused || (f->cookies && said.mss >= 0 && said.mss < COOKIE_MSS_MIN);
 	inject(f, b, segment(b, RTE_TCP_SYN_FLAG, 100, 0, opts, n), part, now);
 	require(f->nb_out == (refused ? 0 : 1), "a SYN answered wrongly");
 	if (refused)
@@ -304,7 +308,8 @@ static struct sl_addr address(bool ipv6, uint8_t last)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz f = {0};
-	struct sl_tcp_cfg cfg = {.pool = pool, .ops = &ops, .ctx = &f, .max_conns = 8, .max_time_wait = 4};
+	struct sl_tcp_cfg cfg = {
+	        .pool = pool, .ops = &ops, .ctx = &f, .max_conns = 8, .max_time_wait = 4, .max_half_open = 8};
 	struct sl_endpoint local = {.port = PORT};
 	struct sl_tcp_listener *l;
 	uint8_t b[SEGMENT_MAX];
@@ -313,6 +318,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	compare(data + 1, size - 1);
+	f.cookies = data[0] & 128;
+	cfg.syn_cookies = f.cookies ? SL_TCP_COOKIES_ALWAYS : SL_TCP_COOKIES_AUTO;
 	f.ours = address(data[0] & 1, 1);
 	f.theirs = address(data[0] & 1, 2);
 	part = data[0] >> 2 & 0x1f;

@@ -116,6 +116,28 @@ static void check_queue(const struct sl_tcp_conn *c, struct totals *sum)
 	sum->bytes += true_bytes;
 }
 
+/* Who has how many connections and half-open ones. */
+static void check_sources(const struct sl_tcp *t)
+{
+	uint32_t nb = 0, nb_conns = 0, nb_half_open = 0, nb_accepted = 0;
+	const struct sl_tcp_conn *c;
+
+	for (uint32_t i = 0; i <= t->sources.mask; i++) {
+		for (uint32_t id = t->sources.buckets[i]; id != 0; id = t->sources.e[id - 1].hash_next) {
+			const struct tcp_source *x = &t->sources.e[id - 1];
+
+			require(x->nb_conns > 0 || x->nb_half_open > 0, "a source with nothing");
+			nb++;
+			nb_conns += x->nb_conns;
+			nb_half_open += x->nb_half_open;
+		}
+	}
+	TAILQ_FOREACH(c, &t->all, list) nb_accepted += c->source != 0;
+	TAILQ_FOREACH(c, &t->dead, list) nb_accepted += c->source != 0;
+	require(nb == t->sources.nb && nb_conns == nb_accepted, "sources miscounted");
+	require(nb_half_open == t->syn.nb && t->syn.nb <= t->syn.max, "half-open connections miscounted");
+}
+
 void tcp_books_check(const struct sl_tcp *t, bool held)
 {
 	const struct sl_tcp_conn *c;
@@ -142,6 +164,7 @@ void tcp_books_check(const struct sl_tcp *t, bool held)
 	require(sum.bytes == t->mem_used, "memory does not add up");
 	require(sum.sent == t->sents.nb_used, "boards do not add up");
 	require(t->nb_conns <= t->cfg.max_conns, "too many connections");
+	check_sources(t);
 }
 
 void tcp_books_empty(const struct sl_tcp *t)
@@ -151,4 +174,5 @@ void tcp_books_empty(const struct sl_tcp *t)
 	require(t->pieces.nb_used == 0 && t->rpieces.nb_used == 0 && t->ooo.nb_used == 0 &&
 	                t->sents.nb_used == 0,
 	        "pool objects leaked");
+	require(t->syn.nb == 0 && t->sources.nb == 0, "half-open connections or sources left");
 }
