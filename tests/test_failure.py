@@ -1,4 +1,5 @@
 """What happens when something dies: the gateway, the client, the target, the provider."""
+import ctypes
 import os
 import signal
 import struct
@@ -8,8 +9,10 @@ import time
 from labtest import (CLIENT, DIR, LISTENER, SLUICE, Failure, admin, api, approval, check, contains, eventually, finish,
                      forget_tokens, gateway_alive, gateway_pid, gateway_start, lab, latest, live, marker, never_arrives, pending, psql,
                      psql_start, records, run, same, session, sessions, sluice, test, token, wire)
-from pgwire import CANCEL_REQUEST, errors, kinds, query
+from pgwire import CANCEL_REQUEST, Closed, errors, kinds, query
 from rogue import Rogue, data_row, row_description
+
+SYS_TGKILL = 234  # x86-64
 
 
 def pgbench_start(seconds, clients=8):
@@ -181,6 +184,35 @@ def gateway_killed_under_load():
     check(states.count("gap") >= 8 and "live" not in states, f"sessions of the killed gateway: {states}")
     sluice("noc", "sessions", "verify")
     same(psql("agent-7", "-c", "select 1", check_rc=True).stdout, "1\n", "a session after the restart")
+
+
+@test
+def d06_worker_crashes():
+    """Its sessions end; those of the other worker go on."""
+    lab("gateway", "stop")
+    gateway_start(GW_WORKERS=2)
+    opened = []
+    try:
+        opened += [session("agent-7", timeout=5) for _ in range(12)]
+        pid = gateway_pid()
+        threads = {open(f"/proc/{pid}/task/{t}/comm", encoding="ascii").read().strip(): int(t) for t in os.listdir(f"/proc/{pid}/task")}
+        libc = ctypes.CDLL(None)
+        libc.syscall(SYS_TGKILL, pid, threads["rte-worker-1"], int(signal.SIGSEGV))
+        time.sleep(1)
+        check(gateway_alive(), "the whole gateway has ended")
+        alive = 0
+        for w in opened:
+            try:
+                alive += w.simple("select 6") == [[b"6"]]
+            except (Closed, OSError):
+                pass
+        check(0 < alive < len(opened), f"{alive} of {len(opened)} sessions live")
+    finally:
+        for w in opened:
+            w.close()
+        lab("gateway", "stop", check_rc=False)
+        gateway_start()
+        forget_tokens()
 
 
 @test
