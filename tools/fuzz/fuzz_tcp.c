@@ -731,6 +731,10 @@ static void open_stack(struct fuzz *f, uint8_t shape, bool cookies)
 
 	cfg.rx_buf_bytes = shape & 1 ? 4000 : shape & 32 ? 200000 : 40000;
 	cfg.tx_buf_bytes = shape & 2 ? 3000 : 60000;
+	if ((shape & 33) == 33) { /* buffers that grow */
+		cfg.rx_buf_max = 100000;
+		cfg.tx_buf_max = 90000;
+	}
 	cfg.max_total_bytes = shape & 4 ? 8 * 4096 : 1 << 20;
 	cfg.keepalive_idle_s = 60;
 	cfg.ecn = shape & 64;

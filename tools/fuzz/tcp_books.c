@@ -150,10 +150,11 @@ void tcp_books_check(const struct sl_tcp *t, bool held)
 		check_queue(c, &sum);
 		if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
 			continue;
+		require(c->rx_buf <= t->cfg.rx_buf_max, "a receive buffer has grown too large");
 		require(seq_le(c->snd_una, c->snd_nxt), "SND.UNA beyond SND.NXT");
-		require(c->rcvq.bytes <= t->cfg.rx_buf_bytes + (held || c->on_hold ? TCP_HOLD_EXTRA : 0),
+		require(c->rcvq.bytes <= t->cfg.rx_buf_max + (held || c->on_hold ? TCP_HOLD_EXTRA : 0),
 		        "receive buffer over its bound");
-		require(tx_bytes(c) <= t->cfg.tx_buf_bytes, "send buffer over its bound");
+		require(tx_bytes(c) <= t->cfg.tx_buf_max, "send buffer over its bound");
 		require(c->mss >= TCP_MSS_MIN && c->cwnd < 1U << 31, "MSS or window out of bounds");
 		require(c->snd_una == c->snd_nxt || c->tmr[TCP_TMR_RTX] != 0, "in flight without a timer");
 	}
