@@ -313,7 +313,7 @@ static inline void world_check(void)
 static inline void world_end(void)
 {
 	world_check();
-	for (int i = 0; i < 12 && rte_mempool_avail_count(world.pool) != WORLD_POOL; i++)
+	for (int i = 0; i < 12 && world.net[0]->nb_wait + world.net[1]->nb_wait > 0; i++)
 		world_pass(WORLD_SECOND);
 	if (rte_mempool_avail_count(world.pool) != WORLD_POOL)
 		world_pass(REASS_IP6_US);
