@@ -189,7 +189,7 @@ static int start_pools(struct gateway *g)
 static int start_ports(struct gateway *g)
 {
 	struct sl_net_if_cfg ifs[SL_NET_PORTS_MAX * CONFIG_ADDRS_MAX];
-	uint16_t first_row[SL_NET_PORTS_MAX];
+	uint16_t first_row[SL_NET_PORTS_MAX] = {0};
 	uint16_t nb_ifs = 0;
 	struct sl_net_route_cfg routes[SL_NET_ROUTES_MAX];
 

@@ -277,14 +277,15 @@ static int unrecordable(struct sl_inspect *in, struct sl_verdict *v)
 }
 
 /* What the record says of rules that did not decide. */
-static void put_side_effects(const struct sl_inspect *in, const struct judgement *j, struct command_record *rec)
+static void put_side_effects(const struct sl_inspect *in, const struct judgement *j,
+                             struct command_record *rec)
 {
 	const struct sl_eval_verdict *v = &j->eval.shadow;
 
 	rec->s = in->now.slot->s;
 	rec->nb_logs = j->eval.nb_logs;
 	rec->logs = j->eval.logs;
-	if (!j->eval.differs)
+	if (!j->eval.differs || rec->s == NULL)
 		return;
 	rec->shadow = verdict_names[v->decision];
 	rec->shadow_rule = v->rule >= 0 ? cstr(rec->s->rules[v->rule].name) : SL_SPAN_EMPTY;

@@ -257,9 +257,9 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
                        uint32_t nb_fit)
 {
 	bool has_text = c->ev->text.n > 0 || c->phase != SL_PHASE_OTHER;
-	uint32_t nb_pairs =
-	        8u + (c->rule.n > 0) + (c->message.n > 0) + (c->approval != NULL) + (c->ev->nb_params > 0) +
-	        (c->shadow != NULL) + (c->shadow_rule.n > 0) + (c->nb_logs > 0);
+	uint32_t nb_pairs = 8u + (c->rule.n > 0) + (c->message.n > 0) + (c->approval != NULL) +
+	                    (c->ev->nb_params > 0) + (c->shadow != NULL) + (c->shadow_rule.n > 0) +
+	                    (c->nb_logs > 0);
 	char kinds[512], hash[65], approval[SL_ID_STR_MAX];
 	struct sl_record_writer rw;
 

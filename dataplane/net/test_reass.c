@@ -197,7 +197,7 @@ static void test_overlap_drops_all(void **state)
 	}
 	/* The same bytes, but as the end. */
 	{
-		struct frag a = {.id = ++id, .off = 64, .more = true};
+		struct frag a = {.id = id + 1, .off = 64, .more = true};
 
 		send_frag(&a, t, 64);
 		a.more = false;
@@ -205,8 +205,8 @@ static void test_overlap_drops_all(void **state)
 	}
 	/* Two ends; something behind the end, before and after it is known. */
 	for (uint16_t k = 0; k < 3; k++) {
-		struct frag end = {.id = ++id, .off = 64};
-		struct frag late = {.id = id, .off = (uint16_t)(k == 0 ? 128 : 136), .more = k == 2};
+		struct frag end = {.id = id + 2 + k, .off = 64};
+		struct frag late = {.id = id + 2 + k, .off = (uint16_t)(k == 0 ? 128 : 136), .more = k == 2};
 
 		if (k == 1) {
 			late.more = true;

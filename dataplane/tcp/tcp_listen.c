@@ -172,7 +172,7 @@ static struct sl_tcp_conn *conn_of(struct sl_tcp *t, struct sl_tcp_listener *l, 
 		c = tcp_conn_new(t, &s->tuple);
 		err = c != NULL ? SL_OK : sl_fail(SL_E_NOMEM);
 	}
-	if (err < 0) {
+	if (err < 0 || c == NULL) {
 		tcp_send_rst_closed(t, s, now_us);
 		return NULL;
 	}

@@ -51,8 +51,9 @@ enum sl_msg_type {
 };
 
 /*
- * Who the caller is. Fixed size, by value. `groups` holds NUL-ended strings one after the other: groups_n bytes of
- * groups, and behind them claims_n bytes of the claims that the provider's document asks for, as "name=value".
+ * Who the caller is. Fixed size, by value. `groups` holds NUL-ended strings one after the other: groups_n
+ * bytes of groups, and behind them claims_n bytes of the claims that the provider's document asks for, as
+ * "name=value".
  */
 struct sl_identity {
 	char issuer[SL_BUS_NAME_MAX * 2];
@@ -99,9 +100,9 @@ struct sl_msg_hold {
 	uint64_t policy_version;
 	uint64_t expires_us;   /* wall time */
 	struct sl_id approval; /* made by the worker; the text form is what the client sees */
-	uint32_t quorum;  /* approvals that it takes, from 1 */
-	uint8_t grant;    /* enum sl_grant: for what else the approval counts */
-	uint32_t grant_s; /* seconds, for SL_GRANT_WINDOW */
+	uint32_t quorum;       /* approvals that it takes, from 1 */
+	uint8_t grant;         /* enum sl_grant: for what else the approval counts */
+	uint32_t grant_s;      /* seconds, for SL_GRANT_WINDOW */
 	char approvers[1024]; /* groups that may approve, NUL-ended one after the other; none: any approver */
 	uint16_t approvers_n;
 	uint8_t statement_sha256[32]; /* of the whole statement with its parameters */
@@ -135,16 +136,17 @@ struct sl_msg_decision {
 #define SL_BUS_TCP_U8(X)    X(snd_wscale) X(rcv_wscale)
 #define SL_BUS_TCP_U32(X)                                                                                    \
 	X(rto_us)                                                                                            \
-	X(srtt_us) X(rttvar_us) X(min_rtt_us) X(ato_us) X(mss) X(pmtu) X(rcv_mss) X(adv_mss)                 \
-	        X(snd_cwnd_bytes) X(ssthresh_bytes) X(snd_wnd) X(rcv_wnd) X(last_snd_ms) X(last_rcv_ms)      \
-	                X(last_ack_ms) X(rcv_space) X(rx_queue_bytes) X(tx_queue_bytes) X(not_sent_bytes)    \
-	                        X(unacked_bytes) X(ooo_bytes) X(unacked_segs) X(lost_segs) X(sacked_segs)    \
-	                                X(retrans_segs) X(reordering) X(timer_ms) X(backoff) X(nb_probes)    \
-	                                        X(mem_bytes)
+	X(srtt_us)                                                                                           \
+	X(rttvar_us) X(min_rtt_us) X(ato_us) X(mss) X(pmtu) X(rcv_mss) X(adv_mss) X(snd_cwnd_bytes)          \
+	        X(ssthresh_bytes) X(snd_wnd) X(rcv_wnd) X(last_snd_ms) X(last_rcv_ms) X(last_ack_ms)         \
+	                X(rcv_space) X(rx_queue_bytes) X(tx_queue_bytes) X(not_sent_bytes) X(unacked_bytes)  \
+	                        X(ooo_bytes) X(unacked_segs) X(lost_segs) X(sacked_segs) X(retrans_segs)     \
+	                                X(reordering) X(timer_ms) X(backoff) X(nb_probes) X(mem_bytes)
 #define SL_BUS_TCP_U64(X)                                                                                    \
 	X(bytes_sent)                                                                                        \
-	X(bytes_acked) X(bytes_received) X(bytes_retrans) X(retransmits) X(segs_out) X(segs_in)              \
-	        X(data_segs_out) X(data_segs_in) X(delivered) X(delivery_rate)
+	X(bytes_acked)                                                                                       \
+	X(bytes_received) X(bytes_retrans) X(retransmits) X(segs_out) X(segs_in) X(data_segs_out)            \
+	        X(data_segs_in) X(delivered) X(delivery_rate)
 
 struct sl_msg_tcp_row {
 	uint64_t id;

@@ -65,7 +65,7 @@ static uint32_t tuple_of(const struct sl_endpoint *src, const struct sl_endpoint
 
 uint32_t port_rss_hash(const struct port_rss *r, const struct sl_endpoint *src, const struct sl_endpoint *dst)
 {
-	uint8_t in[PORT_RSS_INPUT];
+	uint8_t in[PORT_RSS_INPUT] = {0};
 
 	return toeplitz(r, in, tuple_of(src, dst, in));
 }
@@ -85,7 +85,7 @@ uint16_t port_rss_pick(const struct sl_port *p, uint16_t worker, const struct sl
 	const struct port_rss *r = p->rss;
 	uint32_t entries = (r->reta_size - worker + p->nb_workers - 1) / p->nb_workers;
 	uint32_t wanted = worker + local->port % entries * p->nb_workers;
-	uint8_t in[PORT_RSS_INPUT];
+	uint8_t in[PORT_RSS_INPUT] = {0};
 	uint32_t n = tuple_of(remote, local, in);
 
 	if (rte_thash_adjust_tuple(r->ctx, n > 12 ? r->help_v6 : r->help_v4, in, n, wanted, 1, NULL, NULL) !=

@@ -1,5 +1,4 @@
 /* What rules say of callers, networks, times and resources. */
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -193,18 +192,26 @@ static int check_day(struct compiler *c, const struct sl_yaml_node *item)
 	return cp_fail(c, SL_E_POLICY_SYNTAX, item, hint, "a day is sun, mon, tue, wed, thu, fri or sat");
 }
 
+static bool two_digits(const char *s, unsigned int *out)
+{
+	if (s[0] < '0' || s[0] > '9' || s[1] < '0' || s[1] > '9')
+		return false;
+	*out = (unsigned int)(s[0] - '0') * 10 + (unsigned int)(s[1] - '0');
+	return true;
+}
+
 /* "08:30", and "24:00" for the end of the day. */
 static int minute(struct compiler *c, const struct sl_yaml_node *map, const char *key, uint16_t *out)
 {
 	const struct sl_yaml_node *n = sl_yaml_get(map, key);
 	const char *text = NULL;
-	unsigned int h, m;
-	int end = 0, rc = cp_text(c, map, key, CP_OPTIONAL, CP_NAME_MAX, &text);
+	unsigned int h = 0, m = 0;
+	int rc = cp_text(c, map, key, CP_OPTIONAL, CP_NAME_MAX, &text);
 
 	if (rc != SL_OK || text == NULL)
 		return rc;
-	if (strlen(text) != 5 || sscanf(text, "%2u:%2u%n", &h, &m, &end) != 2 || end != 5 || m > 59 ||
-	    h * 60 + m > SL_MINUTES_A_DAY)
+	if (strlen(text) != 5 || !two_digits(text, &h) || text[2] != ':' || !two_digits(text + 3, &m) ||
+	    m > 59 || h * 60 + m > SL_MINUTES_A_DAY)
 		return cp_fail(c, SL_E_POLICY_SYNTAX, n, "write it as \"08:30\", in quotes",
 		               "\"%s\" must be a time of day from 00:00 to 24:00", key);
 	*out = (uint16_t)(h * 60 + m);

@@ -22,8 +22,9 @@
 	RES("shop", ", labels: {env: prod, tier: gold}")                                                     \
 	RES("test", ", labels: {env: test}")                                                                 \
 	RES("bare", "")                                                                                      \
-	IDP("corp", "") IDP("bots", ", caller: agent") DOC(                                                  \
-	        "Role", "all", "groups: ['*'], resources: ['*'], allow: [read, insert, update, delete, do]")
+	IDP("corp", "")                                                                                      \
+	IDP("bots", ", caller: agent")                                                                       \
+	DOC("Role", "all", "groups: ['*'], resources: ['*'], allow: [read, insert, update, delete, do]")
 
 static struct sl_snapshot *compile(const char *text)
 {

@@ -57,7 +57,7 @@ static bool read_block(struct compiler *c, struct sl_span in, const struct head 
 	const uint8_t *index = in.p + (size_t)h->time * 8;
 	const uint8_t *types = index + h->time;
 
-	if (in.n < block_bytes(h, 8))
+	if (in.p == NULL || in.n < block_bytes(h, 8))
 		return false;
 	z->nb = h->time > 0 ? h->time : 1;
 	z->from = cp_take(c->arena, z->nb * sizeof(*z->from));

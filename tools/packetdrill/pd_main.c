@@ -186,16 +186,18 @@ static const struct sl_tcp_ops tcp_ops = {
 /* Scripts set what they need of the kernel: where the stack has the same setting, it takes it from there. */
 static long setting(const char *name, long otherwise)
 {
-	char path[64];
+	char path[64], line[32], *end;
 	FILE *f;
-	long v;
+	long v = otherwise;
 
 	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", name);
 	f = fopen(path, "re");
 	if (f == NULL)
 		return otherwise;
-	if (fscanf(f, "%ld", &v) != 1)
-		v = otherwise;
+	if (fgets(line, sizeof(line), f) != NULL) {
+		v = strtol(line, &end, 10);
+		v = end == line ? otherwise : v;
+	}
 	(void)fclose(f);
 	return v;
 }

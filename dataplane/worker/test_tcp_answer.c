@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "tcp_query.h"
+#include "tcp_answer.h"
 
 #define NB_CONNS 100
 

@@ -2,8 +2,8 @@
  * The management core's questions about TCP connections, answered in one message each: copies of numbers, no
  * pointers. Worker thread; a question costs QUERY_STEPS places and SL_BUS_TCP_ROWS connections at most.
  */
-#ifndef TCP_QUERY_H
-#define TCP_QUERY_H
+#ifndef TCP_ANSWER_H
+#define TCP_ANSWER_H
 
 #include "sl_bus.h"
 #include "sl_tcp_info.h"

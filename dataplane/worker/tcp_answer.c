@@ -1,4 +1,4 @@
-#include "tcp_query.h"
+#include "tcp_answer.h"
 
 #include <stdio.h>
 
