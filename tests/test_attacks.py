@@ -7,10 +7,11 @@ import os
 import socket
 import ssl
 import struct
+import subprocess
 import time
 
 import pgwire
-from labtest import (DIR, LISTENER, CA, admin, arrives, check, contains, eventually, gateway_memory, latest, marker,
+from labtest import (DIR, LISTENER, CA, ROOT, admin, arrives, check, contains, eventually, gateway_memory, latest, marker,
                      never_arrives, psql, records, same, session, sessions, target_log, test, token, wire)
 from pgwire import (Closed, ServerError, bind, cstr, describe, errors, execute, kinds, message, parse, query, row, startup, sync)
 from rogue import READY, Rogue, complete, data_row, row_description
@@ -658,6 +659,90 @@ def d05_no_tickets():
                 check(tls.session is None or not tls.session.has_ticket, "a ticket was handed out")
                 if tls.session:
                     sessions.append(tls.session)
+
+
+# ---- D08, D09: the same for the stack alone is in test_tcp.py ----
+
+SLOW = 8
+SLOW_MEMORY = 64 << 20  # resident, for so many sessions of 100 MB each; buffers that are touched for the first time count too
+
+
+@test
+def d08_client_does_not_read():
+    """100 MB of rows each that nobody takes: the target waits, the gateway holds a bounded part, others work."""
+    before, slow = gateway_memory(), []
+    try:
+        for _ in range(SLOW):
+            slow.append(session("bench", "bench"))
+            slow[-1].send(query("select repeat('x', 1000) from generate_series(1, 100000)"))
+        grown = []
+        for _ in range(2):
+            for _ in range(20):
+                works()
+                time.sleep(0.1)
+            grown.append(gateway_memory() - before)
+        check(max(grown) < SLOW_MEMORY and grown[1] - grown[0] < SLOW_MEMORY / 8, f"memory grew by {[n >> 10 for n in grown]} KiB")
+        got = slow[0].until("Z")
+        same(kinds(got).count("D"), 100000, "rows of one that reads in the end")
+    finally:
+        for w in slow:
+            w.abort()
+
+
+@test
+def d08_target_does_not_read():
+    """COPY into a table that another has locked: the client's window closes, and opens again."""
+    admin("drop table if exists d08; create table d08 (t text); grant all on d08 to public", "bench")
+    before, slow = gateway_memory(), []
+    row_bytes = b"y" * 1023 + b"\n"
+    locked = subprocess.Popen([f"{ROOT}/tools/lab/lab", "admin", "-d", "bench", "-q", "-c",
+                               "begin; lock table d08 in access exclusive mode; select pg_sleep(5); commit"], stdout=subprocess.DEVNULL)
+    try:
+        eventually(lambda: admin("select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'd08'::regclass", "bench") == "1",
+                   "the lock")
+        sent = 0
+        for _ in range(SLOW):
+            slow.append(session("bench", "bench"))
+            slow[-1].send(query("copy d08 from stdin"))
+            slow[-1].sock.settimeout(0.3)
+        for w in slow:
+            data = pgwire.message("d", row_bytes * 64)
+            with contextlib.suppress(OSError, Closed):
+                for _ in range(160):
+                    w.sock.sendall(data)
+                    sent += len(data)
+        grown = gateway_memory() - before
+        check(grown < SLOW_MEMORY, f"memory grew by {grown >> 10} KiB, {sent >> 10} KiB were taken")
+        works()
+    finally:
+        for w in slow:
+            w.abort()
+        locked.wait(30)
+        eventually(lambda: admin("drop table if exists d08", "bench") is not None, "the table's end", 10)
+
+
+@test
+def d09_stalled_logins():
+    """Hundreds that stop somewhere before they are known: the oldest of them give way, a new session starts at once."""
+    stalled, idle = [], [session("agent-8") for _ in range(4)]
+    try:
+        for i in range(600):
+            w = wire(5)
+            stalled.append(w)
+            with contextlib.suppress(Closed, OSError):
+                if i % 3 == 1:
+                    w.send(struct.pack("!II", 8, pgwire.SSL_REQUEST))
+                elif i % 3 == 2:
+                    w.send(struct.pack("!II", 8, pgwire.SSL_REQUEST) + b"\x16\x03\x01")
+            if i % 100 == 99:
+                began = time.monotonic()
+                works()
+                check(time.monotonic() - began < 3, f"a new session took {time.monotonic() - began:.1f} s")
+        for w in idle:
+            same(w.simple("select 9"), [[b"9"]], "a session that was there before")
+    finally:
+        for w in stalled + idle:
+            w.close()
 
 
 @test
