@@ -27,8 +27,13 @@ static int settle(struct sl_flow *f, enum sl_side to)
 	struct sl_span b = leg->passed;
 
 	leg->passed = SL_SPAN_EMPTY;
-	if (b.n == 0 || (f->fed != NULL && sl_queue_ref(&leg->out, f->pool, f->fed, b)))
+	if (b.n == 0)
 		return SL_OK;
+	if (f->fed != NULL && sl_queue_ref(&leg->out, f->pool, f->fed, b)) {
+		sl_count_n(SL_C_FLOW_REF_BYTES, b.n);
+		return SL_OK;
+	}
+	sl_count_n(SL_C_FLOW_COPY_BYTES, b.n);
 	return sl_queue_copy(&leg->out, f->pool, b);
 }
 

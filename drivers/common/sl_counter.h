@@ -31,6 +31,8 @@
 	X(SL_C_TCP_RTO, "TCP retransmission timeouts")                                                       \
 	X(SL_C_TCP_COOKIES_SENT, "SYN cookies sent")                                                         \
 	X(SL_C_TCP_COOKIES_GOOD, "TCP connections accepted by a SYN cookie")                                 \
+	X(SL_C_FLOW_REF_BYTES, "bytes passed between the legs of flows by reference")                        \
+	X(SL_C_FLOW_COPY_BYTES, "bytes passed between them by copy")                                         \
 	X(SL_C_TLS_HANDSHAKES, "TLS handshakes finished")                                                    \
 	X(SL_C_SESSIONS, "sessions opened")                                                                  \
 	X(SL_C_SESSIONS_ENDED, "sessions ended")                                                             \
