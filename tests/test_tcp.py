@@ -27,6 +27,7 @@ ECHO, RELAY, SOURCE, DISCARD = 7000, 7001, 7002, 7003
 FAMILIES = (4, 6)
 RAW = {4: "10.99.1.77", 6: "fd99:1::77"}
 MASK = 0xFFFFFFFF
+PATIENCE_S = 3.5  # of a client that connects: two SYNs of Linux may be lost, no more
 
 _wires = []
 
@@ -135,8 +136,8 @@ def digests_without_impairment():
     for family in FAMILIES:
         impair.gateway(w, "none", families=(family,))
         for direction in ("up", "down"):
-            impair.digest(w, direction, 8 << 20, 20, family)
-        impair.echo(w, 8 << 20, 20, family)
+            impair.digest(w, direction, 4 << 20, 60, family)
+        impair.echo(w, 4 << 20, 60, family)
         w.down()
 
 
@@ -325,7 +326,7 @@ def d02_syn_flood():
                 slowest = max(slowest, time.monotonic() - began)
             during = stack.fresh()
         check(during["counters"].get("tcp_cookies_sent", 0) > 0, f"the backlog was never full: {during['counters']}")
-        check(slowest < 1.5, f"a client waited {slowest:.1f} s")
+        check(slowest < PATIENCE_S, f"a client waited {slowest:.1f} s")
         check(during["conns"] < 1000, f"{during['conns']} connections in the flood")
         check(during["heap_bytes"] - before["heap_bytes"] < 8 << 20, f"heap grew from {before['heap_bytes']} to {during['heap_bytes']}")
         check(during["mbufs"]["free"] > before["mbufs"]["at_start"] - 4096, f"mbufs: {during['mbufs']}")
@@ -579,7 +580,7 @@ def d09_idle_and_stalled():
                     near.sendall(b"hello")
                     same(far.recv(5), b"hello", "what reaches the target")
                     far.close()
-                check(time.monotonic() - began < 1.5, f"a new session took {time.monotonic() - began:.1f} s")
+                check(time.monotonic() - began < PATIENCE_S, f"a new session took {time.monotonic() - began:.1f} s")
             for s in random.sample(idle, 50):
                 s.settimeout(5)
                 check(exchange(s), "an idle connection does not answer")
