@@ -1,6 +1,7 @@
 /* Segments in (RFC 9293, 3.10.7): read, checked, given to the connection, TIME_WAIT block or listener that
  * they are for. */
 #include <rte_ip.h>
+#include <rte_prefetch.h>
 
 #include "tcp_priv.h"
 
@@ -346,9 +347,8 @@ static void conn_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us
 		tcp_data_input(c, s, now_us);
 }
 
-static void demux(struct sl_tcp *t, struct tcp_seg *s, uint64_t now_us)
+static void demux(struct sl_tcp *t, struct tcp_seg *s, uint64_t hash, uint64_t now_us)
 {
-	uint64_t hash = tcp_tuple_hash(t, &s->tuple);
 	struct sl_tcp_conn *c = tcp_conn_find(t, &s->tuple, hash);
 
 	s->opts.has_ts = s->opts.has_ts && !t->cfg.no_timestamps;
@@ -360,19 +360,54 @@ static void demux(struct sl_tcp *t, struct tcp_seg *s, uint64_t now_us)
 	tcp_notify(c);
 }
 
+/*
+ * What the segments of a burst need is fetched for all of them before the first one is worked on. Only hints:
+ * each connection is looked up when its turn comes.
+ */
+static void fetch(const struct sl_tcp *t, struct tcp_burst *b)
+{
+	for (uint16_t i = 0; i < b->nb; i++) {
+		b->run[i].hash = tcp_tuple_hash(t, &b->run[i].seg.tuple);
+		rte_prefetch0(&t->buckets[(uint32_t)b->run[i].hash & t->bucket_mask]);
+	}
+	for (uint16_t i = 0; i < b->nb; i++) {
+		const uint8_t *c = (const uint8_t *)t->buckets[(uint32_t)b->run[i].hash & t->bucket_mask];
+
+		for (uint32_t line = 0; c != NULL && line < TCP_CONN_HOT_LINES; line++)
+			rte_prefetch0(c + line * TCP_LINE);
+	}
+}
+
+static void burst_input(struct sl_tcp *t, struct tcp_burst *b, uint64_t now_us)
+{
+	if (b->nb > 1)
+		fetch(t, b);
+	else if (b->nb == 1)
+		b->run[0].hash = tcp_tuple_hash(t, &b->run[0].seg.tuple);
+	for (uint16_t i = 0; i < b->nb; i++) {
+		struct tcp_seg *s = &b->run[i].seg;
+
+		demux(t, s, b->run[i].hash, now_us);
+		if (s->m != NULL)
+			tcp_chain_free(s->m);
+	}
+}
+
 void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,
                   uint64_t now_us)
 {
-	struct tcp_seg s;
+	struct tcp_burst b;
 
 	tcp_touch(t, now_us);
 	t->busy = true;
-	for (uint16_t i = 0; i < n; i++) {
-		s.m = m[i];
-		if (tcp_parse(m[i], &seg[i], &s) == SL_OK)
-			demux(t, &s, now_us);
-		if (s.m != NULL)
-			tcp_chain_free(s.m);
+	for (uint32_t i = 0; i < n;) {
+		uint32_t end = u32_min(n, i + TCP_BURST);
+
+		b.nb = 0;
+		memset(b.latest, 0, sizeof(b.latest));
+		for (; i < end; i++)
+			tcp_burst_add(&b, m[i], &seg[i]);
+		burst_input(t, &b, now_us);
 	}
 	t->busy = false;
 }

@@ -90,6 +90,9 @@
 #define TCP_ECN_FLAGS         (RTE_TCP_ECE_FLAG | RTE_TCP_CWR_FLAG)
 #define TCP_ECN_ECT0          2 /* in the IP header (RFC 3168) */
 #define TCP_ECN_CE            3 /* the mark in the IP header (RFC 3168) */
+#define TCP_BURST             32U /* segments that are worked on together */
+#define TCP_BURST_PLACES      64U
+#define TCP_CONN_HOT_LINES    5U /* of a connection, that data in order touches */
 #define TCP_WHEEL_LEVELS      4
 #define TCP_WHEEL_SLOTS       64
 
@@ -314,7 +317,8 @@ struct sl_tcp_conn {
 _Static_assert(offsetof(struct sl_tcp_conn, snd_una) == TCP_LINE, "what finds a connection is one line");
 _Static_assert(offsetof(struct sl_tcp_conn, tmr) == 2 * TCP_LINE, "what judges a segment is one line");
 _Static_assert(offsetof(struct sl_tcp_conn, sndq) == 3 * TCP_LINE, "timers are one line");
-_Static_assert(offsetof(struct sl_tcp_conn, board) == 5 * TCP_LINE, "queues are two lines");
+_Static_assert(offsetof(struct sl_tcp_conn, board) == TCP_CONN_HOT_LINES * TCP_LINE,
+               "queues are two lines");
 _Static_assert(sizeof(struct sl_tcp_conn) <= TCP_CONN_BYTES, "an idle connection has grown");
 
 LIST_HEAD(tcp_wheel_slot, sl_tcp_conn);
@@ -420,6 +424,19 @@ struct tcp_seg {
 	uint16_t parts;   /* segments of the peer in it: those of a burst are merged */
 	uint8_t flags;
 	struct tcp_opts opts;
+};
+
+/* A segment to work on, or several of one connection that continue each other (tcp_merge.c). */
+struct tcp_run_of {
+	struct tcp_seg seg;
+	struct rte_mbuf *tail; /* of seg.m */
+	uint64_t hash;
+};
+
+struct tcp_burst {
+	uint16_t nb;
+	uint8_t latest[TCP_BURST_PLACES]; /* index + 1 of a connection's last run; 0: none */
+	struct tcp_run_of run[TCP_BURST];
 };
 
 static inline bool seq_lt(uint32_t a, uint32_t b)
@@ -806,6 +823,10 @@ void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_send_rst_conn(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_send_rst_for(struct sl_tcp *t, const struct tcp_seg *s, uint64_t now_us);
 void tcp_send_tw_ack(struct sl_tcp *t, const struct tcp_tw *w, const struct tcp_seg *s, uint64_t now_us);
+
+/* tcp_merge.c */
+/* Takes m; what is no segment is counted. */
+void tcp_burst_add(struct tcp_burst *b, struct rte_mbuf *m, const struct sl_net_segment *ip);
 
 /* tcp_input.c */
 /* Reads header and options. 0, or < 0: counted. */

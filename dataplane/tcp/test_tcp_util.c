@@ -340,13 +340,14 @@ struct sl_endpoint peer_endpoint(const struct peer *p)
 	return (struct sl_endpoint){p->addr, p->sport};
 }
 
-void peer_send(struct peer *p, const struct seg *s)
+struct rte_mbuf *peer_segment(const struct peer *p, const struct seg *s, struct sl_net_segment *ip)
 {
-	struct sl_net_segment ip = {.src = peer_endpoint(p).addr, .dst = p->h.addr, .ttl = 64, .ecn = s->ecn};
 	uint8_t b[TCP_HDR_MAX + sizeof(s->data)] = {0};
 	uint32_t hdr = 20 + (s->nb_opts + 3) / 4 * 4;
 	struct rte_mbuf *m;
 
+	*ip = (struct sl_net_segment){
+	        .src = peer_endpoint(p).addr, .dst = p->h.addr, .ttl = 64, .ecn = s->ecn};
 	sl_put_be16(b, s->sport);
 	sl_put_be16(b + 2, s->dport);
 	sl_put_be32(b + 4, s->seq);
@@ -356,11 +357,19 @@ void peer_send(struct peer *p, const struct seg *s)
 	sl_put_be16(b + 14, s->wnd);
 	memcpy(b + 20, s->opts, s->nb_opts);
 	memcpy(b + hdr, s->data, s->len);
-	wire_checksum(b, hdr + s->len, &ip.src, &ip.dst);
+	wire_checksum(b, hdr + s->len, &ip->src, &ip->dst);
 	if (s->bad_csum)
 		b[16] ^= 0x55;
 	m = wire_receive(b, hdr + s->len, s->bad_csum);
 	assert_non_null(m);
+	return m;
+}
+
+void peer_send(struct peer *p, const struct seg *s)
+{
+	struct sl_net_segment ip;
+	struct rte_mbuf *m = peer_segment(p, s, &ip);
+
 	sl_tcp_input(p->h.t, &m, &ip, 1, p->now);
 	sl_tcp_flush(p->h.t, p->now);
 }

@@ -163,6 +163,8 @@ struct peer {
 void peer_init(struct peer *p, const struct sl_tcp_cfg *tune);
 void peer_fini(struct peer *p);
 struct sl_endpoint peer_endpoint(const struct peer *p);
+/* A segment as the port would hand it up. */
+struct rte_mbuf *peer_segment(const struct peer *p, const struct seg *s, struct sl_net_segment *ip);
 /* Sends a segment as it is; then one with the peer's seq and ack. */
 void peer_send(struct peer *p, const struct seg *s);
 void peer_tx(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, const void *data, uint32_t n);

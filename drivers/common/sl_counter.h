@@ -23,6 +23,7 @@
 	X(SL_C_TCP_ACCEPTED, "TCP connections accepted")                                                     \
 	X(SL_C_TCP_CONNECTED, "TCP connections opened to targets")                                           \
 	X(SL_C_TCP_CLOSED, "TCP connections closed")                                                         \
+	X(SL_C_TCP_MERGED, "TCP segments merged with the one before")                                        \
 	X(SL_C_TCP_RETRANSMITS, "TCP segments sent again")                                                   \
 	X(SL_C_TCP_RECOVERIES, "TCP recoveries from loss without a timeout")                                 \
 	X(SL_C_TCP_LOSS_PROBES, "TCP loss probes (TLP)")                                                     \
