@@ -59,6 +59,7 @@ static void test_no_mtu_probe_behind_fin(void **state)
 	assert_int_equal(p.got.len, 4);
 	p.e.c->pmtu.next_us = p.now;
 	p.e.c->pmtu.first = true;
+	p.e.c->cwnd = 64 * test.mss; /* room enough for a probe, whatever the segments' size */
 	assert_int_not_equal(tcp_pmtu_probe(p.e.c, p.now), 0);
 	tcp_conn_want_out(p.e.c);
 	sl_tcp_flush(p.h.t, p.now);
