@@ -1,5 +1,5 @@
-"""Hand-made messages through the whole path. The numbers are those of the list of attacks in docs/attacks.md: what is sent, and
-what must happen. "Nothing arrived" is asked of the log of the real PostgreSQL behind the gateway, which keeps every statement
+"""Hand-made messages through the whole path. A test's letter and number name an attack (D: on the stack and the sessions, P: on
+the protocol and the policy): what is sent, and what must happen. "Nothing arrived" is asked of the log of the real PostgreSQL behind the gateway, which keeps every statement
 and every step of the extended protocol.
 """
 import contextlib
