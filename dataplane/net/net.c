@@ -312,3 +312,17 @@ bool sl_net_ready(const struct sl_net *net)
 	}
 	return true;
 }
+
+uint16_t sl_net_wait_fds(const struct sl_net *net, int *fds, uint16_t cap)
+{
+	const struct sl_net_shared *s = net->s;
+
+	if (s->nb_ports > cap)
+		return 0;
+	for (uint16_t p = 0; p < s->nb_ports; p++) {
+		fds[p] = sl_port_wait_fd(s->ports[p]);
+		if (fds[p] < 0)
+			return 0;
+	}
+	return s->nb_ports;
+}

@@ -291,6 +291,7 @@ static void session_free(struct session *s)
 	set_starving(s, false);
 	session_unready(s);
 	session_waits_no_more(s);
+	wheel_remove(&w->deadlines, &s->deadline);
 	sl_flow_close(&s->flow);
 	drop_stream(s, SL_CLIENT, s->undrained);
 	drop_stream(s, SL_TARGET, false);
@@ -421,7 +422,10 @@ void session_run(struct session *s)
 		int rc = closing_step(s);
 
 		set_starving(s, rc == SL_AGAIN);
-		if (rc == SL_OK)
+		if (rc == SL_OK) {
 			session_free(s);
+			return;
+		}
 	}
+	worker_arm(s);
 }

@@ -17,11 +17,15 @@
 #define IDLE_SPIN_US       60
 #define IDLE_SLEEP_MIN_US  20
 #define IDLE_SLEEP_MAX_US  800
+#define IDLE_REST_AFTER_US (20 * 1000)
+#define IDLE_REST_US       (10 * 1000)
 #define IDLE_SLEEP_WAIT_US 20 /* while something waits for the store or the management core */
 
 #define PINNED_SHARE 4 /* of the smaller pool */
 
 #define CLOCK_SYNC_US   (1000 * 1000)
+#define CLOCK_STEP_US   (1000 * 1000) /* from here on somebody has set the wall clock */
+#define GIVE_BACK_US    1000
 #define BACKLOG_DEFAULT 1024
 #define STARVE_RETRY_US 500
 
@@ -64,7 +68,10 @@ static void clock_update(struct sl_worker *w)
 {
 	w->now_us = tsc_us(w) + w->tsc_offset_us;
 	if (w->now_us >= w->next_clock_us) {
-		w->wall_offset_us = timespec_us(CLOCK_REALTIME) - w->now_us;
+		uint64_t offset = timespec_us(CLOCK_REALTIME) - w->now_us;
+
+		w->arm_all |= offset - w->wall_offset_us + CLOCK_STEP_US > 2 * CLOCK_STEP_US;
+		w->wall_offset_us = offset;
 		w->next_clock_us = w->now_us + CLOCK_SYNC_US;
 	}
 	w->wall_us = w->now_us + w->wall_offset_us;
@@ -345,6 +352,7 @@ static void drain(struct sl_worker *w, uint64_t deadline_us)
 			sl_tcp_unlisten(w->tcp, w->listeners[i]);
 		w->listeners[i] = NULL;
 	}
+	w->arm_all = true;
 }
 
 /* The client left while the management core thought about it: what that counts as live is not. */
@@ -457,6 +465,31 @@ static uint32_t run_ready(struct sl_worker *w)
 	return n;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t wall_to_loop(const struct sl_worker *w, uint64_t wall_us)
+{
+	return wall_us > w->wall_offset_us ? wall_us - w->wall_offset_us : 0;
+}
+
+void worker_arm(struct session *s)
+{
+	struct sl_worker *w = s->w;
+	uint64_t due = s->deadline_us != 0 ? s->deadline_us : WHEEL_NO_ENTRY;
+	uint64_t expires = s->state == SESSION_OPEN ? sl_inspect_expires_us(s->inspect) : 0;
+
+	if (expires != 0)
+		due = earlier(due, wall_to_loop(w, expires));
+	if (s->held)
+		due = earlier(due, wall_to_loop(w, s->hold_end_us));
+	if (w->draining && s->state != SESSION_CLOSING)
+		due = earlier(due, w->drain_deadline_us);
+	wheel_set(&w->deadlines, &s->deadline, due);
+}
+
 static void check_deadline(struct sl_worker *w, struct session *s)
 {
 	uint64_t expires = sl_inspect_expires_us(s->inspect);
@@ -475,23 +508,59 @@ static void check_deadline(struct sl_worker *w, struct session *s)
 	session_ready(s);
 }
 
-/* Looks at a share of the sessions each time, at all of them in about a second. */
-static void sweep(struct sl_worker *w)
+static void on_deadline(void *ctx, struct wheel_entry *e)
 {
-	uint32_t n = w->cfg.max_sessions / SWEEP_STEPS + 1;
+	struct session *s = RTE_PTR_SUB(e, offsetof(struct session, deadline));
 
-	if (w->now_us < w->next_sweep_us)
-		return;
-	w->next_sweep_us = w->now_us + SWEEP_US;
-	for (uint32_t i = 0; i < n; i++) {
-		struct session *s = w->sessions[w->sweep_at];
+	check_deadline(ctx, s);
+	worker_arm(s);
+}
 
-		w->sweep_at = (w->sweep_at + 1) % w->cfg.max_sessions;
-		if (s != NULL)
-			check_deadline(w, s);
+/* All sessions: the wall clock was set, or a drain has begun. */
+static void arm_all(struct sl_worker *w)
+{
+	for (uint32_t i = 0; i < w->cfg.max_sessions; i++) {
+		if (w->sessions[i] != NULL)
+			worker_arm(w->sessions[i]);
 	}
-	if (w->nb_to_free > 0)
-		worker_give_back(w, NULL);
+}
+
+/* Costs nothing for a session that is not due. */
+static void housekeep(struct sl_worker *w)
+{
+	if (w->arm_all)
+		arm_all(w);
+	w->arm_all = false;
+	wheel_run(&w->deadlines, w->now_us, on_deadline, w);
+	if (w->nb_to_free == 0 || w->now_us < w->next_give_us)
+		return;
+	w->next_give_us = w->now_us + GIVE_BACK_US;
+	worker_give_back(w, NULL);
+}
+
+/*
+ * Deep rest, where the ports can tell of packets: those wake it at once. What cannot wake it (TCP's timers,
+ * the management core) may come later by IDLE_REST_US, which lets the keep-alives of thousands of sessions go
+ * together. Packets that concern no session (answers to keep-alives, ARP) do not end it, and are not kept
+ * waiting either.
+ */
+static bool may_rest(const struct sl_worker *w, uint64_t idle_us)
+{
+	return w->nb_wait > 0 && TAILQ_EMPTY(&w->starving) && (w->resting || idle_us >= IDLE_REST_AFTER_US);
+}
+
+static void rest(struct sl_worker *w)
+{
+	w->resting = true;
+	sl_count(SL_C_SLEEPS);
+	(void)ppoll(w->wait, w->nb_wait, &(struct timespec){.tv_nsec = IDLE_REST_US * 1000L}, NULL);
+	/* An interface that is down is an error that stays, which must not become a loop without rest. */
+	for (uint16_t i = 0; i < w->nb_wait; i++) {
+		if ((w->wait[i].revents & ~POLLIN) != 0) {
+			nanosleep(&(struct timespec){.tv_nsec = IDLE_SLEEP_MAX_US * 1000L}, NULL);
+			return;
+		}
+	}
 }
 
 static void back_off(struct sl_worker *w)
@@ -502,6 +571,10 @@ static void back_off(struct sl_worker *w)
 	sl_count(SL_C_LOOPS_IDLE);
 	if (w->cfg.full_poll || idle_us < IDLE_SPIN_US) {
 		rte_pause();
+		return;
+	}
+	if (may_rest(w, idle_us)) {
+		rest(w);
 		return;
 	}
 	us = idle_us / 4 < IDLE_SLEEP_MIN_US ? IDLE_SLEEP_MIN_US : idle_us / 4;
@@ -515,13 +588,14 @@ static void back_off(struct sl_worker *w)
 	nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
 }
 
+/* What was done, packets that made no session ready aside. */
 static uint32_t loop(struct sl_worker *w)
 {
 	uint32_t n;
 
 	clock_update(w);
-	n = sl_net_poll(w->net, w->now_us);
-	n += poll_bus(w);
+	w->nb_packets = sl_net_poll(w->net, w->now_us);
+	n = poll_bus(w);
 	n += poll_store(w);
 	if (w->now_us >= w->next_net_us)
 		w->next_net_us = sl_net_tick(w->net, w->now_us);
@@ -529,7 +603,7 @@ static uint32_t loop(struct sl_worker *w)
 	n += worker_services_run(w);
 	if (w->nb_cancels > 0)
 		command_cancel_sweep(w);
-	sweep(w);
+	housekeep(w);
 	/* Sending arms timers, so that the next one is known only behind the flush; what a timer sends goes
 	 * with it. */
 	sl_tcp_flush(w->tcp, w->now_us);
@@ -568,6 +642,18 @@ static bool finished(struct sl_worker *w)
 	return w->now_us >= w->drain_deadline_us + 2 * LINGER_US;
 }
 
+/* With several workers packets also come from other workers, which no descriptor tells. */
+static void find_wait(struct sl_worker *w)
+{
+	int fds[SL_NET_PORTS_MAX];
+
+	if (w->cfg.nb_workers != 1)
+		return;
+	w->nb_wait = sl_net_wait_fds(w->net, fds, SL_NET_PORTS_MAX);
+	for (uint16_t i = 0; i < w->nb_wait; i++)
+		w->wait[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+}
+
 int sl_worker_run(struct sl_worker *w)
 {
 	char name[16];
@@ -575,11 +661,17 @@ int sl_worker_run(struct sl_worker *w)
 	snprintf(name, sizeof(name), "worker%u", w->cfg.worker);
 	sl_counters_register(name);
 	clock_start(w);
+	clock_update(w);
+	wheel_init(&w->deadlines, w->now_us);
 	/* Sleeps of tens of microseconds are only that short with a small slack. */
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0);
+	find_wait(w);
 	while (!finished(w)) {
-		if (loop(w) > 0) {
+		uint32_t done = loop(w);
+
+		if (done > 0 || (w->nb_packets > 0 && !w->resting)) {
 			w->last_work_us = w->now_us;
+			w->resting = false;
 			sl_count(SL_C_LOOPS_BUSY);
 		} else {
 			back_off(w);

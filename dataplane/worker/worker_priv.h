@@ -2,6 +2,7 @@
 #ifndef WORKER_PRIV_H
 #define WORKER_PRIV_H
 
+#include <poll.h>
 #include <sys/queue.h>
 
 #include "sl_counter.h"
@@ -9,6 +10,7 @@
 #include "sl_inspect.h"
 #include "sl_layer_tls.h"
 #include "sl_worker.h"
+#include "wheel.h"
 
 #define CONNECT_TIMEOUT_US (10 * 1000000ull) /* to open and log in at the target */
 #define LINGER_US          (5 * 1000000ull)  /* for a client to take its last bytes */
@@ -16,9 +18,7 @@
 #define CANCELS_MAX        64               /* cancel requests under way to targets */
 #define CANCEL_TIMEOUT_US  (5 * 1000000ull)
 #define CANCEL_BYTES_MAX   64
-#define EVICT_SHARE        32   /* of the sessions: the places that connections without a login leave free */
-#define SWEEP_US           1000 /* between steps of the sweep for deadlines */
-#define SWEEP_STEPS        1000 /* in which all sessions are looked at: about a second */
+#define EVICT_SHARE        32 /* of the sessions: the places that connections without a login leave free */
 
 /*
  * Free record blocks without which nothing is fed: what one feed can bring to the client at most is a full
@@ -91,6 +91,7 @@ struct session {
 	struct sl_msg_decision decision;
 	uint64_t cmd; /* of the reply that is being passed */
 	uint64_t deadline_us;
+	struct wheel_entry deadline; /* the next of all that can come */
 	uint32_t cancel_key;
 	int end_err;
 	char end_why[96];
@@ -119,7 +120,8 @@ struct sl_worker {
 	struct sl_tcp_listener *listeners[SL_WORKER_LISTENERS_MAX];
 	struct session **sessions; /* [max_sessions] */
 	uint32_t *generations;
-	uint32_t nb_sessions, sweep_at;
+	uint32_t nb_sessions;
+	struct wheel deadlines;
 	uint32_t *free_index;
 	uint32_t nb_free;
 	struct session *pool; /* blocks to use again */
@@ -134,10 +136,15 @@ struct sl_worker {
 	struct sl_snapshot *to_free[16]; /* counts to be given back */
 	uint32_t nb_to_free;
 	uint64_t tsc_hz, tsc_offset_us;
-	uint64_t now_us, wall_us, wall_offset_us, next_clock_us, next_sweep_us, next_starve_us;
+	uint64_t now_us, wall_us, wall_offset_us, next_clock_us, next_give_us, next_starve_us;
 	uint64_t next_tcp_us, next_net_us, last_work_us;
+	uint32_t nb_packets;                  /* that the last loop received */
+	struct pollfd wait[SL_NET_PORTS_MAX]; /* the ports, when all of them can be waited for */
+	uint16_t nb_wait;
+	bool resting; /* waits for packets */
 	uint64_t durable_seen;
 	bool draining, stopped;
+	bool arm_all; /* the deadlines of all sessions have moved */
 	uint64_t drain_deadline_us;
 };
 
@@ -182,6 +189,8 @@ void command_cancel_run(struct sl_worker *w, struct cancel *c);
 void command_cancel_sweep(struct sl_worker *w);
 
 /* worker.c */
+/* After anything that may bring a deadline forward. */
+void worker_arm(struct session *s);
 void worker_give_back(struct sl_worker *w, struct sl_snapshot *s);
 void worker_random(void *out, size_t n);
 

@@ -298,6 +298,7 @@ static int configure(struct sl_port *p, const struct sl_port_cfg *cfg, char *err
 	rc = rte_eth_macaddr_get(p->id, &p->mac);
 	if (rc != 0)
 		return refuse(err, cap, "%s: MAC address: %s", p->name, rte_strerror(-rc));
+	port_find_wait(p, &info);
 	return SL_OK;
 }
 

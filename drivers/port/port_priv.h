@@ -76,6 +76,7 @@ struct sl_port {
 	struct rte_ring *handoff[PORT_WORKERS_MAX];
 	rte_spinlock_t tx_lock[PORT_WORKERS_MAX];
 	struct port_impair *impair; /* NULL: none */
+	int wait_fd;                /* readable while packets wait; -1: none */
 	struct port_worker w[PORT_WORKERS_MAX];
 };
 
@@ -138,6 +139,8 @@ uint32_t port_unchain(struct rte_mbuf *m, struct rte_mempool *pool, struct rte_m
 /* Readies a packet for this device: checksums, one segment. Returns the mbuf to send, or NULL: freed and
  * counted. */
 struct rte_mbuf *port_tx_fix(const struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
+/* Finds p->wait_fd. Everything else is set up. */
+void port_find_wait(struct sl_port *p, const struct rte_eth_dev_info *info);
 /* Asks the driver for the buffers that it has sent. */
 void port_tx_clean(struct sl_port *p, uint16_t worker);
 /* Sends what the impairment has held long enough. */

@@ -126,6 +126,13 @@ void sl_port_tx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_
  */
 void sl_port_handoff(struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
 
+/*
+ * A descriptor that is readable while packets wait for the port's only receive queue, for poll(2) by a worker
+ * that has nothing to do; -1: this port must be polled. It is the driver's: it is not read or closed. Any
+ * thread.
+ */
+int sl_port_wait_fd(const struct sl_port *p);
+
 /* Cuts the link of a port that was opened with an impairment, or mends it. Any thread. */
 void sl_port_cut(struct sl_port *p, bool cut);
 
