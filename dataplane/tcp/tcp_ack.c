@@ -103,7 +103,7 @@ static void move_window(struct sl_tcp_conn *c, const struct tcp_acked *a, uint64
 {
 	if (c->ca_state == TCP_CA_RECOVERY || c->ca_state == TCP_CA_CWR)
 		tcp_prr_ack(c, a);
-	else if (a->advanced && !a->recovered)
+	else if (a->advanced && !a->cwnd_set)
 		/* What SACKs had told of has made room already. */
 		tcp_cc_acked(c, a->delivered, a->rtt_us, now_us);
 }

@@ -141,6 +141,13 @@ static void fit_packet(const struct sl_tcp_conn *c, struct packet *o)
 		                             tcp_options_data_len(c));
 }
 
+/* At the end of what was written; and of several segments, which the receiver's NIC or stack gathers up to a
+ * PSH: it should not wait for more. */
+static bool ends_pushed(const struct sl_tcp_conn *c, const struct packet *o)
+{
+	return o->seq + o->n == tx_end_seq(c) || (o->n > payload_max(c) && o->probe == 0);
+}
+
 static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t now_us)
 {
 	uint32_t hdr_len = (uint32_t)sizeof(struct rte_tcp_hdr) + tcp_options_data_len(c);
@@ -158,9 +165,7 @@ static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t n
 	if (o->n > 0) {
 		c->bytes_sent += o->n;
 		c->last_send_us = now_us;
-		/* The receiver's NIC or stack gathers what is one train, up to a PSH: it should not wait for
-		 * more. */
-		if (o->seq + o->n == tx_end_seq(c) || o->n > payload_max(c))
+		if (ends_pushed(c, o))
 			flags |= RTE_TCP_PSH_FLAG;
 	}
 	ecn = mark_ecn(c, o, &flags);
@@ -501,7 +506,8 @@ static int send_stream(struct sl_tcp_conn *c, uint64_t now_us)
 
 	if (c->snd_una == tx_last_seq(c))
 		return SEND_NONE;
-	tcp_cc_idle(c, now_us);
+	if (window_from(c, c->snd_nxt) > 0)
+		tcp_cc_idle(c, now_us);
 	pipe = tcp_pipe(c);
 	c->cwnd_limited = false;
 	while (doubted && (r = send_new(c, &pipe, now_us)) > 0)

@@ -141,8 +141,10 @@ void tcp_data_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 	uint32_t end = s->seq + s->len;
 
 	if (s->len > 0 && !c->held) {
-		/* Nobody will read this: say so (RFC 9293, 3.6.1; RFC 2525, 2.17). */
-		tcp_send_rst_conn(c, now_us);
+		/* Nobody will read this: say so (RFC 9293, 3.6.1; RFC 2525, 2.17). The peer believes a RST at
+		 * the place up to which it has got our bytes, which is not where ours end (RFC 5961, 3.2). */
+		TCP_TRACE(c, RST_OUT, s->ack, c->state);
+		tcp_send_rst_for(c->t, s, now_us);
 		tcp_conn_finish(c, SL_E_TCP_ABORTED);
 		return;
 	}

@@ -67,12 +67,13 @@ static void open_state(struct sl_tcp_conn *c)
 /* SND.UNA has passed the recovery point. */
 static void leave_recovery(struct sl_tcp_conn *c, struct tcp_acked *a)
 {
-	bool reduced = c->ca_state != TCP_CA_LOSS;
+	bool reduced = c->ca_state != TCP_CA_LOSS, undo = may_undo(c, a);
 
-	if (may_undo(c, a))
+	if (undo)
 		undo_window(c);
 	else if (reduced)
 		tcp_prr_end(c);
+	a->cwnd_set = undo || reduced;
 	c->undo.armed = c->undo.armed && c->undo.nb_rxt > 0; /* D-SACKs may still come */
 	open_state(c);
 	a->recovered = true;

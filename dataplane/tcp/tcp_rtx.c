@@ -78,6 +78,12 @@ void tcp_rtx_expired(struct sl_tcp_conn *c, uint64_t now_us)
 		on_persist(c, now_us);
 		return;
 	}
+	/* A probe that is due no earlier goes in the place of the timeout (RFC 8985, 7.2). */
+	if (c->loss_timer == TCP_LOSS_TLP) {
+		tcp_timer_off(c, TCP_TMR_LOSS);
+		tcp_loss_expired(c, now_us);
+		return;
+	}
 	sl_count(SL_C_TCP_RTO);
 	tcp_rtx_back_off(c);
 	TCP_TRACE(c, RTO, tcp_rto(c) / TCP_MS, c->nb_rtx);

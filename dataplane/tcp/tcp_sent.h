@@ -73,6 +73,7 @@ struct tcp_acked {
 	bool dsack, dsack_tlp;  /* a D-SACK; one about the loss probe */
 	bool ece;
 	bool recovered; /* a recovery ended with it */
+	bool cwnd_set;  /* and left the window where it belongs; after a timeout slow start goes on */
 	bool has_ts;
 	uint32_t ts_ecr;
 };

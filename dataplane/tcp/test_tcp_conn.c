@@ -310,7 +310,18 @@ static void test_release_unread(void **state)
 	sl_tcp_flush(p.h.t, p.now);
 	expect(&p, F_ACK | F_FIN, p.ack, p.seq);
 	peer_tx(&p, F_ACK, p.seq, p.ack + 1, "late", 4);
-	expect(&p, F_RST | F_ACK, p.ack + 1, p.seq);
+	expect(&p, F_RST, p.ack + 1, 0);
+	peer_fini(&p);
+
+	/* Our FIN has not arrived: the RST is where the peer waits for it (RFC 5961, 3.2). */
+	peer_init(&p, NULL);
+	peer_connect(&p);
+	sl_tcp_release(p.e.c);
+	p.e.c = NULL;
+	sl_tcp_flush(p.h.t, p.now);
+	expect(&p, F_ACK | F_FIN, p.ack, p.seq);
+	peer_tx(&p, F_ACK, p.seq, p.ack, "late", 4);
+	expect(&p, F_RST, p.ack, 0);
 	peer_fini(&p);
 }
 

@@ -76,7 +76,7 @@ struct pd_file {
 
 	bool linger;
 	int linger_s;
-	uint32_t sndbuf, rcvbuf, maxseg;
+	uint32_t sndbuf, rcvbuf, maxseg, user_timeout_ms;
 	uint64_t rcv_timeo_us, snd_timeo_us;
 	struct pd_opt opts[PD_OPTS_MAX];
 	int nb_opts;
@@ -117,6 +117,7 @@ struct pd {
 	uint16_t mtu4, mtu6, route_mss; /* route_mss: TCP_MAXSEG of the socket that opens now; 0 none */
 	struct sl_addr local4, local6;
 	uint16_t tso_segs;
+	bool gso_off; /* of the interface: packets of several segments are cut before the tool gets them */
 	uint16_t next_port;
 };
 
@@ -206,6 +207,8 @@ size_t pd_full_segment(const struct pd_file *f);
 /* pd_option.c */
 int pd_getsockopt(void *userdata, int fd, int level, int name, void *value, socklen_t *len);
 int pd_setsockopt(void *userdata, int fd, int level, int name, const void *value, socklen_t len);
+/* The stack's own options, onto a connection that has just come to be. */
+void pd_apply_options(struct pd_file *f);
 int pd_fcntl(void *userdata, int fd, int cmd, ...);
 int pd_ioctl(void *userdata, int fd, unsigned long request, ...);
 

@@ -144,6 +144,8 @@ void *pd_on_accept(void *ctx, struct sl_tcp_listener *l, void *listener_user, st
 	f->snd_timeo_us = lf->snd_timeo_us;
 	memcpy(f->opts, lf->opts, sizeof(f->opts));
 	f->nb_opts = lf->nb_opts;
+	f->user_timeout_ms = lf->user_timeout_ms;
+	pd_apply_options(f);
 	STAILQ_INSERT_TAIL(&lf->accepted, f, next);
 	lf->nb_events++;
 	return f;

@@ -2,10 +2,16 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <getopt.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_log.h>
@@ -202,6 +208,22 @@ static long setting(const char *name, long otherwise)
 	return v;
 }
 
+/* Whether segmentation was switched off for the interface that scripts configure. */
+static bool gso_is_off(void)
+{
+	struct ethtool_value v = {.cmd = ETHTOOL_GGSO};
+	struct ifreq r = {.ifr_name = "tun0"};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool off;
+
+	if (fd < 0)
+		return false;
+	r.ifr_data = (char *)&v;
+	off = ioctl(fd, SIOCETHTOOL, &r) == 0 && v.data == 0;
+	(void)close(fd);
+	return off;
+}
+
 int pd_stack(struct pd *pd)
 {
 	struct sl_tcp_cfg cfg = {
@@ -217,6 +239,7 @@ int pd_stack(struct pd *pd)
 	if (pd->tx_pool == NULL || pd->rx_pool == NULL)
 		return ENODEV;
 	pd->tso_segs = (uint16_t)setting("tcp_min_tso_segs", PD_TSO_SEGS);
+	pd->gso_off = gso_is_off();
 	cfg.ecn = setting("tcp_ecn", 0) != 0;
 	cfg.no_timestamps = setting("tcp_timestamps", 1) == 0;
 	if (pd->tcp == NULL && sl_tcp_new(&cfg, &pd->tcp) < 0)

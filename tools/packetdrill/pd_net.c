@@ -59,35 +59,62 @@ static void put_tcp_checksum(uint8_t *ip, uint32_t hdr)
 		th->cksum = rte_ipv6_udptcp_cksum((struct rte_ipv6_hdr *)ip, th);
 }
 
-/* A segment of the stack, a chain or larger than the MTU as it may be: the tool gets it as one packet. */
+static void copy_out(const struct rte_mbuf *m, uint32_t off, uint32_t n, uint8_t *to)
+{
+	const void *from = rte_pktmbuf_read(m, off, n, to);
+
+	if (from != to)
+		memcpy(to, from, n);
+}
+
+/* The header, and `n` bytes of payload from `at` on: what belongs to the end stands in the last part only. */
+static void put_part(const struct rte_mbuf *m, uint32_t at, uint32_t n, uint8_t *to)
+{
+	struct rte_tcp_hdr *th = (struct rte_tcp_hdr *)to;
+
+	copy_out(m, 0, m->l4_len, to);
+	if (n > 0)
+		copy_out(m, m->l4_len + at, n, to + m->l4_len);
+	th->sent_seq = rte_cpu_to_be_32(rte_be_to_cpu_32(th->sent_seq) + at);
+	if (m->l4_len + at + n < m->pkt_len)
+		th->tcp_flags &= (uint8_t) ~(RTE_TCP_PSH_FLAG | RTE_TCP_FIN_FLAG);
+	if (at > 0)
+		th->tcp_flags &= (uint8_t)~RTE_TCP_CWR_FLAG;
+}
+
+/* A segment of the stack, a chain or larger than the MTU as it may be: the tool gets it as one packet, or cut
+ * as the interface would. */
 int pd_output(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst,
               uint8_t ecn, uint64_t now_us)
 {
 	struct pd *pd = ctx;
 	bool v6 = src->family == SL_AF_INET6;
-	uint32_t hdr = v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr), n = hdr + m->pkt_len;
-	struct pd_packet *p = NULL;
-	const void *from;
+	uint32_t hdr = v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr), at = 0;
+	uint32_t data = m->pkt_len - m->l4_len, each = pd->gso_off && m->tso_segsz != 0 ? m->tso_segsz : data;
 
-	if (n <= PD_PACKET_BYTES && pd->nb_out < PD_PACKETS_MAX)
-		p = malloc(sizeof(*p) + n);
-	if (p == NULL) {
-		rte_pktmbuf_free(m);
-		return sl_fail(SL_E_NET_TX_FULL);
-	}
-	p->at_us = now_us;
-	p->n = n;
-	from = rte_pktmbuf_read(m, 0, m->pkt_len, p->bytes + hdr);
-	if (from != p->bytes + hdr)
-		memcpy(p->bytes + hdr, from, m->pkt_len);
+	do {
+		uint32_t part = data - at < each ? data - at : each, n = hdr + m->l4_len + part;
+		struct pd_packet *p = NULL;
+
+		if (n <= PD_PACKET_BYTES && pd->nb_out < PD_PACKETS_MAX)
+			p = malloc(sizeof(*p) + n);
+		if (p == NULL) {
+			rte_pktmbuf_free(m);
+			return sl_fail(SL_E_NET_TX_FULL);
+		}
+		p->at_us = now_us;
+		p->n = n;
+		put_part(m, at, part, p->bytes + hdr);
+		if (v6)
+			put_v6(p->bytes, n, src, dst, ecn);
+		else
+			put_v4(p->bytes, n, src, dst, ecn);
+		put_tcp_checksum(p->bytes, hdr);
+		STAILQ_INSERT_TAIL(&pd->out, p, next);
+		pd->nb_out++;
+		at += part;
+	} while (at < data);
 	rte_pktmbuf_free(m);
-	if (v6)
-		put_v6(p->bytes, n, src, dst, ecn);
-	else
-		put_v4(p->bytes, n, src, dst, ecn);
-	put_tcp_checksum(p->bytes, hdr);
-	STAILQ_INSERT_TAIL(&pd->out, p, next);
-	pd->nb_out++;
 	return 0;
 }
 

@@ -42,7 +42,6 @@ static const struct {
         {SOL_TCP, TCP_KEEPCNT},
         {SOL_TCP, TCP_SYNCNT},
         {SOL_TCP, TCP_DEFER_ACCEPT},
-        {SOL_TCP, TCP_USER_TIMEOUT},
         {SOL_TCP, TCP_LINGER2},
         {SOL_IP, IP_TOS},
         {SOL_IP, IP_TTL},
@@ -97,6 +96,12 @@ static uint32_t buffer_size(int asked, uint32_t most)
 
 	n = n > most / 2 ? most : 2 * n;
 	return n < BUF_MIN ? BUF_MIN : n;
+}
+
+void pd_apply_options(struct pd_file *f)
+{
+	if (f->c != NULL && !f->gone)
+		sl_tcp_set_user_timeout(f->c, f->user_timeout_ms);
 }
 
 static int set_linger(struct pd_file *f, const void *value, socklen_t len)
@@ -166,6 +171,12 @@ static int set_tcp(struct pd_file *f, int name, int v, const void *value, sockle
 		if (v != 0 && (v < MAXSEG_MIN || v > MAXSEG_MAX))
 			return EINVAL;
 		f->maxseg = (uint32_t)v;
+		return 0;
+	case TCP_USER_TIMEOUT:
+		if (v < 0)
+			return EINVAL;
+		f->user_timeout_ms = (uint32_t)v;
+		pd_apply_options(f);
 		return 0;
 	case TCP_CONGESTION:
 		return len >= 5 && memcmp(value, cc_name, 5) == 0 ? 0 : ENOENT;
@@ -288,6 +299,8 @@ static int get_tcp(struct pd_file *f, int name, void *value, socklen_t *len)
 		return give_int(value, len, f->cork);
 	case TCP_MAXSEG:
 		return give_int(value, len, maxseg_of(f));
+	case TCP_USER_TIMEOUT:
+		return give_int(value, len, (int)f->user_timeout_ms);
 	case TCP_CONGESTION:
 		return give(value, len, cc_name, sizeof(cc_name));
 	default:

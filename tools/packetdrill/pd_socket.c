@@ -203,6 +203,7 @@ static int connect_start(struct pd *pd, struct pd_file *f, const struct sl_endpo
 	if (err < 0)
 		return err == SL_E_TCP_NO_PORT ? EADDRNOTAVAIL : ENETUNREACH;
 	f->kind = PD_CONN;
+	pd_apply_options(f);
 	f->connecting = true;
 	f->local = sl_tcp_local(f->c);
 	pd_settle(pd);

@@ -1,0 +1,225 @@
+/* When and how much is sent: the timeout, the probe in its place, growth of the window, PSH; RSTs. */
+#include "test_tcp_util.h"
+
+#define MSS      ((uint32_t)test_mss())
+#define RTT      100000U
+#define IW       (10 * (uint32_t)test_mss())
+#define WND      65535
+#define NB_LATER 5 /* round trips that change nothing more */
+
+static uint8_t zeros[16 * MSS_MAX];
+
+static void write_out(struct peer *p, uint32_t n)
+{
+	assert_int_equal(sl_tcp_write(p->e.c, sl_span(zeros, n)), n);
+	sl_tcp_flush(p->h.t, p->now);
+}
+
+static void ack_in(struct peer *p, uint32_t ack, uint16_t wnd)
+{
+	struct seg s = {
+	        .seq = p->seq, .ack = ack, .flags = F_ACK, .wnd = wnd, .sport = p->sport, .dport = p->dport};
+
+	peer_send(p, &s);
+}
+
+/* A round trip of n bytes. */
+static void round_trip(struct peer *p, uint32_t n)
+{
+	write_out(p, n);
+	assert_true(peer_drain(p) > 0);
+	p->now += RTT;
+	p->ack += n;
+	ack_in(p, p->ack, WND);
+}
+
+static void connect_with(struct peer *p, bool sack)
+{
+	peer_init(p, NULL);
+	p->sack = sack;
+	peer_connect(p);
+}
+
+/* The minimum is of the part for the variance (RFC 6298, 2.3, with its G): it is not SRTT alone that is
+ * waited for. */
+static void test_rto(void **state)
+{
+	struct peer p;
+
+	connect_with(&p, false);
+	for (int i = 0; i < NB_LATER * 8; i++)
+		round_trip(&p, MSS);
+	assert_in_range(p.e.c->srtt_us, RTT - RTT / 50, RTT);
+	assert_true(4 * p.e.c->rttvar_us < TCP_RTO_MIN);
+	assert_int_equal(p.e.c->rto_us, p.e.c->srtt_us + TCP_RTO_MIN);
+	peer_fini(&p);
+}
+
+/* A lone segment's probe would come behind the timeout: it comes in its place, and the timeout after it (RFC
+ * 8985, 7.2). */
+static void test_probe_for_timeout(void **state)
+{
+	struct peer p;
+	uint32_t rto;
+
+	connect_with(&p, true);
+	round_trip(&p, MSS);
+	rto = p.e.c->rto_us;
+	assert_true(2 * p.e.c->srtt_us + TCP_TLP_ACK_DELAY > rto);
+	write_out(&p, 10);
+	assert_int_equal(peer_drain(&p), 1);
+	peer_run(&p, rto - 1000);
+	peer_none(&p);
+	peer_run(&p, 3000);
+	assert_int_equal(peer_drain(&p), 1);
+	assert_true(p.e.c->tlp_open);
+	assert_int_equal(p.e.c->ca_state, TCP_CA_OPEN);
+	assert_int_equal(p.e.c->rto_shift, 0);
+	peer_run(&p, rto - 5000);
+	peer_none(&p);
+	peer_run(&p, 5000);
+	assert_int_equal(peer_drain(&p), 1);
+	assert_int_equal(p.e.c->ca_state, TCP_CA_LOSS);
+	peer_run(&p, 2 * rto - 5000);
+	peer_none(&p);
+	peer_run(&p, 8000);
+	assert_int_equal(peer_drain(&p), 1);
+	peer_fini(&p);
+}
+
+/* In slow start the window grows while more than half of it is in flight (RFC 7661), else not. */
+static void test_growth(void **state)
+{
+	struct peer p;
+
+	connect_with(&p, true);
+	assert_int_equal(p.e.c->cwnd, IW);
+	for (int i = 0; i < NB_LATER; i++)
+		round_trip(&p, 5 * MSS);
+	assert_int_equal(p.e.c->cwnd, IW);
+	round_trip(&p, 6 * MSS);
+	assert_int_equal(p.e.c->cwnd, IW + 6 * MSS);
+	round_trip(&p, 6 * MSS);
+	assert_int_equal(p.e.c->cwnd, IW + 6 * MSS);
+	peer_fini(&p);
+}
+
+/* The ACK that ends a timeout is one of slow start: the window was one segment. */
+static void test_growth_after_timeout(void **state)
+{
+	struct peer p;
+
+	connect_with(&p, false);
+	round_trip(&p, MSS);
+	write_out(&p, MSS);
+	assert_int_equal(peer_drain(&p), 1);
+	peer_run(&p, p.e.c->rto_us + 2000);
+	assert_int_equal(peer_drain(&p), 1);
+	assert_int_equal(p.e.c->cwnd, MSS);
+	p.now += RTT;
+	ack_in(&p, p.ack + MSS, WND);
+	assert_int_equal(p.e.c->ca_state, TCP_CA_OPEN);
+	assert_int_equal(p.e.c->cwnd, 2 * MSS);
+	assert_int_equal(p.e.c->ssthresh, 7 * MSS);
+	write_out(&p, 4 * MSS);
+	assert_int_equal(peer_drain(&p), p.wire.nb_super > 0 ? 1 : 2);
+	peer_fini(&p);
+}
+
+/* While the peer's window is shut nothing can be sent, and no window decays; when it opens, it has. */
+static void test_shut_is_not_idle(void **state)
+{
+	struct peer p;
+	uint32_t cwnd;
+
+	connect_with(&p, true);
+	round_trip(&p, 10 * MSS);
+	cwnd = p.e.c->cwnd;
+	assert_int_equal(cwnd, 2 * IW);
+	ack_in(&p, p.ack, 0);
+	write_out(&p, 4 * MSS);
+	peer_run(&p, 3 * TCP_S);
+	assert_true(peer_drain(&p) > 0); /* probes */
+	assert_int_equal(p.e.c->cwnd, cwnd);
+	ack_in(&p, p.ack, WND);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.e.c->cwnd, IW);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
+/* Only the end of what was written, where each segment is a packet. */
+static void test_psh(void **state)
+{
+	struct peer p;
+	uint32_t at = 0;
+
+	connect_with(&p, true);
+	write_out(&p, 4 * MSS);
+	while (peer_rx(&p)) {
+		at += p.got.len;
+		if (p.got.len <= MSS)
+			assert_int_equal((p.got.flags & F_PSH) != 0, at == 4 * MSS);
+	}
+	assert_int_equal(at, 4 * MSS);
+	peer_fini(&p);
+}
+
+/* With a timestamp where timestamps were agreed (RFC 7323, 3.2), none without. */
+static void test_rst_timestamp(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		struct peer p;
+
+		peer_init(&p, NULL);
+		p.ts = i == 1;
+		peer_connect(&p);
+		sl_tcp_abort(p.e.c, p.now);
+		p.e.c = NULL;
+		assert_true(peer_rx(&p));
+		assert_int_equal(p.got.flags, F_RST | F_ACK);
+		assert_int_equal(p.got.o.has_ts, i == 1);
+		if (i == 1)
+			assert_int_equal(p.got.o.ts_ecr, p.ts_val);
+		peer_fini(&p);
+	}
+}
+
+/* Neither offered nor taken. */
+static void test_no_timestamps(void **state)
+{
+	struct sl_tcp_cfg tune = {.no_timestamps = true};
+	struct peer p;
+
+	peer_init(&p, &tune);
+	p.ts = true;
+	peer_connect(&p);
+	assert_false(p.e.c->ts_ok);
+	write_out(&p, 10);
+	assert_true(peer_rx(&p));
+	assert_false(p.got.o.has_ts);
+	peer_fini(&p);
+
+	peer_init(&p, &tune);
+	peer_accept(&p);
+	assert_false(p.e.c->ts_ok);
+	peer_fini(&p);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_rto),
+	        cmocka_unit_test(test_probe_for_timeout),
+	        cmocka_unit_test(test_growth),
+	        cmocka_unit_test(test_growth_after_timeout),
+	        cmocka_unit_test(test_shut_is_not_idle),
+	        cmocka_unit_test(test_psh),
+	        cmocka_unit_test(test_rst_timestamp),
+	        cmocka_unit_test(test_no_timestamps),
+	};
+
+	if (test_setup(argc, argv) < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
