@@ -168,6 +168,8 @@ size_t sl_tcp_unacked(const struct sl_tcp_conn *c);
 void sl_tcp_set_nodelay(struct sl_tcp_conn *c, bool on);
 /* On: only full segments go, until it is off again or the stream is shut. */
 void sl_tcp_set_cork(struct sl_tcp_conn *c, bool on);
+/* On: what was written is not the end of something, and goes without PSH. Holds nothing back. */
+void sl_tcp_set_more(struct sl_tcp_conn *c, bool on);
 /* Gives up when what was sent waits for so long (RFC 5482); 0: after retransmissions by count. From
  * sl_tcp_cfg. */
 void sl_tcp_set_user_timeout(struct sl_tcp_conn *c, uint32_t ms);

@@ -81,6 +81,11 @@ void sl_tcp_set_cork(struct sl_tcp_conn *c, bool on)
 		tcp_conn_want_out(c);
 }
 
+void sl_tcp_set_more(struct sl_tcp_conn *c, bool on)
+{
+	c->more = on;
+}
+
 void sl_tcp_set_user_timeout(struct sl_tcp_conn *c, uint32_t ms)
 {
 	c->user_timeout_ms = ms;

@@ -145,7 +145,7 @@ static void fit_packet(const struct sl_tcp_conn *c, struct packet *o)
  * PSH: it should not wait for more. */
 static bool ends_pushed(const struct sl_tcp_conn *c, const struct packet *o)
 {
-	return o->seq + o->n == tx_end_seq(c) || (o->n > payload_max(c) && o->probe == 0);
+	return (o->seq + o->n == tx_end_seq(c) && !c->more) || (o->n > payload_max(c) && o->probe == 0);
 }
 
 static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t now_us)

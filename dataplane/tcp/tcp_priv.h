@@ -243,7 +243,7 @@ struct sl_tcp_conn {
 	bool frto : 1;      /* the timeout may have been spurious (RFC 5682) */
 	bool frto_new : 1;  /* new data goes before what seems lost */
 	bool tlp_open : 1, tlp_is_rxt : 1;
-	bool nagle : 1, cork : 1;
+	bool nagle : 1, cork : 1, more : 1;
 	bool path_multi_seg : 1, path_tso : 1; /* what the port on the way can do */
 	uint8_t delack_segs, quickack, nb_keep, dupacks;
 

@@ -162,6 +162,14 @@ static void test_psh(void **state)
 			assert_int_equal((p.got.flags & F_PSH) != 0, at == 4 * MSS);
 	}
 	assert_int_equal(at, 4 * MSS);
+	sl_tcp_set_more(p.e.c, true);
+	write_out(&p, 10);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.flags, F_ACK);
+	sl_tcp_set_more(p.e.c, false);
+	write_out(&p, 10);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.flags, F_ACK | F_PSH);
 	peer_fini(&p);
 }
 

@@ -55,7 +55,8 @@ struct pd_file {
 	int fd; /* an eventfd that holds the number; -1 in an accept queue */
 	int domain;
 	bool bound, nonblock, rd_shut, wr_shut, connecting, nodelay, cork, more;
-	bool gone; /* the connection is dead, or the file closed */
+	bool wrote_more; /* the last bytes written came with MSG_MORE: they are not pushed at the peer */
+	bool gone;       /* the connection is dead, or the file closed */
 	uint32_t nb_holds;
 	int err; /* errno that the next call gives */
 	struct sl_endpoint local;

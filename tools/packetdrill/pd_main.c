@@ -98,7 +98,12 @@ static void push_all(struct pd *pd)
 
 		if (f == NULL || f->kind != PD_CONN || f->c == NULL || f->nb_held == 0)
 			continue;
-		pd_push(f, f->held_until_us != 0 && f->held_until_us <= pd->now_us);
+		if (f->held_until_us != 0 && f->held_until_us <= pd->now_us) {
+			f->wrote_more = false; /* more has not come */
+			pd_push(f, true);
+		} else {
+			pd_push(f, false);
+		}
 	}
 }
 

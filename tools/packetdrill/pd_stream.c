@@ -83,6 +83,7 @@ void pd_push(struct pd_file *f, bool all)
 	if (f->c == NULL || f->gone || f->nb_held == 0 || f->connecting)
 		return;
 	n = all ? f->nb_held : may_go(f, f->nb_held);
+	sl_tcp_set_more(f->c, f->wrote_more);
 	took = n > 0 ? sl_tcp_write(f->c, sl_span(f->held, n)) : 0;
 	f->pushed += took;
 	if (took % pd_full_segment(f) != 0)
@@ -191,6 +192,7 @@ static ssize_t send_io(void *userdata, int fd, const struct io *io, int flags)
 				f->more = true;
 			else
 				f->more = (flags & MSG_MORE) != 0;
+			f->wrote_more = f->more;
 			rc = write_all(f, io->iov[i].iov_base, io->iov[i].iov_len, wait);
 			done += rc > 0 ? (size_t)rc : 0;
 			if (rc >= 0 && (size_t)rc < io->iov[i].iov_len)
