@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # sluiced in its namespace: configuration, policy, start, stop. Nothing here knows more than the manual says.
 # GW_WORKERS, GW_POLL, GW_LOGIN_TIMEOUT, GW_CORE: for runs that want other than one worker, adaptive polling and 5 s;
-# GW_CORE puts everything on one core. GW_SESSIONS: sessions of a worker (1024). GW_TCP, and GW_IMPAIR_CLIENT and
+# GW_CORE puts everything on one core. GW_SESSIONS: sessions of a worker (1024). GW_CLEAR:
+# a port for logins without TLS. GW_TCP, and GW_IMPAIR_CLIENT and
 # GW_IMPAIR_TARGET, or GW_IMPAIR for both: what stands between the braces of `tcp` and of a port's `impairment`
 # (docs/configuration.md).
 
@@ -34,6 +35,7 @@ gw_config() {
 		    tls:
 		      certFile: $LAB_PKI/listener.pem
 		      keyFile: $LAB_PKI/listener.key
+		  ${GW_CLEAR:+- { name: clear, protocol: postgres, address: "$IP_GW_CLIENT:$GW_CLEAR", insecure: true \}}
 		management:
 		  listen: $IP_MGMT_GW:8443
 		  tls:

@@ -1,0 +1,150 @@
+"""tools/bench idle: what a gateway costs that has many sessions and nothing to do, and how fast it wakes up.
+
+The sessions are real ones: token, policy, records, a login at the target. The target knows one answer, as a server with so many
+processes does not fit on one machine; TLS is off on both sides, as it plays no part in idleness.
+"""
+import glob
+import json
+import os
+import subprocess
+import tempfile
+import time
+
+from . import base
+from .base import FIRST, HERE, ROOT, Broken, say
+
+PREFIX = os.environ.get("LAB_PREFIX", "slidle")
+DIR = f"/var/lib/sluice-lab/{PREFIX}"
+TICK = os.sysconf("SC_CLK_TCK")
+TARGET, LISTENER = ("10.99.2.2", 5433), ("10.99.1.1", 5433)
+ASKED = 100
+GAP_S = 0.05  # between two first requests: long enough for the gateway to rest again
+LIMIT_SHARE = 0.02
+
+POLICY = """---
+kind: Resource
+version: 1
+metadata:
+  name: idle
+spec:
+  protocol: postgres
+  address: "@TARGET@:5433"
+  credential: shop-app
+  databases: [idle]
+  tls:
+    mode: "off"
+---
+kind: Role
+version: 1
+metadata:
+  name: idler
+spec:
+  groups: [bench]
+  resources: [idle]
+  databases: ["*"]
+  allow: [read]
+"""
+
+
+def threads(pid):
+    """Thread -> ticks of user and system time."""
+    out = {}
+    for name in glob.glob(f"/proc/{pid}/task/*/stat"):
+        with open(name, encoding="ascii", errors="replace") as f:
+            head, rest = f.read().rsplit(")", 1)
+        parts = rest.split()
+        out[f"{head.split('(', 1)[1]}/{name.split('/')[4]}"] = int(parts[11]) + int(parts[12])
+    return out
+
+
+def shares(pid, seconds):
+    """Thread -> share of a core."""
+    before, began = threads(pid), time.monotonic()
+    time.sleep(seconds)
+    after, took = threads(pid), time.monotonic() - began
+    return {name: (ticks - before.get(name, 0)) / TICK / took for name, ticks in after.items()}
+
+
+class Lab:
+    def __init__(self, work, sessions, keepalive):
+        policy = f"{work}/policy.yaml"
+        with open(policy, "w", encoding="utf-8") as f:
+            f.write(POLICY)
+        self.env = {**os.environ, "LAB_PREFIX": PREFIX, "LAB_BUILD": os.environ.get("LAB_BUILD", f"{ROOT}/build"), "LAB_POLICY": policy, "GW_CLEAR": str(LISTENER[1]),
+                    "GW_SESSIONS": str(sessions + 64), "GW_TCP": f"keepAlive: {keepalive}s"}
+        self.peers = []
+
+    def lab(self, *args):
+        done = subprocess.run([f"{ROOT}/tools/lab/lab", *args], capture_output=True, text=True, env=self.env, check=False)
+        if done.returncode:
+            raise Broken(f"lab {' '.join(args)}: {done.stdout}{done.stderr}")
+        return done.stdout.strip()
+
+    def __enter__(self):
+        self.lab("up")
+        self.lab("gateway", "start")
+        return self
+
+    def __exit__(self, *_):
+        for p in self.peers:
+            p.kill()
+            p.wait()
+        self.lab("down")
+
+    def peer(self, end, *args):
+        p = subprocess.Popen(["ip", "netns", "exec", f"{PREFIX}-{end}", "taskset", "-c", str(FIRST), "/usr/bin/python3",
+                              f"{HERE}/idle_peer.py", end, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.peers.append(p)
+        return p
+
+    def pid(self):
+        with open(f"{DIR}/gw/pid", encoding="ascii") as f:
+            return int(f.read())
+
+
+def tell(client, *words):
+    client.stdin.write(" ".join(str(w) for w in words) + "\n")
+    client.stdin.flush()
+    line = client.stdout.readline()
+    if not line:
+        raise Broken("the client has ended")
+    return json.loads(line)
+
+
+def quantiles(us):
+    return {"p50": us[len(us) // 2], "p99": us[len(us) * 99 // 100], "max": us[-1]}
+
+
+def run(lab, sessions, seconds):
+    lab.peer("target", *(str(x) for x in TARGET)).stdout.readline()
+    client = lab.peer("client", *(str(x) for x in LISTENER), lab.lab("token", "bench"))
+    opened = tell(client, "connect", sessions)
+    if opened["open"] != sessions:
+        raise Broken(f"sessions: {opened}")
+    time.sleep(3)
+    share = shares(lab.pid(), seconds)
+    time.sleep(5)
+    first = tell(client, "ask", ASKED, GAP_S)["us"]
+    busy = tell(client, "ask", ASKED, 0)["us"]
+    return {"name": "idle", "sessions": sessions, "open_s": opened["seconds"], "share": share, "total": sum(share.values()),
+            "first_us": quantiles(first), "busy_us": quantiles(busy)}
+
+
+def main(args):
+    base.setup("lab", "bench")
+    with tempfile.TemporaryDirectory(prefix="sluice-idle.") as work:
+        try:
+            with Lab(work, args.sessions, args.keepalive) as lab:
+                r = run(lab, args.sessions, args.seconds)
+        except Broken as e:
+            r = {"name": "idle", "failed": str(e)}
+    if "total" in r:
+        say(f"{r['sessions']} sessions, opened in {r['open_s']:.1f} s, keep-alive each {args.keepalive} s: {r['total']:.2%} of a core over "
+            f"{args.seconds} s (" + ", ".join(f"{n.split('/')[0]} {s:.2%}" for n, s in sorted(r["share"].items()) if s > 0) + ")")
+        for name, what in (("first_us", "first request after idleness"), ("busy_us", "requests one behind the other")):
+            say(f"{what}: p50 {r[name]['p50']:.0f} us, p99 {r[name]['p99']:.0f} us, max {r[name]['max']:.0f} us")
+        if r["total"] > LIMIT_SHARE:
+            r["failed"] = f"{r['total']:.2%} of a core"
+    if "failed" in r:
+        say(f"failed: {r['failed']}")
+    return {"results": [r]}

@@ -1,0 +1,170 @@
+"""Both ends of `tools/bench idle`, each in its own namespace and process: `target` is a PostgreSQL server that knows one answer,
+`client` opens many sessions, keeps them, and asks when it is told to (a word on stdin, a line of JSON back).
+"""
+import collections
+import json
+import resource
+import selectors
+import socket
+import struct
+import sys
+import time
+
+CONCURRENT = 32  # logins at a time
+STEP_S = 30  # without any progress
+
+
+def message(kind, body=b""):
+    return kind + struct.pack("!I", len(body) + 4) + body
+
+
+def cstr(text):
+    return text.encode() + b"\0"
+
+
+def messages(buffer):
+    """Whole messages at the front of a bytearray, which are taken out of it."""
+    got = []
+    while len(buffer) >= 5:
+        (size,) = struct.unpack_from("!I", buffer, 1)
+        if len(buffer) < size + 1:
+            break
+        got.append((bytes(buffer[:1]), bytes(buffer[5:size + 1])))
+        del buffer[:size + 1]
+    return got
+
+
+READY = message(b"Z", b"I")
+ANSWER = (message(b"T", struct.pack("!H", 1) + cstr("?column?") + struct.pack("!IHIhiH", 0, 0, 23, 4, -1, 0))
+          + message(b"D", struct.pack("!HI", 1, 1) + b"1") + message(b"C", cstr("SELECT 1")) + READY)
+LOGGED_IN = (message(b"R", struct.pack("!I", 0)) + message(b"S", cstr("server_version") + cstr("15.0"))
+             + message(b"S", cstr("client_encoding") + cstr("UTF8")) + message(b"S", cstr("standard_conforming_strings") + cstr("on"))
+             + message(b"K", struct.pack("!II", 4711, 815)) + READY)
+
+
+# ---- target ----
+
+def target_step(conn, buffer, started):
+    """True: still the startup message."""
+    if not started:
+        if len(buffer) < 4 or len(buffer) < struct.unpack_from("!I", buffer)[0]:
+            return False
+        del buffer[:struct.unpack_from("!I", buffer)[0]]
+        conn.sendall(message(b"R", struct.pack("!I", 5) + b"salt"))
+    for kind, _ in messages(buffer):
+        if kind == b"p":
+            conn.sendall(LOGGED_IN)
+        elif kind == b"Q":
+            conn.sendall(ANSWER)
+    return True
+
+
+def target(host, port):
+    listener = socket.create_server((host, int(port)), backlog=4096)
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ, None)
+    print("ready", flush=True)
+    while True:
+        for key, _ in selector.select():
+            if key.data is None:
+                conn = listener.accept()[0]
+                conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                selector.register(conn, selectors.EVENT_READ, [bytearray(), False])
+                continue
+            try:
+                data = key.fileobj.recv(65536)
+                key.data[0].extend(data)
+                key.data[1] = target_step(key.fileobj, *key.data) if data else False
+            except OSError:
+                data = b""
+            if not data:
+                selector.unregister(key.fileobj)
+                key.fileobj.close()
+
+
+# ---- client ----
+
+class Client:
+    def __init__(self, host, port, token):
+        self.address, self.token = (host, int(port)), token
+        self.selector = selectors.DefaultSelector()
+        self.open, self.failed = [], 0
+
+    def begin(self):
+        s = socket.create_connection(self.address, timeout=STEP_S)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        body = struct.pack("!I", 196608) + cstr("user") + cstr("idle") + cstr("database") + cstr("idle") + b"\0"
+        s.sendall(struct.pack("!I", len(body) + 4) + body)
+        self.selector.register(s, selectors.EVENT_READ, bytearray())
+
+    def done(self, s, good):
+        self.selector.unregister(s)
+        if good:
+            self.open.append(s)
+        else:
+            self.failed += 1
+            s.close()
+
+    def go_on(self, s, buffer):
+        data = s.recv(65536)
+        buffer.extend(data)
+        for kind, body in messages(buffer):
+            if kind == b"R" and body == struct.pack("!I", 3):
+                s.sendall(message(b"p", cstr(self.token)))
+            elif kind == b"Z":
+                self.done(s, True)
+                return
+            elif kind == b"E":
+                print(body, file=sys.stderr, flush=True)
+                data = b""
+        if not data:
+            self.done(s, False)
+
+    def connect(self, n):
+        began, left = time.monotonic(), n
+        while left or self.selector.get_map():
+            while left and len(self.selector.get_map()) < CONCURRENT:
+                self.begin()
+                left -= 1
+            ready = self.selector.select(STEP_S)
+            if not ready or self.failed > 100:
+                break
+            for key, _ in ready:
+                self.go_on(key.fileobj, key.data)
+        return {"open": len(self.open), "failed": self.failed, "seconds": time.monotonic() - began}
+
+    @staticmethod
+    def ask(s):
+        began, buffer = time.perf_counter(), bytearray()
+        s.sendall(message(b"Q", cstr("select 1")))
+        while not buffer.endswith(READY):
+            data = s.recv(65536)
+            if not data:
+                raise OSError("closed")
+            buffer.extend(data)
+        return (time.perf_counter() - began) * 1e6
+
+    def ask_many(self, n, gap):
+        """Each session once, the least used first."""
+        sessions = collections.deque(self.open)
+        out = []
+        for _ in range(n):
+            time.sleep(gap)
+            out.append(self.ask(sessions[0]))
+            sessions.rotate(-1)
+        self.open = list(sessions)
+        return {"us": sorted(out)}
+
+
+def client(host, port, token):
+    c = Client(host, port, token)
+    for line in sys.stdin:
+        what, *args = line.split()
+        answer = c.connect(int(args[0])) if what == "connect" else c.ask_many(int(args[0]), float(args[1]))
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    {"target": target, "client": client}[sys.argv[1]](*sys.argv[2:])
