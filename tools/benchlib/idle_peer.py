@@ -130,7 +130,11 @@ class Client:
             if not ready or self.failed > 100:
                 break
             for key, _ in ready:
-                self.go_on(key.fileobj, key.data)
+                try:
+                    self.go_on(key.fileobj, key.data)
+                except OSError as e:
+                    print(e, file=sys.stderr, flush=True)
+                    self.done(key.fileobj, False)
         return {"open": len(self.open), "failed": self.failed, "seconds": time.monotonic() - began}
 
     @staticmethod
