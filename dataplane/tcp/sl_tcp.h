@@ -89,6 +89,7 @@ struct sl_tcp_cfg {
 	uint8_t syn_cookies;               /* enum sl_tcp_cookies */
 	/* A source is an IPv4 address or an IPv6 /64. */
 	uint32_t max_conns_per_source; /* accepted ones; 0: no cap */
+	uint64_t max_bytes_per_source; /* in the buffers of its accepted connections; 0: no cap */
 	uint8_t secret[16];            /* for ISNs (RFC 6528), ports (RFC 6056), timestamps */
 };
 

@@ -16,7 +16,7 @@ static void starve(struct sl_tcp_conn *c)
 		return;
 	TAILQ_INSERT_TAIL(&c->t->starved, c, starved);
 	c->on_starved = true;
-	(void)sl_fail(SL_E_NOMEM);
+	(void)sl_fail(tcp_mem_err(c));
 }
 
 /* `done` of `n` bytes were taken, for which there was `space`. */

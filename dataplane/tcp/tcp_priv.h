@@ -328,9 +328,9 @@ struct sl_tcp_listener {
 	struct sl_endpoint local;
 	uint32_t backlog, nb_half_open;
 	uint32_t nb_conns, max_conns; /* max: 0: no cap */
-	uint64_t bytes, max_bytes;
-	uint64_t cookies_until_us; /* cookies that are still good may have been sent until then */
-	bool gone;                 /* unlistened: lives until its last connection ends */
+	uint64_t bytes, max_bytes;    /* in buffers of its connections */
+	uint64_t cookies_until_us;    /* cookies that are still good may have been sent until then */
+	bool gone;                    /* unlistened: lives until its last connection ends */
 	void *user;
 	struct sl_tcp_listener *next;
 };
@@ -469,26 +469,82 @@ static inline uint32_t u32_max(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
-/* Every buffer that a connection's queues take or give back is counted here, by its true size. */
+/*
+ * Every buffer that a connection's queues take or give back is counted here, by its true size: for the
+ * connection, its listener, its source and the stack.
+ */
 static inline void tcp_mem_take(struct sl_tcp_conn *c, uint32_t n)
 {
+	c->mem_bytes += n;
 	c->t->mem_used += n;
+	if (c->listener != NULL)
+		c->listener->bytes += n;
+	if (c->source != 0)
+		c->t->sources.e[c->source - 1].bytes += n;
 }
 
 static inline void tcp_mem_give(struct sl_tcp_conn *c, uint32_t n)
 {
+	c->mem_bytes -= n;
 	c->t->mem_used -= n;
+	if (c->listener != NULL)
+		c->listener->bytes -= n;
+	if (c->source != 0)
+		c->t->sources.e[c->source - 1].bytes -= n;
 }
 
-static inline uint64_t tcp_mem_room(const struct sl_tcp *t)
+/* What is left of a cap (0: there is none). */
+static inline uint64_t tcp_cap_left(uint64_t used, uint64_t max)
 {
-	return t->mem_used < t->cfg.max_total_bytes ? t->cfg.max_total_bytes - t->mem_used : 0;
+	if (max == 0)
+		return UINT64_MAX;
+	return used < max ? max - used : 0;
 }
 
-/* More than 3/4 of the memory for buffers is taken. */
-static inline bool tcp_pressure(const struct sl_tcp *t)
+/* More than 3/4 of it is taken. */
+static inline bool tcp_cap_pressed(uint64_t used, uint64_t max)
 {
-	return t->mem_used >= t->cfg.max_total_bytes / 4 * 3;
+	return max != 0 && used >= max / 4 * 3;
+}
+
+/* Bytes of buffers that the connection may still take: in all, of its listener's and of its source's. */
+static inline uint64_t tcp_mem_room(const struct sl_tcp_conn *c)
+{
+	const struct sl_tcp *t = c->t;
+	uint64_t room = tcp_cap_left(t->mem_used, t->cfg.max_total_bytes), part;
+
+	if (c->listener != NULL) {
+		part = tcp_cap_left(c->listener->bytes, c->listener->max_bytes);
+		room = part < room ? part : room;
+	}
+	if (c->source != 0) {
+		part = tcp_cap_left(t->sources.e[c->source - 1].bytes, t->cfg.max_bytes_per_source);
+		room = part < room ? part : room;
+	}
+	return room;
+}
+
+/* The listener or the source comes to the end of what it may hold. */
+static inline bool tcp_capped(const struct sl_tcp_conn *c)
+{
+	const struct sl_tcp *t = c->t;
+
+	if (c->listener != NULL && tcp_cap_pressed(c->listener->bytes, c->listener->max_bytes))
+		return true;
+	return c->source != 0 &&
+	       tcp_cap_pressed(t->sources.e[c->source - 1].bytes, t->cfg.max_bytes_per_source);
+}
+
+/* So does the stack, or one of these. */
+static inline bool tcp_pressure(const struct sl_tcp_conn *c)
+{
+	return tcp_cap_pressed(c->t->mem_used, c->t->cfg.max_total_bytes) || tcp_capped(c);
+}
+
+/* Why there was no buffer. */
+static inline int tcp_mem_err(const struct sl_tcp_conn *c)
+{
+	return tcp_capped(c) ? SL_E_TCP_BYTES_LIMIT : SL_E_NOMEM;
 }
 
 /* SEG.LEN of RFC 9293: SYN and FIN count. */
@@ -808,7 +864,7 @@ void tcp_tune_init(struct sl_tcp_conn *c);
 /* A segment with data has come; before it moves RCV.NXT. */
 void tcp_tune_received(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us);
 void tcp_tune_consumed(struct sl_tcp_conn *c, uint32_t n);
-bool tcp_rcv_pressure(const struct sl_tcp *t);
+bool tcp_rcv_pressure(const struct sl_tcp_conn *c);
 /* Size of the send buffer now. */
 uint32_t tcp_tx_buf(const struct sl_tcp_conn *c);
 

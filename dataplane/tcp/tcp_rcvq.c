@@ -119,9 +119,9 @@ static bool must_copy(struct sl_tcp_conn *c, const struct rte_mbuf *m, uint32_t 
  */
 static bool may_hold(const struct sl_tcp_conn *c, uint32_t size)
 {
-	if (c->rcvq.list.first != NULL && tcp_pressure(c->t))
+	if (c->rcvq.list.first != NULL && tcp_pressure(c))
 		return false;
-	return tcp_mem_room(c->t) >= size;
+	return tcp_mem_room(c) >= size;
 }
 
 static struct tcp_rpiece *own_new(struct sl_tcp_conn *c, struct tcp_rlist *l)
@@ -337,10 +337,10 @@ static bool admit(struct sl_tcp_conn *c, const struct tcp_seg *s)
 	uint32_t cap = TCP_RCVQ_TRUE_SHARE * c->rx_buf, size = true_size(s->m) * s->m->nb_segs, freed = 0;
 
 	for (;;) {
-		bool full = c->rcvq.true_bytes + size > cap || tcp_mem_room(c->t) < size;
+		bool full = c->rcvq.true_bytes + size > cap || tcp_mem_room(c) < size;
 		uint32_t n;
 
-		if (!full && (freed >= size || !tcp_pressure(c->t)))
+		if (!full && (freed >= size || !tcp_pressure(c)))
 			return true;
 		n = drop_highest(c, s->seq);
 		if (n == 0)

@@ -48,14 +48,14 @@ static void take_in_order(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now
 			tcp_dsack_note(c, r->start, seq_min(r->end, end));
 		/* No memory for the bytes that all others wait for: those others go, the peer has them still.
 		 */
-		if (tcp_mem_room(c->t) < s->m->pkt_len + (uint64_t)s->m->nb_segs * s->m->buf_len)
+		if (tcp_mem_room(c) < s->m->pkt_len + (uint64_t)s->m->nb_segs * s->m->buf_len)
 			tcp_rcvq_cut(c);
 	}
 	to = tcp_rcvq_in_order(c, s);
 	if (to != c->rcv_nxt)
 		advance(c, to);
 	if (seq_lt(to, end))
-		(void)sl_fail(SL_E_NOMEM);
+		(void)sl_fail(tcp_mem_err(c));
 	if (had_gap || seq_lt(to, end))
 		c->ack_now = true;
 	else

@@ -15,9 +15,9 @@ bool tcp_sndq_available(const struct sl_tcp_conn *c)
 {
 	const struct sl_tcp *t = c->t;
 
-	if (t->nb_own >= t->nb_own_max || tcp_mem_room(t) < t->seg_bytes_max)
+	if (t->nb_own >= t->nb_own_max || tcp_mem_room(c) < rte_pktmbuf_data_room_size(t->cfg.pool))
 		return false;
-	return c->sndq.head == NULL || (!tcp_pressure(t) && t->nb_own < t->nb_own_max / 4 * 3);
+	return c->sndq.head == NULL || (!tcp_pressure(c) && t->nb_own < t->nb_own_max / 4 * 3);
 }
 
 /* Enters a piece at the end; the reference becomes the queue's. False: no memory, and nothing is taken. */
@@ -81,9 +81,7 @@ uint32_t tcp_sndq_put(struct sl_tcp_conn *c, const uint8_t *p, uint32_t n)
 
 bool tcp_sndq_put_ref(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, uint32_t n)
 {
-	struct sl_tcp *t = c->t;
-
-	if (c->sndq.pinned + m->buf_len > TCP_PIN_FACTOR * tcp_tx_buf(c) || tcp_mem_room(t) < m->buf_len)
+	if (c->sndq.pinned + m->buf_len > TCP_PIN_FACTOR * tcp_tx_buf(c) || tcp_mem_room(c) < m->buf_len)
 		return false;
 	if (!append(c, m, m->data_off + off, n, false))
 		return false;

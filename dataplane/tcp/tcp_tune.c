@@ -12,9 +12,11 @@ void tcp_tune_init(struct sl_tcp_conn *c)
 }
 
 /* Little memory is left for received bytes, or few mbufs to copy them to. */
-bool tcp_rcv_pressure(const struct sl_tcp *t)
+bool tcp_rcv_pressure(const struct sl_tcp_conn *c)
 {
-	return tcp_pressure(t) || t->nb_rcv_own > t->cfg.pool->size / TCP_OWN_SHARE / 4 * 3;
+	const struct sl_tcp *t = c->t;
+
+	return tcp_pressure(c) || t->nb_rcv_own > t->cfg.pool->size / TCP_OWN_SHARE / 4 * 3;
 }
 
 /* ---- the round trip as the receiver sees it ---- */
@@ -74,7 +76,7 @@ void tcp_tune_received(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t 
 static uint32_t rx_limit(const struct sl_tcp_conn *c)
 {
 	const struct sl_tcp *t = c->t;
-	uint64_t part = tcp_mem_room(t) / (TCP_RCVQ_TRUE_SHARE * TCP_TUNE_MEM_SHARE);
+	uint64_t part = tcp_mem_room(c) / (TCP_RCVQ_TRUE_SHARE * TCP_TUNE_MEM_SHARE);
 
 	return part < t->cfg.rx_buf_max ? (uint32_t)part : t->cfg.rx_buf_max;
 }
@@ -115,7 +117,7 @@ void tcp_tune_consumed(struct sl_tcp_conn *c, uint32_t n)
 	u->at_us = now_us;
 	u->taken = 0;
 	/* One that leaves half of the buffer unread would not be faster with a larger one. */
-	if (bytes > u->most && c->rcvq.bytes <= c->rx_buf / 2 && !tcp_rcv_pressure(c->t))
+	if (bytes > u->most && c->rcvq.bytes <= c->rx_buf / 2 && !tcp_rcv_pressure(c))
 		grow(c, (uint32_t)bytes);
 }
 
@@ -130,7 +132,7 @@ uint32_t tcp_tx_buf(const struct sl_tcp_conn *c)
 	const struct sl_tcp_cfg *cfg = &c->t->cfg;
 	uint64_t want = (uint64_t)(c->snd_nxt - c->snd_una) + u32_min(c->cwnd, c->snd_wnd);
 
-	if (want <= cfg->tx_buf_bytes || tcp_pressure(c->t))
+	if (want <= cfg->tx_buf_bytes || tcp_pressure(c))
 		return cfg->tx_buf_bytes;
 	return want < cfg->tx_buf_max ? (uint32_t)want : cfg->tx_buf_max;
 }

@@ -7,7 +7,7 @@ static uint32_t room(const struct sl_tcp_conn *c)
 	uint32_t size = c->rx_buf, used = c->rcvq.bytes;
 	uint32_t n = size > used ? size - used : 0;
 
-	if (tcp_rcv_pressure(c->t))
+	if (tcp_rcv_pressure(c))
 		n = u32_min(n, 2U * c->adv_mss);
 	/*
 	 * A peer that sees no window for long gives up (TCP_USER_TIMEOUT counts even while probes are

@@ -396,6 +396,185 @@ static void test_caps(void **state)
 	peer_fini(&p);
 }
 
+/* Full segments in order until one is not taken whole, or `most` bytes were. Returns how many were. */
+static uint32_t fill(struct peer *p, struct sl_tcp_conn *c, uint32_t most)
+{
+	static const uint8_t data[MSS_MAX];
+	uint32_t start = c->rcv_nxt, before = start - 1;
+
+	p->sport = c->tuple.rport;
+	p->dport = c->tuple.lport;
+	p->addr = tcp_addr(c->tuple.raddr, c->tuple.family);
+	while (c->rcv_nxt != before && c->rcv_nxt - start < most) {
+		before = c->rcv_nxt;
+		peer_tx(p, F_ACK, before, c->snd_nxt, data, c->mss);
+		peer_drain(p);
+	}
+	return c->rcv_nxt - start;
+}
+
+/* A connection whose user is e. */
+static struct sl_tcp_conn *connect_from(struct peer *p, const struct sl_addr *from, uint16_t dport,
+                                        struct end *e)
+{
+	p->addr = *from;
+	p->dport = dport;
+	p->sport++;
+	p->seq = 1000;
+	peer_connect(p);
+	*e = (struct end){.c = p->e.c};
+	sl_tcp_set_user(e->c, e);
+	p->e.c = NULL;
+	return e->c;
+}
+
+/* Of about so many buffers that packets come in. */
+static uint64_t cap_bytes(uint32_t nb)
+{
+	return (uint64_t)nb * (sizeof(struct rte_mbuf) + rte_pktmbuf_data_room_size(test_rx_pool));
+}
+
+/* A listener's buffers: who does not read takes 3/4 at most, the rest is for others; other listeners do not
+ * notice. */
+static void test_listener_bytes(void **state)
+{
+	static const uint8_t data[256 * 1024];
+	struct sl_tcp_cfg tune = {.max_conns = 64};
+	uint64_t cap = cap_bytes(20), before = errors(SL_E_TCP_BYTES_LIMIT);
+	struct sl_endpoint any = {.port = 5433};
+	struct sl_addr from[2] = {host_number(1), host_number(2)};
+	struct sl_tcp_listener *other;
+	struct sl_tcp_conn *c[3];
+	struct end e[3];
+	struct peer p;
+
+	peer_init(&p, &tune);
+	p.wscale = 7;
+	assert_int_equal(sl_tcp_listen(p.h.t, &any, 8, &p.h, &other), 0);
+	sl_tcp_listener_caps(p.l, 0, cap);
+	c[0] = connect_from(&p, &from[0], 5432, &e[0]);
+	c[1] = connect_from(&p, &from[1], 5432, &e[1]);
+	c[2] = connect_from(&p, &from[0], 5433, &e[2]);
+	assert_true(fill(&p, c[0], UINT32_MAX) > 0);
+	assert_true(errors(SL_E_TCP_BYTES_LIMIT) > before);
+	assert_int_equal(p.l->bytes, c[0]->mem_bytes);
+	assert_true(p.l->bytes <= cap && p.l->bytes > cap / 2);
+	assert_true(fill(&p, c[1], UINT32_MAX) > 0);
+	assert_true(p.l->bytes <= cap);
+	assert_int_equal(p.l->bytes, c[0]->mem_bytes + c[1]->mem_bytes);
+	assert_true(fill(&p, c[2], 4 * c[2]->mss) >= 4 * c[2]->mss);
+	assert_int_equal(other->bytes, c[2]->mem_bytes);
+
+	/* Writers wait, and hear of it when there is room. */
+	assert_true(sl_tcp_write(c[0], sl_span(data, sizeof(data))) < sizeof(data));
+	assert_true(p.l->bytes <= cap);
+	e[0].events = 0;
+	for (int i = 0; i < 3; i++)
+		sl_tcp_consume(c[i], sl_tcp_readable(c[i]));
+	p.now += 2 * TCP_MS;
+	sl_tcp_tick(p.h.t, p.now);
+	assert_true(e[0].events & SL_TCP_EV_WRITABLE);
+	for (int i = 0; i < 3; i++)
+		sl_tcp_abort(c[i], p.now);
+	assert_int_equal(p.l->bytes, 0);
+	assert_int_equal(other->bytes, 0);
+	sl_tcp_unlisten(p.h.t, other);
+	peer_fini(&p);
+}
+
+/* The same for a source, whatever it connects to. */
+static void test_source_bytes(void **state)
+{
+	uint64_t cap = cap_bytes(20), before = errors(SL_E_TCP_BYTES_LIMIT);
+	struct sl_tcp_cfg tune = {.max_conns = 64, .max_bytes_per_source = cap};
+	struct sl_addr from[2] = {host_number(1), host_number(2)};
+	struct sl_tcp_conn *c[3];
+	struct end e[3];
+	struct tcp_source *x;
+	struct peer p;
+
+	peer_init(&p, &tune);
+	p.wscale = 7;
+	c[0] = connect_from(&p, &from[0], 5432, &e[0]);
+	c[1] = connect_from(&p, &from[0], 5432, &e[1]);
+	c[2] = connect_from(&p, &from[1], 5432, &e[2]);
+	x = tcp_source_at(p.h.t, c[0]->source);
+	assert_int_equal(c[0]->source, c[1]->source);
+	assert_true(fill(&p, c[0], UINT32_MAX) > 0);
+	assert_true(errors(SL_E_TCP_BYTES_LIMIT) > before);
+	assert_true(fill(&p, c[1], UINT32_MAX) > 0);
+	assert_int_equal(x->bytes, c[0]->mem_bytes + c[1]->mem_bytes);
+	assert_true(x->bytes <= cap);
+	assert_true(fill(&p, c[2], c[2]->mss) >= c[2]->mss);
+	sl_tcp_consume(c[0], sl_tcp_readable(c[0]));
+	assert_true(fill(&p, c[0], c[0]->mss) >= c[0]->mss);
+	for (int i = 0; i < 3; i++)
+		sl_tcp_abort(c[i], p.now);
+	peer_fini(&p);
+}
+
+/* A peer that says an MSS of one byte: segments of the smallest size we make, a window's worth of them; no
+ * cookie says so little, so under pressure it is not answered. */
+static void test_tiny_mss(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 8, .syn_cookies = SL_TCP_COOKIES_ALWAYS};
+	uint64_t refused = errors(SL_E_TCP_BACKLOG);
+	static const uint8_t data[64 * 1024];
+	struct peer p;
+
+	peer_init(&p, NULL);
+	p.mss = 1;
+	peer_connect(&p);
+	assert_int_equal(p.e.c->mss, TCP_MSS_MIN);
+	sl_tcp_write(p.e.c, sl_span(data, sizeof(data)));
+	sl_tcp_flush(p.h.t, p.now);
+	assert_int_equal(p.e.c->snd_nxt - p.e.c->snd_una, TCP_IW_SEGMENTS * TCP_MSS_MIN);
+	assert_true(p.e.c->board.nb <= TCP_IW_SEGMENTS);
+	peer_drain(&p);
+	peer_fini(&p);
+
+	peer_init(&p, &tune);
+	p.mss = 1;
+	syn_from(&p, &p.addr, 1);
+	peer_none(&p);
+	assert_int_equal(errors(SL_E_TCP_BACKLOG) - refused, 1);
+	peer_fini(&p);
+}
+
+/* Idle connections ask for nothing until their keep-alive; a timer that moves on leaves its entry where it
+ * is. */
+static void test_idle(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 64};
+	struct sl_addr from = host_number(1);
+	struct sl_tcp_conn *c[16];
+	struct end e[16];
+	uint64_t at;
+	struct peer p;
+
+	peer_init(&p, &tune);
+	for (int i = 0; i < 16; i++)
+		c[i] = connect_from(&p, &from, 5432, &e[i]);
+	peer_run(&p, TCP_S);
+	assert_true(sl_tcp_tick(p.h.t, p.now) - p.now > 50 * TCP_S);
+	sl_tcp_write(c[15], sl_span((const uint8_t *)"x", 1));
+	sl_tcp_flush(p.h.t, p.now);
+	assert_int_equal(peer_drain(&p), 1);
+	at = c[15]->wheel_ms;
+	for (uint32_t i = 1; i < 100; i++) {
+		p.now += TCP_MS;
+		peer_tx(&p, F_ACK, p.seq, p.ack + i, NULL, 0);
+		sl_tcp_write(c[15], sl_span((const uint8_t *)"x", 1));
+		sl_tcp_flush(p.h.t, p.now);
+		assert_int_equal(peer_drain(&p), 1);
+		assert_true(c[15]->tmr[TCP_TMR_RTX] > p.now);
+		assert_int_equal(c[15]->wheel_ms, at);
+	}
+	for (int i = 0; i < 16; i++)
+		sl_tcp_abort(c[i], p.now);
+	peer_fini(&p);
+}
+
 /* A limit that is reached between SYN and ACK: a RST, and the entry is gone. */
 static void test_cap_at_ack(void **state)
 {
@@ -508,6 +687,10 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_half_open_segments),
 	        cmocka_unit_test(test_half_open_ts),
 	        cmocka_unit_test(test_caps),
+	        cmocka_unit_test(test_listener_bytes),
+	        cmocka_unit_test(test_source_bytes),
+	        cmocka_unit_test(test_tiny_mss),
+	        cmocka_unit_test(test_idle),
 	        cmocka_unit_test(test_cap_at_ack),
 	        cmocka_unit_test(test_unlisten_lives_on),
 	        cmocka_unit_test(test_many),

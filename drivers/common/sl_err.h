@@ -92,6 +92,7 @@ enum sl_flow_control {
 	X(SL_E_TCP_CONN_LIMIT, 'R', "connection limit reached")                                              \
 	X(SL_E_TCP_LISTENER_LIMIT, 'R', "connection limit of the listener reached")                          \
 	X(SL_E_TCP_SOURCE_LIMIT, 'R', "connection limit of the source address reached")                      \
+	X(SL_E_TCP_BYTES_LIMIT, 'D', "buffers over the cap of the listener or of the source address")        \
 	X(SL_E_TCP_RESET, 'D', "connection reset by the peer")                                               \
 	X(SL_E_TCP_REFUSED, 'D', "connection refused by the peer")                                           \
 	X(SL_E_TCP_TIMEOUT, 'D', "the peer stopped answering")                                               \
