@@ -28,6 +28,8 @@ struct sl_worker_listener {
 	const char *resource;      /* NULL: the client's user name names it */
 	struct sl_tls_ctx *tls;    /* NULL: none */
 	bool insecure;             /* a token in clear text is taken */
+	uint32_t max_conns;        /* accepted ones at a time, of each worker; 0: no cap */
+	uint64_t max_bytes;        /* in their buffers, of each worker; 0: no cap */
 	struct sl_endpoint target; /* of the test service relay, in builds that have it */
 };
 

@@ -212,6 +212,7 @@ static int listen_all(struct sl_worker *w)
 
 		if (err < 0)
 			return err;
+		sl_tcp_listener_caps(w->listeners[i], l->max_conns, l->max_bytes);
 	}
 	return SL_OK;
 }
