@@ -88,8 +88,8 @@
 #define TCP_KEEP_PROBES       6
 #define TCP_HDR_MAX           60U
 #define TCP_ECN_FLAGS         (RTE_TCP_ECE_FLAG | RTE_TCP_CWR_FLAG)
-#define TCP_ECN_ECT0          2 /* in the IP header (RFC 3168) */
-#define TCP_ECN_CE            3 /* the mark in the IP header (RFC 3168) */
+#define TCP_ECN_ECT0          2   /* in the IP header (RFC 3168) */
+#define TCP_ECN_CE            3   /* the mark in the IP header (RFC 3168) */
 #define TCP_BURST             32U /* segments that are worked on together */
 #define TCP_BURST_PLACES      64U
 #define TCP_CONN_HOT_LINES    5U /* of a connection, that data in order touches */
@@ -317,8 +317,7 @@ struct sl_tcp_conn {
 _Static_assert(offsetof(struct sl_tcp_conn, snd_una) == TCP_LINE, "what finds a connection is one line");
 _Static_assert(offsetof(struct sl_tcp_conn, tmr) == 2 * TCP_LINE, "what judges a segment is one line");
 _Static_assert(offsetof(struct sl_tcp_conn, sndq) == 3 * TCP_LINE, "timers are one line");
-_Static_assert(offsetof(struct sl_tcp_conn, board) == TCP_CONN_HOT_LINES * TCP_LINE,
-               "queues are two lines");
+_Static_assert(offsetof(struct sl_tcp_conn, board) == TCP_CONN_HOT_LINES * TCP_LINE, "queues are two lines");
 _Static_assert(sizeof(struct sl_tcp_conn) <= TCP_CONN_BYTES, "an idle connection has grown");
 
 LIST_HEAD(tcp_wheel_slot, sl_tcp_conn);

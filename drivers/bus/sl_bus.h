@@ -132,21 +132,21 @@ struct sl_msg_decision {
 
 /* A connection as in struct sl_tcp_info of the TCP stack, with its names: flags, then numbers by their size.
  */
-#define SL_BUS_TCP_FLAGS(X) X(passive) X(held) X(ts) X(sack) X(wscale) X(ecn) X(ecn_seen)
-#define SL_BUS_TCP_U8(X)    X(snd_wscale) X(rcv_wscale)
-#define SL_BUS_TCP_U32(X)                                                                                    \
-	X(rto_us)                                                                                            \
-	X(srtt_us)                                                                                           \
-	X(rttvar_us) X(min_rtt_us) X(ato_us) X(mss) X(pmtu) X(rcv_mss) X(adv_mss) X(snd_cwnd_bytes)          \
-	        X(ssthresh_bytes) X(snd_wnd) X(rcv_wnd) X(last_snd_ms) X(last_rcv_ms) X(last_ack_ms)         \
-	                X(rcv_space) X(rx_queue_bytes) X(tx_queue_bytes) X(not_sent_bytes) X(unacked_bytes)  \
-	                        X(ooo_bytes) X(unacked_segs) X(lost_segs) X(sacked_segs) X(retrans_segs)     \
-	                                X(reordering) X(timer_ms) X(backoff) X(nb_probes) X(mem_bytes)
-#define SL_BUS_TCP_U64(X)                                                                                    \
-	X(bytes_sent)                                                                                        \
-	X(bytes_acked)                                                                                       \
-	X(bytes_received) X(bytes_retrans) X(retransmits) X(segs_out) X(segs_in) X(data_segs_out)            \
-	        X(data_segs_in) X(delivered) X(delivery_rate)
+/* clang-format off */
+#define SL_BUS_TCP_FLAGS(X) \
+	X(passive) X(held) X(ts) X(sack) X(wscale) X(ecn) X(ecn_seen)
+#define SL_BUS_TCP_U8(X) \
+	X(snd_wscale) X(rcv_wscale)
+#define SL_BUS_TCP_U32(X) \
+	X(rto_us) X(srtt_us) X(rttvar_us) X(min_rtt_us) X(ato_us) X(mss) X(pmtu) X(rcv_mss) \
+	X(adv_mss) X(snd_cwnd_bytes) X(ssthresh_bytes) X(snd_wnd) X(rcv_wnd) X(last_snd_ms) \
+	X(last_rcv_ms) X(last_ack_ms) X(rcv_space) X(rx_queue_bytes) X(tx_queue_bytes) \
+	X(not_sent_bytes) X(unacked_bytes) X(ooo_bytes) X(unacked_segs) X(lost_segs) X(sacked_segs) \
+	X(retrans_segs) X(reordering) X(timer_ms) X(backoff) X(nb_probes) X(mem_bytes)
+#define SL_BUS_TCP_U64(X) \
+	X(bytes_sent) X(bytes_acked) X(bytes_received) X(bytes_retrans) X(retransmits) X(segs_out) \
+	X(segs_in) X(data_segs_out) X(data_segs_in) X(delivered) X(delivery_rate)
+/* clang-format on */
 
 struct sl_msg_tcp_row {
 	uint64_t id;
