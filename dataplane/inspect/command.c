@@ -281,14 +281,16 @@ static void put_side_effects(const struct sl_inspect *in, const struct judgement
                              struct command_record *rec)
 {
 	const struct sl_eval_verdict *v = &j->eval.shadow;
+	const struct sl_rule *rule;
 
 	rec->s = in->now.slot->s;
 	rec->nb_logs = j->eval.nb_logs;
 	rec->logs = j->eval.logs;
-	if (!j->eval.differs || rec->s == NULL)
+	if (!j->eval.differs)
 		return;
+	rule = v->rule >= 0 ? &rec->s->rules[v->rule] : NULL;
 	rec->shadow = verdict_names[v->decision];
-	rec->shadow_rule = v->rule >= 0 ? cstr(rec->s->rules[v->rule].name) : SL_SPAN_EMPTY;
+	rec->shadow_rule = rule != NULL ? cstr(rule->name) : SL_SPAN_EMPTY;
 }
 
 int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,

@@ -27,11 +27,11 @@ static int find_socket(unsigned int if_index)
 	if (d == NULL)
 		return -1;
 	for (const struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
-		int fd = atoi(e->d_name);
+		long fd = strtol(e->d_name, NULL, 10);
 
-		if (e->d_name[0] == '.' || !is_socket_of(fd, if_index))
+		if (e->d_name[0] == '.' || !is_socket_of((int)fd, if_index))
 			continue;
-		found = fd;
+		found = (int)fd;
 		nb++;
 	}
 	closedir(d);

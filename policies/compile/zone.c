@@ -54,11 +54,12 @@ static size_t block_bytes(const struct head *h, size_t size)
 /* The 64-bit block: [changes][types of the changes][types]. */
 static bool read_block(struct compiler *c, struct sl_span in, const struct head *h, struct sl_zone *z)
 {
-	const uint8_t *index = in.p + (size_t)h->time * 8;
-	const uint8_t *types = index + h->time;
+	const uint8_t *index, *types;
 
 	if (in.p == NULL || in.n < block_bytes(h, 8))
 		return false;
+	index = in.p + (size_t)h->time * 8;
+	types = index + h->time;
 	z->nb = h->time > 0 ? h->time : 1;
 	z->from = cp_take(c->arena, z->nb * sizeof(*z->from));
 	z->offset_s = cp_take(c->arena, z->nb * sizeof(*z->offset_s));
