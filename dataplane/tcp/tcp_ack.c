@@ -66,6 +66,7 @@ static void advance(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_a
 	c->nb_rtx = 0;
 	c->progress_us = now_us;
 	c->soft_err = 0;
+	c->stat.bytes_acked += a->acked - (fin ? 1 : 0);
 	writable_progress(c);
 	if (!c->held)
 		tcp_orphan_restart(c, now_us);
@@ -92,10 +93,30 @@ static void window_update(struct sl_tcp_conn *c, const struct tcp_seg *s)
 		c->rto_shift = 0;
 		tcp_timer_off(c, TCP_TMR_RTX);
 	}
+	if (wnd == 0 && c->snd_wnd != 0)
+		TCP_TRACE(c, WND_SHUT, s->ack, tx_end_seq(c) - c->snd_nxt);
+	if (wnd != 0 && c->snd_wnd == 0)
+		TCP_TRACE(c, WND_OPEN, s->ack, wnd);
 	c->snd_wnd = wnd;
 	c->max_snd_wnd = u32_max(c->max_snd_wnd, wnd);
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = s->ack;
+}
+
+/* What is delivered in about a round trip, as a rate. */
+static void count_delivery(struct sl_tcp_conn *c, const struct tcp_acked *a, uint64_t now_us)
+{
+	struct tcp_stat *st = &c->stat;
+
+	st->delivered += (a->delivered + tcp_smss(c) - 1) / tcp_smss(c);
+	st->rate_bytes += a->delivered;
+	if (now_us - st->rate_us < u32_max(c->srtt_us, (uint32_t)TCP_MS))
+		return;
+	/* Behind a pause there is nothing to measure: the next round trip is. */
+	if (now_us - st->rate_us < TCP_RATE_PAUSE)
+		st->delivery_rate = st->rate_bytes * 1000000 / (now_us - st->rate_us);
+	st->rate_bytes = 0;
+	st->rate_us = now_us;
 }
 
 /* The congestion window after all that the ACK has told. */
@@ -143,6 +164,7 @@ static void take_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t no
 	if (repaired)
 		tcp_recovery_tlp_repaired(c);
 	move_window(c, &a, now_us);
+	count_delivery(c, &a, now_us);
 	if (a.advanced) {
 		tcp_rtx_timer_update(c, true, now_us);
 		tcp_tlp_schedule(c, now_us);
@@ -162,12 +184,14 @@ bool tcp_ack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_
 	/* RFC 5961, 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT */
 	if (seq_lt(c->snd_nxt, s->ack) || seq_lt(s->ack, c->snd_una - c->max_snd_wnd)) {
 		(void)sl_fail(SL_E_TCP_ACK);
+		TCP_TRACE(c, BAD_ACK, s->ack, c->snd_nxt);
 		tcp_send_challenge(c, now_us);
 		return false;
 	}
 	/* A peer that answers with its window shut is alive: probes to it have no limit. */
 	if (c->snd_una == c->snd_nxt || s->wnd == 0)
 		c->nb_rtx = 0;
+	c->stat.last_ack_us = now_us;
 	take_ack(c, s, now_us);
 	if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
 		return false;

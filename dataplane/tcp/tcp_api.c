@@ -223,6 +223,7 @@ void sl_tcp_shutdown(struct sl_tcp_conn *c)
 {
 	if (!tcp_can_write(c))
 		return;
+	TCP_TRACE(c, SHUTDOWN, tx_end_seq(c) - c->snd_nxt, c->snd_nxt - c->snd_una);
 	c->fin_queued = true;
 	c->want_write = false;
 	tcp_conn_want_out(c);

@@ -159,6 +159,7 @@ static void rst_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t n
 static void not_acceptable(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
 	(void)sl_fail(SL_E_TCP_SEQ);
+	TCP_TRACE(c, BAD_SEQ, s->seq, c->rcv_nxt);
 	if (s->len > 0 && seq_le(s->seq + s->len, c->rcv_nxt))
 		tcp_dsack_note(c, s->seq, s->seq + s->len);
 	if (s->len > 0)
@@ -298,6 +299,7 @@ static bool checks(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 		return false;
 	if (!paws_good(c, s, now_us)) {
 		(void)sl_fail(SL_E_TCP_PAWS);
+		TCP_TRACE(c, PAWS, s->opts.ts_val, c->ts_recent);
 		if (s->opts.has_ts)
 			not_acceptable(c, s, now_us);
 		return false;
@@ -324,8 +326,18 @@ static bool checks(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 	return true;
 }
 
+static void count_in(struct sl_tcp_conn *c, const struct tcp_seg *s)
+{
+	c->stat.segs_in += s->parts;
+	if (s->len == 0)
+		return;
+	c->stat.data_segs_in += s->parts;
+	c->stat.rcv_mss = u32_max(c->stat.rcv_mss, s->len / s->parts);
+}
+
 static void conn_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 {
+	count_in(c, s);
 	if (c->state == TCP_SYN_SENT) {
 		syn_sent_input(c, s, now_us);
 		return;

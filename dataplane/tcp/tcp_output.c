@@ -162,7 +162,12 @@ static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t n
 		m = build_linear(c, hdr_len, o->from, at, o->n);
 	if (m == NULL)
 		return SL_E_NOMEM;
+	c->stat.segs_out++;
 	if (o->n > 0) {
+		uint32_t cut = o->probe == 0 && o->n > payload_max(c) ? (o->n - 1) / payload_max(c) : 0;
+
+		c->stat.segs_out += cut;
+		c->stat.data_segs_out += cut + 1;
 		c->bytes_sent += o->n;
 		c->last_send_us = now_us;
 		if (ends_pushed(c, o))
@@ -180,8 +185,11 @@ static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t n
 static int send_empty(struct sl_tcp_conn *c, uint32_t seq, uint64_t now_us)
 {
 	struct packet o = {.seq = seq};
+	int err = send_packet(c, &o, now_us);
 
-	return send_packet(c, &o, now_us);
+	if (err >= 0)
+		TCP_TRACE(c, ACK_OUT, c->rcv_nxt, 1);
+	return err;
 }
 
 int tcp_send_ack(struct sl_tcp_conn *c, uint64_t now_us)
@@ -343,6 +351,7 @@ static bool too_many_small(const struct sl_tcp_conn *c)
 
 static void fin_goes_out(struct sl_tcp_conn *c)
 {
+	TCP_TRACE(c, FIN_OUT, c->snd_nxt, c->state);
 	c->snd_nxt++;
 	if (c->state == TCP_ESTABLISHED)
 		c->state = TCP_FIN_WAIT_1;

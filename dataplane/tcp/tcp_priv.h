@@ -29,8 +29,9 @@
 #define TCP_RTO_INIT_SYN_LOST (3 * TCP_S) /* RFC 6298 (5.7) */
 #define TCP_RTO_MIN           (200 * TCP_MS)
 #define TCP_RTO_MAX           (60 * TCP_S)
-#define TCP_SYN_RETRIES       6  /* 127 s in all */
-#define TCP_RTX_RETRIES       12 /* R2 of RFC 9293: 5 minutes at the smallest RTO */
+#define TCP_SYN_RETRIES       6               /* 127 s in all */
+#define TCP_RTX_RETRIES       12              /* R2 of RFC 9293: 5 minutes at the smallest RTO */
+#define TCP_RATE_PAUSE        (1000 * TCP_MS) /* a delivery rate over more than this says nothing */
 #define TCP_DELACK            (40 * TCP_MS)
 #define TCP_DELACK_SEGMENTS   2
 #define TCP_QUICKACK_SEGMENTS 16
@@ -200,6 +201,8 @@ struct tcp_tune {
 /* Numbers that only sl_tcp_get_info() wants; kept by whoever sees the thing happen. */
 struct tcp_stat {
 	uint64_t bytes_acked, bytes_retrans, delivered, delivery_rate, last_ack_us;
+	uint64_t rate_us,
+	        rate_bytes; /* the round trip that is measured: since when, and what was delivered */
 	uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
 	uint32_t rcv_mss;
 };

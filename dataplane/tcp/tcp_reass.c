@@ -54,8 +54,10 @@ static void take_in_order(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now
 	to = tcp_rcvq_in_order(c, s);
 	if (to != c->rcv_nxt)
 		advance(c, to);
-	if (seq_lt(to, end))
+	if (seq_lt(to, end)) {
+		TCP_TRACE(c, NO_MEM, end - to, 1);
 		(void)sl_fail(tcp_mem_err(c));
+	}
 	if (had_gap || seq_lt(to, end))
 		c->ack_now = true;
 	else
@@ -79,8 +81,11 @@ static void take_out_of_order(struct sl_tcp_conn *c, const struct tcp_seg *s, ui
 
 	if (r != NULL)
 		tcp_dsack_note(c, s->seq, seq_min(r->end, s->seq + s->len));
-	if (!tcp_rcvq_out_of_order(c, s) && r == NULL)
+	TCP_TRACE(c, OOO, s->seq, s->len);
+	if (!tcp_rcvq_out_of_order(c, s) && r == NULL) {
+		TCP_TRACE(c, OOO_DROP, s->seq, s->len);
 		(void)sl_fail(SL_E_TCP_OOO_LIMIT);
+	}
 	send_dup_acks(c, s, now_us);
 }
 
@@ -96,8 +101,10 @@ static void ecn_input(struct sl_tcp_conn *c, const struct tcp_seg *s)
 		return;
 	if (s->flags & RTE_TCP_CWR_FLAG)
 		c->ece = false;
-	if (s->ip->ecn == TCP_ECN_CE)
+	if (s->ip->ecn == TCP_ECN_CE) {
+		TCP_TRACE(c, ECN_CE, s->seq, 1);
 		c->ece = true;
+	}
 	if (c->ece != before)
 		c->ack_now = true;
 }
@@ -105,6 +112,7 @@ static void ecn_input(struct sl_tcp_conn *c, const struct tcp_seg *s)
 /* RFC 9293, eighth check. */
 static void fin_input(struct sl_tcp_conn *c, uint64_t now_us)
 {
+	TCP_TRACE(c, FIN_IN, c->rcv_nxt, c->state);
 	c->rcv_nxt++;
 	c->fin_rcvd = true;
 	c->fin_ooo = false;
@@ -158,8 +166,10 @@ void tcp_data_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 		if (end != c->rcv_nxt && s->len == 0)
 			c->ack_now = true;
 	}
-	if (s->len > 0)
+	if (s->len > 0) {
+		TCP_TRACE(c, RX, s->seq, s->len);
 		tcp_tune_received(c, s, now_us);
+	}
 	if (s->len > 0 && s->seq == c->rcv_nxt)
 		take_in_order(c, s, now_us);
 	else if (s->len > 0)

@@ -16,7 +16,6 @@
 #define TCP_TRACE_TABLE(X)                                                                                   \
 	X(OPEN, NORMAL, "open", "passive", "mss")                                                            \
 	X(ESTABLISHED, NORMAL, "established", "mss", "options")                                              \
-	X(STATE, NORMAL, "state", "from", "to")                                                              \
 	X(TX, RUN, "tx", "seq", "bytes")                                                                     \
 	X(RX, RUN, "rx", "seq", "bytes")                                                                     \
 	X(ACKED, RUN, "acked", "ack", "bytes")                                                               \
@@ -26,18 +25,12 @@
 	X(PROBE, NORMAL, "probe", "tries", "window")                                                         \
 	X(KEEPALIVE, NORMAL, "keepalive", "tries", "idle_ms")                                                \
 	X(DUPACK, RUN, "dupack", "ack", "times")                                                             \
-	X(SACK, RUN, "sack", "start", "bytes")                                                               \
-	X(DSACK_IN, NORMAL, "dsack_in", "start", "end")                                                      \
-	X(DSACK_OUT, NORMAL, "dsack_out", "start", "end")                                                    \
 	X(OOO, RUN, "ooo", "seq", "bytes")                                                                   \
 	X(WND_SHUT, NORMAL, "peer_window_shut", "ack", "unsent")                                             \
 	X(WND_OPEN, NORMAL, "peer_window_open", "ack", "window")                                             \
-	X(RWND_SHUT, NORMAL, "our_window_shut", "rcv_nxt", "unread")                                         \
-	X(RWND_OPEN, NORMAL, "our_window_open", "rcv_nxt", "window")                                         \
 	X(HOLD, NORMAL, "hold", "on", "unread")                                                              \
 	X(RECOVERY, NORMAL, "recovery", "cwnd", "ssthresh")                                                  \
 	X(RECOVERED, NORMAL, "recovered", "cwnd", "ssthresh")                                                \
-	X(CWND, NORMAL, "cwnd", "cwnd", "ssthresh")                                                          \
 	X(HYSTART, NORMAL, "hystart", "cwnd", "rtt_us")                                                      \
 	X(RCVBUF, NORMAL, "receive_buffer", "bytes", "rtt_us")                                               \
 	X(ECN_CE, RUN, "ecn_ce", "seq", "times")                                                             \
@@ -56,8 +49,6 @@
 	X(CHALLENGE, ALARM, "challenge", "rcv_nxt", "times")                                                 \
 	X(BAD_ACK, ALARM, "bad_ack", "ack", "snd_nxt")                                                       \
 	X(BAD_SEQ, ALARM, "bad_seq", "seq", "rcv_nxt")                                                       \
-	X(BAD_CSUM, ALARM, "bad_checksum", "seq", "bytes")                                                   \
-	X(BAD_OPTIONS, ALARM, "bad_options", "seq", "bytes")                                                 \
 	X(PAWS, ALARM, "paws", "ts", "ts_recent")                                                            \
 	X(OOO_DROP, ALARM, "ooo_drop", "seq", "bytes")                                                       \
 	X(ICMP, ALARM, "icmp", "type_code", "mtu")                                                           \

@@ -70,6 +70,8 @@ void tcp_ack_is_sent(struct sl_tcp_conn *c, uint64_t now_us)
 
 void sl_tcp_hold(struct sl_tcp_conn *c, bool on)
 {
+	if (c->on_hold != on)
+		TCP_TRACE(c, HOLD, on, sl_tcp_readable(c));
 	c->on_hold = on;
 	tcp_window_opened(c);
 }

@@ -23,7 +23,7 @@ static void test_ring(void **state)
 	id = sl_tcp_id(p.e.c);
 	memset(&p.e.c->trace, 0, sizeof(p.e.c->trace));
 	p.h.t->now_us = p.now;
-	TCP_TRACE(p.e.c, CWND, 10, 20);
+	TCP_TRACE(p.e.c, RECOVERED, 10, 20);
 	p.h.t->now_us += 5;
 	TCP_TRACE(p.e.c, TX, 100, 1460);
 	p.h.t->now_us += 6;
@@ -32,13 +32,13 @@ static void test_ring(void **state)
 	TCP_TRACE(p.e.c, RTX, 100, 1460);
 	n = sl_tcp_trace_read(p.h.t, id, e, SL_TCP_TRACE_EVENTS);
 	assert_int_equal(n, 3);
-	assert_string_equal(text_of(&e[0]), "cwnd cwnd=10 ssthresh=20");
+	assert_string_equal(text_of(&e[0]), "recovered cwnd=10 ssthresh=20");
 	assert_string_equal(text_of(&e[1]), "tx seq=100 bytes=1500 (2)");
 	assert_string_equal(text_of(&e[2]), "rtx seq=100 bytes=1460");
 	assert_int_equal(e[1].at_us - e[0].at_us, 5);
 	assert_in_range(e[2].at_us - e[1].at_us, 2 * 3600 * TCP_S, 2 * 3600 * TCP_S + 1000);
 	for (uint32_t i = 0; i < 100; i++)
-		TCP_TRACE(p.e.c, CWND, i, 0);
+		TCP_TRACE(p.e.c, RECOVERED, i, 0);
 	n = sl_tcp_trace_read(p.h.t, id, e, SL_TCP_TRACE_EVENTS + 1);
 	assert_int_equal(n, SL_TCP_TRACE_EVENTS);
 	assert_int_equal(e[0].a, 100 - SL_TCP_TRACE_EVENTS);
