@@ -39,10 +39,10 @@ def tcp_is_listed_and_traced():
     waiting = psql_start("agent-7", "-c", "select 'begun'", "-c", "\\! sleep 4", "-c", "select 'over'")
     client, target = eventually(legs, "two legs in sluice tcp ls")
     for leg in (client, target):
-        for name in ("mss:", "rtt:", "snd_wnd:", "rcv_wnd:", "bytes_sent:", "bytes_received:"):
+        for name in ("mss:", "rtt:", "snd_wnd:", "rcv_wnd:", "bytes_sent:", "bytes_received:", "segs_out:", "segs_in:"):
             contains(leg[6], name, f"the figures of {leg[4]} {leg[5]}")
     events = trace(client[0])
-    for name in ("open passive=1", "established", " tx ", " acked "):
+    for name in ("open passive=1", "established", " rx ", " tx ", " acked "):
         contains(events, name, "the trace of the client's leg")
     check(events.index("open passive=1") < events.index("established") < events.index(" tx "), f"out of order:\n{events}")
     contains(trace(target[0]), "open passive=0", "the trace of the target's leg")
