@@ -80,29 +80,67 @@ static int names(struct compiler *c, struct sl_rule_index *x, uint32_t nb)
 	return SL_OK;
 }
 
+/* The list of kinds that the rule stands in: bits, the highest one of any kind. */
+static uint64_t lists_of(const struct sl_rule *r)
+{
+	uint64_t all = (UINT64_C(1) << SL_SQL_KIND_COUNT) - 1;
+
+	return r->kinds == 0 || (r->kinds & all) == all ? UINT64_C(1) << SL_SQL_KIND_COUNT : r->kinds & all;
+}
+
+/* Two passes here too. */
+static int kinds(struct compiler *c, struct sl_rule_index *x)
+{
+	const struct sl_snapshot *s = c->out;
+	uint32_t first = 0;
+	bool function;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < x->nb_plain; i++) {
+			const struct sl_rule *r = &s->rules[x->plain[i]];
+
+			if (key_names(r, &function) != NULL)
+				continue;
+			for (uint64_t bits = lists_of(r); bits != 0; bits &= bits - 1) {
+				struct sl_rule_list *l = &x->by_kind[__builtin_ctzll(bits)];
+
+				if (pass > 0)
+					x->kind_rules[l->first + l->nb] = x->plain[i];
+				l->nb++;
+			}
+		}
+		for (uint32_t k = 0; pass == 0 && k <= SL_SQL_KIND_COUNT; k++) {
+			x->by_kind[k].first = first;
+			first += x->by_kind[k].nb;
+			x->by_kind[k].nb = 0;
+		}
+		if (pass == 0)
+			x->kind_rules = cp_take(c->arena, (first + 1) * sizeof(*x->kind_rules));
+		if (x->kind_rules == NULL)
+			return cp_fail(c, SL_E_NOMEM, NULL, NULL, "out of memory");
+	}
+	return SL_OK;
+}
+
 int cp_index(struct compiler *c)
 {
 	struct sl_snapshot *s = c->out;
 	struct sl_rule_index *x = &s->index;
 	uint32_t nb_names = 0;
 	bool function;
+	int rc;
 
 	x->plain = cp_take(c->arena, (s->nb_rules + 1) * sizeof(*x->plain));
-	x->walked = cp_take(c->arena, (s->nb_rules + 1) * sizeof(*x->walked));
-	if (x->plain == NULL || x->walked == NULL)
+	if (x->plain == NULL)
 		return cp_fail(c, SL_E_NOMEM, NULL, NULL, "out of memory");
 	for (uint32_t r = 0; r < s->nb_rules; r++) {
 		const struct sl_strings *by = key_names(&s->rules[r], &function);
-		uint64_t kinds = s->rules[r].kinds;
 
 		if (s->rules[r].has_pattern)
 			continue;
 		x->plain[x->nb_plain++] = r;
-		if (by != NULL)
-			nb_names += by->nb;
-		else
-			x->walked[x->nb_walked++] =
-			        (struct sl_rule_entry){.kinds = kinds != 0 ? kinds : UINT64_MAX, .rule = r};
+		nb_names += by != NULL ? by->nb : 0;
 	}
-	return names(c, x, nb_names);
+	rc = kinds(c, x);
+	return rc == SL_OK ? names(c, x, nb_names) : rc;
 }

@@ -278,7 +278,7 @@ static void test_index(void **state)
 	print_message("%d rules compiled in %ld ms\n", RULES,
 	              (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000);
 	assert_int_equal(s->nb_rules, RULES);
-	assert_int_equal(s->index.nb_walked, RULES / 1000);
+	assert_int_equal(s->index.by_kind[SL_SQL_KIND_COUNT].nb, RULES / 1000);
 	for (int i = 0; i < RULES; i += 37) {
 		bool write_only = i % 3 == 0, app = i % 2 != 0;
 		enum sl_decision_kind want = i % 7 == 0 ? SL_DEC_HOLD : SL_DEC_DENY;

@@ -204,9 +204,12 @@ static void consider_plain(struct fold *f, uint64_t kinds)
 			consider(f, x->plain[i]);
 		return;
 	}
-	for (uint32_t i = 0; i < x->nb_walked; i++) {
-		if ((x->walked[i].kinds & kinds) != 0)
-			consider(f, x->walked[i].rule);
+	kinds = (kinds & (BIT(KIND_COUNT) - 1)) | BIT(KIND_COUNT);
+	for (uint64_t bits = kinds; bits != 0; bits &= bits - 1) {
+		const struct sl_rule_list *l = &x->by_kind[__builtin_ctzll(bits)];
+
+		for (uint32_t i = 0; i < l->nb; i++)
+			consider(f, x->kind_rules[l->first + i]);
 	}
 	if (x->names == NULL)
 		return;

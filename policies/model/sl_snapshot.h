@@ -163,10 +163,9 @@ struct sl_rule {
 
 #define SL_RULE_ANYBODY UINT32_MAX
 
-/* A rule without a pattern that is looked at for statements of these kinds. */
-struct sl_rule_entry {
-	uint64_t kinds;
-	uint32_t rule;
+/* A part of an array of rules' numbers. */
+struct sl_rule_list {
+	uint32_t first, nb;
 };
 
 /* The rules that name this relation or function, without its schema and in lower case. */
@@ -178,11 +177,12 @@ struct sl_rule_name {
 /*
  * Where to look for the rules that a statement can meet. Rules with a pattern come from the pattern's match;
  * of the others those whose relations (or else functions) have no wildcard in their names are found by name,
- * and the rest is gone through. An opaque statement meets all.
+ * and the rest by the statement's kinds: a rule of several kinds stands in the list of each. An opaque
+ * statement meets all.
  */
 struct sl_rule_index {
-	struct sl_rule_entry *walked;
-	uint32_t nb_walked;
+	struct sl_rule_list by_kind[SL_SQL_KIND_COUNT + 1]; /* in kind_rules; the last one: of any kind */
+	uint32_t *kind_rules;
 	struct sl_rule_name *names; /* open addressing */
 	uint32_t names_mask;        /* slots - 1; no slots: names is NULL */
 	uint32_t *named_rules;

@@ -31,7 +31,8 @@ def build_dir():
     if not os.path.exists(f"{build}/build.ninja"):
         subprocess.run(["meson", "setup", build, ROOT, "--buildtype=release", "-Dtest_services=true"], check=True, stdout=subprocess.DEVNULL)
     if not os.environ.get("LAB_BUILD"):
-        subprocess.run(["ninja", "-C", build, "app/sluiced", "tools/sluice/sluice", "tools/stack/sluice-stack"], check=True,
+        subprocess.run(["ninja", "-C", build, "app/sluiced", "tools/sluice/sluice", "tools/stack/sluice-stack",
+                        "tools/policy/policy_bench"], check=True,
                        stdout=subprocess.DEVNULL)
     if not os.path.exists(f"{build}/tools/stack/sluice-stack"):
         raise Broken(f"{build} was not configured with -Dtest_services=true")
