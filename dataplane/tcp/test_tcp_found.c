@@ -44,13 +44,11 @@ static void test_no_mtu_probe_behind_fin(void **state)
 {
 	struct peer p;
 
-	if (test.mss < 1460) /* there is nothing to search */
-		skip();
 	peer_init(&p, NULL);
 	p.sack = true;
 	peer_connect(&p);
 	p.e.c->pmtu.limit = p.e.c->pmtu.high = p.e.c->path_mss;
-	p.e.c->path_mss -= 200;
+	p.e.c->path_mss = (uint16_t)(p.e.c->path_mss - test.mss / 4);
 	tcp_conn_set_mss(p.e.c);
 	assert_int_equal(sl_tcp_write(p.e.c, sl_span("last", 4)), 4);
 	sl_tcp_shutdown(p.e.c);
