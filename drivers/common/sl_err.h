@@ -126,6 +126,17 @@ enum sl_flow_control {
 	X(SL_E_JWT_EXPIRED, 'R', "token expired")                                                            \
 	X(SL_E_JWT_NOT_YET, 'R', "token not valid yet")                                                      \
 	X(SL_E_JWT_CLAIMS, 'R', "token lacks a claim or has it twice")                                       \
+	X(SL_E_SCRAM_MALFORMED, 'P', "SCRAM message malformed")                                              \
+	X(SL_E_SCRAM_BINDING, 'P', "channel binding missing, wrong or taken away")                           \
+	X(SL_E_SCRAM_AUTHZID, 'R', "SCRAM client asks for another's authorization")                          \
+	X(SL_E_SCRAM_NONCE, 'P', "SCRAM message of another exchange")                                        \
+	X(SL_E_SCRAM_PROOF, 'R', "password of a session credential wrong")                                   \
+	X(SL_E_SCRAM_CRYPTO, 'S', "SCRAM cannot be computed")                                                \
+	X(SL_E_CRED_UNKNOWN, 'R', "session credential unknown, revoked or expired")                          \
+	X(SL_E_CRED_RESOURCE, 'R', "session credential used for another resource")                           \
+	X(SL_E_CRED_PROVIDER, 'R', "session credential of a provider that the policy does not have")         \
+	X(SL_E_CRED_LIMIT, 'R', "too many session credentials")                                              \
+	X(SL_E_AUTH_THROTTLED, 'R', "too many failed logins of this source or credential")                   \
 	X(SL_E_IDP_DOWN, 'S', "identity provider cannot be reached and its keys are too old")                \
 	X(SL_E_POLICY_SYNTAX, 'R', "policy document malformed")                                              \
 	X(SL_E_POLICY_PATTERN, 'R', "pattern cannot be compiled")                                            \

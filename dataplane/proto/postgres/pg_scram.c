@@ -7,52 +7,16 @@
  */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 
 #include "pg_priv.h"
+#include "sl_scram.h"
 #include "sl_secret.h"
 
-#define SHA_BYTES       32
-#define SCRAM_SALT_MAX  64
+#define SHA_BYTES       SL_SCRAM_KEY
 #define SCRAM_NONCE_MAX 256
 
 static const char hex_digits[] = "0123456789abcdef";
-
-/* Strict base64: whole groups, padding at the end only. Returns the number of bytes, or -1. */
-static int base64_decode(struct sl_span in, uint8_t *out, size_t cap)
-{
-	uint8_t tmp[4 * ((SCRAM_SALT_MAX + 2) / 3)];
-	size_t pad = 0;
-	int n;
-
-	if (in.n == 0 || in.n % 4 != 0 || in.n > sizeof(tmp))
-		return -1;
-	while (pad < 2 && in.p[in.n - 1 - pad] == '=')
-		pad++;
-	for (size_t i = 0; i < in.n - pad; i++) {
-		uint8_t c = in.p[i];
-
-		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		      c == '+' || c == '/'))
-			return -1;
-	}
-	n = EVP_DecodeBlock(tmp, in.p, (int)in.n);
-	if (n < (int)pad || (size_t)n - pad > cap)
-		return -1;
-	memcpy(out, tmp, (size_t)n - pad);
-	sl_cleanse(tmp, sizeof(tmp));
-	return n - (int)pad;
-}
-
-static int hmac(const uint8_t key[SHA_BYTES], const void *data, size_t n, uint8_t out[SHA_BYTES])
-{
-	unsigned int len = SHA_BYTES;
-
-	if (HMAC(EVP_sha256(), key, SHA_BYTES, data, n, out, &len) == NULL || len != SHA_BYTES)
-		return SL_E_PROTO_TARGET_AUTH;
-	return SL_OK;
-}
 
 size_t pg_scram_first(struct pg_scram *s, const uint8_t nonce[18], char *out, size_t cap)
 {
@@ -66,24 +30,10 @@ size_t pg_scram_first(struct pg_scram *s, const uint8_t nonce[18], char *out, si
 
 struct server_first {
 	struct sl_span nonce;
-	uint8_t salt[SCRAM_SALT_MAX];
+	uint8_t salt[SL_SCRAM_SALT_MAX];
 	int salt_n;
 	int iterations;
 };
-
-/* "x=value" up to the next comma or the end. */
-static int attribute(struct sl_span *b, char name, struct sl_span *value)
-{
-	size_t n = 2;
-
-	if (b->n < 2 || b->p[0] != (uint8_t)name || b->p[1] != '=')
-		return -1;
-	while (n < b->n && b->p[n] != ',')
-		n++;
-	*value = sl_span(b->p + 2, n - 2);
-	*b = n < b->n ? sl_span(b->p + n + 1, b->n - n - 1) : SL_SPAN_EMPTY;
-	return 0;
-}
 
 static int iterations(struct sl_span s)
 {
@@ -104,15 +54,15 @@ static int parse_server_first(const struct pg_scram *s, struct sl_span b, struct
 	size_t own = strlen(s->nonce);
 	struct sl_span salt, iter;
 
-	if (attribute(&b, 'r', &f->nonce) < 0 || attribute(&b, 's', &salt) < 0 ||
-	    attribute(&b, 'i', &iter) < 0 || b.n > 0)
+	if (sl_scram_attribute(&b, 'r', &f->nonce) < 0 || sl_scram_attribute(&b, 's', &salt) < 0 ||
+	    sl_scram_attribute(&b, 'i', &iter) < 0 || b.n > 0)
 		return SL_E_PROTO_TARGET_AUTH;
 	if (f->nonce.n <= own || f->nonce.n > SCRAM_NONCE_MAX || memcmp(f->nonce.p, s->nonce, own) != 0)
 		return SL_E_PROTO_TARGET_AUTH;
 	for (size_t i = 0; i < f->nonce.n; i++)
 		if (f->nonce.p[i] < 0x21 || f->nonce.p[i] > 0x7e)
 			return SL_E_PROTO_TARGET_AUTH;
-	f->salt_n = base64_decode(salt, f->salt, sizeof(f->salt));
+	f->salt_n = sl_scram_base64(salt, f->salt, sizeof(f->salt));
 	f->iterations = iterations(iter);
 	return f->salt_n > 0 && f->iterations > 0 ? SL_OK : SL_E_PROTO_TARGET_AUTH;
 }
@@ -128,12 +78,13 @@ static int proofs(struct sl_span secret, const struct server_first *f, const cha
 	if (PKCS5_PBKDF2_HMAC((const char *)secret.p, (int)secret.n, f->salt, f->salt_n, f->iterations,
 	                      EVP_sha256(), SHA_BYTES, salted) != 1)
 		goto out;
-	if (hmac(salted, "Client Key", 10, client_key) != SL_OK ||
-	    hmac(salted, "Server Key", 10, server_key) != SL_OK)
+	if (sl_scram_hmac(salted, SL_SPAN_LIT("Client Key"), client_key) != SL_OK ||
+	    sl_scram_hmac(salted, SL_SPAN_LIT("Server Key"), server_key) != SL_OK)
 		goto out;
 	if (EVP_Digest(client_key, SHA_BYTES, stored, NULL, EVP_sha256(), NULL) != 1)
 		goto out;
-	if (hmac(stored, auth, auth_n, sig) != SL_OK || hmac(server_key, auth, auth_n, signature) != SL_OK)
+	if (sl_scram_hmac(stored, sl_span(auth, auth_n), sig) != SL_OK ||
+	    sl_scram_hmac(server_key, sl_span(auth, auth_n), signature) != SL_OK)
 		goto out;
 	for (int i = 0; i < SHA_BYTES; i++)
 		proof[i] = client_key[i] ^ sig[i];
@@ -178,7 +129,8 @@ int pg_scram_verify(const struct pg_scram *s, struct sl_span b)
 	uint8_t sig[SHA_BYTES];
 	struct sl_span v;
 
-	if (attribute(&b, 'v', &v) < 0 || b.n > 0 || base64_decode(v, sig, sizeof(sig)) != SHA_BYTES)
+	if (sl_scram_attribute(&b, 'v', &v) < 0 || b.n > 0 ||
+	    sl_scram_base64(v, sig, sizeof(sig)) != SHA_BYTES)
 		return SL_E_PROTO_TARGET_AUTH;
 	return CRYPTO_memcmp(sig, s->server_signature, SHA_BYTES) == 0 ? SL_OK : SL_E_PROTO_TARGET_AUTH;
 }
