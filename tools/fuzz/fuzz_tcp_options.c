@@ -289,7 +289,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 	if (rte_eal_init((int)(sizeof(eal) / sizeof(eal[0])), eal) < 0)
 		exit(1);
-	pool = rte_pktmbuf_pool_create("fuzz", 255, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	pool = rte_pktmbuf_pool_create("fuzz", 2 * SEGMENT_MAX - 1, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
 	if (pool == NULL)
 		exit(1);
 	return 0;
