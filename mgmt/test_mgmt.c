@@ -565,14 +565,19 @@ static void send_hold(struct world *w, struct sl_id *id, char *text)
 	m->hold.approval = *id;
 	m->hold.session = sl_id_make(&w->ids, mg_wall_us());
 	m->hold.expires_us = mg_wall_us() + 60000000;
-	memcpy(m->hold.approvers, "owners", 7);
-	m->hold.approvers_n = 7;
+	m->hold.nb_needs = 1;
+	snprintf(m->hold.needs[0].rule, sizeof(m->hold.needs[0].rule), "approve-updates");
+	memcpy(m->hold.needs[0].approvers, "owners", 7);
+	m->hold.needs[0].approvers_n = 7;
 	snprintf(m->hold.identity.issuer, sizeof(m->hold.identity.issuer), "%s", w->idp.issuer);
 	snprintf(m->hold.identity.subject, sizeof(m->hold.identity.subject), "bot");
 	snprintf(m->hold.identity.name, sizeof(m->hold.identity.name), "bot");
 	m->hold.text_n = m->hold.text_total = 8;
 	memcpy(m->hold.text, "update t", 8);
 	worker_send(w, m);
+	m = worker_wait(w, SL_MSG_ASKED);
+	assert_memory_equal(m->approval.b, id->b, sizeof(id->b));
+	sl_bus_worker_done(w->bus, 0, m);
 }
 
 static void wait_pending(struct world *w, size_t nb)

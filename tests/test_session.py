@@ -172,8 +172,8 @@ def hold_approved():
     mark = marker()
     waiting = hold(mark, 10)
     found = pending(mark)
-    same((found["user"], found["resource"], found["rule"], found["state"]),
-         ("agent-7", "shop", "approve-customers", "pending"), "the approval")
+    same((found["user"], found["resource"], [r["name"] for r in found["rules"]], found["state"]),
+         ("agent-7", "shop", ["approve-customers"], "pending"), "the approval")
     check(not reached(mark), "the UPDATE has reached the target while it was held")
     contains(sluice("alice", "approvals", "ls").stdout, found["id"], "sluice approvals ls")
     sluice("alice", "approvals", "approve", found["id"])
@@ -242,6 +242,34 @@ def hold_is_used_once():
     check(fresh["id"] != found["id"], "the same statement ran on an old approval")
     sluice("alice", "approvals", "deny", fresh["id"])
     finish(again)
+
+
+@test
+def hold_by_two_rules():
+    """Each rule asks its own people: what the broad one's have granted for the session lets nothing pass that the strict one holds."""
+    mark = marker()
+    broad, again, strict = (f"select '{mark}{n}' /* two-rules{n} */" for n in ("", "-again", "-strict"))
+    waiting = psql_start("agent-7", "-c", broad, "-c", again, "-c", strict, "-c", "select 'goes on'")
+    first = pending(mark)
+    status, _ = api("sam", "POST", f"/v1/approvals/{first['id']}/approve", {})
+    same(status, 403, "the broad rule approved by who may not")
+    sluice("alice", "approvals", "approve", first["id"])
+    held = pending(f"{mark}-strict")
+    same([(r["name"], r["needed"], r["granted_by"], r["granted_with"]) for r in held["rules"]],
+         [("approve-broad", 0, "alice", first["id"]), ("approve-strict", 1, None, None)], "what is needed")
+    same([(r["name"], r["needed"]) for r in api_ok("alice", "POST", f"/v1/approvals/{held['id']}/approve", {})["rules"]],
+         [("approve-broad", 0), ("approve-strict", 1)], "what is needed after the broad rule's approver")
+    check(not reached(f"{mark}-strict"), "the strict rule's statement has run")
+    contains(sluice("sam", "approvals", "show", held["id"]).stdout, "approve-strict: 0 of 1 from security", "sluice approvals show")
+    sluice("sam", "approvals", "approve", held["id"])
+    rc, out, err = finish(waiting)
+    same((rc, out), (0, f"{mark}\n{mark}-again\n{mark}-strict\ngoes on\n"), f"psql at last ({err})")
+    same(err.count("held for approval"), 2, f"notices: the one that the grant lets pass has none ({err})")
+    recs = records(latest_ended("agent-7")["id"])
+    commands = {r["text"]: r for r in recs if r["kind"] == "command"}
+    same(commands[strict]["hold_rules"], ["approve-broad", "approve-strict"], "the rules in the record")
+    passed = next(r for r in recs if r["kind"] == "decision" and r["approval"] == commands[again]["approval"])
+    same((passed["by"], passed["note"]), ("alice", f"granted with approval {first['id']}"), "the record of what was granted")
 
 
 # ---- 5: records ----

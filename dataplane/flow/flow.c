@@ -661,7 +661,7 @@ int sl_flow_resume(struct sl_flow *f, const struct sl_verdict *v)
 {
 	int err = f->dec->resume(f->dec_state, v);
 
-	f->leg[SL_CLIENT].parked = false;
+	f->leg[SL_CLIENT].parked = v->action == SL_ACT_PARK;
 	return err < 0 ? err : tap_new(f);
 }
 

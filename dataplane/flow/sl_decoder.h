@@ -29,8 +29,9 @@
  *
  * Parking. A verdict SL_PARK on AUTH or COMMAND parks that direction: feed() of the client's side consumes
  * nothing of the message (and what comes behind it) and returns SL_PARK until resume(). The target's side
- * goes on meanwhile. For a held COMMAND the decoder tells the client, in its turn behind earlier replies,
- * where the protocol can (v->reason.message).
+ * goes on meanwhile. For a held COMMAND the decoder keeps v->reason and tells the client, in its turn behind
+ * earlier replies, where the protocol can, when resume() says PARK: it may be decided at once, without having
+ * waited for anybody.
  *
  * Errors. Any return < 0 ends the flow: the flow calls inject(SL_INJ_BYE) so that the client may get a last
  * word in its dialect (where state allows it), sends what is queued towards the client, closes both sides,
@@ -275,7 +276,8 @@ struct sl_decoder {
 	 * *consumed is set in every case but < 0.
 	 */
 	int (*feed)(void *st, enum sl_side from, struct sl_span bytes, size_t *consumed);
-	/* The verdict of what was parked: ALLOW or DENY with its reason. Then the flow feeds again. */
+	/* The verdict of what was parked: ALLOW or DENY with its reason. Then the flow feeds again. PARK: the
+	 * held COMMAND waits for a person, and stays parked. */
 	int (*resume)(void *st, const struct sl_verdict *v);
 	/* The target's connection is open: begin the handshake there. */
 	int (*login)(void *st, const struct sl_login *l);

@@ -106,8 +106,6 @@ static void ask_policy(struct sl_inspect *in, struct sl_span text, struct judgem
 	j->code = SL_RSN_POLICY;
 	j->rule = r->rule >= 0 && (uint32_t)r->rule < s->nb_rules ? &s->rules[r->rule] : NULL;
 	j->message = r->decision == SL_DEC_ALLOW ? "" : r->message;
-	if (r->decision == SL_DEC_HOLD && j->rule == NULL) /* nobody could be asked */
-		refuse(j, SL_RSN_POLICY, "statement not allowed by policy");
 }
 
 /* The groups that may approve. False when they do not fit: fewer would be another rule, and none would mean
@@ -129,10 +127,24 @@ static bool approvers(const struct sl_rule *rule, char *out, size_t cap, uint16_
 	return true;
 }
 
+_Static_assert(SL_EVAL_HOLDS_MAX <= SL_BUS_NEEDS_MAX, "a request has room for all rules that hold");
+
+/* NULL, or why nobody can be asked. */
+static const char *unaskable(const struct sl_snapshot *s, const struct sl_eval_result *r)
+{
+	uint16_t n;
+
+	for (uint32_t i = 0; i < r->nb_holds; i++) {
+		if (!approvers(&s->rules[r->holds[i]], NULL, sizeof(((struct sl_msg_need *)0)->approvers),
+		               &n))
+			return "a rule that holds this names more approvers than a request can carry";
+	}
+	return r->nb_holds > 0 ? NULL : "statement not allowed by policy";
+}
+
 static void judge(struct sl_inspect *in, const struct sl_ev_command *c, bool readable, struct judgement *j)
 {
-	const char *set = NULL;
-	uint16_t n;
+	const char *why = NULL;
 
 	*j = (struct judgement){.message = ""};
 	if (!in->now.has_role) {
@@ -155,13 +167,11 @@ static void judge(struct sl_inspect *in, const struct sl_ev_command *c, bool rea
 	if (j->decision == SL_DEC_DENY)
 		return;
 	if ((in->w->sql.kinds & SL_SQL_BIT(SL_SQL_SET)) != 0)
-		set = refused_set(&in->w->sql);
-	if (set != NULL)
-		refuse(j, SL_RSN_POLICY, set);
-	else if (j->decision == SL_DEC_HOLD &&
-	         !approvers(j->rule, NULL, sizeof(((struct sl_msg_hold *)0)->approvers), &n))
-		refuse(j, SL_RSN_POLICY,
-		       "the rule that holds this names more approvers than a request can carry");
+		why = refused_set(&in->w->sql);
+	if (why == NULL && j->decision == SL_DEC_HOLD)
+		why = unaskable(in->now.slot->s, &j->eval);
+	if (why != NULL)
+		refuse(j, SL_RSN_POLICY, why);
 }
 
 /* ---- holds ---- */
@@ -192,6 +202,27 @@ static void hold_params(struct sl_msg_hold *hold, const struct sl_ev_command *c)
 	hold->text_n = (uint32_t)n;
 }
 
+/* What each rule asks for; the command must be decided in the shortest of their times. */
+static void fill_needs(struct sl_inspect *in, const struct sl_eval_result *r, struct sl_msg_hold *hold)
+{
+	const struct sl_snapshot *s = in->now.slot->s;
+	uint32_t expires_s = UINT32_MAX;
+
+	hold->nb_needs = r->nb_holds;
+	for (uint32_t i = 0; i < r->nb_holds; i++) {
+		const struct sl_rule *rule = &s->rules[r->holds[i]];
+		struct sl_msg_need *need = &hold->needs[i];
+
+		copy_name(need->rule, sizeof(need->rule), rule->name);
+		need->quorum = rule->quorum;
+		need->grant = (uint8_t)rule->grant;
+		need->grant_s = rule->grant_s;
+		(void)approvers(rule, need->approvers, sizeof(need->approvers), &need->approvers_n);
+		expires_s = rule->expires_s < expires_s ? rule->expires_s : expires_s;
+	}
+	hold->expires_us = in->w->wall_us + (uint64_t)expires_s * 1000000;
+}
+
 static void fill_hold(struct sl_inspect *in, const struct sl_event *ev, const struct judgement *j,
                       const uint8_t hash[32], const struct sl_id *approval, struct sl_msg_hold *hold)
 {
@@ -204,15 +235,10 @@ static void fill_hold(struct sl_inspect *in, const struct sl_event *ev, const st
 	copy_name(hold->event_id, sizeof(hold->event_id), in->event_id);
 	copy_name(hold->resource, sizeof(hold->resource), in->resource);
 	copy_name(hold->database, sizeof(hold->database), in->database);
-	copy_name(hold->rule, sizeof(hold->rule), j->rule->name);
 	copy_name(hold->message, sizeof(hold->message), j->message);
 	hold->policy_version = in->now.version;
-	hold->expires_us = in->w->wall_us + (uint64_t)j->rule->expires_s * 1000000;
 	hold->approval = *approval;
-	hold->quorum = j->rule->quorum;
-	hold->grant = (uint8_t)j->rule->grant;
-	hold->grant_s = j->rule->grant_s;
-	(void)approvers(j->rule, hold->approvers, sizeof(hold->approvers), &hold->approvers_n);
+	fill_needs(in, &j->eval, hold);
 	memcpy(hold->statement_sha256, hash, sizeof(hold->statement_sha256));
 	hold->text_total = (uint32_t)(st->total < UINT32_MAX ? st->total : UINT32_MAX);
 	if (text.n > 0)
@@ -286,6 +312,8 @@ static void put_side_effects(const struct sl_inspect *in, const struct judgement
 	rec->s = in->now.slot->s;
 	rec->nb_logs = j->eval.nb_logs;
 	rec->logs = j->eval.logs;
+	rec->nb_holds = j->decision != SL_DEC_DENY ? j->eval.nb_holds : 0;
+	rec->holds = j->eval.holds;
 	if (!j->eval.differs)
 		return;
 	rule = v->rule >= 0 ? &rec->s->rules[v->rule] : NULL;

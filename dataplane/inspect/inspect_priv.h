@@ -17,7 +17,7 @@
 #define CHUNK_MAX          SL_RECORD_TEXT_MAX
 #define PARAM_TEXT_MAX     512  /* bytes of one parameter in a record */
 #define PARAMS_MAX         3072 /* of all of them, encoded */
-#define RECORD_HEAD_MAX    2304 /* what a COMMAND record needs besides text and parameters */
+#define RECORD_HEAD_MAX    2560 /* what a COMMAND record needs besides text and parameters */
 #define NAME_RECORD_MAX    256  /* bytes of a rule's name, an application's name and the like in a record */
 #define MESSAGE_RECORD_MAX 512
 #define ERROR_TEXT_MAX     200 /* of the target's error message, when no mask applies */
@@ -157,6 +157,8 @@ struct command_record {
 	const struct sl_snapshot *s;
 	uint32_t nb_logs;
 	const int32_t *logs; /* rules of s that only log */
+	uint32_t nb_holds;
+	const int32_t *holds; /* rules of s that hold it; none when it is not held */
 };
 int record_session(struct sl_inspect *in, struct sl_span target_user, struct sl_span app);
 int record_refused(struct sl_inspect *in, int err, struct sl_span user, struct sl_span resource,

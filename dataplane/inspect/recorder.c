@@ -252,6 +252,15 @@ static const char *phase_name(enum sl_phase phase)
 	return "unknown";
 }
 
+static void put_rules(struct sl_record_writer *rw, const char *key, const struct sl_snapshot *s,
+                      const int32_t *rules, uint32_t nb)
+{
+	if (nb > 0)
+		sl_record_array(rw, key, nb);
+	for (uint32_t i = 0; i < nb; i++)
+		sl_record_item(rw, sl_span_str(s->rules[rules[i]].name));
+}
+
 /* The COMMAND record: its head, parameters and the first part of the text. */
 static int put_command(struct sl_inspect *in, const struct command_record *c, struct sl_span text,
                        uint32_t nb_fit)
@@ -259,7 +268,7 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 	bool has_text = c->ev->text.n > 0 || c->phase != SL_PHASE_OTHER;
 	uint32_t nb_pairs = 8u + (c->rule.n > 0) + (c->message.n > 0) + (c->approval != NULL) +
 	                    (c->ev->nb_params > 0) + (c->shadow != NULL) + (c->shadow_rule.n > 0) +
-	                    (c->nb_logs > 0);
+	                    (c->nb_logs > 0) + (c->nb_holds > 0);
 	char kinds[512], hash[65], approval[SL_ID_STR_MAX];
 	struct sl_record_writer rw;
 
@@ -285,10 +294,8 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 		sl_record_str(&rw, "sv", sl_span_str(c->shadow));
 	if (c->shadow_rule.n > 0)
 		sl_record_str(&rw, "sr", head(c->shadow_rule, NAME_RECORD_MAX));
-	if (c->nb_logs > 0)
-		sl_record_array(&rw, "lr", c->nb_logs);
-	for (uint32_t i = 0; i < c->nb_logs; i++)
-		sl_record_item(&rw, sl_span_str(c->s->rules[c->logs[i]].name));
+	put_rules(&rw, "lr", c->s, c->logs, c->nb_logs);
+	put_rules(&rw, "hr", c->s, c->holds, c->nb_holds);
 	return put_barrier(in, &rw, SL_REC_COMMAND);
 }
 

@@ -127,13 +127,14 @@ static void test_hold(void **state)
 	         sl_id_str(&f.hold.approval, id));
 	assert_true(sl_span_is(f.v.reason.message, text));
 	assert_int_equal(f.hold.cmd, 2);
-	assert_string_equal(f.hold.rule, "approve-updates");
+	assert_int_equal(f.hold.nb_needs, 1);
+	assert_string_equal(f.hold.needs[0].rule, "approve-updates");
 	assert_string_equal(f.hold.message, "updates need approval");
 	assert_string_equal(f.hold.resource, "shop");
 	assert_string_equal(f.hold.identity.subject, "agent-7");
 	assert_int_equal(f.hold.expires_us, T_WALL_US + 120 * UINT64_C(1000000));
-	assert_int_equal(f.hold.approvers_n, sizeof("db-owners") + sizeof("leads"));
-	assert_memory_equal(f.hold.approvers, "db-owners\0leads", sizeof("db-owners\0leads"));
+	assert_int_equal(f.hold.needs[0].approvers_n, sizeof("db-owners") + sizeof("leads"));
+	assert_memory_equal(f.hold.needs[0].approvers, "db-owners\0leads", sizeof("db-owners\0leads"));
 	assert_int_equal(f.hold.text_total, 32);
 	assert_true(sl_span_is(sl_span(f.hold.text, f.hold.text_n),
 	                       "UPDATE t SET a = $1 WHERE b = $2\n$1 = \"it's \\\"x\\\"\\x0a\"\n$2 = NULL"));
@@ -177,6 +178,48 @@ static void test_hold(void **state)
 	assert_true(sl_span_eq(value(&f, 2, "ap").s, value(&f, 3, "ap").s));
 	expect_text(&f, 6, "o", "denied");
 	assert_int_equal(num(&f, f.nb_recs - 1, "nd"), 3);
+	fx_down(&f);
+}
+
+/* Two rules: both are asked for, in the shorter of their times, and the record names both. */
+static void test_two_holds(void **state)
+{
+	static const char policy[] = RESOURCE ROLE("agent", "agents", "read, update")
+	        RULE("broad", "  action: hold\n  kinds: [update]\n  approvers: [team]\n  expires: 300s\n"
+	                      "  grant: session\n")
+	                RULE("strict", "  action: hold\n  relations: [accounts]\n  approvers: [owners]\n"
+	                               "  expires: 60s\n  quorum: 2\n  grant: 30m\n");
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, policy);
+	session(&f, "agents");
+	assert_int_equal(command_with(&f, SL_PHASE_PREPARE, "UPDATE accounts SET a = 1 WHERE b = 2", NULL, 0),
+	                 SL_OK);
+	assert_int_equal(command(&f, "UPDATE accounts SET a = 1 WHERE b = 2"), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_PARK);
+	assert_int_equal(f.hold.nb_needs, 2);
+	assert_string_equal(f.hold.needs[0].rule, "broad");
+	assert_string_equal(f.hold.needs[0].approvers, "team");
+	assert_int_equal(f.hold.needs[0].quorum, 1);
+	assert_int_equal(f.hold.needs[0].grant, SL_GRANT_SESSION);
+	assert_string_equal(f.hold.needs[1].rule, "strict");
+	assert_string_equal(f.hold.needs[1].approvers, "owners");
+	assert_int_equal(f.hold.needs[1].quorum, 2);
+	assert_int_equal(f.hold.needs[1].grant, SL_GRANT_WINDOW);
+	assert_int_equal(f.hold.needs[1].grant_s, 1800);
+	assert_int_equal(f.hold.expires_us, T_WALL_US + 60 * UINT64_C(1000000));
+	decide(&f, SL_DECISION_DENIED, "", SL_OK);
+	close_flow(&f);
+	read_records(&f);
+	for (uint32_t i = 1; i <= 2; i++) {
+		struct sl_span rest = value(&f, i, "hr").s;
+
+		expect_text(&f, i, "ru", "broad");
+		assert_int_equal(value(&f, i, "hr").nb_items, 2);
+		assert_true(sl_span_is(sl_record_next(&rest).s, "broad"));
+		assert_true(sl_span_is(sl_record_next(&rest).s, "strict"));
+	}
 	fx_down(&f);
 }
 
@@ -624,6 +667,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_allow_and_deny),
 	        cmocka_unit_test(test_hold),
+	        cmocka_unit_test(test_two_holds),
 	        cmocka_unit_test(test_hold_without_message),
 	        cmocka_unit_test(test_long_text),
 	        cmocka_unit_test(test_params),

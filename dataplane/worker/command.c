@@ -44,6 +44,20 @@ void command_decide(struct session *s, const struct sl_msg_decision *d)
 	session_ready(s);
 }
 
+void command_asked(struct session *s, const struct sl_id *approval)
+{
+	const struct sl_verdict waits = {.action = SL_ACT_PARK, .reason = {.code = SL_RSN_HELD}};
+	int rc;
+
+	if (!s->held || memcmp(&s->approval, approval, sizeof(s->approval)) != 0 ||
+	    s->state == SESSION_CLOSING)
+		return;
+	rc = sl_flow_resume(&s->flow, &waits);
+	if (rc < 0)
+		session_end(s, rc, SL_RSN_PROTOCOL, sl_err_text(rc));
+	session_ready(s);
+}
+
 /* The management core ends holds; should its word be lost, a hold ends here, as a denial. */
 void command_hold_deadline(struct session *s)
 {

@@ -401,6 +401,10 @@ static void on_message(struct sl_worker *w, struct sl_msg *m)
 		if (s != NULL)
 			command_decide(s, &m->decision);
 		break;
+	case SL_MSG_ASKED:
+		if (s != NULL)
+			command_asked(s, &m->approval);
+		break;
 	case SL_MSG_SNAPSHOT:
 		worker_give_back(w, sl_inspect_worker_policy(w->inspect, m->snapshot));
 		break;

@@ -175,6 +175,8 @@ void login_free(struct session *s);
 
 /* command.c */
 int command_event(struct session *s, const struct sl_event *ev, struct sl_verdict *v);
+/* People were asked: the client is told that it waits. */
+void command_asked(struct session *s, const struct sl_id *approval);
 /* The hold's end, from the management core or by the client's cancel. */
 void command_decide(struct session *s, const struct sl_msg_decision *d);
 /* Denies a hold that is long over its time. */

@@ -44,6 +44,7 @@ enum sl_msg_type {
 	SL_MSG_AUTH_OK,
 	SL_MSG_AUTH_NO,
 	SL_MSG_DECISION,  /* a hold's end */
+	SL_MSG_ASKED,     /* a hold waits for people (`approval`): its client may be told */
 	SL_MSG_SNAPSHOT,  /* judge by this policy from now on */
 	SL_MSG_KILL,      /* end this session (flow.generation 0: all sessions of `identity.subject`) */
 	SL_MSG_DRAIN,     /* accept nothing new; stop when the last session ends or at deadline_us */
@@ -89,22 +90,31 @@ struct sl_msg_auth_no {
 	char text[256]; /* what the caller is told */
 };
 
+#define SL_BUS_NEEDS_MAX 4 /* rules that can hold one command; with more it is denied */
+
+/* What one rule that holds a command asks for. */
+struct sl_msg_need {
+	char rule[SL_BUS_NAME_MAX];
+	uint32_t quorum;      /* approvals that it takes, from 1 */
+	uint8_t grant;        /* enum sl_grant: for what else the approval counts */
+	uint32_t grant_s;     /* seconds, for SL_GRANT_WINDOW */
+	char approvers[1024]; /* groups that may approve, NUL-ended one after the other; none: any approver */
+	uint16_t approvers_n;
+};
+
+/* Each of its needs must be met before the command may run. */
 struct sl_msg_hold {
 	struct sl_id session;
 	uint64_t cmd;
 	char event_id[48];
 	char resource[SL_BUS_NAME_MAX];
 	char database[SL_BUS_NAME_MAX];
-	char rule[SL_BUS_NAME_MAX];
-	char message[256];
+	char message[256]; /* of the first rule */
 	uint64_t policy_version;
-	uint64_t expires_us;   /* wall time */
+	uint64_t expires_us;   /* wall time: the shortest of the rules */
 	struct sl_id approval; /* made by the worker; the text form is what the client sees */
-	uint32_t quorum;       /* approvals that it takes, from 1 */
-	uint8_t grant;         /* enum sl_grant: for what else the approval counts */
-	uint32_t grant_s;      /* seconds, for SL_GRANT_WINDOW */
-	char approvers[1024]; /* groups that may approve, NUL-ended one after the other; none: any approver */
-	uint16_t approvers_n;
+	uint32_t nb_needs;     /* from 1; in document order */
+	struct sl_msg_need needs[SL_BUS_NEEDS_MAX];
 	uint8_t statement_sha256[32]; /* of the whole statement with its parameters */
 	uint32_t text_total;
 	uint32_t text_n;
@@ -201,7 +211,7 @@ struct sl_msg {
 		struct sl_msg_auth_ok auth_ok;
 		struct sl_msg_auth_no auth_no;
 		struct sl_msg_hold hold;
-		struct sl_id approval; /* HOLD_GONE */
+		struct sl_id approval; /* HOLD_GONE, ASKED */
 		struct sl_id session;  /* SESSION_END, KILL */
 		struct sl_msg_decision decision;
 		struct sl_identity identity; /* KILL of an identity */
@@ -219,6 +229,7 @@ struct sl_msg {
 
 _Static_assert(sizeof(struct sl_msg_tcp_page) <= sizeof(struct sl_msg_auth),
                "a page makes no message larger");
+_Static_assert(sizeof(struct sl_msg_hold) <= sizeof(struct sl_msg_auth), "a hold makes no message larger");
 
 struct sl_bus;
 

@@ -51,6 +51,7 @@ static const struct key_name common[] = {
         {"sv", "shadow_verdict"},
         {"sr", "shadow_rule"},
         {"lr", "log_rules"},
+        {"hr", "hold_rules"},
         {"sk", "statement_kinds"},
         {"h", "hash"},
         {"l", "length"},

@@ -6,10 +6,9 @@
 #include "clock.h"
 #include "grant.h"
 #include "json.h"
-#include "jwt.h"
+#include "need.h"
 #include "sl_counter.h"
 #include "sl_log.h"
-#include "sl_snapshot.h"
 
 #define TABLE "approval"
 
@@ -18,10 +17,8 @@ struct pending {
 	struct sl_id id;
 	struct sl_flow_ref flow;
 	uint64_t expires_us;
-	uint32_t quorum;
-	struct sl_msg_hold
-	        *hold; /* what was asked, when an approval grants more than the command; NULL else */
-	json_t *doc;   /* what the store has */
+	struct sl_msg_hold *hold; /* what was asked */
+	json_t *doc;              /* what the store has */
 };
 
 struct mg_approvals {
@@ -76,6 +73,22 @@ static void forget(struct mg_approvals *a, struct pending **at)
 	free(p);
 }
 
+/* It waits for people: what the client is told of it comes now, and not where a grant lets it pass. */
+static void tell_asked(struct mg_approvals *a, const struct pending *p)
+{
+	struct sl_msg *msg = calloc(1, sizeof(*msg));
+
+	if (msg == NULL) { /* the client waits without a word */
+		sl_fail(SL_E_NOMEM);
+		return;
+	}
+	msg->type = SL_MSG_ASKED;
+	msg->flow = p->flow;
+	msg->approval = p->id;
+	a->send(a->ctx, p->flow.worker, msg);
+	free(msg);
+}
+
 static void tell_worker(struct mg_approvals *a, struct sl_flow_ref flow, const struct sl_id *id,
                         enum sl_decision decision, const char *by, const char *note)
 {
@@ -113,52 +126,26 @@ static json_t *decided_doc(const json_t *doc, const char *state, json_t *by, con
 
 /* ---- holds ---- */
 
-static json_t *approvers_json(const struct sl_msg_hold *h)
-{
-	json_t *list = json_array();
-	size_t at = 0, n = h->approvers_n < sizeof(h->approvers) ? h->approvers_n : sizeof(h->approvers);
-
-	while (at < n) {
-		size_t len = strnlen(h->approvers + at, n - at);
-
-		if (len > 0)
-			json_array_append_new(list, mg_json_text(sl_span(h->approvers + at, len)));
-		at += len + 1;
-	}
-	return list;
-}
-
-static uint32_t quorum_of(const struct sl_msg_hold *h)
-{
-	return h->quorum > 0 ? h->quorum : 1;
-}
-
-static const char *grant_name(const struct sl_msg_hold *h)
-{
-	return h->grant == SL_GRANT_SESSION ? "session" : h->grant == SL_GRANT_WINDOW ? "window" : "once";
-}
-
-static json_t *hold_doc(const struct sl_msg_hold *h, uint64_t wall_us)
+/* rules: a reference that is taken over. */
+static json_t *hold_doc(const struct sl_msg_hold *h, uint64_t wall_us, json_t *rules)
 {
 	size_t text_n = h->text_n < SL_BUS_TEXT_MAX ? h->text_n : SL_BUS_TEXT_MAX;
 
-	return json_pack("{s:o,s:s,s:o,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o,s:I,s:b,s:o,s:I,s:I,s:"
-	                 "I,s:s,s:I,s:[],s:n,s:n,s:n}",
-	                 "id", mg_json_id(&h->approval), "state", "pending", "session",
-	                 mg_json_id(&h->session), "cmd", (json_int_t)h->cmd, "event_id", h->event_id, "user",
-	                 mg_json_text(sl_span_str(h->identity.name)), "subject",
-	                 mg_json_text(sl_span_str(h->identity.subject)), "issuer",
-	                 mg_json_text(sl_span_str(h->identity.issuer)), "resource",
-	                 mg_json_text(sl_span_str(h->resource)), "database",
-	                 mg_json_text(sl_span_str(h->database)), "rule", mg_json_text(sl_span_str(h->rule)),
-	                 "message", mg_json_text(sl_span_str(h->message)), "policy_version",
-	                 (json_int_t)h->policy_version, "approvers", approvers_json(h), "statement",
-	                 mg_json_text(sl_span(h->text, text_n)), "statement_bytes", (json_int_t)h->text_total,
-	                 "statement_truncated", h->text_total > text_n, "statement_sha256",
-	                 mg_json_hex(sl_span(h->statement_sha256, sizeof(h->statement_sha256))), "created_us",
-	                 (json_int_t)wall_us, "expires_us", (json_int_t)h->expires_us, "quorum",
-	                 (json_int_t)quorum_of(h), "grant", grant_name(h), "grant_s", (json_int_t)h->grant_s,
-	                 "approvals", "decided_by", "decided_us", "note");
+	return json_pack(
+	        "{s:o,s:s,s:o,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:I,s:b,s:o,s:I,s:I,"
+	        "s:[],s:n,s:n,s:n}",
+	        "id", mg_json_id(&h->approval), "state", "pending", "session", mg_json_id(&h->session), "cmd",
+	        (json_int_t)h->cmd, "event_id", h->event_id, "user",
+	        mg_json_text(sl_span_str(h->identity.name)), "subject",
+	        mg_json_text(sl_span_str(h->identity.subject)), "issuer",
+	        mg_json_text(sl_span_str(h->identity.issuer)), "resource",
+	        mg_json_text(sl_span_str(h->resource)), "database", mg_json_text(sl_span_str(h->database)),
+	        "rules", rules, "message", mg_json_text(sl_span_str(h->message)), "policy_version",
+	        (json_int_t)h->policy_version, "statement", mg_json_text(sl_span(h->text, text_n)),
+	        "statement_bytes", (json_int_t)h->text_total, "statement_truncated", h->text_total > text_n,
+	        "statement_sha256", mg_json_hex(sl_span(h->statement_sha256, sizeof(h->statement_sha256))),
+	        "created_us", (json_int_t)wall_us, "expires_us", (json_int_t)h->expires_us, "approvals",
+	        "decided_by", "decided_us", "note");
 }
 
 static bool id_used(struct mg_approvals *a, const struct sl_id *id)
@@ -171,65 +158,78 @@ static bool id_used(struct mg_approvals *a, const struct sl_id *id)
 	return err != SL_E_NOTFOUND; /* an error too: what cannot be looked up is not trusted */
 }
 
-/* A grant covers it: it is approved without being asked for, and stored like any other before the worker
- * hears. */
-static bool granted(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us)
+/* Grants cover all that it needs: it is approved without being asked for, and stored like any other before
+ * the worker hears. */
+static int pass_granted(struct mg_approvals *a, const struct sl_msg *msg, const json_t *asked,
+                        uint64_t wall_us)
 {
-	const char *by = mg_grants_find(a->grants, &msg->hold, wall_us);
-	json_t *asked, *doc;
+	char by[SL_BUS_NAME_MAX], note[MG_APPROVAL_NOTE_MAX];
+	json_t *doc;
 	int err;
 
-	if (by == NULL || id_used(a, &msg->hold.approval))
-		return false;
-	asked = hold_doc(&msg->hold, wall_us);
-	doc = asked == NULL ? NULL
-	                    : decided_doc(asked, "approved", mg_json_text(sl_span_str(by)),
-	                                  "granted with an earlier approval", wall_us);
+	mg_needs_granted(json_object_get(asked, "rules"), by, sizeof(by), note, sizeof(note));
+	doc = decided_doc(asked, "approved", mg_json_text(sl_span_str(by)), note, wall_us);
 	err = doc == NULL ? sl_fail(SL_E_NOMEM) : store_doc(a, &msg->hold.approval, doc);
-	json_decref(asked);
 	json_decref(doc);
 	if (err == SL_OK)
-		tell_worker(a, msg->flow, &msg->hold.approval, SL_DECISION_APPROVED, by,
-		            "granted with an earlier approval");
-	return err == SL_OK;
+		tell_worker(a, msg->flow, &msg->hold.approval, SL_DECISION_APPROVED, by, note);
+	return err;
 }
 
-static int keep(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us)
+static int keep(struct mg_approvals *a, const struct sl_msg *msg, json_t *doc)
 {
 	struct pending *p;
 	int err;
 
 	if (a->nb_pending >= MG_APPROVALS_MAX)
 		return sl_fail(SL_E_LIMIT);
-	if (id_used(a, &msg->hold.approval))
-		return sl_fail(SL_E_EXISTS);
 	p = calloc(1, sizeof(*p));
-	if (p == NULL)
+	if (p == NULL || (p->hold = malloc(sizeof(*p->hold))) == NULL) {
+		free(p);
 		return sl_fail(SL_E_NOMEM);
+	}
+	*p->hold = msg->hold;
 	p->id = msg->hold.approval;
 	p->flow = msg->flow;
 	p->expires_us = msg->hold.expires_us;
-	p->quorum = quorum_of(&msg->hold);
-	if (msg->hold.grant != SL_GRANT_ONCE && (p->hold = malloc(sizeof(*p->hold))) != NULL)
-		*p->hold = msg->hold;
-	p->doc = hold_doc(&msg->hold, wall_us);
-	err = p->doc == NULL ? sl_fail(SL_E_NOMEM) : store_doc(a, &p->id, p->doc);
+	err = store_doc(a, &p->id, doc);
 	if (err != SL_OK) {
-		json_decref(p->doc);
 		free(p->hold);
 		free(p);
 		return err;
 	}
+	p->doc = json_incref(doc);
 	p->next = a->pending;
 	a->pending = p;
 	a->nb_pending++;
+	tell_asked(a, p);
 	return SL_OK;
+}
+
+static int take_hold(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us)
+{
+	const struct sl_msg_hold *h = &msg->hold;
+	bool missing = true;
+	json_t *rules, *doc;
+	int err;
+
+	if (!mg_needs_ok(h))
+		return sl_fail(SL_E_INVAL);
+	if (id_used(a, &h->approval))
+		return sl_fail(SL_E_EXISTS);
+	rules = mg_needs_json(h, NULL, a->grants, wall_us, &missing);
+	doc = rules == NULL ? NULL : hold_doc(h, wall_us, rules);
+	if (doc == NULL)
+		return sl_fail(SL_E_NOMEM);
+	err = missing ? keep(a, msg, doc) : pass_granted(a, msg, doc, wall_us);
+	json_decref(doc);
+	return err;
 }
 
 void mg_approvals_hold(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us)
 {
 	char id[SL_ID_STR_MAX];
-	int err = granted(a, msg, wall_us) ? SL_OK : keep(a, msg, wall_us);
+	int err = take_hold(a, msg, wall_us);
 
 	if (err == SL_OK)
 		return;
@@ -256,27 +256,6 @@ void mg_approvals_gone(struct mg_approvals *a, const struct sl_id *id, uint64_t 
 
 /* ---- decisions ---- */
 
-static bool is_requester(const json_t *doc, const struct sl_identity *who)
-{
-	const char *iss = json_string_value(json_object_get(doc, "issuer"));
-	const char *sub = json_string_value(json_object_get(doc, "subject"));
-
-	return iss == NULL || sub == NULL ||
-	       (strcmp(iss, who->issuer) == 0 && strcmp(sub, who->subject) == 0);
-}
-
-static bool in_approvers(const json_t *doc, const struct sl_identity *who)
-{
-	const json_t *list = json_object_get(doc, "approvers"), *g;
-	size_t i;
-
-	if (!json_is_array(list))
-		return false;
-	json_array_foreach(list, i,
-	                   g) if (json_is_string(g) && mg_identity_in(who, json_string_value(g))) return true;
-	return json_array_size(list) == 0;
-}
-
 static bool text_is(const json_t *o, const char *key, const char *want)
 {
 	const char *text = json_string_value(json_object_get(o, key));
@@ -298,39 +277,61 @@ static bool has_approved(const json_t *doc, const struct sl_identity *who)
 	return false;
 }
 
-/* The document with one approval more; it is decided when there are as many as it takes. */
-static json_t *approved_doc(const struct pending *p, const struct sl_identity *who, const char *note,
-                            uint64_t wall_us, bool *enough)
+/* One approval more, and the rules that it counts for. NULL: out of memory. */
+static json_t *more_approvals(const struct pending *p, const struct sl_identity *who, const char *note,
+                              uint64_t wall_us)
 {
 	json_t *approvals = json_copy(json_object_get(p->doc, "approvals"));
-	json_t *doc = NULL;
+	json_t *one =
+	        json_pack("{s:o,s:o,s:o,s:o,s:o,s:I}", "by", mg_json_text(sl_span_str(who->name)), "subject",
+	                  mg_json_text(sl_span_str(who->subject)), "issuer",
+	                  mg_json_text(sl_span_str(who->issuer)), "note", mg_json_text(sl_span_str(note)),
+	                  "rules", mg_needs_counting(p->hold, who), "at_us", (json_int_t)wall_us);
 
-	json_array_append_new(approvals,
-	                      json_pack("{s:o,s:o,s:o,s:o,s:I}", "by", mg_json_text(sl_span_str(who->name)),
-	                                "subject", mg_json_text(sl_span_str(who->subject)), "issuer",
-	                                mg_json_text(sl_span_str(who->issuer)), "note",
-	                                mg_json_text(sl_span_str(note)), "at_us", (json_int_t)wall_us));
-	*enough = json_array_size(approvals) >= p->quorum;
-	if (*enough)
-		doc = decided_doc(p->doc, "approved", mg_json_text(sl_span_str(who->name)), note, wall_us);
-	else
-		doc = json_copy(p->doc);
-	if (doc == NULL || json_object_set_new(doc, "approvals", approvals) != 0) {
+	if (one == NULL || json_array_append_new(approvals, one) != 0) {
+		json_decref(approvals);
+		return NULL;
+	}
+	return approvals;
+}
+
+/* The document with one approval more; it is decided when no rule needs another. */
+static json_t *approved_doc(const struct mg_approvals *a, const struct pending *p,
+                            const struct sl_identity *who, const char *note, uint64_t wall_us, bool *enough)
+{
+	json_t *approvals = more_approvals(p, who, note, wall_us), *rules = NULL, *doc = NULL;
+	bool missing = true;
+
+	if (approvals != NULL)
+		rules = mg_needs_json(p->hold, approvals, a->grants, wall_us, &missing);
+	*enough = rules != NULL && !missing;
+	if (rules != NULL)
+		doc = *enough ? decided_doc(p->doc, "approved", mg_json_text(sl_span_str(who->name)), note,
+		                            wall_us)
+		              : json_copy(p->doc);
+	/* json_object_set_new() takes its value over, also when it fails. */
+	if (doc == NULL) {
+		json_decref(approvals);
+		json_decref(rules);
+		return NULL;
+	}
+	if (json_object_set_new(doc, "approvals", approvals) + json_object_set_new(doc, "rules", rules) !=
+	    0) {
 		json_decref(doc);
 		return NULL;
 	}
 	return doc;
 }
 
-/* Decided: told to the worker, and kept as a grant where the rule says so. */
+/* Decided: told to the worker, and kept as grants where the rules say so. `doc` is the end of it. */
 static void conclude(struct mg_approvals *a, struct pending **at, bool approve, const struct sl_identity *who,
-                     const char *note, uint64_t wall_us)
+                     const char *note, const json_t *doc, uint64_t wall_us)
 {
 	struct pending *p = *at;
 
 	tell_worker(a, p->flow, &p->id, approve ? SL_DECISION_APPROVED : SL_DECISION_DENIED, who->name, note);
-	if (approve && p->hold != NULL)
-		mg_grants_add(a->grants, p->hold, who->name, wall_us);
+	if (approve)
+		mg_needs_grant(p->hold, json_object_get(doc, "approvals"), a->grants, wall_us);
 	forget(a, at);
 }
 
@@ -349,12 +350,12 @@ int mg_approvals_decide(struct mg_approvals *a, const struct sl_id *id, bool app
 		*out = NULL;
 		return err == SL_OK ? sl_fail(SL_E_EXISTS) : err;
 	}
-	if (is_requester(p->doc, who) || !in_approvers(p->doc, who))
+	if (!mg_needs_may(p->hold, who))
 		return sl_fail(SL_E_POLICY_DENIED);
 	/* Over its time: its timer is about to run. */
 	if (wall_us >= p->expires_us || (approve && has_approved(p->doc, who)))
 		return sl_fail(SL_E_EXISTS);
-	doc = approve ? approved_doc(p, who, note, wall_us, &enough)
+	doc = approve ? approved_doc(a, p, who, note, wall_us, &enough)
 	              : decided_doc(p->doc, "denied", mg_json_text(sl_span_str(who->name)), note, wall_us);
 	if (doc != NULL && enough)
 		json_object_set_new(doc, "decided_by_subject", mg_json_text(sl_span_str(who->subject)));
@@ -364,7 +365,7 @@ int mg_approvals_decide(struct mg_approvals *a, const struct sl_id *id, bool app
 		return err;
 	}
 	if (enough) {
-		conclude(a, at, approve, who, note, wall_us);
+		conclude(a, at, approve, who, note, doc, wall_us);
 	} else {
 		json_decref(p->doc);
 		p->doc = json_incref(doc);

@@ -27,7 +27,8 @@ int mg_approvals_new(struct event_base *base, struct sl_store *store, mg_send_fn
                      struct mg_approvals **out);
 void mg_approvals_free(struct mg_approvals *a);
 
-/* SL_MSG_HOLD. When it cannot be kept (limit, store) the command is denied at once. */
+/* SL_MSG_HOLD. Approved at once when grants cover each of its needs; else it waits, and the worker hears
+ * SL_MSG_ASKED. When it cannot be kept (limit, store) the command is denied at once. */
 void mg_approvals_hold(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us);
 /* SL_MSG_SESSION_END: what was granted for the session ends with it. */
 void mg_approvals_session_end(struct mg_approvals *a, const struct sl_id *session);
@@ -35,11 +36,12 @@ void mg_approvals_session_end(struct mg_approvals *a, const struct sl_id *sessio
 void mg_approvals_gone(struct mg_approvals *a, const struct sl_id *id, uint64_t wall_us);
 
 /*
- * Decides, or gives one of the approvals that it takes. The caller has the API role approver. 0 with *out,
- * the approval as it is now (a new reference; "pending" while more approvals are needed); SL_E_NOTFOUND;
- * SL_E_EXISTS decided, cancelled or expired before, or approved by this caller before; SL_E_POLICY_DENIED the
- * caller is the requester or in none of the groups that the rule names; the store's errors (nothing has
- * changed then).
+ * Decides, or gives one of the approvals that it takes: each rule that holds the command needs its own, and
+ * one person's counts for each rule whose approvers that person is one of. Who may approve for one rule may
+ * deny for all. The caller has the API role approver. 0 with *out, the approval as it is now (a new
+ * reference; "pending" while more approvals are needed); SL_E_NOTFOUND; SL_E_EXISTS decided, cancelled or
+ * expired before, or approved by this caller before; SL_E_POLICY_DENIED the caller is the requester or in
+ * none of the groups that the rules name; the store's errors (nothing has changed then).
  */
 int mg_approvals_decide(struct mg_approvals *a, const struct sl_id *id, bool approve,
                         const struct sl_identity *who, const char *note, uint64_t wall_us, json_t **out);

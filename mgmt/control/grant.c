@@ -14,7 +14,7 @@ struct grant {
 	struct sl_id session;
 	char rule[SL_BUS_NAME_MAX], resource[SL_BUS_NAME_MAX], database[SL_BUS_NAME_MAX];
 	char issuer[SL_BUS_NAME_MAX * 2], subject[SL_BUS_NAME_MAX];
-	char by[SL_BUS_NAME_MAX];
+	struct mg_granted what;
 };
 
 struct mg_grants {
@@ -57,19 +57,20 @@ static void drop_old(struct mg_grants *g, uint64_t wall_us)
 	}
 }
 
-static bool covers(const struct grant *t, const struct sl_msg_hold *h)
+static bool covers(const struct grant *t, const struct sl_msg_hold *h, const struct sl_msg_need *need)
 {
-	return t->policy_version == h->policy_version && strcmp(t->rule, h->rule) == 0 &&
+	return t->policy_version == h->policy_version && strcmp(t->rule, need->rule) == 0 &&
 	       strcmp(t->resource, h->resource) == 0 && strcmp(t->database, h->database) == 0 &&
 	       strcmp(t->issuer, h->identity.issuer) == 0 && strcmp(t->subject, h->identity.subject) == 0 &&
 	       (t->until_us != 0 || memcmp(t->session.b, h->session.b, sizeof(t->session.b)) == 0);
 }
 
-void mg_grants_add(struct mg_grants *g, const struct sl_msg_hold *h, const char *by, uint64_t wall_us)
+void mg_grants_add(struct mg_grants *g, const struct sl_msg_hold *h, const struct sl_msg_need *need,
+                   const char *by, uint64_t wall_us)
 {
 	struct grant *t;
 
-	if (h->grant != SL_GRANT_SESSION && h->grant != SL_GRANT_WINDOW)
+	if (need->grant != SL_GRANT_SESSION && need->grant != SL_GRANT_WINDOW)
 		return;
 	drop_old(g, wall_us);
 	t = g->nb < MG_GRANTS_MAX ? calloc(1, sizeof(*t)) : NULL;
@@ -78,25 +79,27 @@ void mg_grants_add(struct mg_grants *g, const struct sl_msg_hold *h, const char 
 		return;
 	}
 	t->policy_version = h->policy_version;
-	t->until_us = h->grant == SL_GRANT_WINDOW ? wall_us + (uint64_t)h->grant_s * 1000000 : 0;
+	t->until_us = need->grant == SL_GRANT_WINDOW ? wall_us + (uint64_t)need->grant_s * 1000000 : 0;
 	t->session = h->session;
-	snprintf(t->rule, sizeof(t->rule), "%s", h->rule);
+	snprintf(t->rule, sizeof(t->rule), "%s", need->rule);
 	snprintf(t->resource, sizeof(t->resource), "%s", h->resource);
 	snprintf(t->database, sizeof(t->database), "%s", h->database);
 	snprintf(t->issuer, sizeof(t->issuer), "%s", h->identity.issuer);
 	snprintf(t->subject, sizeof(t->subject), "%s", h->identity.subject);
-	snprintf(t->by, sizeof(t->by), "%s", by);
+	snprintf(t->what.by, sizeof(t->what.by), "%s", by);
+	t->what.approval = h->approval;
 	t->next = g->first;
 	g->first = t;
 	g->nb++;
 }
 
-const char *mg_grants_find(struct mg_grants *g, const struct sl_msg_hold *h, uint64_t wall_us)
+const struct mg_granted *mg_grants_find(struct mg_grants *g, const struct sl_msg_hold *h,
+                                        const struct sl_msg_need *need, uint64_t wall_us)
 {
 	drop_old(g, wall_us);
 	for (const struct grant *t = g->first; t != NULL; t = t->next) {
-		if (covers(t, h))
-			return t->by;
+		if (covers(t, h, need))
+			return &t->what;
 	}
 	return NULL;
 }

@@ -18,10 +18,18 @@ struct mg_grants;
 struct mg_grants *mg_grants_new(void); /* NULL: out of memory */
 void mg_grants_free(struct mg_grants *g);
 
-/* A hold was approved by `by`: keeps what its rule grants, if anything. */
-void mg_grants_add(struct mg_grants *g, const struct sl_msg_hold *h, const char *by, uint64_t wall_us);
-/* Who granted what this hold asks for; NULL nobody. Good until the next call. */
-const char *mg_grants_find(struct mg_grants *g, const struct sl_msg_hold *h, uint64_t wall_us);
+/* Who granted, and with which approval. */
+struct mg_granted {
+	char by[SL_BUS_NAME_MAX];
+	struct sl_id approval;
+};
+
+/* This need of a hold was met by `by`: keeps what its rule grants, if anything. */
+void mg_grants_add(struct mg_grants *g, const struct sl_msg_hold *h, const struct sl_msg_need *need,
+                   const char *by, uint64_t wall_us);
+/* The grant that covers this need of a hold; NULL none. Good until the next call. */
+const struct mg_granted *mg_grants_find(struct mg_grants *g, const struct sl_msg_hold *h,
+                                        const struct sl_msg_need *need, uint64_t wall_us);
 /* The session's grants go. */
 void mg_grants_session_end(struct mg_grants *g, const struct sl_id *session);
 

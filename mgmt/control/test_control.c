@@ -34,7 +34,7 @@ struct world {
 		char stored_state[16]; /* of the approval when the message was sent */
 		uint32_t worker;
 	} sent[SENT_MAX];
-	unsigned nb_sent;
+	unsigned nb_sent, nb_asked;
 };
 
 static void open_store(struct world *w)
@@ -69,6 +69,10 @@ static void on_send(void *ctx, uint32_t worker, const struct sl_msg *msg)
 {
 	struct world *w = ctx;
 
+	if (msg->type == SL_MSG_ASKED) {
+		w->nb_asked++;
+		return;
+	}
 	assert_int_equal(msg->type, SL_MSG_DECISION);
 	assert_true(w->nb_sent < SENT_MAX);
 	w->sent[w->nb_sent].d = msg->decision;
@@ -132,7 +136,19 @@ static void identity(struct sl_identity *who, const char *iss, const char *sub, 
 	}
 }
 
-/* A hold by agent "bot" of issuer "i" in this session; approvers "dba" or none. Returns its id. */
+/* One more need. groups: NUL-ended one after the other. */
+static struct sl_msg_need *need(struct sl_msg_hold *h, const char *rule, const char *groups, size_t n)
+{
+	struct sl_msg_need *one = &h->needs[h->nb_needs++];
+
+	snprintf(one->rule, sizeof(one->rule), "%s", rule);
+	memcpy(one->approvers, groups, n);
+	one->approvers_n = (uint16_t)n;
+	return one;
+}
+
+/* A hold by agent "bot" of issuer "i" in this session; without needs: approvers "dba" and "owners", or none.
+ * Returns its id. */
 static struct sl_id hold_in(struct world *w, bool with_approvers, uint64_t expires_us,
                             const struct sl_msg_hold *how)
 {
@@ -146,11 +162,8 @@ static struct sl_id hold_in(struct world *w, bool with_approvers, uint64_t expir
 	m->hold.approval = sl_id_make(&w->ids, mg_wall_us());
 	m->hold.cmd = 4;
 	m->hold.expires_us = expires_us;
-	snprintf(m->hold.rule, sizeof(m->hold.rule), "approve-updates");
-	if (with_approvers) {
-		memcpy(m->hold.approvers, "dba\0owners", 11);
-		m->hold.approvers_n = 11;
-	}
+	if (how->nb_needs == 0)
+		need(&m->hold, "approve-updates", "dba\0owners", with_approvers ? 11 : 0);
 	m->hold.text_n = sizeof(text) - 1;
 	m->hold.text_total = 5000;
 	memcpy(m->hold.text, text, sizeof(text) - 1);
@@ -241,11 +254,12 @@ static int one_of_two(struct world *w, const struct sl_id *id, const char *sub, 
 
 static void test_quorum(void **state)
 {
-	static struct sl_msg_hold how = {.quorum = 2};
+	struct sl_msg_hold how = {.cmd = 0};
 	struct world *w = *state;
 	uint64_t later = mg_wall_us() + 60000000;
 	struct sl_id id;
 
+	need(&how, "two", "dba", 4)->quorum = 2;
 	how.session = sl_id_make(&w->ids, mg_wall_us());
 	id = hold_in(w, true, later, &how);
 	assert_int_equal(one_of_two(w, &id, "carol", "pending"), SL_OK);
@@ -267,19 +281,24 @@ static void test_quorum(void **state)
 /* Asked once; the same rule then holds nothing of the same caller. */
 static void test_grants(void **state)
 {
-	static struct sl_msg_hold how = {.grant = SL_GRANT_SESSION, .policy_version = 3, .resource = "shop"};
+	struct sl_msg_hold how = {.policy_version = 3, .resource = "shop"};
 	struct world *w = *state;
 	uint64_t later = mg_wall_us() + 60000000;
-	struct sl_id id, other = sl_id_make(&w->ids, mg_wall_us());
+	struct sl_id first, other = sl_id_make(&w->ids, mg_wall_us());
+	char note[64], text[SL_ID_STR_MAX];
 
+	need(&how, "asked-once", "dba", 4)->grant = SL_GRANT_SESSION;
 	how.session = sl_id_make(&w->ids, mg_wall_us());
-	id = hold_in(w, true, later, &how);
-	assert_int_equal(decide(w, &id, true, "i", "carol", "dba"), SL_OK);
-	id = hold_in(w, true, later, &how);
+	first = hold_in(w, true, later, &how);
+	assert_int_equal(decide(w, &first, true, "i", "carol", "dba"), SL_OK);
+	hold_in(w, true, later, &how);
 	assert_int_equal(w->nb_sent, 2);
 	assert_int_equal(w->sent[1].d.decision, SL_DECISION_APPROVED);
 	assert_string_equal(w->sent[1].d.by, "carol");
 	assert_string_equal(w->sent[1].stored_state, "approved");
+	assert_int_equal(w->nb_asked, 1); /* the second never waited */
+	snprintf(note, sizeof(note), "granted with approval %s", sl_id_str(&first, text));
+	assert_string_equal(w->sent[1].d.note, note);
 	assert_int_equal(mg_approvals_nb_pending(w->approvals), 0);
 	/* neither in another session, nor under another policy, nor for another caller or resource */
 	how.policy_version = 4;
@@ -299,12 +318,14 @@ static void test_grants(void **state)
 
 static void test_grant_ends(void **state)
 {
-	static struct sl_msg_hold how = {.grant = SL_GRANT_WINDOW, .grant_s = 60};
+	struct sl_msg_hold how = {.cmd = 0};
 	struct world *w = *state;
 	struct sl_msg *late = calloc(1, sizeof(*late));
 	uint64_t later = mg_wall_us() + 60000000;
 	struct sl_id session = sl_id_make(&w->ids, mg_wall_us()), id;
 
+	need(&how, "asked-once", "dba", 4)->grant = SL_GRANT_WINDOW;
+	how.needs[0].grant_s = 60;
 	how.session = session;
 	id = hold_in(w, true, later, &how);
 	assert_int_equal(decide(w, &id, true, "i", "carol", "dba"), SL_OK);
@@ -313,18 +334,230 @@ static void test_grant_ends(void **state)
 	assert_int_equal(w->nb_sent, 2);
 	late->type = SL_MSG_HOLD;
 	late->hold = how;
-	snprintf(late->hold.rule, sizeof(late->hold.rule), "approve-updates");
 	identity(&late->hold.identity, "i", "bot", "agents");
 	late->hold.approval = sl_id_make(&w->ids, mg_wall_us());
 	mg_approvals_hold(w->approvals, late, mg_wall_us() + 61000000); /* over */
 	assert_int_equal(mg_approvals_nb_pending(w->approvals), 1);
 	free(late);
-	how.grant = SL_GRANT_SESSION;
+	how.needs[0].grant = SL_GRANT_SESSION;
 	id = hold_in(w, true, later, &how);
 	assert_int_equal(decide(w, &id, true, "i", "carol", "dba"), SL_OK);
 	mg_approvals_session_end(w->approvals, &how.session);
 	hold_in(w, true, later, &how);
 	assert_int_equal(mg_approvals_nb_pending(w->approvals), 2);
+}
+
+/* "<rule>:<needed>[ granted by X];" of each rule, and the state in front. */
+static void expect_rules(struct world *w, const struct sl_id *id, const char *want)
+{
+	char got[512];
+	json_t *doc, *one;
+	size_t i, n;
+
+	assert_int_equal(mg_approvals_get(w->approvals, id, &doc), SL_OK);
+	n = (size_t)snprintf(got, sizeof(got), "%s", json_string_value(json_object_get(doc, "state")));
+	json_array_foreach(json_object_get(doc, "rules"), i, one)
+	{
+		const char *by = json_string_value(json_object_get(one, "granted_by"));
+
+		n += (size_t)snprintf(got + n, sizeof(got) - n, " %s:%d%s%s",
+		                      json_string_value(json_object_get(one, "name")),
+		                      (int)json_integer_value(json_object_get(one, "needed")),
+		                      by != NULL ? "," : "", by != NULL ? by : "");
+	}
+	json_decref(doc);
+	assert_string_equal(got, want);
+}
+
+/* Approves; the rules afterwards. */
+static void approve(struct world *w, const struct sl_id *id, const char *sub, const char *groups, size_t n,
+                    const char *want)
+{
+	struct sl_identity who;
+	json_t *doc = NULL;
+
+	identity(&who, "i", sub, NULL);
+	memcpy(who.groups, groups, n);
+	who.groups_n = (uint16_t)n;
+	for (size_t i = 0; i < n; i++)
+		who.nb_groups = (uint16_t)(who.nb_groups + (groups[i] == '\0'));
+	assert_int_equal(mg_approvals_decide(w->approvals, id, true, &who, "", mg_wall_us(), &doc), SL_OK);
+	json_decref(doc);
+	expect_rules(w, id, want);
+}
+
+#define GROUPS(g) g, sizeof(g)
+
+/* Two rules hold it: each needs its own people. */
+static void test_two_rules(void **state)
+{
+	struct sl_msg_hold how = {.policy_version = 3};
+	struct world *w = *state;
+	uint64_t later = mg_wall_us() + 60000000;
+	struct sl_id id;
+
+	need(&how, "broad", GROUPS("team"));
+	need(&how, "strict", GROUPS("owners"))->quorum = 2;
+	id = hold_in(w, true, later, &how);
+	expect_rules(w, &id, "pending broad:1 strict:2");
+	assert_int_equal(decide(w, &id, true, "i", "mallory", "others"), SL_E_POLICY_DENIED);
+	approve(w, &id, "tim", GROUPS("team"), "pending broad:0 strict:2");
+	/* more of the broad rule's people do nothing for the strict one */
+	approve(w, &id, "tom", GROUPS("team"), "pending broad:0 strict:2");
+	assert_int_equal(decide(w, &id, true, "i", "tim", "owners"), SL_E_EXISTS);
+	approve(w, &id, "olga", GROUPS("owners"), "pending broad:0 strict:1");
+	assert_int_equal(w->nb_sent, 0);
+	approve(w, &id, "oleg", GROUPS("owners"), "approved broad:0 strict:0");
+	assert_int_equal(w->nb_sent, 1);
+	assert_int_equal(w->sent[0].d.decision, SL_DECISION_APPROVED);
+	/* one person in both groups counts for both, once for each */
+	id = hold_in(w, true, later, &how);
+	approve(w, &id, "both", GROUPS("team\0owners"), "pending broad:0 strict:1");
+	assert_int_equal(decide(w, &id, true, "i", "both", "owners"), SL_E_EXISTS);
+	approve(w, &id, "olga", GROUPS("owners"), "approved broad:0 strict:0");
+	/* one who may approve for either may deny all */
+	id = hold_in(w, true, later, &how);
+	approve(w, &id, "olga", GROUPS("owners"), "pending broad:1 strict:1");
+	assert_int_equal(decide(w, &id, false, "i", "tim", "team"), SL_OK);
+	assert_int_equal(w->sent[2].d.decision, SL_DECISION_DENIED);
+	/* the requester is never among them, whatever the groups */
+	id = hold_in(w, true, later, &how);
+	assert_int_equal(decide(w, &id, true, "i", "bot", "team"), SL_E_POLICY_DENIED);
+	assert_int_equal(decide(w, &id, true, "i", "bot", "owners"), SL_E_POLICY_DENIED);
+}
+
+/* A grant of the broad rule does nothing for the strict one. */
+static void test_grant_of_one_rule(void **state)
+{
+	struct sl_msg_hold broad = {.policy_version = 3}, both = {.policy_version = 3};
+	struct world *w = *state;
+	uint64_t now = mg_wall_us(), later = now + 60000000;
+	struct sl_id id;
+
+	need(&broad, "broad", GROUPS("team"))->grant = SL_GRANT_WINDOW;
+	broad.needs[0].grant_s = 3600;
+	both = broad;
+	need(&both, "strict", GROUPS("owners"))->grant = SL_GRANT_SESSION;
+	id = hold_in(w, true, later, &broad);
+	approve(w, &id, "tim", GROUPS("team"), "approved broad:0");
+	hold_in(w, true, later, &broad);
+	assert_int_equal(w->nb_sent, 2);
+	id = hold_in(w, true, later, &both);
+	assert_int_equal(w->nb_sent, 2);
+	expect_rules(w, &id, "pending broad:0,tim strict:1");
+	approve(w, &id, "tom", GROUPS("team"), "pending broad:0,tim strict:1");
+	approve(w, &id, "olga", GROUPS("owners"), "approved broad:0,tim strict:0");
+	assert_int_equal(w->nb_sent, 3);
+	/* both are granted now: nobody is asked, and both are named */
+	id = hold_in(w, true, later, &both);
+	expect_rules(w, &id, "approved broad:0,tom strict:0,olga"); /* the newest grant is named */
+	assert_int_equal(w->nb_sent, 4);
+	assert_string_equal(w->sent[3].d.by, "tom, olga");
+	/* the session's grant ends, the other one stays */
+	mg_approvals_session_end(w->approvals, &both.session);
+	id = hold_in(w, true, later, &both);
+	expect_rules(w, &id, "pending broad:0,tom strict:1");
+}
+
+/* What an approval waits for can come back: a grant that ends meanwhile counts no more. */
+static void test_grant_ends_meanwhile(void **state)
+{
+	struct sl_msg_hold how = {.policy_version = 3};
+	struct sl_identity olga, tim;
+	struct world *w = *state;
+	uint64_t now = mg_wall_us();
+	struct sl_id id;
+	json_t *doc = NULL;
+
+	identity(&olga, "i", "olga", "owners");
+	identity(&tim, "i", "tim", "team");
+	need(&how, "broad", GROUPS("team"))->grant = SL_GRANT_WINDOW;
+	how.needs[0].grant_s = 10;
+	id = hold_in(w, true, now + 60000000, &how);
+	assert_int_equal(decide(w, &id, true, "i", "tim", "team"), SL_OK);
+	need(&how, "strict", GROUPS("owners"));
+	id = hold_in(w, true, now + 60000000, &how);
+	expect_rules(w, &id, "pending broad:0,tim strict:1");
+	assert_int_equal(mg_approvals_decide(w->approvals, &id, true, &olga, "", now + 20000000, &doc),
+	                 SL_OK);
+	json_decref(doc);
+	expect_rules(w, &id, "pending broad:1 strict:0");
+	assert_int_equal(mg_approvals_decide(w->approvals, &id, true, &tim, "", now + 21000000, &doc), SL_OK);
+	json_decref(doc);
+	expect_rules(w, &id, "approved broad:0 strict:0");
+}
+
+/* A hold that asks for nothing, or for more than there is room for, is denied and not kept. */
+static void test_bad_needs(void **state)
+{
+	struct world *w = *state;
+	struct sl_msg *m = calloc(1, sizeof(*m));
+
+	m->type = SL_MSG_HOLD;
+	m->hold.expires_us = mg_wall_us() + 60000000;
+	identity(&m->hold.identity, "i", "bot", NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		m->hold.approval = sl_id_make(&w->ids, mg_wall_us());
+		m->hold.nb_needs = i == 0 ? 0 : i == 1 ? SL_BUS_NEEDS_MAX + 1 : 1;
+		if (i == 3) { /* a list without its end */
+			snprintf(m->hold.needs[0].rule, sizeof(m->hold.needs[0].rule), "x");
+			memset(m->hold.needs[0].approvers, 'a', sizeof(m->hold.needs[0].approvers));
+			m->hold.needs[0].approvers_n = sizeof(m->hold.needs[0].approvers);
+		}
+		mg_approvals_hold(w->approvals, m, mg_wall_us());
+		assert_int_equal(w->nb_sent, i + 1);
+		assert_int_equal(w->sent[i].d.decision, SL_DECISION_DENIED);
+	}
+	assert_int_equal(mg_approvals_nb_pending(w->approvals), 0);
+	assert_int_equal(w->nb_asked, 0);
+	free(m);
+}
+
+/* The order of the rules changes nothing: what is decided, and after whose approvals. */
+static void test_order_of_rules(void **state)
+{
+	static const char *const names[] = {"a", "b", "c", "d"}, *const groups[] = {"g0", "g1", "g2", "g3"};
+	struct world *w = *state;
+	unsigned seed = (unsigned)mg_wall_us();
+
+	print_message("seed %u\n", seed);
+	for (int round = 0; round < 50; round++) {
+		uint32_t nb = 1 + (uint32_t)rand_r(&seed) % SL_BUS_NEEDS_MAX, quorum[4], got[4] = {0};
+		struct sl_msg_hold one = {.policy_version = 3}, two = {.policy_version = 3};
+		struct sl_id ids[2];
+		bool met = false;
+
+		for (uint32_t i = 0; i < nb; i++) {
+			quorum[i] = 1 + (uint32_t)rand_r(&seed) % 3;
+			need(&one, names[i], groups[i], 3)->quorum = quorum[i];
+		}
+		for (uint32_t i = 0; i < nb; i++)
+			two.needs[two.nb_needs++] = one.needs[nb - 1 - i];
+		ids[0] = hold_in(w, true, UINT64_MAX, &one);
+		ids[1] = hold_in(w, true, UINT64_MAX, &two);
+		for (int k = 0; !met; k++) {
+			uint32_t g = (uint32_t)rand_r(&seed) % nb;
+			unsigned sent = w->nb_sent;
+			char sub[16];
+
+			snprintf(sub, sizeof(sub), "p%d", k);
+			got[g]++;
+			met = true;
+			for (uint32_t i = 0; i < nb; i++)
+				met = met && got[i] >= quorum[i];
+			for (int d = 0; d < 2; d++) {
+				struct sl_identity who;
+				json_t *doc = NULL;
+
+				identity(&who, "i", sub, groups[g]);
+				assert_int_equal(mg_approvals_decide(w->approvals, &ids[d], true, &who, "",
+				                                     mg_wall_us(), &doc),
+				                 SL_OK);
+				json_decref(doc);
+			}
+			assert_int_equal(w->nb_sent, met ? sent + 2 : sent);
+		}
+	}
 }
 
 static void test_deny(void **state)
@@ -445,6 +678,7 @@ static void test_same_id(void **state)
 	assert_int_equal(decide(w, &id, true, "i", "carol", "dba"), SL_OK);
 	m->type = SL_MSG_HOLD;
 	m->hold.approval = id;
+	need(&m->hold, "approve-updates", "dba", 4);
 	m->hold.expires_us = mg_wall_us() + 60000000;
 	identity(&m->hold.identity, "i", "bot", NULL);
 	mg_approvals_hold(w->approvals, m, mg_wall_us());
@@ -643,11 +877,26 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	        T(test_quorum),     T(test_grants),      T(test_grant_ends),
-	        T(test_approve),    T(test_deny),        T(test_who_may),
-	        T(test_expiry),     T(test_gone),        T(test_restart),
-	        T(test_limit),      T(test_same_id),     T(test_store_fails),
-	        T(test_master_key), T(test_credentials), cmocka_unit_test(test_sessions),
+	        T(test_two_rules),
+	        T(test_grant_of_one_rule),
+	        T(test_grant_ends_meanwhile),
+	        T(test_bad_needs),
+	        T(test_order_of_rules),
+	        T(test_quorum),
+	        T(test_grants),
+	        T(test_grant_ends),
+	        T(test_approve),
+	        T(test_deny),
+	        T(test_who_may),
+	        T(test_expiry),
+	        T(test_gone),
+	        T(test_restart),
+	        T(test_limit),
+	        T(test_same_id),
+	        T(test_store_fails),
+	        T(test_master_key),
+	        T(test_credentials),
+	        cmocka_unit_test(test_sessions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

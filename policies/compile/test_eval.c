@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "sl_eval.h"
 #include "sl_policy.h"
@@ -615,9 +616,123 @@ static void test_pack_no_destructive(void **state)
 	free(text);
 }
 
+/* All rules that hold are asked, wherever they stand and however they are found. */
+static void test_every_hold(void **state)
+{
+	struct policy y = policy_for(
+	        RES("shop") ROLE("a", "read, write, ddl") DOC("Rule", "h0", "action: hold, pattern: 'secret'")
+	                DOC("Rule", "h1", "action: hold, kinds: [update, delete]")
+	                        DOC("Rule", "h2", "action: hold, relations: [accounts]") DOC(
+	                                "Rule", "h3", "action: hold, relations: ['acc*'], access: [write]")
+	                                DOC("Rule", "h4", "action: hold, functions: [f]")
+	                                        DOC("Rule", "s",
+	                                            "action: hold, kinds: [update], "
+	                                            "shadow: true"),
+	        "a");
+	struct sl_eval_result r = judge(&y, "UPDATE accounts SET a = 1 WHERE b = 2");
+
+	(void)state;
+	assert_true(r.decision == SL_DEC_HOLD && r.rule == 1 && r.nb_holds == 3);
+	assert_true(r.holds[0] == 1 && r.holds[1] == 2 && r.holds[2] == 3);
+	/* one in shadow would be asked too */
+	assert_true(r.differs && r.shadow.decision == SL_DEC_HOLD && r.shadow.rule == 5);
+	r = judge(&y, "SELECT * FROM accounts");
+	assert_true(r.decision == SL_DEC_HOLD && r.nb_holds == 1 && r.holds[0] == 2 && !r.differs);
+	r = judge(&y, "DELETE FROM accounts WHERE a = 'secret'; SELECT 1");
+	assert_true(r.decision == SL_DEC_HOLD && r.nb_holds == 4 && r.holds[0] == 0 && r.holds[3] == 3);
+	/* five: more than can be asked */
+	r = judge(&y, "DELETE FROM accounts WHERE f(a) = 'secret'");
+	assert_true(r.decision == SL_DEC_DENY && r.rule == -1 && r.nb_holds == 0);
+	assert_non_null(strstr(r.message, "more rules"));
+	assert_int_equal(judge(&y, "SELECT 1").nb_holds, 0);
+	sl_policy_free(y.s);
+	/* shadow alone goes over */
+	y = policy_for(RES("shop") ROLE("a", "read") DOC("Rule", "a", "action: hold, kinds: [select]")
+	                       DOC("Rule", "b", "action: hold, kinds: [select]")
+	                               DOC("Rule", "c", "action: hold, kinds: [select]")
+	                                       DOC("Rule", "d", "action: hold, kinds: [select]")
+	                                               DOC("Rule", "e",
+	                                                   "action: hold, kinds: [select], shadow: true"),
+	               "a");
+	r = judge(&y, "SELECT 1");
+	assert_true(r.decision == SL_DEC_HOLD && r.nb_holds == 4);
+	assert_true(r.differs && r.shadow.decision == SL_DEC_DENY && r.shadow.rule == -1);
+	sl_policy_free(y.s);
+}
+
+/* Rules in random orders give the same verdict and the same set of rules that hold. */
+static void test_order_is_nothing(void **state)
+{
+	static const char *const specs[] = {
+	        "action: hold, kinds: [update]",
+	        "action: hold, relations: [t]",
+	        "action: hold, pattern: 'x = 1'",
+	        "action: hold, functions: [f]",
+	        "action: hold, withoutWhere: true",
+	        "action: deny, relations: [secret]",
+	        "action: allow, kinds: [delete]",
+	        "action: log, kinds: [select]",
+	        "action: hold, relations: ['t*', u]",
+	        "action: deny, kinds: [drop]",
+	        "action: allow, kinds: [insert], relations: [u]",
+	};
+	static const char *const texts[] = {
+	        "SELECT * FROM t", "UPDATE t SET x = 1",  "UPDATE u SET a = 1 WHERE b",
+	        "DELETE FROM u",   "SELECT f(1) FROM tt", "INSERT INTO u VALUES (1)",
+	        "SELECT 1",        "DELETE FROM secret",  "UPDATE t SET x = 1 WHERE f(a)",
+	        "DROP TABLE t",    "SELECT 'x",           "INSERT INTO t SELECT * FROM u",
+	};
+	enum {
+		NB = sizeof(specs) / sizeof(specs[0]),
+		TEXTS = sizeof(texts) / sizeof(texts[0])
+	};
+	unsigned seed = (unsigned)time(NULL);
+	uint32_t want[TEXTS];
+
+	(void)state;
+	print_message("seed %u\n", seed);
+	for (int round = 0; round < 60; round++) {
+		int order[NB];
+		char text[8192];
+		size_t n = (size_t)snprintf(text, sizeof(text), "%s",
+		                            RES("shop") ROLE("a", "read, update, drop"));
+		struct policy y;
+
+		for (int i = 0; i < NB; i++) {
+			int j = round == 0 ? i : rand_r(&seed) % (i + 1);
+
+			order[i] = order[j];
+			order[j] = i;
+		}
+		for (int i = 0; i < NB; i++)
+			n += (size_t)snprintf(
+			        text + n, sizeof(text) - n,
+			        "{kind: Rule, version: 1, metadata: {name: r%d}, spec: {%s}}\n---\n",
+			        order[i], specs[order[i]]);
+		y = policy_for(text, "a");
+		for (int t = 0; t < TEXTS; t++) {
+			struct sl_eval_result r = judge(&y, texts[t]);
+			uint32_t got = (uint32_t)r.decision << NB;
+
+			for (uint32_t i = 0; i < r.nb_holds; i++) {
+				got |= 1u << order[r.holds[i]];
+				assert_true(i == 0 || r.holds[i] > r.holds[i - 1]);
+			}
+			assert_true(r.nb_holds == 0 || r.rule == r.holds[0]);
+			if (round == 0)
+				want[t] = got;
+			else
+				assert_int_equal(got, want[t]);
+		}
+		sl_policy_free(y.s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_every_hold),
+	        cmocka_unit_test(test_order_is_nothing),
 	        cmocka_unit_test(test_default_deny),
 	        cmocka_unit_test(test_empty_policy_denies_all),
 	        cmocka_unit_test(test_precedence),

@@ -1,8 +1,10 @@
 /*
  * Judging a query string: candidates from the index, one after the other in no order, into a fold that keeps
- * the first rule of each action and what is not allowed yet.
+ * the first rule that denies, all that hold, and what is not allowed yet.
  */
 #include "eval_priv.h"
+
+#include <string.h>
 
 #include "sl_counter.h"
 
@@ -42,6 +44,8 @@ static const char *const denied_by_default[SL_SQL_KIND_COUNT] = {
         [SL_SQL_FUNCTION_CALL] = KIND_TEXT("function-call"),
         [SL_SQL_OPAQUE] = KIND_TEXT("opaque (it cannot be read to the end, or may hide another statement)"),
 };
+
+static const char too_many_holds[] = "more rules hold this statement than can be asked for at once";
 
 static uint64_t kinds_of(const struct sl_sql *sql, const struct sl_sql_stmt *stmt)
 {
@@ -84,7 +88,9 @@ static bool grants(const struct sl_rule *r, const struct sl_sql *sql, const stru
 
 /* What becomes of the string, as far as it is known. */
 struct side {
-	uint32_t deny, hold;                /* the first such rule, NO_RULE */
+	uint32_t deny;                      /* the first such rule, NO_RULE */
+	uint32_t nb_holds;                  /* over SL_EVAL_HOLDS_MAX: more than there is room for */
+	uint32_t holds[SL_EVAL_HOLDS_MAX];  /* in document order */
 	uint64_t missing[SL_SQL_STMTS_MAX]; /* of each statement: kinds that nothing allows yet */
 };
 
@@ -120,12 +126,28 @@ static void grant(struct side *to, const struct sl_rule *r, const struct sl_sql 
 	}
 }
 
+/* One more rule that holds, in its place. A rule may come more than once: of several lists. */
+static void put_hold(struct side *to, uint32_t rule)
+{
+	uint32_t at = 0, nb = to->nb_holds < SL_EVAL_HOLDS_MAX ? to->nb_holds : SL_EVAL_HOLDS_MAX;
+
+	while (at < nb && to->holds[at] < rule)
+		at++;
+	if (to->nb_holds > SL_EVAL_HOLDS_MAX || (at < nb && to->holds[at] == rule))
+		return;
+	to->nb_holds++;
+	if (to->nb_holds > SL_EVAL_HOLDS_MAX)
+		return;
+	memmove(&to->holds[at + 1], &to->holds[at], (nb - at) * sizeof(to->holds[0]));
+	to->holds[at] = rule;
+}
+
 static void take_effect(struct side *to, const struct sl_rule *r, uint32_t i, const struct sl_sql *sql)
 {
 	if (r->action == SL_RULE_DENY)
 		to->deny = i < to->deny ? i : to->deny;
 	if (r->action == SL_RULE_HOLD)
-		to->hold = i < to->hold ? i : to->hold;
+		put_hold(to, i);
 	if (r->action == SL_RULE_HOLD || r->action == SL_RULE_ALLOW)
 		grant(to, r, sql);
 }
@@ -235,14 +257,40 @@ static struct sl_eval_verdict conclude(const struct side *d, uint32_t nb_stmts)
 		return (struct sl_eval_verdict){SL_DEC_DENY, (int32_t)d->deny};
 	if (first_missing(d, nb_stmts) != SL_SQL_KIND_COUNT)
 		return (struct sl_eval_verdict){SL_DEC_DENY, -1};
-	if (d->hold != NO_RULE)
-		return (struct sl_eval_verdict){SL_DEC_HOLD, (int32_t)d->hold};
+	if (d->nb_holds > SL_EVAL_HOLDS_MAX)
+		return (struct sl_eval_verdict){SL_DEC_DENY, -1};
+	if (d->nb_holds > 0)
+		return (struct sl_eval_verdict){SL_DEC_HOLD, (int32_t)d->holds[0]};
 	return (struct sl_eval_verdict){SL_DEC_ALLOW, -1};
 }
 
 static void refuse(struct sl_eval_result *out, const char *message)
 {
 	*out = (struct sl_eval_result){.decision = SL_DEC_DENY, .rule = -1, .message = message};
+}
+
+/* The first rule that would hold it, too, with the rules in shadow; NO_RULE none. Both hold. */
+static uint32_t first_more(const struct side *real, const struct side *would)
+{
+	for (uint32_t i = 0; i < would->nb_holds; i++) {
+		if (i >= real->nb_holds || real->holds[i] != would->holds[i])
+			return would->holds[i];
+	}
+	return NO_RULE;
+}
+
+static void say_shadow(struct fold *f, struct sl_eval_verdict v)
+{
+	struct sl_eval_result *out = f->out;
+	uint32_t more;
+
+	out->shadow = conclude(&f->would, f->sql->nb_stmts);
+	out->differs = out->shadow.decision != v.decision || out->shadow.rule != v.rule;
+	if (out->shadow.decision != SL_DEC_HOLD || v.decision != SL_DEC_HOLD)
+		return;
+	more = first_more(&f->real, &f->would);
+	out->differs = more != NO_RULE;
+	out->shadow.rule = more != NO_RULE ? (int32_t)more : v.rule;
 }
 
 static void say(struct fold *f)
@@ -258,12 +306,13 @@ static void say(struct fold *f)
 		out->message = f->s->rules[v.rule].message;
 	} else if (v.decision == SL_DEC_DENY) {
 		kind = first_missing(&f->real, f->sql->nb_stmts);
-		out->message = kind < SL_SQL_KIND_COUNT ? denied_by_default[kind] : "unknown kind";
+		out->message = kind < SL_SQL_KIND_COUNT ? denied_by_default[kind] : too_many_holds;
 	}
-	if (!f->any_shadow)
-		return;
-	out->shadow = conclude(&f->would, f->sql->nb_stmts);
-	out->differs = out->shadow.decision != v.decision || out->shadow.rule != v.rule;
+	out->nb_holds = v.decision == SL_DEC_HOLD ? f->real.nb_holds : 0;
+	for (uint32_t i = 0; i < out->nb_holds; i++)
+		out->holds[i] = (int32_t)f->real.holds[i];
+	if (f->any_shadow)
+		say_shadow(f, v);
 }
 
 void sl_eval_explain(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t worker,
@@ -288,7 +337,9 @@ void sl_eval_explain(const struct sl_snapshot *s, const struct sl_principal *p, 
 	f.any_shadow = false;
 	out->nb_logs = 0;
 	out->differs = false;
-	f.real.deny = f.real.hold = f.would.deny = f.would.hold = NO_RULE;
+	out->nb_holds = 0;
+	f.real.deny = f.would.deny = NO_RULE;
+	f.real.nb_holds = f.would.nb_holds = 0;
 	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
 		uint64_t k = kinds_of(sql, &sql->stmts[i]);
 

@@ -46,6 +46,9 @@ enum sl_decision_kind {
 };
 
 #define SL_EVAL_LOGS_MAX 8
+#define SL_EVAL_HOLDS_MAX                                                                                    \
+	4 /* HOLD rules that can be asked for at once; a string that meets more is denied                    \
+	   */
 
 struct sl_eval_verdict {
 	enum sl_decision_kind decision;
@@ -58,6 +61,8 @@ struct sl_eval_result {
 	const char *message; /* for the caller; never NULL; static or of the snapshot */
 	bool differs;        /* the rules in shadow would have changed the verdict, to this: */
 	struct sl_eval_verdict shadow;
+	uint32_t nb_holds; /* HOLD: all rules that hold it, in document order. Each must be satisfied. */
+	int32_t holds[SL_EVAL_HOLDS_MAX];
 	uint32_t nb_logs; /* rules with action log that apply; the first SL_EVAL_LOGS_MAX found */
 	int32_t logs[SL_EVAL_LOGS_MAX];
 };
@@ -67,8 +72,10 @@ struct sl_eval_result {
  *  1. A DENY rule that applies to any of its statements denies the whole string.
  *  2. Each kind of each statement must be allowed: by the roles, by an ALLOW rule, or by a HOLD rule that
  * names the kind (approval is then the permission). What is left over denies the whole string.
- *  3. A HOLD rule that applies to any of its statements holds the whole string.
- * Of several rules the first in document order is named. A rule applies to a statement when all its
+ *  3. Each HOLD rule that applies to any of its statements holds the whole string; with more than
+ * SL_EVAL_HOLDS_MAX of them it is denied, because fewer must not decide for all.
+ * Of several rules the first in document order is named. Where a rule in shadow only adds to the rules that
+ * hold, it is the one that `shadow` names. A rule applies to a statement when all its
  * conditions hold for it; a pattern is matched over the whole string. A statement that is opaque meets every
  * condition of a DENY, HOLD or LOG rule but those on the caller, the time and the pattern, and none of an
  * ALLOW rule; a rule never allows one of SL_SQL_KINDS_ROLE_ONLY. An ALLOW rule with a pattern does not allow

@@ -271,7 +271,9 @@ static void step(struct world *w)
 		if (w->parked) {
 			v.action = op & 8 ? SL_ACT_DENY : SL_ACT_ALLOW;
 			v.reason.message = SL_SPAN_LIT("no");
-			w->parked = false;
+			w->parked = w->session && (op & 16) != 0; /* a command: told that it waits */
+			if (w->parked)
+				v.action = SL_ACT_PARK;
 			must(sl_postgres_decoder.resume(w->st, &v) == SL_OK);
 		} else if (!w->session) {
 			login(w, op & 8);

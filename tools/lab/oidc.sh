@@ -6,6 +6,7 @@ OIDC_CLIENTS='
 agent-7  agents             RS256 3600
 agent-8  agents             ES256 3600
 alice    db-owners          ES256 3600
+sam      security           RS256 3600
 bob      agents,db-owners   RS256 3600
 noc      noc,noc-operators  EdDSA 3600
 admin    sluice-admins      RS256 3600

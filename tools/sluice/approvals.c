@@ -1,18 +1,42 @@
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 
 #define STATEMENT_BYTES_MAX (64 * 1024) /* shown of a statement */
+#define NAMES_MAX           320         /* of the rules that hold it */
+#define RULE_TEXT_MAX       512         /* a rule's line */
+
+/* The rules that hold it, "a, b"; with more than fit, "...". */
+static void rule_names(const json_t *a, char *out, size_t cap)
+{
+	const json_t *one;
+	size_t i, n = 0;
+
+	out[0] = '\0';
+	json_array_foreach(json_object_get(a, "rules"), i, one)
+	{
+		int len = snprintf(out + n, cap - n, "%s%s", i > 0 ? ", " : "", js(one, "name"));
+
+		if (len < 0 || (size_t)len >= cap - n) {
+			snprintf(out + cap - sizeof("..."), sizeof("..."), "...");
+			return;
+		}
+		n += (size_t)len;
+	}
+}
 
 static void print_row(struct table *t, const json_t *a)
 {
-	char when[TIME_STR_MAX];
+	char when[TIME_STR_MAX], names[NAMES_MAX];
 
 	table_text(t, js(a, "id"));
 	table_text(t, js(a, "state"));
 	table_text(t, js(a, "user"));
 	table_text(t, js(a, "resource"));
-	table_text(t, js(a, "rule"));
+	rule_names(a, names, sizeof(names));
+	table_text(t, names);
 	table_text(t, text_time(ju(a, "created_us"), when));
 	table_text(t, text_time(ju(a, "expires_us"), when));
 	table_text(t, js(a, "statement"));
@@ -20,8 +44,8 @@ static void print_row(struct table *t, const json_t *a)
 
 int cmd_approvals_ls(struct cli *c)
 {
-	static const char *const heads[] = {"ID",   "STATE",   "USER",    "RESOURCE",
-	                                    "RULE", "CREATED", "EXPIRES", "STATEMENT"};
+	static const char *const heads[] = {"ID",    "STATE",   "USER",    "RESOURCE",
+	                                    "RULES", "CREATED", "EXPIRES", "STATEMENT"};
 	const char *state = c->state == NULL ? "pending" : c->state;
 	struct table *t;
 	struct reply r;
@@ -58,20 +82,51 @@ static void line(const char *name, const char *value)
 	putchar('\n');
 }
 
-/* For what else the approval counts, and who has given theirs. */
-static void print_quorum(const json_t *a)
+/* Whom the rule asks: "any approver", or the groups. */
+static void put_approvers(FILE *f, const json_t *rule)
+{
+	const json_t *list = json_object_get(rule, "approvers"), *one;
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		fputs("any approver", f);
+	json_array_foreach(list, i, one)
+	{
+		fprintf(f, "%s%s", i > 0 ? ", " : "", json_is_string(one) ? json_string_value(one) : "?");
+	}
+}
+
+/* What one rule asks for, and how far that is. */
+static void print_rule(const json_t *r)
+{
+	char text[RULE_TEXT_MAX] = "";
+	FILE *f = fmemopen(text, sizeof(text), "w");
+
+	if (f == NULL)
+		return;
+	fprintf(f, "%s: %llu of %llu from ", js(r, "name"), (unsigned long long)ju(r, "approved"),
+	        (unsigned long long)ju(r, "quorum"));
+	put_approvers(f, r);
+	if (js(r, "granted_by")[0] != '\0')
+		fprintf(f, "; granted by %s with %s", js(r, "granted_by"), js(r, "granted_with"));
+	if (strcmp(js(r, "grant"), "session") == 0)
+		fputs("; counts for the rest of the session", f);
+	if (strcmp(js(r, "grant"), "window") == 0)
+		fprintf(f, "; counts for this user for %llu s", (unsigned long long)ju(r, "grant_s"));
+	fclose(f);
+	line("rule", text);
+}
+
+/* What each rule asks for, and who has approved. */
+static void print_rules(const json_t *a)
 {
 	const json_t *one;
 	size_t i;
 
-	if (strcmp(js(a, "grant"), "session") == 0)
-		line("grants", "what the rule holds for the rest of the session");
-	if (strcmp(js(a, "grant"), "window") == 0)
-		printf("%-11s what the rule holds of this user for %llu s\n", "grants",
-		       (unsigned long long)ju(a, "grant_s"));
-	if (ju(a, "quorum") > 1)
-		printf("%-11s %zu of %llu\n", "approvals", json_array_size(json_object_get(a, "approvals")),
-		       (unsigned long long)ju(a, "quorum"));
+	json_array_foreach(json_object_get(a, "rules"), i, one)
+	{
+		print_rule(one);
+	}
 	json_array_foreach(json_object_get(a, "approvals"), i, one)
 	{
 		line("approved by", js(one, "by"));
@@ -92,9 +147,8 @@ static void print_approval(const json_t *a)
 	line("session", js(a, "session"));
 	line("command", cmd == NULL ? "" : cmd);
 	line("event", js(a, "event_id"));
-	line("rule", js(a, "rule"));
 	line("message", js(a, "message"));
-	print_quorum(a);
+	print_rules(a);
 	line("created", text_time(ju(a, "created_us"), when));
 	line("expires", text_time(ju(a, "expires_us"), when));
 	if (ju(a, "decided_us") != 0) {

@@ -144,6 +144,19 @@ static bool is_one_of(const json_t *rec, const char *key, const char *a, const c
 	return is;
 }
 
+/* More than one rule holds it. */
+static void put_rules(struct player *p, const json_t *rules)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(rules, i, one)
+	{
+		fputs(i == 0 ? " by rules " : ", ", p->out);
+		text_line(p->out, sl_span(json_string_value(one), json_string_length(one)), 0);
+	}
+}
+
 static void put_verdict(struct player *p, const json_t *rec)
 {
 	fputs(INDENT, p->out);
@@ -156,7 +169,10 @@ static void put_verdict(struct player *p, const json_t *rec)
 		paint(p, GREEN, "ALLOWED");
 	else
 		put_if(p, "", rec, "verdict", "");
-	put_if(p, " by rule ", rec, "rule", "");
+	if (json_array_size(json_object_get(rec, "hold_rules")) > 1)
+		put_rules(p, json_object_get(rec, "hold_rules"));
+	else
+		put_if(p, " by rule ", rec, "rule", "");
 	if (!is_one_of(rec, "verdict", "allow", "0"))
 		put_if(p, ": ", rec, "message", "");
 	put_if(p, ", approval ", rec, "approval", "");

@@ -121,6 +121,7 @@ static int local_error(struct pg *d, const struct pg_msg *m, const char *sqlstat
 
 /* ---- judging ---- */
 
+/* The notice is kept: the command may be decided at once, and then the client has not waited. */
 static int park(struct pg *d, const struct sl_verdict *v, uint16_t notice)
 {
 	int rc;
@@ -128,11 +129,23 @@ static int park(struct pg *d, const struct sl_verdict *v, uint16_t notice)
 	d->judged = PG_J_PARKED;
 	pg_say_reason(d->says[notice], &v->reason, "waiting for approval");
 	memcpy(d->says[notice]->sqlstate, "00000", 5);
-	pg_queue_push(d, PG_Q_NOTICE, d->judged_cmd)->slot = notice;
+	d->judged_notice = notice;
 	rc = pg_send_flush(d);
 	if (rc == SL_OK)
 		rc = pg_pump(d);
 	return rc < 0 ? rc : SL_PARK;
+}
+
+int pg_waits(struct pg *d)
+{
+	int rc;
+
+	if (d->judged_notice == PG_NO_SLOT)
+		return SL_OK; /* said before */
+	pg_queue_push(d, PG_Q_NOTICE, d->judged_cmd)->slot = d->judged_notice;
+	d->judged_notice = PG_NO_SLOT;
+	rc = pg_pump(d);
+	return rc < 0 ? rc : SL_OK;
 }
 
 /* Two places before the question, so that each answer to it can be told: one for the denial (judged_say), one

@@ -18,6 +18,7 @@ static int pg_open(void *st, const struct sl_decoder_cfg *cfg, const struct sl_i
 	d->stmts.max = PG_STMTS_MAX;
 	d->portals.max = PG_PORTALS_MAX;
 	d->described = PG_NO_SLOT;
+	d->judged_notice = PG_NO_SLOT;
 	d->seg = 1;
 	d->tx = 'I';
 	return SL_OK;
@@ -77,8 +78,13 @@ static int pg_resume(void *st, const struct sl_verdict *v)
 
 	if (d->auth_parked)
 		return pg_auth_resume(d, v);
-	if (d->judged != PG_J_PARKED || v->action == SL_ACT_PARK)
+	if (d->judged != PG_J_PARKED)
 		return SL_E_INVAL;
+	if (v->action == SL_ACT_PARK)
+		return pg_waits(d);
+	if (d->judged_notice != PG_NO_SLOT)
+		pg_say_free(d, d->judged_notice);
+	d->judged_notice = PG_NO_SLOT;
 	if (v->action == SL_ACT_ALLOW) {
 		pg_say_free(d, d->judged_say);
 		d->judged = PG_J_ALLOWED;

@@ -240,6 +240,7 @@ struct pg {
 	uint64_t next_cmd, last_cmd;
 	enum pg_judged judged;
 	uint16_t judged_say;
+	uint16_t judged_notice; /* PARKED: what the client is told when it is known that it waits */
 	uint64_t judged_cmd;
 	uint32_t judged_seq; /* of the statement that was judged */
 
@@ -385,6 +386,8 @@ void pg_stmts_forget(struct pg *d);
 int pg_startup_step(struct pg *d, struct sl_span b, size_t *used);
 int pg_password_step(struct pg *d, struct sl_span b, size_t *used);
 int pg_client_step(struct pg *d, struct sl_span b, size_t *used);
+/* The parked command waits for a person: the client is told, in its turn. SL_OK, < 0. */
+int pg_waits(struct pg *d);
 int pg_login_step(struct pg *d, struct sl_span b, size_t *used);
 int pg_target_step(struct pg *d, struct sl_span b, size_t *used);
 int pg_auth_resume(struct pg *d, const struct sl_verdict *v);

@@ -342,6 +342,8 @@ static void control(struct world *w, char what, char *rest)
 
 			deny(&v, rest == NULL ? "" : rest);
 			v.reason.code = reason_of(code);
+		} else if (strcmp(word, "wait") == 0) {
+			v.action = SL_ACT_PARK;
 		}
 		assert_int_equal(sl_postgres_decoder.resume(w->st, &v), SL_OK);
 	} else if (what == 'B') {

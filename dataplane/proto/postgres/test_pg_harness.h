@@ -4,7 +4,7 @@
  *   C: message        bytes of the client; consecutive lines are fed as one span
  *   T: message        bytes of the target
  *   L: [opt...]       login() (opts: tls, tlsreq)
- *   R: allow | deny code text
+ *   R: allow | deny code text | wait
  *   B: code text      inject(SL_INJ_BYE)
  *   F: C | T          FIN of that side
  *   !: event          expected since the last line of input

@@ -64,7 +64,8 @@ static void test_no_blocks(void **state)
 	say(&s, "C: Q DENY me\n!: COMMAND 1 simple DENY me\n"
 	        "!: RESULT 1  rows=0 masked=0 failed local 42501\n>C: E ERROR 42501 denied D=event EV\n>C: Z "
 	        "I\n");
-	say(&s, "C: Q HOLD me\n!: COMMAND 2 simple HOLD me\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	say(&s, "C: Q HOLD me\n!: COMMAND 2 simple HOLD me\n=: park\nR: wait\n>C: N NOTICE 00000 held "
+	        "D=event EV\n=: park\n"
 	        "R: deny refused no!\n!: RESULT 2  rows=0 masked=0 failed local 42501\n"
 	        ">C: E ERROR 42501 no! D=event EV\n>C: Z I\n");
 	say(&s, "C: Q ssn\n!: COMMAND 3 simple ssn\n>T: Q ssn\nT: T ssn\n!: ROWMETA 3 1\n>C: T ssn:25:0\n"
@@ -144,7 +145,8 @@ static void test_texts(void **state)
 	    "C: P more|%s\nC: S\n!: COMMAND 202 prepare %s\n>T: P more|%s\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z "
 	    "I\n",
 	    big, big, big);
-	say(&s, "C: B |t\n!: COMMAND 203 execute HOLD t\n>C: N NOTICE 00000 held D=event EV\n=: park\n");
+	say(&s, "C: B |t\n!: COMMAND 203 execute HOLD t\n=: park\nR: wait\n>C: N NOTICE 00000 held D=event "
+	        "EV\n=: park\n");
 	pgh_run(s.b, &(const struct pgh_opts){.message_max = 1 << 18});
 	free(s.b);
 }

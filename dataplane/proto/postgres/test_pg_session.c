@@ -178,25 +178,32 @@ static void test_stale_parse(void **state)
 	    ">T: P |bad\n>T: C S|s\n>T: P s|harmless\n>T: S\n=: again\n"
 	    "T: E ERROR 42601 x\nT: Z I\n!: RESULT 2  rows=0 masked=0 failed 42601\n!: COMMAND 4 execute "
 	    "HOLD update\n"
-	    ">C: E ERROR 42601 x\n>C: Z I\n>C: N NOTICE 00000 held D=event EV\n=: park\n");
+	    ">C: E ERROR 42601 x\n>C: Z I\n=: park\nR: wait\n>C: N NOTICE 00000 held D=event EV\n=: park\n");
 }
 
 static void test_hold(void **state)
 {
 	(void)state;
+	run(PGH_LOGIN "C: Q HOLD\nC: Q next\n!: COMMAND 1 simple HOLD\n=: park\nR: wait\n>C: N NOTICE 00000 "
+	              "held D=event EV\n=: park\n"
+	              "R: allow\n!: COMMAND 2 simple next\n>T: Q HOLD\n>T: Q next\n"
+	              "T: C UPDATE 1\nT: Z I\nT: C N\nT: Z I\n!: RESULT 1 UPDATE 1 rows=0 masked=0\n"
+	              "!: RESULT 2 N rows=0 masked=0\n>C: C UPDATE 1\n>C: Z I\n>C: C N\n>C: Z I\n");
+	/* let through at once: nobody hears that it was held */
 	run(PGH_LOGIN
-	    "C: Q HOLD\nC: Q next\n!: COMMAND 1 simple HOLD\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
-	    "R: allow\n!: COMMAND 2 simple next\n>T: Q HOLD\n>T: Q next\n"
-	    "T: C UPDATE 1\nT: Z I\nT: C N\nT: Z I\n!: RESULT 1 UPDATE 1 rows=0 masked=0\n"
-	    "!: RESULT 2 N rows=0 masked=0\n>C: C UPDATE 1\n>C: Z I\n>C: C N\n>C: Z I\n");
-	run(PGH_LOGIN "C: Q HOLD\n!: COMMAND 1 simple HOLD\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	    "C: Q HOLD\n!: COMMAND 1 simple HOLD\n=: park\nR: allow\n>T: Q HOLD\n"
+	    "T: C UPDATE 1\nT: Z I\n!: RESULT 1 UPDATE 1 rows=0 masked=0\n>C: C UPDATE 1\n>C: Z I\n");
+	run(PGH_LOGIN "C: Q HOLD\n!: COMMAND 1 simple HOLD\n=: park\nR: wait\n>C: N NOTICE 00000 held "
+	              "D=event EV\n=: park\n"
 	              "R: deny refused no!\n!: RESULT 1  rows=0 masked=0 failed local 42501\n"
 	              ">C: E ERROR 42501 no! D=event EV\n>C: Z I\n");
-	run(PGH_LOGIN "C: Q HOLD\n!: COMMAND 1 simple HOLD\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	run(PGH_LOGIN "C: Q HOLD\n!: COMMAND 1 simple HOLD\n=: park\nR: wait\n>C: N NOTICE 00000 held "
+	              "D=event EV\n=: park\n"
 	              "R: deny cancelled stopped\n!: RESULT 1  rows=0 masked=0 failed local 57014\n"
 	              ">C: E ERROR 57014 stopped D=event EV\n>C: Z I\n");
 	/* the store is gone */
-	run(PGH_LOGIN "C: Q HOLD\n!: COMMAND 1 simple HOLD\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	run(PGH_LOGIN "C: Q HOLD\n!: COMMAND 1 simple HOLD\n=: park\nR: wait\n>C: N NOTICE 00000 held "
+	              "D=event EV\n=: park\n"
 	              "R: deny unavailable later\n!: RESULT 1  rows=0 masked=0 failed local 58030\n"
 	              ">C: E ERROR 58030 later D=event EV\n>C: Z I\n");
 }
@@ -206,20 +213,21 @@ static void test_hold_in_pipeline(void **state)
 	(void)state;
 	/* what is before it needs a Flush to be answered; the notice has its turn behind that; the rest waits
 	 */
-	run(PGH_LOGIN "C: P |one\nC: B |\nC: D P|\nC: E |0\nC: P |HOLD\nC: B |\nC: E |0\nC: S\n"
-	              "!: COMMAND 1 prepare one\n!: COMMAND 2 execute one\n!: COMMAND 3 prepare HOLD\n!: "
-	              "COMMAND 4 execute HOLD\n"
-	              ">T: P |one\n>T: B |\n>T: D P|\n>T: E |0\n>T: P |HOLD\n>T: H\n=: park\n"
-	              "T: 1\nT: 2\nT: T a\n!: ROWMETA 2 1\n>C: 1\n>C: 2\n>C: T a:25:0\n=: park\n"
-	              "T: D 1\nT: C SELECT 1\nT: 1\n!: RESULT 2 SELECT 1 rows=1 masked=0\n"
-	              ">C: D 1\n>C: C SELECT 1\n>C: 1\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
-	              "R: allow\n>T: B |\n>T: D P|\n>T: E |0\n>T: S\n"
-	              "T: 2\nT: n\nT: C UPDATE 1\nT: Z I\n!: RESULT 4 UPDATE 1 rows=0 masked=0\n>C: 2\n>C: C "
-	              "UPDATE 1\n>C: Z I\n");
+	run(PGH_LOGIN
+	    "C: P |one\nC: B |\nC: D P|\nC: E |0\nC: P |HOLD\nC: B |\nC: E |0\nC: S\n"
+	    "!: COMMAND 1 prepare one\n!: COMMAND 2 execute one\n!: COMMAND 3 prepare HOLD\n!: "
+	    "COMMAND 4 execute HOLD\n"
+	    ">T: P |one\n>T: B |\n>T: D P|\n>T: E |0\n>T: P |HOLD\n>T: H\n=: park\n"
+	    "R: wait\n=: park\nT: 1\nT: 2\nT: T a\n!: ROWMETA 2 1\n>C: 1\n>C: 2\n>C: T a:25:0\n=: park\n"
+	    "T: D 1\nT: C SELECT 1\nT: 1\n!: RESULT 2 SELECT 1 rows=1 masked=0\n"
+	    ">C: D 1\n>C: C SELECT 1\n>C: 1\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
+	    "R: allow\n>T: B |\n>T: D P|\n>T: E |0\n>T: S\n"
+	    "T: 2\nT: n\nT: C UPDATE 1\nT: Z I\n!: RESULT 4 UPDATE 1 rows=0 masked=0\n>C: 2\n>C: C "
+	    "UPDATE 1\n>C: Z I\n");
 	/* denied at last: the pipeline before it is undone by a failing Parse */
 	run(PGH_LOGIN
 	    "C: P |HOLD\nC: B |\nC: E |0\nC: S\n!: COMMAND 1 prepare HOLD\n!: COMMAND 2 execute HOLD\n"
-	    ">T: P |HOLD\n>T: H\n=: park\n"
+	    ">T: P |HOLD\n>T: H\n=: park\nR: wait\n=: park\n"
 	    "T: 1\n>C: 1\n>C: N NOTICE 00000 held D=event EV\n=: park\n"
 	    "R: deny refused no!\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n"
 	    "T: E ERROR 42601 x\nT: Z I\n!: RESULT 2  rows=0 masked=0 failed local 42501\n"
