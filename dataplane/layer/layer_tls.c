@@ -11,6 +11,7 @@ struct layer_tls {
 	int below_end; /* how the stream below ended */
 	bool shut;     /* close_notify is queued; the stream below is shut behind it */
 	bool below_shut;
+	bool alpn; /* must be agreed on */
 };
 
 static void push_out(struct layer_tls *l)
@@ -74,6 +75,8 @@ static int layer_pump(void *st)
 		push_out(l);
 		if (rc == SL_MORE && l->below_end != SL_OK)
 			rc = SL_E_TLS_HANDSHAKE;
+		if (rc == SL_OK && l->alpn && sl_tls_alpn(l->tls)[0] == '\0')
+			rc = SL_E_TLS_ALPN;
 		if (rc < 0)
 			l->err = sl_fail(rc);
 		if (rc != SL_OK)
@@ -174,6 +177,14 @@ int sl_layer_tls_new(struct sl_tls_ctx *ctx, struct sl_stream below, struct sl_s
 	}
 	*out = (struct sl_stream){&layer_ops, l};
 	return SL_OK;
+}
+
+int sl_layer_tls_direct(struct sl_stream s, struct sl_span early)
+{
+	struct layer_tls *l = s.st;
+
+	l->alpn = true;
+	return sl_tls_wire_in(l->tls, early);
 }
 
 const struct sl_tls *sl_layer_tls_session(struct sl_stream s)

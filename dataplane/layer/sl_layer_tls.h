@@ -16,6 +16,12 @@
  * context is used only while a session is made. The handshake runs in pump().
  */
 int sl_layer_tls_new(struct sl_tls_ctx *ctx, struct sl_stream below, struct sl_stream *out);
+/*
+ * For TLS that begins with the connection: `early` is what was taken from the stream below already, and a
+ * handshake that does not agree on the context's ALPN name fails (SL_E_TLS_ALPN). Before the first pump. 0;
+ * SL_E_LIMIT.
+ */
+int sl_layer_tls_direct(struct sl_stream s, struct sl_span early);
 /* The session, for its version and cipher; NULL when s is no TLS stream. */
 const struct sl_tls *sl_layer_tls_session(struct sl_stream s);
 

@@ -121,11 +121,20 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+static bool keep_alpn(struct sl_tls_ctx *ctx, const char *alpn)
+{
+	size_t n = strlen(alpn);
+
+	if (n == 0 || n > TLS_ALPN_MAX)
+		return false;
+	ctx->alpn[0] = (uint8_t)n;
+	memcpy(ctx->alpn + 1, alpn, n);
+	return true;
+}
+
 static int server_setup(struct sl_tls_ctx *ctx, const struct sl_tls_server_cfg *cfg, char *err,
                         size_t err_cap)
 {
-	size_t alpn_n = cfg->alpn != NULL ? strlen(cfg->alpn) : 0;
-
 	if (cfg->cert_file == NULL || cfg->key_file == NULL)
 		return config_error(err, err_cap, "certificate or key file not given");
 	if (SSL_CTX_use_certificate_chain_file(ctx->ssl, cfg->cert_file) != 1)
@@ -136,10 +145,8 @@ static int server_setup(struct sl_tls_ctx *ctx, const struct sl_tls_server_cfg *
 		return config_error(err, err_cap, "key does not belong to the certificate");
 	if (cfg->alpn == NULL)
 		return SL_OK;
-	if (alpn_n == 0 || alpn_n > TLS_ALPN_MAX)
+	if (!keep_alpn(ctx, cfg->alpn))
 		return config_error(err, err_cap, "ALPN name of a wrong length");
-	ctx->alpn[0] = (uint8_t)alpn_n;
-	memcpy(ctx->alpn + 1, cfg->alpn, alpn_n);
 	SSL_CTX_set_alpn_select_cb(ctx->ssl, select_alpn, ctx);
 	return SL_OK;
 }
@@ -321,6 +328,9 @@ static int client_setup(struct sl_tls_ctx *ctx, const struct sl_tls_client_cfg *
 		                    "client certificate without key, or key without certificate");
 	if (cfg->cert_pem != NULL && load_client_cert(ctx->ssl, cfg->cert_pem, cfg->key_pem) != 0)
 		return config_error(err, err_cap, "client certificate or key");
+	if (cfg->alpn != NULL && (!keep_alpn(ctx, cfg->alpn) ||
+	                          SSL_CTX_set_alpn_protos(ctx->ssl, ctx->alpn, ctx->alpn[0] + 1u) != 0))
+		return config_error(err, err_cap, "ALPN name of a wrong length");
 	return SL_OK;
 }
 

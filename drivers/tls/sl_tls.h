@@ -35,6 +35,7 @@ struct sl_tls_client_cfg {
 	const char *server_name; /* name or IP literal that is verified and, for a name, sent as SNI */
 	const char *cert_pem;    /* client certificate and key as PEM text, or NULL */
 	const char *key_pem;
+	const char *alpn; /* one protocol name that is offered; or NULL */
 };
 
 /*
@@ -86,5 +87,13 @@ const char *sl_tls_version(const struct sl_tls *t);
 const char *sl_tls_cipher(const struct sl_tls *t);
 const char *sl_tls_alpn(const struct sl_tls *t);
 const char *sl_tls_error(const struct sl_tls *t);
+
+/*
+ * tls-server-end-point (RFC 5929, section 4): the hash of the server's certificate, the same on both ends.
+ * Returns its bytes; 0 while the session is not open, and for a certificate whose signature has no hash of
+ * its own (Ed25519), for which the binding is not defined.
+ */
+#define SL_TLS_END_POINT_MAX 64
+size_t sl_tls_end_point(const struct sl_tls *t, uint8_t out[SL_TLS_END_POINT_MAX]);
 
 #endif

@@ -131,6 +131,22 @@ static void make(struct identity *id, const char *cn, const char *san, long from
 	to_file(id->key_file, id->key_pem);
 }
 
+/* Self-signed, with that key and hash. */
+static void make_signed(struct identity *id, EVP_PKEY *key, const EVP_MD *(*md)(void))
+{
+	make(id, "db.example", "DNS:db.example", -DAY_S, DAY_S, NULL);
+	unlink(id->cert_file);
+	unlink(id->key_file);
+	EVP_PKEY_free(id->key);
+	id->key = key;
+	assert_non_null(key);
+	X509_set_pubkey(id->cert, key);
+	assert_true(X509_sign(id->cert, key, md != NULL ? md() : NULL) > 0);
+	to_pem(id);
+	to_file(id->cert_file, id->cert_pem);
+	to_file(id->key_file, id->key_pem);
+}
+
 static void unmake(struct identity *id)
 {
 	X509_free(id->cert);
@@ -279,6 +295,53 @@ static void test_every_cut(void **state)
 		}
 		read_exactly(p.s, "ping", 4);
 		pair_close(&p);
+	}
+}
+
+/* RFC 5929: both ends have the same hash of the server's certificate, once the handshake is over. */
+static void test_end_point(void **state)
+{
+	struct sl_tls_client_cfg cfg = by_name("db.example");
+	uint8_t s[SL_TLS_END_POINT_MAX], c[SL_TLS_END_POINT_MAX], want[EVP_MAX_MD_SIZE];
+	unsigned int n = 0;
+	struct pair p;
+	int sr, cr;
+
+	(void)state;
+	cfg.alpn = ALPN_PSQL;
+	pair_open(&p, &good, &cfg, ALPN_PSQL);
+	assert_int_equal(sl_tls_end_point(p.c, c), 0);
+	assert_int_equal(sl_tls_end_point(p.s, s), 0);
+	shake(&p, 0, &sr, &cr);
+	assert_int_equal(X509_digest(good.cert, EVP_sha256(), want, &n), 1);
+	assert_int_equal(sl_tls_end_point(p.c, c), n);
+	assert_int_equal(sl_tls_end_point(p.s, s), n);
+	assert_memory_equal(c, want, n);
+	assert_memory_equal(s, want, n);
+	assert_string_equal(sl_tls_alpn(p.c), ALPN_PSQL);
+	assert_string_equal(sl_tls_alpn(p.s), ALPN_PSQL);
+	pair_close(&p);
+	/* other hashes of the signature: as they are, but SHA-1 becomes SHA-256; one without any has none */
+	static const struct {
+		const char *key;
+		const EVP_MD *(*md)(void), *(*want)(void);
+	} cases[] = {{"EC", EVP_sha384, EVP_sha384}, {"EC", EVP_sha1, EVP_sha256}, {"ED25519", NULL, NULL}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct identity id = {0};
+
+		make_signed(&id, i == 2 ? EVP_PKEY_Q_keygen(NULL, NULL, cases[i].key) : EVP_EC_gen("P-256"),
+		            cases[i].md);
+		cfg.ca_pem = id.cert_pem;
+		cfg.verify = SL_TLS_VERIFY_NONE;
+		pair_open(&p, &id, &cfg, NULL);
+		shake(&p, 0, &sr, &cr);
+		n = 0;
+		if (cases[i].want != NULL)
+			assert_int_equal(X509_digest(id.cert, cases[i].want(), want, &n), 1);
+		assert_int_equal(sl_tls_end_point(p.c, c), n);
+		assert_memory_equal(c, want, n);
+		pair_close(&p);
+		unmake(&id);
 	}
 }
 
@@ -749,6 +812,7 @@ int main(void)
 	        cmocka_unit_test(test_tls12),
 	        cmocka_unit_test(test_old_versions_and_ciphers),
 	        cmocka_unit_test(test_alpn),
+	        cmocka_unit_test(test_end_point),
 	        cmocka_unit_test(test_no_resumption),
 	};
 	unsigned int seed = (unsigned int)time(NULL);

@@ -356,6 +356,32 @@ const char *sl_tls_alpn(const struct sl_tls *t)
 	return n > 0 && t->ctx->alpn[0] == n ? (const char *)t->ctx->alpn + 1 : "";
 }
 
+/* RFC 5929, 4.1: the hash of the certificate's signature, but SHA-256 in the place of MD5 and SHA-1. */
+static const EVP_MD *end_point_hash(X509 *cert)
+{
+	int nid = NID_undef;
+
+	if (X509_get_signature_info(cert, &nid, NULL, NULL, NULL) != 1 || nid == NID_undef)
+		return NULL;
+	return nid == NID_md5 || nid == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(nid);
+}
+
+size_t sl_tls_end_point(const struct sl_tls *t, uint8_t out[SL_TLS_END_POINT_MAX])
+{
+	X509 *cert = t->ctx->server ? SSL_get_certificate(t->ssl) : SSL_get0_peer_certificate(t->ssl);
+	const EVP_MD *md;
+	unsigned int n = 0;
+
+	if (!t->open || cert == NULL)
+		return 0;
+	ERR_clear_error();
+	md = end_point_hash(cert);
+	if (md == NULL || EVP_MD_get_size(md) > SL_TLS_END_POINT_MAX || X509_digest(cert, md, out, &n) != 1)
+		n = 0;
+	ERR_clear_error();
+	return n;
+}
+
 const char *sl_tls_error(const struct sl_tls *t)
 {
 	return t->error;
