@@ -254,7 +254,9 @@ static int start_listeners(struct gateway *g)
 		        .target = c->target,
 		};
 		if (c->cert_file != NULL) {
-			struct sl_tls_server_cfg tls = {.cert_file = c->cert_file, .key_file = c->key_file};
+			struct sl_tls_server_cfg tls = {.cert_file = c->cert_file,
+			                                .key_file = c->key_file,
+			                                .alpn = sl_worker_alpn(c->protocol)};
 			int err = sl_tls_server_new(&tls, &l->tls, g->err, sizeof(g->err));
 
 			if (err < 0)

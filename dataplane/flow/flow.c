@@ -151,6 +151,19 @@ static int io_upgrade(void *ctx, enum sl_side side)
 	return SL_OK;
 }
 
+static int io_upgrade_direct(void *ctx, enum sl_side side)
+{
+	leg_of(ctx, side)->direct = true;
+	return io_upgrade(ctx, side);
+}
+
+static size_t io_channel_binding(void *ctx, enum sl_side side, uint8_t *out)
+{
+	struct sl_flow *f = ctx;
+
+	return f->host.channel_binding(f->host.ctx, side, out);
+}
+
 static void *io_take(void *ctx, size_t bytes)
 {
 	struct sl_flow *f = ctx;
@@ -194,6 +207,8 @@ int sl_flow_open(struct sl_flow *f, const struct sl_decoder *dec, void *dec_stat
 	        .add = io_add,
 	        .room = io_room,
 	        .upgrade = io_upgrade,
+	        .upgrade_direct = io_upgrade_direct,
+	        .channel_binding = io_channel_binding,
 	        .take = io_take,
 	        .give = io_give,
 	};
@@ -258,6 +273,24 @@ static bool unread(const struct sl_flow_leg *leg)
 	return leg->stream.ops->peek != NULL && leg->stream.ops->peek(leg->stream.st, &v, 1, &end) > 0;
 }
 
+/* The leg's first bytes are TLS: those that were taken from the stream go to the layer. */
+static int leg_upgrade_direct(struct sl_flow *f, enum sl_side side)
+{
+	struct sl_flow_leg *leg = leg_of(f, side);
+	struct sl_span early = SL_SPAN_EMPTY;
+	int rc;
+
+	leg->upgrade = leg->direct = false;
+	if (leg->clear > 0)
+		return sl_fail(SL_E_INVAL);
+	if (leg->in != NULL)
+		early = sl_span(leg->in->data + leg->in->from, sl_buf_len(leg->in));
+	rc = f->host.upgrade(f->host.ctx, side, true, early);
+	sl_buf_put(f->pool, leg->in);
+	leg->in = NULL;
+	return rc;
+}
+
 /*
  * Puts the layer that the decoder asked for on a leg. Bytes that came behind the request came in clear, from
  * whoever was on the wire: they are not taken over into the protected stream, they end the flow
@@ -267,6 +300,8 @@ static int leg_upgrade(struct sl_flow *f, enum sl_side side)
 {
 	struct sl_flow_leg *leg = leg_of(f, side);
 
+	if (leg->direct)
+		return leg_upgrade_direct(f, side);
 	leg->upgrade = false;
 	if ((leg->in != NULL && sl_buf_len(leg->in) > 0) || unread(leg))
 		return sl_fail(SL_E_TLS_PIGGYBACK);
@@ -276,7 +311,7 @@ static int leg_upgrade(struct sl_flow *f, enum sl_side side)
 		return sl_fail(SL_E_FLOW_QUEUE);
 	if (side == SL_TARGET)
 		f->target_released += leg->clear;
-	return f->host.upgrade(f->host.ctx, side);
+	return f->host.upgrade(f->host.ctx, side, false, SL_SPAN_EMPTY);
 }
 
 /* ---- input buffers ---- */
@@ -593,8 +628,10 @@ static int leg_step(struct sl_flow *f, enum sl_side from, int *state)
 		rc = step_copy(f, from, &moved);
 	else
 		rc = step_pieces(f, from, &moved);
-	if (rc >= 0 && leg->upgrade)
+	if (rc >= 0 && leg->upgrade) {
 		rc = leg_upgrade(f, from);
+		moved = true; /* the layer has its own first word */
+	}
 	if (rc < 0)
 		return rc;
 	if (dead < 0 && leg->end == SL_OK && (leg->parked || (leg->in == NULL && !unread(leg))))
@@ -615,9 +652,10 @@ static bool flush(struct sl_flow *f)
 	struct sl_flow_leg *client = leg_of(f, SL_CLIENT), *target = leg_of(f, SL_TARGET);
 	size_t n = 0, m = 0;
 
-	if (client->out.bytes > 0 && client->stream.ops != NULL)
+	/* What waits for a layer must not go below it. */
+	if (client->out.bytes > 0 && client->stream.ops != NULL && !client->upgrade)
 		n = queue_write(f, client, sl_queue_shown(&client->out));
-	if (target->out.bytes > 0 && target->stream.ops != NULL) {
+	if (target->out.bytes > 0 && target->stream.ops != NULL && !target->upgrade) {
 		m = queue_write(f, target, barrier_open(f));
 		f->target_released += m;
 	}

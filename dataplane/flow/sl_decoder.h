@@ -51,6 +51,9 @@
 	4096 /* bytes a decoder may add on a side while it handles one message, rows apart                   \
 	      */
 
+#define SL_DEC_BINDING_MAX 64 /* bytes of channel binding data */
+#define SL_CANCEL_KEY_MAX  32 /* bytes of a cancel key of the gateway's */
+
 enum sl_side {
 	SL_CLIENT = 0,
 	SL_TARGET = 1,
@@ -78,6 +81,7 @@ struct sl_ev_auth {
 
 struct sl_ev_session {
 	struct sl_span server_version;
+	uint8_t cancel_key_n; /* bytes of sl_login.cancel_key that the client gets */
 };
 
 enum sl_phase {
@@ -138,7 +142,8 @@ struct sl_ev_origin {
 };
 
 struct sl_ev_cancel {
-	uint32_t pid, key; /* the numbers that this gateway gave to a client */
+	uint32_t pid; /* what this gateway gave to a client, if it did */
+	struct sl_span key;
 };
 
 struct sl_ev_error {
@@ -227,6 +232,18 @@ struct sl_io {
 	 * bytes behind the request. SL_E_PROTO_UNSUPPORTED when no TLS is configured there.
 	 */
 	int (*upgrade)(void *ctx, enum sl_side side);
+	/*
+	 * As upgrade, for TLS that begins with the connection: the bytes that were not consumed are its
+	 * first. The peers must agree on the protocol's ALPN name (RFC 7301), or the flow ends with
+	 * SL_E_TLS_ALPN. The feed that asks for it consumes nothing and returns SL_AGAIN; login() may ask for
+	 * it as well.
+	 */
+	int (*upgrade_direct)(void *ctx, enum sl_side side);
+	/*
+	 * tls-server-end-point (RFC 5929) of the certificate that was shown on that side. Returns its bytes,
+	 * SL_DEC_BINDING_MAX at most; 0: the side has no TLS, or none is defined for the certificate.
+	 */
+	size_t (*channel_binding)(void *ctx, enum sl_side side, uint8_t *out);
 	/* A block of at least so many bytes, not cleared. NULL: none to be had now. */
 	void *(*take)(void *ctx, size_t bytes);
 	/* bytes: as they were taken. Cleared by the flow. NULL is fine. */
@@ -243,6 +260,13 @@ struct sl_decoder_cfg {
 	void *scratch;
 };
 
+/* SCRAM channel binding (RFC 5802) towards the target. */
+enum sl_binding {
+	SL_BINDING_PREFER = 0, /* where TLS has it and the target offers it */
+	SL_BINDING_REQUIRE,    /* any other login is refused */
+	SL_BINDING_OFF,
+};
+
 /* For login(): lent until SESSION has been raised or the flow closed. */
 struct sl_login {
 	struct sl_span user; /* at the target */
@@ -250,9 +274,13 @@ struct sl_login {
 	struct sl_span database; /* "" the target's default */
 	bool tls_required;       /* towards the target: refuse when it has none */
 	bool tls_offered;        /* try TLS */
-	uint8_t nonce[18];       /* random, for this login alone */
-	uint32_t cancel_pid;     /* what the client gets as its cancel key */
-	uint32_t cancel_key;
+	bool tls_direct;         /* begin with it, unasked; with tls_required only */
+	enum sl_binding binding;
+	uint16_t minor;      /* of the protocol's version, that is asked for at most */
+	uint8_t nonce[18];   /* random, for this login alone */
+	uint32_t cancel_pid; /* what the client gets as its cancel key: this, and as much as its protocol has
+	                        of */
+	uint8_t cancel_key[SL_CANCEL_KEY_MAX];
 };
 
 enum sl_inject {
@@ -267,6 +295,7 @@ enum sl_inject {
  */
 struct sl_decoder {
 	const char *name;
+	const char *alpn; /* its name in TLS (RFC 7301); NULL: none */
 	size_t state_bytes, scratch_bytes;
 	size_t take_max; /* bytes that one flow may hold of io->take() at a time */
 	int (*open)(void *st, const struct sl_decoder_cfg *cfg, const struct sl_io *io);

@@ -41,9 +41,13 @@ struct sl_flow_host {
 	void *ctx;
 	/* As sl_io.event. */
 	int (*event)(void *ctx, const struct sl_event *ev, struct sl_verdict *v);
-	/* Puts TLS on that leg. Nothing waits in the leg's queues: what came before has gone in clear. 0, <
-	 * 0. */
-	int (*upgrade)(void *ctx, enum sl_side side);
+	/*
+	 * Puts TLS on that leg. Nothing waits in the leg's queues: what came before has gone in clear.
+	 * direct: TLS begins with the connection, and `early` was taken from the stream already. 0, < 0.
+	 */
+	int (*upgrade)(void *ctx, enum sl_side side, bool direct, struct sl_span early);
+	/* As sl_io.channel_binding. */
+	size_t (*channel_binding)(void *ctx, enum sl_side side, uint8_t *out);
 	/* Bytes about to go to the client, in pieces. SL_OK, or < 0: they must not go, the flow ends. */
 	int (*tap)(void *ctx, struct sl_span bytes);
 	/* True when there is room to record whatever one feed may bring. */
@@ -64,7 +68,8 @@ struct sl_flow_leg {
 	struct sl_span passed;   /* at its end, not in it yet: what this feed has passed in a row */
 	int end;      /* SL_OK open; SL_CLOSED the peer sends nothing more; < 0 the stream is dead */
 	bool upgrade; /* the decoder asked for a layer on this leg during this feed */
-	size_t clear; /* and this much of the queue was added before it asked */
+	bool direct;  /* and TLS begins with the bytes that were not consumed */
+	size_t clear; /* this much of the queue was added before it asked */
 	bool parked;  /* feed returned SL_PARK */
 	bool shut;    /* we said that we will send nothing more */
 	uint64_t nb_in, nb_out;

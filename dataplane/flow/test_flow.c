@@ -254,6 +254,22 @@ static void test_upgrade(void **state)
 	assert_out(&b->inside, "inside");
 }
 
+static void test_upgrade_direct(void **state)
+{
+	struct bench *b = *state;
+
+	say_raw(&b->client, "\2Uxhello");
+	assert_int_equal(sl_flow_run(&b->flow), SL_OK);
+	assert_int_equal(b->upgrades, 1);
+	/* The layer finds them all: what the leg had taken, and the rest where it lies. */
+	assert_int_equal(b->early_n + b->client.in_n - b->client.in_at, 8);
+	assert_int_equal(b->flow.leg[SL_CLIENT].nb_in, b->early_n);
+	assert_null(b->flow.leg[SL_CLIENT].in);
+	say(&b->inside, "ainside");
+	assert_int_equal(sl_flow_run(&b->flow), SL_OK);
+	assert_out(&b->target, "\7ainside");
+}
+
 static void test_upgrade_with_bytes_behind(void **state)
 {
 	struct bench *b = *state;
@@ -349,6 +365,7 @@ int main(void)
 	        T(test_bye_drops_what_is_not_durable),
 	        T(test_malformed),
 	        T(test_upgrade),
+	        T(test_upgrade_direct),
 	        T(test_upgrade_with_bytes_behind),
 	        cmocka_unit_test(test_pool_is_bounded),
 	};

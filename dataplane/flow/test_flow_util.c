@@ -299,6 +299,10 @@ static int toy_step(struct toy *t, struct sl_span b, size_t *consumed)
 	m.n = (size_t)m.p[0] + 1;
 	if (m.n < 2)
 		return SL_E_PROTO_MALFORMED;
+	if (m.p[1] == 'U') {
+		rc = t->io.upgrade_direct(t->io.ctx, SL_CLIENT);
+		return rc == SL_OK ? SL_AGAIN : rc;
+	}
 	if (m.p[1] == 'w') /* the bytes behind it are read whole */
 		m.n += sl_get_be16(m.p + 2);
 	if (b.n < m.n)
@@ -389,15 +393,25 @@ static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v
 	return SL_OK;
 }
 
-static int host_upgrade(void *ctx, enum sl_side side)
+static int host_upgrade(void *ctx, enum sl_side side, bool direct, struct sl_span early)
 {
 	struct bench *b = ctx;
 
 	assert_int_equal(side, SL_CLIENT);
+	assert_true(direct || early.n == 0);
 	b->upgrades++;
+	b->early_n = early.n;
 	/* Layers do not show mbufs. */
 	sl_flow_set_stream(&b->flow, SL_CLIENT, (struct sl_stream){&wire_ops, &b->inside});
 	return SL_OK;
+}
+
+static size_t host_binding(void *ctx, enum sl_side side, uint8_t *out)
+{
+	(void)ctx;
+	(void)side;
+	(void)out;
+	return 0;
 }
 
 static int host_tap(void *ctx, struct sl_span bytes)
@@ -431,8 +445,9 @@ int setup(void **state)
 	const struct sl_stream_ops *ops = test_by_ref ? &wire_ref_ops : &wire_ops;
 	struct bench *b = calloc(1, sizeof(*b));
 	struct sl_decoder_cfg cfg = {.message_max = 65536};
-	struct sl_flow_host host = {
-	        b, host_event, host_upgrade, host_tap, host_may_feed, host_barrier, host_durable, NULL};
+	struct sl_flow_host host = {b,        host_event,    host_upgrade, host_binding,
+	                            host_tap, host_may_feed, host_barrier, host_durable,
+	                            NULL};
 
 	assert_non_null(b);
 	wire_open(&b->client, test_by_ref);

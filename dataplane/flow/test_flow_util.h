@@ -1,6 +1,7 @@
 /*
  * What the tests of the flow share: streams in memory and a toy decoder, whose messages are a length byte and
  * a body. The body's first letter says what is wanted: 'd' is denied, 'h' is held, 'u' asks for an upgrade,
+ * 'U' for one that begins with it,
  * 'x' says goodbye, 'l' and 'w' are heads of long messages (their second and third byte are a length): the
  * bytes that follow are passed as they come, or read whole; anything else is allowed. What the target says is
  * passed as it comes, but for bytes '#', which become '*', and '!', which is an error.
@@ -58,6 +59,7 @@ struct bench {
 	uint8_t *tapped;
 	size_t tapped_n;
 	int upgrades;
+	size_t early_n; /* bytes that the last one was given */
 	bool no_blocks;
 };
 

@@ -108,25 +108,42 @@ int command_decide_step(struct session *s)
 
 /* ---- cancel ---- */
 
-static int pass_on(struct sl_worker *w, uint32_t pid, uint32_t key)
+static int pass_on(struct sl_worker *w, uint32_t pid, struct sl_span key)
 {
-	struct sl_msg *m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
+	struct sl_msg *m;
 
+	if (key.n > sizeof(m->cancel.key))
+		return SL_OK; /* nobody's */
+	m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
 	if (m == NULL)
 		return SL_AGAIN;
 	m->type = SL_MSG_CANCEL;
 	m->flow.worker = pid >> 24;
 	m->cancel.pid = pid;
-	m->cancel.key = key;
+	m->cancel.key_n = (uint8_t)key.n;
+	if (key.n > 0)
+		memcpy(m->cancel.key, key.p, key.n);
 	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
 	return SL_OK;
 }
 
+/* In the same time, whatever the key. */
+static bool key_is(const struct session *s, struct sl_span key)
+{
+	uint8_t differ = 0;
+
+	if (s->cancel_key_n == 0 || key.n != s->cancel_key_n)
+		return false;
+	for (size_t i = 0; i < key.n; i++)
+		differ |= key.p[i] ^ s->cancel_key[i];
+	return differ == 0;
+}
+
 /*
  * As in PostgreSQL, whoever shows the right key may cancel, and a wrong one is met with silence. The key has
- * 32 random bits and is good for one session.
+ * as many random bytes as the client's protocol takes, and is good for one session.
  */
-int command_cancel(struct sl_worker *w, uint32_t pid, uint32_t key)
+int command_cancel(struct sl_worker *w, uint32_t pid, struct sl_span key)
 {
 	uint32_t worker = pid >> 24, index = pid & 0xffffff;
 	struct session *s;
@@ -136,7 +153,7 @@ int command_cancel(struct sl_worker *w, uint32_t pid, uint32_t key)
 	if (worker != w->cfg.worker)
 		return pass_on(w, pid, key);
 	s = index < w->cfg.max_sessions ? w->sessions[index] : NULL;
-	if (s == NULL || s->state != SESSION_OPEN || s->cancel_key != key)
+	if (s == NULL || s->state != SESSION_OPEN || !key_is(s, key))
 		return SL_OK;
 	if (s->held) {
 		struct sl_msg_decision d = {.approval = s->approval, .decision = SL_DECISION_CANCELLED};

@@ -129,6 +129,12 @@ static int accepted(struct session *s, struct sl_msg *m)
 	return SL_OK;
 }
 
+static const enum sl_binding bindings[] = {
+        [SL_TARGET_BINDING_PREFER] = SL_BINDING_PREFER,
+        [SL_TARGET_BINDING_REQUIRE] = SL_BINDING_REQUIRE,
+        [SL_TARGET_BINDING_OFF] = SL_BINDING_OFF,
+};
+
 /* TCP to the target is open: say who we are there. */
 static void connected(struct session *s)
 {
@@ -140,10 +146,13 @@ static void connected(struct session *s)
 	t->secret = sl_secret_span(&l->secret);
 	t->database = sl_span_str(l->database);
 	t->tls_required = t->tls_offered = s->resource->tls_mode == SL_TARGET_TLS_REQUIRE;
+	t->tls_direct = s->resource->tls_direct;
+	t->binding = bindings[s->resource->binding];
+	t->minor = s->resource->minor;
 	worker_random(t->nonce, sizeof(t->nonce));
-	worker_random(&s->cancel_key, sizeof(s->cancel_key));
+	worker_random(s->cancel_key, sizeof(s->cancel_key));
 	t->cancel_pid = s->w->cfg.worker << 24 | s->index;
-	t->cancel_key = s->cancel_key;
+	memcpy(t->cancel_key, s->cancel_key, sizeof(t->cancel_key));
 	s->state = SESSION_TARGET;
 	sl_flow_set_stream(&s->flow, SL_TARGET, sl_stream_tcp(s->peer[SL_TARGET].conn));
 	rc = sl_flow_login(&s->flow, t);
@@ -184,7 +193,7 @@ void login_step(struct session *s)
 	}
 }
 
-int login_upgrade(struct session *s, enum sl_side side)
+int login_upgrade(struct session *s, enum sl_side side, bool direct, struct sl_span early)
 {
 	struct sl_tls_ctx *ctx = side == SL_CLIENT ? s->listener->tls : s->resource->tls;
 	int err;
@@ -192,8 +201,18 @@ int login_upgrade(struct session *s, enum sl_side side)
 	if (ctx == NULL || s->layer[side].ops != NULL)
 		return sl_fail(SL_E_PROTO_UNSUPPORTED);
 	err = sl_layer_tls_new(ctx, sl_stream_tcp(s->peer[side].conn), &s->layer[side]);
+	if (err == SL_OK && direct)
+		err = sl_layer_tls_direct(s->layer[side], early);
 	if (err < 0)
 		return err;
 	sl_flow_set_stream(&s->flow, side, s->layer[side]);
 	return SL_OK;
+}
+
+size_t login_channel_binding(const struct session *s, enum sl_side side, uint8_t *out)
+{
+	const struct sl_tls *t = s->layer[side].ops != NULL ? sl_layer_tls_session(s->layer[side]) : NULL;
+
+	_Static_assert(SL_TLS_END_POINT_MAX <= SL_DEC_BINDING_MAX, "a binding fits what decoders keep");
+	return t != NULL ? sl_tls_end_point(t, out) : 0;
 }

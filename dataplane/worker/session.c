@@ -23,6 +23,13 @@ bool sl_worker_protocol(const char *name)
 	return decoder_of(name) != NULL || worker_service_known(name);
 }
 
+const char *sl_worker_alpn(const char *name)
+{
+	const struct sl_decoder *dec = decoder_of(name);
+
+	return dec != NULL ? dec->alpn : NULL;
+}
+
 /* ---- what the flow asks of its host ---- */
 
 static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
@@ -42,6 +49,7 @@ static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v
 		if (rc == SL_OK && v->action == SL_ACT_ALLOW) {
 			s->state = SESSION_OPEN;
 			s->opened = true;
+			s->cancel_key_n = ev->session.cancel_key_n;
 			sl_count(SL_C_SESSIONS);
 			s->deadline_us = 0;
 			login_free(s);
@@ -57,9 +65,14 @@ static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v
 	return rc;
 }
 
-static int host_upgrade(void *ctx, enum sl_side side)
+static int host_upgrade(void *ctx, enum sl_side side, bool direct, struct sl_span early)
 {
-	return login_upgrade(ctx, side);
+	return login_upgrade(ctx, side, direct, early);
+}
+
+static size_t host_channel_binding(void *ctx, enum sl_side side, uint8_t *out)
+{
+	return login_channel_binding(ctx, side, out);
 }
 
 /* may_feed made sure that there are blocks: when there are none all the same, the bytes must not go
@@ -97,6 +110,7 @@ static uint64_t host_durable(void *ctx)
 const struct sl_flow_host session_flow_host = {
         .event = host_event,
         .upgrade = host_upgrade,
+        .channel_binding = host_channel_binding,
         .tap = host_tap,
         .may_feed = host_may_feed,
         .barrier = host_barrier,
@@ -386,6 +400,10 @@ static void flow_failed(struct session *s, int err)
 		session_end(s, err, SL_RSN_NONE, "the client closed the connection");
 	else if (err == SL_E_TLS_VERIFY)
 		session_end(s, err, SL_RSN_UNAVAILABLE, "the target's certificate was not accepted");
+	else if (err == SL_E_TLS_ALPN && s->state == SESSION_CLIENT)
+		session_end(s, err, SL_RSN_NONE, sl_err_text(err)); /* nobody who would understand a word */
+	else if (err == SL_E_TLS_ALPN)
+		session_end(s, err, SL_RSN_UNAVAILABLE, "the target does not agree on the protocol inside TLS");
 	else if (err == SL_E_PROTO_TARGET_AUTH)
 		session_end(s, err, SL_RSN_UNAVAILABLE, "the target refused the stored credential");
 	else if (target->end != SL_OK)

@@ -58,6 +58,8 @@ struct sl_worker_cfg {
 
 /* Does this build have a decoder for the protocol? */
 bool sl_worker_protocol(const char *name);
+/* Its name in TLS (RFC 7301), or NULL. */
+const char *sl_worker_alpn(const char *name);
 
 /* Main thread, before the worker runs. 0, < 0 with the reason in err. */
 int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char *err, size_t err_cap);

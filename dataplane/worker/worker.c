@@ -412,7 +412,7 @@ static void on_message(struct sl_worker *w, struct sl_msg *m)
 		kill_sessions(w, m);
 		break;
 	case SL_MSG_CANCEL:
-		(void)command_cancel(w, m->cancel.pid, m->cancel.key);
+		(void)command_cancel(w, m->cancel.pid, sl_span(m->cancel.key, m->cancel.key_n));
 		break;
 	case SL_MSG_DRAIN:
 		drain(w, m->deadline_us);

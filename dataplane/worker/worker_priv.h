@@ -17,8 +17,8 @@
 #define HOLD_MARGIN_US     (5 * 1000000ull) /* beyond an approval's expiry, which the management core keeps */
 #define CANCELS_MAX        64               /* cancel requests under way to targets */
 #define CANCEL_TIMEOUT_US  (5 * 1000000ull)
-#define CANCEL_BYTES_MAX   64
-#define EVICT_SHARE        32 /* of the sessions: the places that connections without a login leave free */
+#define CANCEL_BYTES_MAX   272 /* PostgreSQL: 12, and a key of up to 256 */
+#define EVICT_SHARE        32  /* of the sessions: the places that connections without a login leave free */
 
 /*
  * Free record blocks without which nothing is fed: what one feed can bring to the client at most is a full
@@ -92,7 +92,8 @@ struct session {
 	uint64_t cmd; /* of the reply that is being passed */
 	uint64_t deadline_us;
 	struct wheel_entry deadline; /* the next of all that can come */
-	uint32_t cancel_key;
+	uint8_t cancel_key[SL_CANCEL_KEY_MAX];
+	uint8_t cancel_key_n; /* bytes of it that the client has; 0: none yet */
 	int end_err;
 	char end_why[96];
 	struct sl_inspect *inspect;
@@ -170,7 +171,8 @@ int login_auth(struct session *s, const struct sl_ev_auth *a, struct sl_verdict 
 void login_answer(struct session *s, struct sl_msg *m);
 /* Goes on with an answer, a connection. May end the session. */
 void login_step(struct session *s);
-int login_upgrade(struct session *s, enum sl_side side);
+int login_upgrade(struct session *s, enum sl_side side, bool direct, struct sl_span early);
+size_t login_channel_binding(const struct session *s, enum sl_side side, uint8_t *out);
 void login_free(struct session *s);
 
 /* command.c */
@@ -184,7 +186,7 @@ void command_hold_deadline(struct session *s);
 /* Records the decision and lets the flow go on. SL_AGAIN: not yet. */
 int command_decide_step(struct session *s);
 /* CancelRequest: finds the flow, here or on another worker. */
-int command_cancel(struct sl_worker *w, uint32_t pid, uint32_t key);
+int command_cancel(struct sl_worker *w, uint32_t pid, struct sl_span key);
 /* Asks the target to stop what the session is doing there. */
 void command_cancel_target(struct session *s);
 void command_cancel_run(struct sl_worker *w, struct cancel *c);

@@ -217,7 +217,8 @@ struct sl_msg {
 		struct sl_identity identity; /* KILL of an identity */
 		struct {
 			uint32_t pid;
-			uint32_t key;
+			uint8_t key_n;
+			uint8_t key[32];
 		} cancel;
 		void *snapshot;       /* struct sl_snapshot, counted: SNAPSHOT, SNAPSHOT_FREE */
 		uint64_t deadline_us; /* DRAIN: monotonic */

@@ -9,9 +9,15 @@ static const char *const protocols[] = {"postgres", NULL};
 static const char *const tls_modes[] = {"require", "off", NULL};
 static const char *const tls_verifies[] = {"full", "ca", "none", NULL};
 static const char *const algorithms[] = {"RS256", "ES256", "EdDSA", NULL};
-static const char *const tls_keys[] = {"mode", "verify", "caFile", "serverName", "certFile", "keyFile", NULL};
-static const char *const resource_keys[] = {"protocol", "address", "credential", "databases",
-                                            "tls",      "labels",  NULL};
+static const char *const alpns[] = {"postgresql"}; /* of the protocols */
+static const char *const tls_negotiations[] = {"request", "direct", NULL};
+static const char *const tls_bindings[] = {"prefer", "require", "off", NULL};
+static const char *const versions[] = {"3.0", "3.2", NULL};
+static const uint16_t minors[] = {0, 2};
+static const char *const tls_keys[] = {"mode",    "verify",      "caFile",         "serverName", "certFile",
+                                       "keyFile", "negotiation", "channelBinding", NULL};
+static const char *const resource_keys[] = {
+        "protocol", "protocolVersion", "address", "credential", "databases", "tls", "labels", NULL};
 static const char *const idp_keys[] = {
         "issuer", "audience", "discoveryUrl", "caFile", "groupsClaim", "nameClaim", "algorithms",
         "leeway", "insecure", "api",          "caller", "claims",      NULL};
@@ -51,7 +57,8 @@ struct tls_texts {
 };
 
 static int make_context(struct compiler *c, const struct sl_yaml_node *at, const struct tls_texts *t,
-                        enum sl_tls_verify verify, const char *server_name, struct sl_resource *out)
+                        enum sl_tls_verify verify, const char *server_name, const char *alpn,
+                        struct sl_resource *out)
 {
 	struct sl_tls_client_cfg cfg = {
 	        .verify = verify,
@@ -59,6 +66,7 @@ static int make_context(struct compiler *c, const struct sl_yaml_node *at, const
 	        .server_name = server_name,
 	        .cert_pem = t->cert,
 	        .key_pem = t->key,
+	        .alpn = alpn,
 	};
 	char why[256] = "";
 
@@ -71,8 +79,21 @@ static int make_context(struct compiler *c, const struct sl_yaml_node *at, const
 	return SL_OK;
 }
 
+/* How the login goes on once there is TLS. */
+static int tls_login(struct compiler *c, const struct sl_yaml_node *tls, struct sl_resource *out)
+{
+	uint32_t direct = 0, binding = SL_TARGET_BINDING_PREFER;
+	int rc = cp_word(c, tls, "negotiation", CP_OPTIONAL, tls_negotiations, &direct);
+
+	if (rc == SL_OK)
+		rc = cp_word(c, tls, "channelBinding", CP_OPTIONAL, tls_bindings, &binding);
+	out->tls_direct = direct != 0;
+	out->binding = (enum sl_target_binding)binding;
+	return rc;
+}
+
 static int tls_require(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_yaml_node *tls,
-                       struct sl_resource *out)
+                       const char *alpn, struct sl_resource *out)
 {
 	struct tls_texts t = {NULL, NULL, NULL};
 	char address[SL_ADDR_STR_MAX];
@@ -90,17 +111,20 @@ static int tls_require(struct compiler *c, const struct sl_yaml_node *spec, cons
 			rc = pem_file(c, tls, "certFile", "CERTIFICATE", &t.cert);
 		if (rc == SL_OK)
 			rc = pem_file(c, tls, "keyFile", "PRIVATE KEY", &t.key);
+		if (rc == SL_OK)
+			rc = tls_login(c, tls, out);
 	}
 	if (rc == SL_OK)
 		rc = make_context(c, tls != NULL ? tls : spec, &t, (enum sl_tls_verify)verify, server_name,
-		                  out);
+		                  alpn, out);
 	free_pem(t.ca);
 	free_pem(t.cert);
 	free_pem(t.key);
 	return rc;
 }
 
-static int target_tls(struct compiler *c, const struct sl_yaml_node *spec, struct sl_resource *out)
+static int target_tls(struct compiler *c, const struct sl_yaml_node *spec, const char *alpn,
+                      struct sl_resource *out)
 {
 	const struct sl_yaml_node *tls = sl_yaml_get(spec, "tls");
 	uint32_t mode = SL_TARGET_TLS_REQUIRE;
@@ -115,7 +139,7 @@ static int target_tls(struct compiler *c, const struct sl_yaml_node *spec, struc
 	}
 	out->tls_mode = (enum sl_target_tls)mode;
 	if (out->tls_mode == SL_TARGET_TLS_REQUIRE)
-		return tls_require(c, spec, tls, out);
+		return tls_require(c, spec, tls, alpn, out);
 	for (const struct sl_yaml_node *m = tls->first; m != NULL; m = m->next) {
 		if (strcmp(m->key, "mode") != 0)
 			return cp_fail(c, SL_E_POLICY_SYNTAX, m, NULL, "\"%s\" means nothing with mode: off",
@@ -127,12 +151,14 @@ static int target_tls(struct compiler *c, const struct sl_yaml_node *spec, struc
 int cp_resource(struct compiler *c, const struct cp_doc *d, struct sl_resource *out)
 {
 	const char *address = NULL;
-	uint32_t protocol = 0;
+	uint32_t protocol = 0, version = 0;
 	int rc = cp_map(c, d->spec, "spec", resource_keys);
 
 	out->name = d->name;
 	if (rc == SL_OK)
 		rc = cp_word(c, d->spec, "protocol", CP_REQUIRED, protocols, &protocol);
+	if (rc == SL_OK)
+		rc = cp_word(c, d->spec, "protocolVersion", CP_OPTIONAL, versions, &version);
 	if (rc == SL_OK)
 		rc = cp_text(c, d->spec, "address", CP_REQUIRED, SL_ENDPOINT_STR_MAX, &address);
 	if (rc == SL_OK)
@@ -146,11 +172,12 @@ int cp_resource(struct compiler *c, const struct cp_doc *d, struct sl_resource *
 	if (rc != SL_OK)
 		return rc;
 	out->protocol = protocols[protocol];
+	out->minor = minors[version];
 	if (sl_endpoint_parse(address, &out->address) != SL_OK)
 		return cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(d->spec, "address"),
 		               "names are not looked up: write the IP address",
 		               "\"address\" must be ADDRESS:PORT or [ADDRESS]:PORT");
-	return target_tls(c, d->spec, out);
+	return target_tls(c, d->spec, alpns[protocol], out);
 }
 
 /* https, or http where the document says in clear words that it may be. */

@@ -341,6 +341,16 @@ static void test_tls_resource(void **state)
 	sl_policy_free(s);
 	s = good(DOC("Resource", "r", "  protocol: postgres\n  address: 10.0.0.1:1\n  credential: c\n"));
 	assert_non_null(s->resources[0].tls);
+	assert_false(s->resources[0].tls_direct);
+	assert_int_equal(s->resources[0].binding, SL_TARGET_BINDING_PREFER);
+	assert_int_equal(s->resources[0].minor, 0);
+	sl_policy_free(s);
+	s = good(DOC("Resource", "r",
+	             "  protocol: postgres\n  protocolVersion: 3.2\n  address: 10.0.0.1:1\n  credential: c\n"
+	             "  tls: {negotiation: direct, channelBinding: require}\n"));
+	assert_true(s->resources[0].tls_direct);
+	assert_int_equal(s->resources[0].binding, SL_TARGET_BINDING_REQUIRE);
+	assert_int_equal(s->resources[0].minor, 2);
 	sl_policy_free(s);
 }
 

@@ -40,12 +40,22 @@ enum sl_target_tls {
 	SL_TARGET_TLS_OFF,     /* only when the resource says so */
 };
 
+/* SCRAM's channel binding towards the target. */
+enum sl_target_binding {
+	SL_TARGET_BINDING_PREFER, /* the default: where the target offers it */
+	SL_TARGET_BINDING_REQUIRE,
+	SL_TARGET_BINDING_OFF,
+};
+
 struct sl_resource {
 	const char *name;
 	const char *protocol; /* "postgres" */
 	struct sl_endpoint address;
 	enum sl_target_tls tls_mode;
-	struct sl_tls_ctx *tls;      /* client context; NULL with TLS_OFF */
+	struct sl_tls_ctx *tls; /* client context; NULL with TLS_OFF */
+	bool tls_direct;        /* TLS begins with the connection */
+	enum sl_target_binding binding;
+	uint16_t minor;              /* of protocol 3, that is asked for at the target */
 	const char *credential;      /* name of the sealed credential */
 	struct sl_strings databases; /* allowed; empty: any */
 	struct sl_label *labels;

@@ -116,6 +116,20 @@ static int on_upgrade(void *ctx, enum sl_side side)
 	return side == SL_TARGET ? SL_OK : SL_E_PROTO_UNSUPPORTED;
 }
 
+static int on_upgrade_direct(void *ctx, enum sl_side side)
+{
+	return on_upgrade(ctx, side);
+}
+
+static size_t on_channel_binding(void *ctx, enum sl_side side, uint8_t *out)
+{
+	struct world *w = ctx;
+
+	(void)side;
+	memset(out, 'b', 32);
+	return w->verdict_byte & 4 ? 32 : 0;
+}
+
 static bool marked(struct sl_span s)
 {
 	return s.n > 0 && memmem(s.p, s.n, MARKER, sizeof(MARKER) - 1) != NULL;
@@ -320,7 +334,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static void *st;
 	static void *scratch;
 	struct sl_decoder_cfg cfg = {.message_max = 4096};
-	const struct sl_io io = {&w, on_event, on_pass, on_add, on_room, on_upgrade, on_take, on_give};
+	const struct sl_io io = {&w,      on_event,   on_pass,           on_add,
+	                         on_room, on_upgrade, on_upgrade_direct, on_channel_binding,
+	                         on_take, on_give};
 	uint8_t out[16];
 
 	if (size < 2)

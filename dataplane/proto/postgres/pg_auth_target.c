@@ -37,7 +37,7 @@ static int startup_send(struct pg *d)
 	at += d->start->forward_n;
 	b[at++] = 0;
 	sl_put_be32(b, (uint32_t)at);
-	sl_put_be32(b + 4, 3u << 16);
+	sl_put_be32(b + 4, 3u << 16 | d->target_minor);
 	d->ts = PG_T_AUTH;
 	return pg_add(d, SL_TARGET, b, at);
 }
@@ -50,6 +50,13 @@ int pg_login_begin(struct pg *d, const struct sl_login *l)
 		return SL_E_INVAL;
 	d->login = *l;
 	d->logging_in = true;
+	d->target_minor = l->minor < PG_MINOR_MAX ? (uint8_t)l->minor : PG_MINOR_MAX;
+	if (l->tls_direct) {
+		int rc = d->io.upgrade_direct(d->io.ctx, SL_TARGET);
+
+		d->target_tls = rc == SL_OK;
+		return rc == SL_OK ? startup_send(d) : rc;
+	}
 	if (!l->tls_offered && !l->tls_required)
 		return startup_send(d);
 	d->ts = PG_T_SSL;
@@ -119,25 +126,61 @@ static int auth_md5(struct pg *d, struct sl_span b)
 	return rc;
 }
 
-static int auth_sasl(struct pg *d, struct sl_span b)
+#define SCRAM_PLAIN "SCRAM-SHA-256"
+#define SCRAM_PLUS  "SCRAM-SHA-256-PLUS"
+
+struct mechanisms {
+	bool plain, plus;
+};
+
+static int read_mechanisms(struct sl_span b, struct mechanisms *o)
 {
-	static const char mechanism[] = "SCRAM-SHA-256";
-	uint8_t out[PG_HEADER + sizeof(mechanism) + 4 + 64];
 	struct sl_span name;
-	bool found = false;
-	size_t n, at = PG_HEADER;
 
 	while (b.n > 0 && b.p[0] != 0) {
 		if (pg_get_str(&b, &name) < 0)
-			return pg_target_broken(d, "malformed authentication request of the target");
-		found = found || sl_span_is(name, mechanism);
+			return SL_E_PROTO_MALFORMED;
+		o->plain = o->plain || sl_span_is(name, SCRAM_PLAIN);
+		o->plus = o->plus || sl_span_is(name, SCRAM_PLUS);
 	}
-	if (b.n != 1)
+	return b.n == 1 ? SL_OK : SL_E_PROTO_MALFORMED;
+}
+
+/* The mechanism to use, or NULL with what is wrong in *why. */
+static const char *choose(struct pg *d, const struct mechanisms *offered, const char **why)
+{
+	struct pg_scram *s = &d->start->scram;
+
+	*why = "the target offers channel binding outside TLS";
+	if (offered->plus && !d->target_tls)
+		return NULL;
+	s->binding_n = d->target_tls && d->login.binding != SL_BINDING_OFF
+	                       ? d->io.channel_binding(d->io.ctx, SL_TARGET, s->binding)
+	                       : 0;
+	*why = "the target offers no channel binding, which is required";
+	if (d->login.binding == SL_BINDING_REQUIRE && (!offered->plus || s->binding_n == 0))
+		return NULL;
+	s->gs2 = s->binding_n == 0 ? 'n' : offered->plus ? 'p' : 'y';
+	if (s->gs2 == 'p')
+		return SCRAM_PLUS;
+	*why = "the target offers no authentication that is known here";
+	return offered->plain ? SCRAM_PLAIN : NULL;
+}
+
+static int auth_sasl(struct pg *d, struct sl_span b)
+{
+	uint8_t out[PG_HEADER + sizeof(SCRAM_PLUS) + 4 + 64];
+	struct mechanisms offered = {false, false};
+	const char *mechanism, *why;
+	size_t n, at = PG_HEADER;
+
+	if (read_mechanisms(b, &offered) < 0)
 		return pg_target_broken(d, "malformed authentication request of the target");
-	if (!found)
-		return auth_failed(d, "the target offers no authentication that is known here");
-	memcpy(out + at, mechanism, sizeof(mechanism));
-	at += sizeof(mechanism);
+	mechanism = choose(d, &offered, &why);
+	if (mechanism == NULL)
+		return auth_failed(d, why);
+	memcpy(out + at, mechanism, strlen(mechanism) + 1);
+	at += strlen(mechanism) + 1;
 	n = pg_scram_first(&d->start->scram, d->login.nonce, (char *)out + at + 4, 64);
 	if (n == 0)
 		return auth_failed(d, "SCRAM authentication is not available");
@@ -177,6 +220,8 @@ static int authentication(struct pg *d, struct sl_span b)
 
 	if (pg_get_32(&b, &code) < 0)
 		return pg_target_broken(d, "malformed authentication request of the target");
+	if (d->login.binding == SL_BINDING_REQUIRE && d->ts == PG_T_AUTH && code != 10)
+		return auth_failed(d, "the target offers no channel binding, which is required");
 	if (code == 0 && b.n == 0 && (d->ts == PG_T_AUTH || d->ts == PG_T_SENT || d->ts == PG_T_SASL_DONE)) {
 		d->ts = PG_T_PARAMS;
 		return SL_OK;
@@ -250,31 +295,82 @@ static int greeting_keep(struct pg *d, const struct pg_msg *m)
 	return SL_OK;
 }
 
-static int key_keep(struct pg *d, struct sl_span body)
+void pg_key_free(struct pg *d)
 {
-	if (body.n != 8 || ++d->nb_keys > PG_KEYS_MAX)
+	pg_give(d, d->target_key_long, d->target_key_n);
+	d->target_key_long = NULL;
+	d->target_key_n = 0;
+}
+
+const uint8_t *pg_key(const struct pg *d)
+{
+	return d->target_key_long != NULL ? d->target_key_long : d->target_key;
+}
+
+int pg_key_keep(struct pg *d, struct sl_span body)
+{
+	size_t max = d->target_minor >= PG_MINOR_KEYS ? PG_KEY_MAX : PG_KEY_SHORT;
+	struct sl_span key = sl_span_sub(body, 4, body.n);
+	uint8_t *to = d->target_key;
+
+	if (key.n < PG_KEY_SHORT || key.n > max || d->nb_keys >= PG_KEYS_MAX)
 		return pg_target_broken(d, "malformed or repeated BackendKeyData");
-	memcpy(d->target_key, body.p, 8);
+	if (key.n > PG_KEY_SHORT) {
+		to = pg_take(d, key.n);
+		if (to == NULL)
+			return SL_AGAIN;
+	}
+	pg_key_free(d);
+	d->target_key_long = key.n > PG_KEY_SHORT ? to : NULL;
+	d->target_key_n = (uint16_t)key.n;
+	memcpy(to, key.p, key.n);
+	memcpy(d->target_pid, body.p, 4);
+	d->nb_keys++;
 	return SL_OK;
+}
+
+/* NegotiateProtocolVersion: the target has less than was asked for. No options were, so it can name none. */
+static int negotiate(struct pg *d, struct sl_span b)
+{
+	uint32_t version, nb_options;
+
+	if (pg_get_32(&b, &version) < 0 || pg_get_32(&b, &nb_options) < 0 || b.n != 0)
+		return pg_target_broken(d, "malformed protocol negotiation of the target");
+	if (version >> 16 == 0) /* the minor version alone, as the manual has it */
+		version |= 3u << 16;
+	if (d->negotiated || version >> 16 != 3 || (version & 0xffff) >= d->target_minor || nb_options != 0)
+		return pg_target_broken(d, "the target negotiates what was not asked for");
+	d->negotiated = true;
+	d->target_minor = (uint8_t)version;
+	return SL_OK;
+}
+
+static uint8_t cancel_key_n(const struct pg *d)
+{
+	return d->client_minor >= PG_MINOR_KEYS ? SL_CANCEL_KEY_MAX : PG_KEY_SHORT;
 }
 
 static int greet(struct pg *d)
 {
-	uint8_t b[9 + 13] = {'R', 0, 0, 0, 8, 0, 0, 0, 0, 'K', 0, 0, 0, 12};
+	static const uint8_t ok[9] = {'R', 0, 0, 0, 8, 0, 0, 0, 0};
+	uint8_t b[9 + SL_CANCEL_KEY_MAX] = {'K'};
+	size_t n = cancel_key_n(d);
 	int rc;
 
-	sl_put_be32(b + 14, d->login.cancel_pid);
-	sl_put_be32(b + 18, d->login.cancel_key);
+	sl_put_be32(b + 1, (uint32_t)(8 + n));
+	sl_put_be32(b + 5, d->login.cancel_pid);
+	memcpy(b + 9, d->login.cancel_key, n);
 	sl_cleanse(&d->login, sizeof(d->login));
 	d->logging_in = false;
 	d->ts = PG_T_READY;
 	d->cs = PG_C_READY;
-	rc = pg_add(d, SL_CLIENT, b, 9);
+	rc = pg_add(d, SL_CLIENT, ok, sizeof(ok));
 	if (rc == SL_OK && d->start->greeting_n > 0)
 		rc = pg_add(d, SL_CLIENT, d->start->greeting, d->start->greeting_n);
 	pg_start_free(d);
 	if (rc == SL_OK)
-		rc = pg_add(d, SL_CLIENT, b + 9, 13);
+		rc = pg_add(d, SL_CLIENT, b, 9 + n);
+	sl_cleanse(b, sizeof(b));
 	return rc == SL_OK ? pg_write_ready(d) : rc;
 }
 
@@ -302,6 +398,7 @@ static int session_begin(struct pg *d, struct sl_span body)
 		        d, SL_TARGET, SL_E_PROTO_UNSUPPORTED, "0A000",
 		        "the target does not keep client_encoding=UTF8 and standard_conforming_strings=on");
 	ev.session.server_version = sl_span_str(d->start->version);
+	ev.session.cancel_key_n = cancel_key_n(d);
 	rc = pg_event(d, &ev, &v);
 	if (rc != SL_OK)
 		return rc;
@@ -381,7 +478,7 @@ static int login_message(struct pg *d, const struct pg_msg *m)
 	if (d->ts >= PG_T_PARAMS && m->type == 'S')
 		return greeting_keep(d, m);
 	if (d->ts >= PG_T_PARAMS && m->type == 'K')
-		return key_keep(d, m->body);
+		return pg_key_keep(d, m->body);
 	if (d->ts == PG_T_ORIGIN)
 		return origin_message(d, m);
 	if (m->type == 'E')
@@ -389,6 +486,8 @@ static int login_message(struct pg *d, const struct pg_msg *m)
 	if (d->ts == PG_T_PARAMS)
 		return m->type == 'Z' ? session_begin(d, m->body)
 		                      : pg_target_broken(d, "unexpected message in the target's login");
+	if (m->type == 'v' && d->ts == PG_T_AUTH)
+		return negotiate(d, m->body);
 	if (m->type != 'R')
 		return pg_target_broken(d, "unexpected message in the target's login");
 	return authentication(d, m->body);

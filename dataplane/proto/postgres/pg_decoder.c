@@ -156,12 +156,13 @@ static size_t pg_cancel(void *st, uint8_t *out, size_t cap)
 {
 	const struct pg *d = st;
 
-	if (d->ts != PG_T_READY || d->nb_keys == 0 || cap < 16)
+	if (d->ts != PG_T_READY || d->nb_keys == 0 || cap < 12u + d->target_key_n)
 		return 0;
-	sl_put_be32(out, 16);
+	sl_put_be32(out, 12u + d->target_key_n);
 	sl_put_be32(out + 4, PG_CODE_CANCEL);
-	memcpy(out + 8, d->target_key, 8);
-	return 16;
+	memcpy(out + 8, d->target_pid, 4);
+	memcpy(out + 12, pg_key(d), d->target_key_n);
+	return 12u + d->target_key_n;
 }
 
 static void pg_close(void *st)
@@ -176,6 +177,7 @@ static void pg_close(void *st)
 
 const struct sl_decoder sl_postgres_decoder = {
         .name = "postgres",
+        .alpn = "postgresql",
         .state_bytes = sizeof(struct pg),
         .scratch_bytes = sizeof(union pg_tmp),
         .take_max = PG_TAKE_MAX,

@@ -152,6 +152,7 @@ static void names_free(struct pg *d, struct pg_names *t)
 void pg_free_all(struct pg *d)
 {
 	pg_start_free(d);
+	pg_key_free(d);
 	pg_row_free(d);
 	pg_mask_free(d);
 	for (uint16_t i = 0; i < PG_SAYS_MAX; i++)

@@ -51,6 +51,12 @@
 #define PG_SCRAM_MAX_ITER 100000 /* about 50 ms of a worker: a target that asks for more is refused */
 #define PG_SCRAM_AUTH_MAX 1024   /* AuthMessage */
 
+#define PG_MINOR_MAX  2    /* protocol 3.2: of PostgreSQL 18 */
+#define PG_MINOR_KEYS 2    /* from here on cancel keys have other lengths than 4 bytes */
+#define PG_KEY_SHORT  4    /* bytes of a cancel key, before */
+#define PG_KEY_MAX    256  /* and since */
+#define PG_TLS_RECORD 0x16 /* first byte of a ClientHello */
+
 #define PG_CODE_CANCEL 80877102u
 #define PG_CODE_SSL    80877103u
 #define PG_CODE_GSSENC 80877104u
@@ -183,6 +189,9 @@ struct pg_rows {
 };
 
 struct pg_scram {
+	char gs2; /* 'p' bound; 'y' could have been, the target did not offer it; 'n' neither */
+	uint8_t binding[SL_DEC_BINDING_MAX];
+	size_t binding_n;
 	char nonce[25]; /* base64 of login.nonce */
 	char first_bare[40];
 	uint8_t server_signature[32];
@@ -222,7 +231,11 @@ struct pg {
 	struct sl_login login;
 	bool logging_in;
 	bool scs_on, utf8;
-	uint8_t target_key[8];
+	bool negotiated;                    /* the target has said which minor version it speaks */
+	uint8_t client_minor, target_minor; /* of the protocol's version */
+	uint16_t target_key_n;
+	uint8_t target_pid[4], target_key[PG_KEY_SHORT];
+	uint8_t *target_key_long; /* a block of target_key_n bytes, when there are more than PG_KEY_SHORT */
 	uint32_t nb_keys;
 	bool origin_done; /* the catalog query's CommandComplete came */
 
@@ -392,6 +405,10 @@ int pg_login_step(struct pg *d, struct sl_span b, size_t *used);
 int pg_target_step(struct pg *d, struct sl_span b, size_t *used);
 int pg_auth_resume(struct pg *d, const struct sl_verdict *v);
 int pg_login_begin(struct pg *d, const struct sl_login *l);
+/* BackendKeyData's body. SL_OK, SL_AGAIN, or an error that was told. */
+int pg_key_keep(struct pg *d, struct sl_span body);
+const uint8_t *pg_key(const struct pg *d);
+void pg_key_free(struct pg *d);
 /* ParameterStatus: checks what must hold. SL_OK or an error that was told. */
 int pg_parameter_status(struct pg *d, struct sl_span body);
 
@@ -410,7 +427,7 @@ void pg_rows_reset(struct pg *d);
 int pg_rows_refuse(struct pg *d, const char *text, const struct sl_reason *r);
 
 /* ---- pg_scram.c ---- */
-/* Fills the client-first-message; returns its length. */
+/* Fills the client-first-message as s->gs2 says; returns its length. */
 size_t pg_scram_first(struct pg_scram *s, const uint8_t nonce[18], char *out, size_t cap);
 /* server-first-message to client-final-message. Its length, or SL_E_PROTO_TARGET_AUTH. */
 int pg_scram_final(struct pg_scram *s, struct sl_span secret, struct sl_span server_first, char *out,

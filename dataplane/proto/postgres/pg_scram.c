@@ -1,7 +1,7 @@
 /*
- * SCRAM-SHA-256 (RFC 5802, RFC 7677) as its client, and PostgreSQL's MD5 answer. Without channel binding: TLS
- * ends in the gateway and the target's certificate is verified there. The gs2 header is "n", never "y": "y"
- * would claim that the server offered no PLUS mechanism, and fail when it did.
+ * SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677) as their client, and PostgreSQL's MD5 answer. The
+ * gs2 header is "p" with a binding; "y" where we could have bound and the target did not offer to, which a
+ * target that did offer it refuses: somebody in between has taken the offer away; "n" else.
  *
  * Run once per login; OpenSSL may allocate here.
  */
@@ -15,8 +15,15 @@
 
 #define SHA_BYTES       SL_SCRAM_KEY
 #define SCRAM_NONCE_MAX 256
+#define SCRAM_GS2_MAX   24 /* "p=tls-server-end-point,," */
+#define SCRAM_BIND_MAX  (SCRAM_GS2_MAX + SL_DEC_BINDING_MAX)
 
 static const char hex_digits[] = "0123456789abcdef";
+
+static const char *gs2_header(const struct pg_scram *s)
+{
+	return s->gs2 == 'p' ? "p=tls-server-end-point,," : s->gs2 == 'y' ? "y,," : "n,,";
+}
 
 size_t pg_scram_first(struct pg_scram *s, const uint8_t nonce[18], char *out, size_t cap)
 {
@@ -24,7 +31,7 @@ size_t pg_scram_first(struct pg_scram *s, const uint8_t nonce[18], char *out, si
 
 	(void)EVP_EncodeBlock((uint8_t *)s->nonce, nonce, 18);
 	(void)snprintf(s->first_bare, sizeof(s->first_bare), "n=,r=%s", s->nonce);
-	n = snprintf(out, cap, "n,,%s", s->first_bare);
+	n = snprintf(out, cap, "%s%s", gs2_header(s), s->first_bare);
 	return n < 0 || (size_t)n >= cap ? 0 : (size_t)n;
 }
 
@@ -98,17 +105,34 @@ out:
 	return rc;
 }
 
+/* Writes "c=" and base64 of the gs2 header and, for "p", the binding. Its length. */
+static size_t binding_text(const struct pg_scram *s, char out[2 + 4 * ((SCRAM_BIND_MAX + 2) / 3) + 1])
+{
+	uint8_t b[SCRAM_BIND_MAX];
+	const char *gs2 = gs2_header(s);
+	size_t n = strlen(gs2);
+
+	memcpy(b, gs2, n);
+	if (s->gs2 == 'p') {
+		memcpy(b + n, s->binding, s->binding_n);
+		n += s->binding_n;
+	}
+	memcpy(out, "c=", 2);
+	return 2 + (size_t)EVP_EncodeBlock((uint8_t *)out + 2, b, (int)n);
+}
+
 int pg_scram_final(struct pg_scram *s, struct sl_span secret, struct sl_span server_first, char *out,
                    size_t cap)
 {
 	struct server_first f = {0};
 	uint8_t proof[SHA_BYTES];
-	char auth[PG_SCRAM_AUTH_MAX];
+	char auth[PG_SCRAM_AUTH_MAX], c[2 + 4 * ((SCRAM_BIND_MAX + 2) / 3) + 1];
 	int n, bare, rc;
 
 	if (secret.n == 0 || parse_server_first(s, server_first, &f) != SL_OK)
 		return SL_E_PROTO_TARGET_AUTH;
-	bare = snprintf(out, cap, "c=biws,r=%.*s", (int)f.nonce.n, (const char *)f.nonce.p);
+	(void)binding_text(s, c);
+	bare = snprintf(out, cap, "%s,r=%.*s", c, (int)f.nonce.n, (const char *)f.nonce.p);
 	if (bare < 0 || (size_t)bare + 3 + 44 + 1 > cap)
 		return SL_E_PROTO_TARGET_AUTH;
 	n = snprintf(auth, sizeof(auth), "%s,%.*s,%s", s->first_bare, (int)server_first.n,

@@ -153,7 +153,8 @@ static int negotiate(struct pg *d, const struct startup *s)
 	}
 	b[0] = 'v';
 	sl_put_be32(b + 1, (uint32_t)(at - 1));
-	sl_put_be32(b + 5, 0); /* newest minor version of protocol 3 that is spoken here */
+	sl_put_be32(b + 5,
+	            3u << 16 | d->client_minor); /* the whole version, as PostgreSQL and libpq have it */
 	sl_put_be32(b + 9, s->nb_pq);
 	return pg_add(d, SL_CLIENT, b, at);
 }
@@ -197,10 +198,11 @@ static int startup_message(struct pg *d, struct sl_span msg, size_t *used)
 	if (d->start == NULL)
 		return SL_AGAIN;
 	memset(d->start, 0, sizeof(*d->start));
+	d->client_minor = (version & 0xffff) < PG_MINOR_MAX ? (uint8_t)version : PG_MINOR_MAX;
 	rc = startup_params(d, sl_span_sub(msg, 8, msg.n), &s);
 	if (rc != SL_OK)
 		return rc;
-	if ((version & 0xffff) > 0 || s.nb_pq > 0)
+	if ((version & 0xffff) > PG_MINOR_MAX || s.nb_pq > 0)
 		rc = negotiate(d, &s);
 	if (rc == SL_OK)
 		rc = pg_add(d, SL_CLIENT, ask, sizeof(ask));
@@ -239,6 +241,17 @@ static int ssl_request(struct pg *d, size_t len, struct sl_span b, size_t *used)
 	return SL_OK;
 }
 
+/* PostgreSQL 17, sslnegotiation=direct: as the first thing on the connection only. */
+static int direct_tls(struct pg *d)
+{
+	int rc = d->io.upgrade_direct(d->io.ctx, SL_CLIENT);
+
+	if (rc < 0)
+		return rc;
+	d->client_tls = d->ssl_asked = true;
+	return SL_AGAIN;
+}
+
 static int gss_request(struct pg *d, size_t len, size_t *used)
 {
 	int rc;
@@ -259,15 +272,15 @@ static int cancel_request(struct pg *d, struct sl_span msg, size_t *used)
 	struct sl_verdict v;
 	int rc;
 
-	if (msg.n != 16)
+	if (msg.n < 12 + PG_KEY_SHORT || msg.n > 12 + PG_KEY_MAX)
 		return pg_broken(d, "malformed CancelRequest");
 	ev.cancel.pid = sl_get_be32(msg.p + 8);
-	ev.cancel.key = sl_get_be32(msg.p + 12);
+	ev.cancel.key = sl_span_sub(msg, 12, msg.n);
 	rc = pg_event(d, &ev, &v);
 	if (rc != SL_OK)
 		return rc;
 	d->cs = PG_C_CLOSED;
-	*used = 16;
+	*used = msg.n;
 	return SL_CLOSED;
 }
 
@@ -275,6 +288,8 @@ int pg_startup_step(struct pg *d, struct sl_span b, size_t *used)
 {
 	uint32_t len, code;
 
+	if (b.n > 0 && b.p[0] == PG_TLS_RECORD && d->cfg.client_tls_offered && !d->ssl_asked && !d->gss_asked)
+		return direct_tls(d);
 	if (b.n < 4)
 		return SL_MORE;
 	len = sl_get_be32(b.p);

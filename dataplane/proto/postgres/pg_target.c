@@ -393,14 +393,16 @@ static int parameter_status(struct pg *d, const struct pg_msg *m)
 /* Never relayed: the client has a key of the gateway's. */
 static int backend_key(struct pg *d, const struct pg_msg *m)
 {
-	if (m->size != PG_HEADER + 8 || d->nb_keys >= PG_KEYS_MAX)
+	int rc;
+
+	if (m->size > PG_HEADER + 4 + PG_KEY_MAX)
 		return unexpected(d);
 	if (m->all.n < m->size)
 		return SL_MORE;
-	d->nb_keys++;
-	memcpy(d->target_key, m->body.p, 8);
-	d->t_skip = m->size;
-	return SL_OK;
+	rc = pg_key_keep(d, m->body);
+	if (rc == SL_OK)
+		d->t_skip = m->size;
+	return rc;
 }
 
 static const struct {

@@ -1,6 +1,6 @@
 /*
- * The PostgreSQL decoder: frontend/backend protocol 3.0 (PostgreSQL 15 manual, chapter 55). docs/postgres.md
- * says which messages it takes in which state, and what it refuses.
+ * The PostgreSQL decoder: frontend/backend protocol 3.0 and 3.2 (PostgreSQL 15 manual, chapter 55; 18, 54).
+ * docs/postgres.md says which messages it takes in which state, and what it refuses.
  */
 #ifndef SL_POSTGRES_H
 #define SL_POSTGRES_H

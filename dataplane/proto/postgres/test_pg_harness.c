@@ -21,7 +21,7 @@ struct world {
 		uint8_t *b;
 		size_t n;
 		int rc;
-		bool tls, eof;
+		bool tls, direct, eof;
 	} in[2];
 	struct {
 		uint8_t *b;
@@ -102,7 +102,9 @@ static void log_event(struct text *t, const struct sl_event *ev)
 		        S(ev->origin.schema), S(ev->origin.relation), S(ev->origin.column));
 		break;
 	case SL_EV_CANCEL:
-		pgt_put(t, "!: CANCEL %u %u\n", ev->cancel.pid, ev->cancel.key);
+		pgt_put(t, "!: CANCEL %u ", ev->cancel.pid);
+		pgt_key(t, ev->cancel.key.p, ev->cancel.key.n);
+		pgt_put(t, "\n");
 		break;
 	case SL_EV_ERROR:
 		pgt_put(t, "!: ERROR %s\n", sl_err_name(ev->error.err));
@@ -221,6 +223,25 @@ static int on_upgrade(void *ctx, enum sl_side side)
 	return SL_OK;
 }
 
+static int on_upgrade_direct(void *ctx, enum sl_side side)
+{
+	struct world *w = ctx;
+
+	pgt_put(&w->events, "!: UPGRADE %c direct\n", side == SL_CLIENT ? 'C' : 'T');
+	w->in[side].tls = w->in[side].direct = true;
+	return SL_OK;
+}
+
+static size_t on_channel_binding(void *ctx, enum sl_side side, uint8_t *out)
+{
+	struct world *w = ctx;
+
+	if (!w->in[side].tls || w->opts->no_binding)
+		return 0;
+	memset(out, 'b', 32);
+	return 32;
+}
+
 /* Of the exact size, so that a byte behind it shows. */
 static void *on_take(void *ctx, size_t bytes)
 {
@@ -263,6 +284,10 @@ static bool feed(struct world *w, enum sl_side s, size_t limit)
 	if (w->in[s].rc < 0)
 		return false;
 	assert_true(used <= n);
+	if (w->in[s].direct) { /* all that was not consumed is TLS's */
+		w->in[s].direct = false;
+		w->in[s].n = used = 0;
+	}
 	memmove(w->in[s].b, w->in[s].b + used, w->in[s].n - used);
 	w->in[s].n -= used;
 	return used > 0 || w->events.n > before || w->out[0].n + w->out[1].n > out;
@@ -333,9 +358,19 @@ static void control(struct world *w, char what, char *rest)
 
 		l.tls_offered = strcmp(word, "tls") == 0;
 		l.tls_required = strcmp(word, "tlsreq") == 0;
+		l.tls_direct = strcmp(word, "direct") == 0;
+		l.minor = strcmp(word, "3.2") == 0 ? 2 : 0;
+		if (strcmp(word, "bind") == 0) {
+			l.tls_required = true;
+			l.binding = SL_BINDING_REQUIRE;
+		} else if (strcmp(word, "nobind") == 0) {
+			l.tls_required = true;
+			l.binding = SL_BINDING_OFF;
+		}
 		l.cancel_pid = 77;
-		l.cancel_key = 88;
+		sl_put_be32(l.cancel_key, 88);
 		assert_int_equal(sl_postgres_decoder.login(w->st, &l), SL_OK);
+		w->in[SL_TARGET].direct = false; /* nothing was fed: all that comes is inside */
 	} else if (what == 'R') {
 		if (strcmp(word, "deny") == 0) {
 			const char *code = pgt_part(&rest, ' ');
@@ -403,7 +438,9 @@ static void memory_make(void)
 
 static void world_init(struct world *w, const struct pgh_opts *opts)
 {
-	const struct sl_io io = {w, on_event, on_pass, on_add, on_room, on_upgrade, on_take, on_give};
+	const struct sl_io io = {w,       on_event,   on_pass,           on_add,
+	                         on_room, on_upgrade, on_upgrade_direct, on_channel_binding,
+	                         on_take, on_give};
 	struct sl_decoder_cfg cfg = {0};
 
 	memset(w, 0, sizeof(*w));

@@ -3,7 +3,7 @@
  *
  *   C: message        bytes of the client; consecutive lines are fed as one span
  *   T: message        bytes of the target
- *   L: [opt...]       login() (opts: tls, tlsreq)
+ *   L: [opt]          login() (tls, tlsreq, direct, bind, nobind, 3.2)
  *   R: allow | deny code text | wait
  *   B: code text      inject(SL_INJ_BYE)
  *   F: C | T          FIN of that side
@@ -27,6 +27,7 @@ struct pgh_opts {
 	bool origin;                    /* SESSION's verdict asks for the catalog */
 	bool mask_copy;
 	bool session_denied;
+	bool no_binding;      /* the target's certificate has no channel binding */
 	bool no_blocks;       /* behind the first one, the login's, none is to be had */
 	uint32_t message_max; /* 0: 64 KB */
 };

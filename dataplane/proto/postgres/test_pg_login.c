@@ -12,6 +12,9 @@
 #define ALLOWED ASKED "C: p good\n!: AUTH agent||good\n"
 #define STARTED ">T: startup 3.0 user=svc database=db client_encoding=UTF8 standard_conforming_strings=on\n"
 #define CONNECT ALLOWED "L:\n" STARTED
+#define ALLOWED32                                                                                            \
+	ALLOWED "L: 3.2\n>T: startup 3.2 user=svc database=db client_encoding=UTF8 "                         \
+	        "standard_conforming_strings=on\n"
 
 static void run(const char *transcript)
 {
@@ -105,6 +108,114 @@ static void test_target_auth(void **state)
 	            "proto_target_auth\n");
 	run(CONNECT "T: Z I\n!: ERROR proto_target\n>C: E FATAL 08006 unexpected message in the target's "
 	            "login\n=: proto_target\n");
+}
+
+/* What a target offers, in hex. */
+#define SASL_PLAIN "T: R 10 53 43 52 41 4d 2d 53 48 41 2d 32 35 36 00 00\n"
+#define SASL_PLUS  "T: R 10 53 43 52 41 4d 2d 53 48 41 2d 32 35 36 2d 50 4c 55 53 00 00\n"
+#define SASL_BOTH                                                                                            \
+	"T: R 10 53 43 52 41 4d 2d 53 48 41 2d 32 35 36 2d 50 4c 55 53 00 53 43 52 41 4d 2d 53 48 41 2d 32 " \
+	"35 36 00 00\n"
+#define TARGET_TLS ALLOWED "L: tls\n>T: ssl\nT: byte S\n!: UPGRADE T\n" STARTED
+#define FIRST_PLUS                                                                                           \
+	">T: p SCRAM-SHA-256-PLUS\\00\\00\\00\\005p=tls-server-end-point,,n=,r=AAAAAAAAAAAAAAAAAAAAAAAA\n"
+#define NO_BINDING                                                                                           \
+	"!: ERROR proto_target_auth\n"                                                                       \
+	">C: E FATAL 08004 the target offers no channel binding, which is required\n=: proto_target_auth\n"
+
+/* The messages behind the first were computed apart from this code, for a binding of 32 letters b. */
+static void test_target_channel_binding(void **state)
+{
+	static const struct pgh_opts no_binding = {.no_binding = true};
+
+	(void)state;
+	run(TARGET_TLS SASL_BOTH FIRST_PLUS
+	    "T: R 11 72 3d 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 73 72 76 "
+	    "4e 4f 4e 43 45 2c 73 3d 63 32 46 73 64 48 4e 68 62 48 51 3d 2c 69 3d 34 30 39 36\n"
+	    ">T: p "
+	    "c=cD10bHMtc2VydmVyLWVuZC1wb2ludCwsYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmI=,r="
+	    "AAAAAAAAAAAAAAAAAAAAAAAAsrvNONCE,p=f/l7zCAXUujnB0qiT/RPlph7yL3zzbgEpLMpb5illaQ=\n"
+	    "T: R 12 76 3d 38 45 4b 76 6d 71 4c 57 74 65 79 47 66 39 55 45 65 55 4b 55 73 2b 45 4c 36 50 69 "
+	    "39 4b 4b 79 79 6a 7a 65 59 44 74 6e 33 39 2b 6f 3d\nT: R 0\n");
+	/* a target without it is told that it would have been used: one that did offer it says no */
+	run(TARGET_TLS SASL_PLAIN
+	    ">T: p SCRAM-SHA-256\\00\\00\\00\\00 y,,n=,r=AAAAAAAAAAAAAAAAAAAAAAAA\n"
+	    "T: R 11 72 3d 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 41 73 72 76 "
+	    "4e 4f 4e 43 45 2c 73 3d 63 32 46 73 64 48 4e 68 62 48 51 3d 2c 69 3d 34 30 39 36\n"
+	    ">T: p c=eSws,r=AAAAAAAAAAAAAAAAAAAAAAAAsrvNONCE,p=WGRM1izG57TifT6OL6wkQOdrd9JtC2GjI8w32KB7zQ0=\n"
+	    "T: R 12 76 3d 38 4e 7a 5a 78 46 75 45 43 64 36 46 30 4c 7a 4b 34 6d 32 62 57 55 6f 52 69 42 39 "
+	    "6e 68 53 62 62 53 76 6c 58 6f 48 48 55 53 72 49 3d\nT: R 0\n");
+	/* not wanted; not to be had, for the certificate has none */
+	run(ALLOWED "L: nobind\n>T: ssl\nT: byte S\n!: UPGRADE T\n" STARTED SASL_BOTH
+	            ">T: p SCRAM-SHA-256\\00\\00\\00\\00 n,,n=,r=AAAAAAAAAAAAAAAAAAAAAAAA\n");
+	pgh_run(TARGET_TLS SASL_BOTH ">T: p SCRAM-SHA-256\\00\\00\\00\\00 n,,n=,r=AAAAAAAAAAAAAAAAAAAAAAAA\n",
+	        &no_binding);
+	pgh_run(TARGET_TLS SASL_PLUS "!: ERROR proto_target_auth\n>C: E FATAL 08004 the target offers no "
+	                             "authentication that is known here\n=: proto_target_auth\n",
+	        &no_binding);
+	/* offered where there is nothing to bind to: whoever says that is not the target */
+	run(CONNECT SASL_BOTH
+	    "!: ERROR proto_target_auth\n>C: E FATAL 08004 the target offers channel binding "
+	    "outside TLS\n=: proto_target_auth\n");
+}
+
+#define BOUND ALLOWED "L: bind\n>T: ssl\nT: byte S\n!: UPGRADE T\n" STARTED
+
+static void test_target_binding_required(void **state)
+{
+	static const struct pgh_opts no_binding = {.no_binding = true};
+
+	(void)state;
+	run(BOUND SASL_BOTH FIRST_PLUS
+	    "T: R 0\n!: ERROR proto_target_auth\n>C: E FATAL 08004 authentication message of "
+	    "the target out of order\n=: proto_target_auth\n");
+	run(BOUND SASL_PLAIN NO_BINDING);
+	pgh_run(BOUND SASL_BOTH NO_BINDING, &no_binding);
+	run(BOUND "T: R 0\n" NO_BINDING);
+	run(BOUND "T: R 3\n" NO_BINDING);
+	run(BOUND "T: R 5 01 02 03 04\n" NO_BINDING);
+}
+
+static void test_target_direct_tls(void **state)
+{
+	(void)state;
+	run(ALLOWED "L: direct\n!: UPGRADE T direct\n" STARTED "T: R 3\n>T: p pw\\00\nT: R 0\n");
+}
+
+static void test_target_versions(void **state)
+{
+	static const char bad[] =
+	        "!: ERROR proto_target\n>C: E FATAL 08006 the target negotiates what was not asked "
+	        "for\n=: proto_target\n";
+	static const char *const wrong[] = {"v 3.2 0", "v 3.3 0", "v 4.0 0", "v 3.0 1 _pq_.x"};
+	char buf[4096];
+
+	(void)state;
+	/* one that speaks 3.2, one that does not, and one that says so in the manual's words */
+	run(ALLOWED32
+	    "T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: K 11 22+252\nT: Z I\n"
+	    "!: SESSION \n>C: R 0\n>C: S client_encoding=UTF8\n>C: S standard_conforming_strings=on\n"
+	    ">C: K 77 88\n>C: Z I\nT: K 12 22+60\nT: K 13 22\nC: Q q\n!: COMMAND 1 simple q\n>T: Q q\n");
+	run(ALLOWED32 "T: v 3.0 0\nT: R 3\n!: ERROR proto_target_auth\n>C: E FATAL 08004 the target asks for "
+	              "the password "
+	              "in clear outside TLS\n=: proto_target_auth\n");
+	run(ALLOWED32
+	    "T: v 0.0 0\nT: R 0\nT: K 1 2+1\n!: ERROR proto_target\n>C: E FATAL 08006 malformed or repeated "
+	    "BackendKeyData\n=: proto_target\n");
+	run(ALLOWED32 "T: R 0\nT: K 1 2+253\n!: ERROR proto_target\n>C: E FATAL 08006 malformed or repeated "
+	              "BackendKeyData\n=: proto_target\n");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		(void)snprintf(
+		        buf, sizeof(buf), "%sT: %s\n%s", ALLOWED32, wrong[i],
+		        i < 3 ? bad
+		              : "!: ERROR proto_target\n>C: E FATAL 08006 malformed protocol negotiation "
+		                "of the target\n=: proto_target\n");
+		run(buf);
+	}
+	(void)snprintf(buf, sizeof(buf), "%sT: v 3.0 0\n%s", CONNECT, bad);
+	run(buf);
+	(void)snprintf(buf, sizeof(buf), "%sT: v 3.0 0\nT: v 3.0 0\n%s", ALLOWED32, bad);
+	run(buf);
 }
 
 static void test_target_tls(void **state)
@@ -219,18 +330,52 @@ static void test_p08_gssenc(void **state)
 
 static void test_p09_direct_tls(void **state)
 {
+	static const struct pgh_opts offered = {.tls_offered = true},
+	                             required = {.tls_offered = true, .tls_required = true};
+
 	(void)state;
 	run("C: x 16030102\n!: ERROR proto_malformed\n>C: E FATAL 08P01 start-up message of an impossible "
 	    "length\n"
 	    "=: proto_malformed\n");
+	pgh_run("C: x 16\n!: UPGRADE C direct\n" ASKED "C: p good\n!: AUTH agent||good\n", &required);
+	/* inside it nothing of the other ways in */
+	pgh_run("C: x 16\n!: UPGRADE C direct\nC: ssl\n!: ERROR proto_malformed\n"
+	        ">C: E FATAL 08P01 second or malformed SSLRequest\n=: proto_malformed\n",
+	        &offered);
+	pgh_run("C: x 16\n!: UPGRADE C direct\nC: gss\n!: ERROR proto_malformed\n"
+	        ">C: E FATAL 08P01 second or malformed GSSENCRequest\n=: proto_malformed\n",
+	        &offered);
+	pgh_run("C: x 16\n!: UPGRADE C direct\nC: x 16030102\n!: ERROR proto_malformed\n"
+	        ">C: E FATAL 08P01 start-up message of an impossible length\n=: proto_malformed\n",
+	        &offered);
+	/* as the first thing only */
+	pgh_run("C: gss\n>C: byte N\nC: x 16030102\n!: ERROR proto_malformed\n"
+	        ">C: E FATAL 08P01 start-up message of an impossible length\n=: proto_malformed\n",
+	        &offered);
+	pgh_run("C: cancel 12 34\n!: CANCEL 12 34\n=: closed\n", &required);
 }
+
+#define GREETED                                                                                              \
+	"L:\n>T: startup 3.0 user=svc database=db client_encoding=UTF8 standard_conforming_strings=on\n"     \
+	"T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: K 11 22\nT: Z I\n!: "    \
+	"SESSION \n"                                                                                         \
+	">C: R 0\n>C: S client_encoding=UTF8\n>C: S standard_conforming_strings=on\n"
 
 static void test_p10_versions(void **state)
 {
 	(void)state;
-	run("C: startup 3.2 user=a\n>C: v 0 0\n>C: R 3\n");
-	run("C: startup 3.9999 user=a _pq_.x=1\n>C: v 0 1 _pq_.x\n>C: R 3\n");
+	/* 3.2 is taken as it is, with its long cancel key; what is beyond it is told of it */
+	run("C: startup 3.2 user=a\n>C: R 3\nC: p good\n!: AUTH a||good\n" GREETED
+	    ">C: K 77 88+28\n>C: Z I\n");
+	run("C: startup 3.1 user=a\n>C: R 3\nC: p good\n!: AUTH a||good\n" GREETED ">C: K 77 88\n>C: Z I\n");
+	run("C: startup 3.3 user=a\n>C: v 3.2 0\n>C: R 3\nC: p good\n!: AUTH a||good\n" GREETED
+	    ">C: K 77 88+28\n>C: Z I\n");
+	run("C: startup 3.9999 user=a _pq_.x=1\n>C: v 3.2 1 _pq_.x\n>C: R 3\n");
+	run("C: startup 3.0 user=a _pq_.x=1 _pq_.y=\n>C: v 3.0 2 _pq_.x _pq_.y\n>C: R 3\n");
 	run("C: startup 2.0 user=a\n!: ERROR proto_unsupported\n>C: E FATAL 0A000 only protocol version 3 is "
+	    "spoken here\n"
+	    "=: proto_unsupported\n");
+	run("C: startup 4.0 user=a\n!: ERROR proto_unsupported\n>C: E FATAL 0A000 only protocol version 3 is "
 	    "spoken here\n"
 	    "=: proto_unsupported\n");
 }
@@ -296,7 +441,7 @@ static void test_p14_parameters(void **state)
 	        "proto_unsupported");
 	refused("USER=b", "08P01 start-up parameter \"USER\" is given twice", "proto_unsupported");
 	run("C: startup 3.0 user=a options= replication=false\n>C: R 3\n");
-	run("C: startup 3.0 user=a _pq_.thing=on\n>C: v 0 1 _pq_.thing\n>C: R 3\n");
+	run("C: startup 3.0 user=a _pq_.thing=on\n>C: v 3.0 1 _pq_.thing\n>C: R 3\n");
 	run("C: startup 3.0 database=a\n!: ERROR auth\n>C: E FATAL 28000 no user name in the start-up "
 	    "message\n=: auth\n");
 	/* without its terminator; a name without its value */
@@ -314,8 +459,12 @@ static void test_p26_cancel(void **state)
 
 	(void)state;
 	run("C: cancel 12 34\n!: CANCEL 12 34\n=: closed\n");
-	/* a key of another length than 3.0 has */
-	run("C: x 00000014 04d2162e 00000001 0000000200000003\n!: ERROR proto_malformed\n>C: E FATAL 08P01 "
+	/* keys as 3.2 has them: up to 256 bytes */
+	run("C: cancel 12 34+28\n!: CANCEL 12 34+28\n=: closed\n");
+	run("C: cancel 12 34+252\n!: CANCEL 12 34+252\n=: closed\n");
+	run("C: cancel 12 34+253\n!: ERROR proto_malformed\n>C: E FATAL 08P01 malformed CancelRequest\n"
+	    "=: proto_malformed\n");
+	run("C: x 0000000f 04d2162e 00000001 000000\n!: ERROR proto_malformed\n>C: E FATAL 08P01 "
 	    "malformed CancelRequest\n"
 	    "=: proto_malformed\n");
 	/* BackendKeyData again and again: never relayed, and bounded */
@@ -367,6 +516,10 @@ int main(void)
 	        cmocka_unit_test(test_login),
 	        cmocka_unit_test(test_target_settings),
 	        cmocka_unit_test(test_target_auth),
+	        cmocka_unit_test(test_target_channel_binding),
+	        cmocka_unit_test(test_target_binding_required),
+	        cmocka_unit_test(test_target_direct_tls),
+	        cmocka_unit_test(test_target_versions),
 	        cmocka_unit_test(test_target_tls),
 	        cmocka_unit_test(test_client_tls),
 	        cmocka_unit_test(test_p01_p02_lengths),

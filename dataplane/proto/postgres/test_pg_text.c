@@ -20,6 +20,11 @@ void pgt_put(struct text *t, const char *fmt, ...)
 	t->n += (size_t)n;
 }
 
+void pgt_key(struct text *t, const uint8_t *p, size_t n)
+{
+	pgt_put(t, n > 4 ? "%u+%zu" : "%u", sl_get_be32(p), n - 4);
+}
+
 /* ---- building messages from text ---- */
 
 struct build {
@@ -105,10 +110,21 @@ static void build_startup(struct build *m, char *rest)
 	sl_put_be32(m->b + at, (uint32_t)(m->n - at));
 }
 
+static void build_key(struct build *m, const char *rest)
+{
+	unsigned pid = 0, key = 0, more = 0;
+
+	(void)sscanf(rest, "%u %u+%u", &pid, &key, &more);
+	b32(m, pid);
+	b32(m, key);
+	memset(m->b + m->n, 0xee, more);
+	m->n += more;
+}
+
 /* Messages without a type. False: not one of them. */
 static bool build_bare(struct build *m, const char *word, char *rest)
 {
-	unsigned pid = 0, key = 0;
+	size_t at = m->n;
 
 	if (strcmp(word, "x") == 0) {
 		bhex(m, rest);
@@ -120,11 +136,10 @@ static bool build_bare(struct build *m, const char *word, char *rest)
 		b32(m, 8);
 		b32(m, word[0] == 's' ? 80877103 : 80877104);
 	} else if (strcmp(word, "cancel") == 0) {
-		(void)sscanf(rest, "%u %u", &pid, &key);
-		b32(m, 16);
+		b32(m, 0);
 		b32(m, 80877102);
-		b32(m, pid);
-		b32(m, key);
+		build_key(m, rest);
+		sl_put_be32(m->b + at, (uint32_t)(m->n - at));
 	} else if (strcmp(word, "startup") == 0) {
 		build_startup(m, rest);
 	} else {
@@ -241,9 +256,23 @@ static void build_fields(struct build *m, char *rest)
 	b8(m, 0);
 }
 
+/* "3.0 1 name" */
+static void build_version(struct build *m, char *rest)
+{
+	unsigned major = 0, minor = 0, nb = 0;
+	char *p;
+
+	(void)sscanf(rest, "%u.%u %u", &major, &minor, &nb);
+	b32(m, major << 16 | minor);
+	b32(m, nb);
+	(void)pgt_part(&rest, ' ');
+	(void)pgt_part(&rest, ' ');
+	while ((p = pgt_part(&rest, ' ')) != NULL)
+		bstr(m, p);
+}
+
 static void build_target(struct build *m, char type, char *rest)
 {
-	unsigned pid = 0, key = 0;
 	size_t at = m->n;
 	uint16_t n = 0;
 	char *p;
@@ -273,9 +302,10 @@ static void build_target(struct build *m, char type, char *rest)
 		bstr(m, rest);
 		break;
 	case 'K':
-		(void)sscanf(rest, "%u %u", &pid, &key);
-		b32(m, pid);
-		b32(m, key);
+		build_key(m, rest);
+		break;
+	case 'v':
+		build_version(m, rest);
 		break;
 	case 'R':
 		p = pgt_part(&rest, ' ');
@@ -398,14 +428,15 @@ static void render_backend(struct text *t, uint8_t type, const uint8_t *p, size_
 		(void)rstr(t, p, "");
 		break;
 	case 'K':
-		pgt_put(t, " %u %u", sl_get_be32(p), sl_get_be32(p + 4));
+		pgt_put(t, " %u ", sl_get_be32(p));
+		pgt_key(t, p + 4, n - 4);
 		break;
 	case 'C':
 		pgt_put(t, " ");
 		(void)rstr(t, p, "");
 		break;
 	case 'v':
-		pgt_put(t, " %u %u", sl_get_be32(p), sl_get_be32(p + 4));
+		pgt_put(t, " %u.%u %u", sl_get_be32(p) >> 16, sl_get_be32(p) & 0xffff, sl_get_be32(p + 4));
 		for (const uint8_t *q = p + 8; q < p + n; q += strlen((const char *)q) + 1)
 			pgt_put(t, " %s", (const char *)q);
 		break;

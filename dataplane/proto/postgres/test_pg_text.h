@@ -1,7 +1,8 @@
 /*
  * PostgreSQL messages written as text, one a line, for transcripts: "Q select 1", "B
- * portal|statement|7|NULL", "D 1,NULL", "T id:23 name:25:1" (name, type, format), "startup 3.0 user=a", "x
- * 00ff" (raw bytes). pgt_build reads it, pgt_render writes it.
+ * portal|statement|7|NULL", "K 1 2" and "K 1 2+28" (a cancel key's bytes behind the fourth are 0xee), "D
+ * 1,NULL", "T id:23 name:25:1" (name, type, format), "startup 3.0 user=a", "x 00ff" (raw bytes). pgt_build
+ * reads it, pgt_render writes it.
  */
 #ifndef TEST_PG_TEXT_H
 #define TEST_PG_TEXT_H
@@ -18,6 +19,8 @@ struct text {
 };
 
 void pgt_put(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A cancel key: its first four bytes as a number, and how many there are behind them. */
+void pgt_key(struct text *t, const uint8_t *p, size_t n);
 /* The next part of *s up to sep. *s moves on, to NULL behind the last one. */
 char *pgt_part(char **s, char sep);
 /* Builds the message of a line as `from` sends it; returns its size. */
