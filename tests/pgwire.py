@@ -190,12 +190,15 @@ class Wire:
         self.send(struct.pack("!II", 8, code))
         return self.exactly(1)
 
-    def start_tls(self, ask=True):
+    def start_tls(self, ask=True, alpn=None):
+        """ask=False: direct TLS, as PostgreSQL 17 has it."""
         if ask:
             answer = self.request(SSL_REQUEST)
             if answer != b"S":
                 raise Closed(f"no TLS: {answer!r}")
         context = ssl.create_default_context(cafile=self.ca)
+        if alpn:
+            context.set_alpn_protocols(alpn)
         self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
 
     def authenticate(self, token):

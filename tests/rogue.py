@@ -32,9 +32,11 @@ def complete(tag):
 
 class Rogue:
     """Use as a context. `auth`: bytes instead of the request for a password. `answers`: part of a statement -> bytes.
-    `die_after`: part of a statement whose answer is the last thing it says."""
+    `die_after`: part of a statement whose answer is the last thing it says. `alpn`: TLS begins with the connection, and must
+    offer these; what was agreed on is in `agreed`."""
 
-    def __init__(self, answers=None, auth=None, after_auth=b"", die_after=None):
+    def __init__(self, answers=None, auth=None, after_auth=b"", die_after=None, alpn=None):
+        self.alpn, self.agreed = alpn, []
         self.answers, self.auth, self.after_auth, self.die_after = answers or {}, auth, after_auth, die_after
         self.seen, self.problems = [], []
         with pgwire.namespace(TARGET):
@@ -44,6 +46,8 @@ class Rogue:
         self.listener.listen(8)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(f"{DIR}/pki/target.pem", f"{DIR}/pki/target.key")
+        if alpn:
+            self.context.set_alpn_protocols(alpn)
 
     def __enter__(self):
         threading.Thread(target=self._accept, daemon=True).start()
@@ -68,6 +72,9 @@ class Rogue:
     def _serve(self, sock):
         sock.settimeout(20)
         try:
+            if self.alpn:
+                sock = self.context.wrap_socket(sock, server_side=True)
+                self.agreed.append(sock.selected_alpn_protocol())
             (size, code) = struct.unpack("!II", self._exactly(sock, 8))
             if code == pgwire.SSL_REQUEST:
                 sock.sendall(b"S")

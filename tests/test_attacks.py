@@ -187,40 +187,6 @@ def p08_bytes_behind_ssl_request():
 
 
 @test
-def p09_direct_tls():
-    """There is no direct TLS on this listener: with or without ALPN, no handshake is done."""
-    for alpn in (None, ["postgresql"], ["http/1.1"]):
-        context = ssl.create_default_context(cafile=CA)
-        if alpn:
-            context.set_alpn_protocols(alpn)
-        w = wire()
-        try:
-            context.wrap_socket(w.sock, server_hostname=LISTENER[0])
-        except (ssl.SSLError, OSError):
-            pass
-        else:
-            raise AssertionError("the gateway speaks TLS at once")
-        finally:
-            w.close()
-    works()
-
-
-@test
-def p10_newer_protocol():
-    for minor in (2, 9999):
-        with wire() as w:
-            got = w.login("shop", "shop", token("agent-7"), version=(3 << 16) + minor)
-            negotiate = [b for k, b in got if k == "v"]
-            check(negotiate, f"3.{minor}: no NegotiateProtocolVersion in {kinds(got)}")
-            same(struct.unpack("!I", negotiate[0][:4])[0] & 0xffff, 0, "the newest minor version")
-            same(w.simple("select 1"), [[b"1"]], f"a select in 3.{minor}")
-    for version in ((2 << 16), (4 << 16), 0, 1 << 16):
-        with wire() as w:
-            w.start_tls()
-            ends(w, startup({"user": "shop", "database": "shop"}, version))
-
-
-@test
 def p11_password_malformed():
     for bad in (message("p"), message("p", b"no zero"), message("p", b"\0"), message("p", cstr(token("agent-7")) + b"more"),
                 message("p", b"SCRAM-SHA-256\0\xff\xff\xff\xff"), message("p", b"SCRAM-SHA-256\0\x7f\xff\xff\xffn,,n=,r="),
