@@ -1,0 +1,235 @@
+/* From the table to expressions, and from an expression's end to a find. */
+#include <stdio.h>
+
+#include "detect_priv.h"
+
+uint32_t sl_detect_count(void)
+{
+	return detect_table_n;
+}
+
+const char *sl_detect_name(uint32_t detector)
+{
+	return detect_table[detector].name;
+}
+
+const char *sl_detect_what(uint32_t detector)
+{
+	return detect_table[detector].what;
+}
+
+int32_t sl_detect_find(struct sl_span name)
+{
+	for (uint32_t i = 0; i < detect_table_n; i++)
+		if (sl_span_is(name, detect_table[i].name))
+			return (int32_t)i;
+	return -1;
+}
+
+uint32_t sl_detect_forms(uint32_t detector)
+{
+	const struct detector *d = &detect_table[detector];
+	uint32_t n = 0;
+
+	while (n < SL_DETECT_FORMS_MAX && (d->forms[n].shape != NULL || d->forms[n].expr != NULL))
+		n++;
+	return n;
+}
+
+/* ---- expressions ---- */
+
+static void put(char *expr, size_t *n, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (*n + len < SL_DETECT_EXPR_MAX) { /* the tables are tested to fit */
+		memcpy(expr + *n, text, len);
+		*n += len;
+	}
+	expr[*n] = '\0';
+}
+
+/* 999-99-9999 becomes \b[0-9]{3}-[0-9]{2}-[0-9]{4}\b */
+static void from_shape(const char *shape, char *expr)
+{
+	size_t n = 0, run;
+
+	put(expr, &n, "\\b");
+	for (; *shape != '\0'; shape += run) {
+		char count[16];
+
+		for (run = 1; shape[run] == shape[0]; run++)
+			;
+		switch (*shape) {
+		case '9':
+			put(expr, &n, "[0-9]");
+			break;
+		case 'A':
+			put(expr, &n, "[A-Za-z]");
+			break;
+		case 'X':
+			put(expr, &n, "[0-9A-Za-z]");
+			break;
+		case '_':
+			put(expr, &n, "[ -]");
+			break;
+		default:
+			put(expr, &n, (char[]){'\\', *shape, '\0'});
+			break;
+		}
+		snprintf(count, sizeof(count), "{%zu}", run);
+		if (run > 1)
+			put(expr, &n, count);
+	}
+	put(expr, &n, "\\b");
+}
+
+void sl_detect_pattern(uint32_t detector, uint32_t form, char *expr, struct sl_match_pattern *out)
+{
+	const struct form *f = &detect_table[detector].forms[form];
+	size_t n = 0;
+
+	if (f->shape != NULL)
+		from_shape(f->shape, expr);
+	else
+		put(expr, &n, f->expr);
+	out->expression = expr;
+	out->flags = SL_MATCH_DOTALL | (f->caseless ? (uint32_t)SL_MATCH_CASELESS : 0);
+}
+
+/* ---- finds ---- */
+
+bool detect_in_class(enum byte_class class, uint8_t c)
+{
+	static const char *const more[BYTES_CLASSES] = {
+	        [BYTES_ALNUM] = "",        [BYTES_WORD] = "_-",       [BYTES_B64] = "+/=",
+	        [BYTES_TOKEN] = "_-.",     [BYTES_EMAIL] = "._%+-@'", [BYTES_NUMBER] = " -",
+	        [BYTES_PHONE] = " -+()./", [BYTES_IBAN] = " ",        [BYTES_IP] = ":.",
+	        [BYTES_MAC] = ":-",        [BYTES_HASH] = "./+=$,",   [BYTES_VISIBLE] = "",
+	        [BYTES_MRZ] = "<",
+	};
+
+	if (c == 0)
+		return false;
+	switch (class) {
+	case BYTES_NUMBER:
+	case BYTES_PHONE:
+		return is_digit(c) || strchr(more[class], c) != NULL;
+	case BYTES_IP:
+	case BYTES_MAC:
+		return is_hex(c) || strchr(more[class], c) != NULL;
+	case BYTES_MRZ:
+		return is_digit(c) || (c >= 'A' && c <= 'Z') || c == '<';
+	case BYTES_VISIBLE:
+		return c > ' ' && c < 0x7f && strchr("\"'<>", c) == NULL;
+	default:
+		return is_alnum(c) || strchr(more[class], c) != NULL;
+	}
+}
+
+/* A number does not go on beyond its ends: no letter or digit, and no separator with a digit behind it. */
+static bool stands_alone(struct sl_span v, size_t from, size_t to)
+{
+	if (from > 0 && is_alnum(v.p[from - 1]))
+		return false;
+	if (from > 1 && strchr("-./", v.p[from - 1]) != NULL && v.p[from - 1] != 0 && is_digit(v.p[from - 2]))
+		return false;
+	if (to < v.n && is_alnum(v.p[to]))
+		return false;
+	return to + 1 >= v.n || v.p[to] == 0 || strchr("-./", v.p[to]) == NULL || !is_digit(v.p[to + 1]);
+}
+
+/* The text without what stands between its groups, in upper case. */
+static size_t compact(struct sl_span text, char *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.n; i++)
+		if (is_alnum(text.p[i]))
+			out[n++] = (char)(is_alpha(text.p[i]) ? text.p[i] & ~0x20 : text.p[i]);
+	out[n] = '\0';
+	return n;
+}
+
+static bool find_shape(const struct detector *d, const struct form *f, struct sl_span v, size_t end,
+                       struct sl_detect_spot *s)
+{
+	size_t len = strlen(f->shape);
+	char text[64];
+	size_t n;
+
+	if (len > end || len >= sizeof(text))
+		return false;
+	*s = (struct sl_detect_spot){end - len, end};
+	if (!stands_alone(v, s->from, s->to))
+		return false;
+	n = compact(sl_span(v.p + s->from, len), text);
+	return d->check == NULL || d->check(text, n);
+}
+
+static bool find_run(const struct detector *d, const struct form *f, struct sl_span v, size_t end,
+                     struct sl_detect_spot *s)
+{
+	size_t max = f->max != 0 ? f->max : SL_DETECT_SPAN_MAX;
+
+	s->from = end - 1;
+	s->to = end;
+	while (s->from > 0 && end - s->from <= max && detect_in_class(f->bytes, v.p[s->from - 1]))
+		s->from--;
+	while (s->to < v.n && s->to - end <= max && detect_in_class(f->bytes, v.p[s->to]))
+		s->to++;
+	if (d->narrow != NULL && !d->narrow(v, end, s))
+		return false;
+	if (s->to - s->from < f->min || s->to - s->from > max)
+		return d->narrow != NULL && f->max == 0 && s->to > s->from;
+	return d->check == NULL || d->check((const char *)v.p + s->from, s->to - s->from);
+}
+
+/* A word of a context stands in the text by itself; a blank in it is any one byte that is no letter. */
+static bool has_word(struct sl_span text, const char *word, size_t n)
+{
+	for (size_t i = 0; i + n <= text.n; i++) {
+		size_t k = 0;
+
+		if (i > 0 && is_alpha(text.p[i - 1]))
+			continue;
+		while (k < n &&
+		       (word[k] == ' ' ? !is_alnum(text.p[i + k]) : (text.p[i + k] | 0x20) == word[k]))
+			k++;
+		if (k == n && (i + n == text.n || !is_alpha(text.p[i + n])))
+			return true;
+	}
+	return false;
+}
+
+static bool in_context(const char *words, struct sl_span v, size_t from, struct sl_span column)
+{
+	size_t back = from < SL_DETECT_CONTEXT_MAX ? from : SL_DETECT_CONTEXT_MAX;
+	struct sl_span before = sl_span(v.p + from - back, back);
+
+	for (const char *w = words; w != NULL && *w != '\0';) {
+		size_t n = strcspn(w, "|");
+
+		if (has_word(column, w, n) || has_word(before, w, n))
+			return true;
+		w += n + (w[n] == '|');
+	}
+	return false;
+}
+
+bool sl_detect_check(uint32_t detector, uint32_t form, struct sl_span value, size_t end,
+                     struct sl_span column, struct sl_detect_spot *out)
+{
+	const struct detector *d = &detect_table[detector];
+	const struct form *f = &d->forms[form];
+	struct sl_detect_spot s = {0, 0};
+
+	if (end == 0 || end > value.n)
+		return false;
+	if (!(f->shape != NULL ? find_shape(d, f, value, end, &s) : find_run(d, f, value, end, &s)))
+		return false;
+	if (f->weak && !in_context(d->context, value, s.from, column))
+		return false;
+	*out = s;
+	return true;
+}

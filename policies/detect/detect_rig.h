@@ -1,0 +1,21 @@
+/* All detectors in one database, and a scan of a value with them. */
+#ifndef DETECT_RIG_H
+#define DETECT_RIG_H
+
+#include "sl_detect.h"
+
+struct rig;
+
+struct rig_find {
+	uint32_t detector;
+	struct sl_detect_spot spot;
+};
+
+struct rig *rig_new(void); /* NULL: the expressions do not compile; the reason is on stderr */
+void rig_free(struct rig *r);
+
+/* All finds in the value, up to cap, in the order of their ends; how many. */
+uint32_t rig_scan(struct rig *r, struct sl_span value, struct sl_span column, struct rig_find *out,
+                  uint32_t cap);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * Detectors: what personal data and secrets look like. Each has expressions that Hyperscan looks for all at
+ * once, and a validator that decides about what was found: check digits, dates, lengths, words near by, the
+ * name of the column. Immutable tables; any thread; no allocation; each call is linear in SL_DETECT_SPAN_MAX
+ * at most.
+ *
+ * The expressions report ends only (no SL_MATCH_START): where the find begins is the validator's to say.
+ */
+#ifndef SL_DETECT_H
+#define SL_DETECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sl_match.h"
+#include "sl_span.h"
+
+#define SL_DETECT_FORMS_MAX   4   /* ways to write one kind of thing */
+#define SL_DETECT_EXPR_MAX    160 /* bytes of an expression, with its NUL */
+#define SL_DETECT_SPAN_MAX    512 /* bytes of one find; a private key takes what there is up to its end */
+#define SL_DETECT_CONTEXT_MAX 48  /* bytes in front of a find in which its context words are looked for */
+
+/* Number of built-in detectors. They are numbered from 0, sorted by name. */
+uint32_t sl_detect_count(void);
+const char *sl_detect_name(uint32_t detector); /* "card", "us-ssn" ... */
+const char *sl_detect_what(uint32_t detector); /* one line for people */
+
+/* The detector of that name, or -1. */
+int32_t sl_detect_find(struct sl_span name);
+
+/* How many forms it has; each is one expression. */
+uint32_t sl_detect_forms(uint32_t detector);
+
+/*
+ * The expression and flags (enum sl_match_flags) of a form. Written to expr (SL_DETECT_EXPR_MAX bytes), to
+ * which out->expression points; out->id is left alone.
+ */
+void sl_detect_pattern(uint32_t detector, uint32_t form, char *expr, struct sl_match_pattern *out);
+
+/* A find: bytes [from, to) of the value. */
+struct sl_detect_spot {
+	size_t from, to;
+};
+
+/*
+ * The expression of this form ended at `end` in the value: is it really one? `column` is the name under which
+ * the value goes to the caller ("" when there is none): a name that says what it holds counts as context.
+ * True and *out, which always has at least one byte, all of them inside the value.
+ *
+ * A caller does not ask again about ends inside of what the same detector has found: that keeps the whole
+ * scan linear, whatever the value.
+ */
+bool sl_detect_check(uint32_t detector, uint32_t form, struct sl_span value, size_t end,
+                     struct sl_span column, struct sl_detect_spot *out);
+
+#endif
