@@ -137,13 +137,14 @@ struct masking {
 	struct sl_inspect_worker *w;
 	const struct binding *b;
 	int32_t mask; /* -1: content */
-	size_t n;     /* of the new value */
+	struct sl_span column;
+	size_t n; /* of the new value */
 };
 
 static enum outcome run(struct masking *m, struct sl_span value)
 {
-	long n = sl_eval_mask(m->b->slot->s, &m->b->p, m->w->cfg.worker, m->mask, value, m->w->mask,
-	                      sizeof(m->w->mask));
+	long n = sl_eval_mask(m->b->slot->s, &m->b->p, m->w->cfg.worker, m->mask, value, m->column,
+	                      m->w->mask, sizeof(m->w->mask));
 
 	if (n == -1)
 		return m->mask < 0
@@ -315,7 +316,7 @@ int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdi
 {
 	const struct sl_ev_field *f = &ev->field;
 	uint16_t want = f->want;
-	struct masking m = {.w = in->w};
+	struct masking m = {.w = in->w, .column = f->column.name};
 	enum outcome out = OUT_DENY;
 	int rc;
 

@@ -10,8 +10,9 @@ static const char *const rule_keys[] = {"action", "kinds",     "withoutWhere", "
                                         "roles",  "resources", "approvers",    "expires", "relations",
                                         "access", "functions", "identity",     "sources", "schedule",
                                         "labels", "shadow",    "quorum",       "grant",   NULL};
-static const char *const mask_keys[] = {"action",  "text",  "keepFirst",   "keepLast",  "columns",
-                                        "pattern", "roles", "exceptRoles", "resources", NULL};
+static const char *const mask_keys[] = {"action",      "text",      "keepFirst", "keepLast",
+                                        "columns",     "pattern",   "detectors", "roles",
+                                        "exceptRoles", "resources", NULL};
 static const char *const rule_actions[] = {"deny", "hold", "allow", "log", NULL};
 static const char *const mask_actions[] = {"redact", "partial", "null", NULL};
 
@@ -399,8 +400,9 @@ static int check_mask(struct compiler *c, const struct sl_yaml_node *spec, const
 	if (text != NULL && m->action != SL_MASK_REDACT)
 		return cp_fail(c, SL_E_POLICY_SYNTAX, text, NULL,
 		               "\"text\" means something with action: redact only");
-	if (m->columns.nb == 0 && !m->has_pattern)
-		return cp_fail(c, SL_E_POLICY_SYNTAX, spec, NULL, "a mask needs \"columns\" or \"pattern\"");
+	if (m->columns.nb == 0 && !m->has_content)
+		return cp_fail(c, SL_E_POLICY_SYNTAX, spec, NULL,
+		               "a mask needs \"columns\", \"pattern\" or \"detectors\"");
 	return SL_OK;
 }
 
@@ -425,7 +427,9 @@ int cp_mask(struct compiler *c, const struct cp_doc *d, struct sl_mask *out)
 	if (rc == SL_OK)
 		rc = cp_list(c, spec, "columns", CP_OPTIONAL, check_column, &out->columns);
 	if (rc == SL_OK)
-		rc = pattern(c, spec, false, id, SL_MATCH_START, &out->has_pattern);
+		rc = pattern(c, spec, false, id, SL_MATCH_START, &out->has_content);
+	if (rc == SL_OK)
+		rc = cp_detectors(c, spec, out);
 	if (rc == SL_OK)
 		rc = globs(c, spec, "roles", CP_OPTIONAL, CP_ROLE, &out->roles);
 	if (rc == SL_OK)

@@ -67,6 +67,7 @@ struct compiler {
 	struct sl_match_pattern *rule_patterns, *mask_patterns;
 	struct cp_place *rule_places, *mask_places;
 	uint32_t nb_rule_patterns, nb_mask_patterns;
+	uint64_t detectors[SL_POLICY_DETECTORS_MAX / 64]; /* that some mask names */
 };
 
 /* ---- arena.c: zeroed memory that goes with the snapshot ---- */
@@ -135,6 +136,12 @@ int cp_zone(struct compiler *c, const struct sl_yaml_node *map, const char *key,
 
 /* ---- index.c ---- */
 int cp_index(struct compiler *c); /* behind all rules */
+
+/* ---- detectors.c ---- */
+/* The mask's `detectors`, names or globs. */
+int cp_detectors(struct compiler *c, const struct sl_yaml_node *spec, struct sl_mask *out);
+/* The expressions of those that masks name, behind the masks' own patterns. */
+int cp_detector_patterns(struct compiler *c);
 
 /* ---- pattern.c ---- */
 /* Length and repeats; the engine checks the rest. */

@@ -154,6 +154,8 @@ int cp_compile_patterns(struct compiler *c, uint32_t nb_workers)
 	int rc = compile(c, c->rule_patterns, c->rule_places, c->nb_rule_patterns, &s->statement_db);
 
 	if (rc == SL_OK)
+		rc = cp_detector_patterns(c);
+	if (rc == SL_OK)
 		rc = compile(c, c->mask_patterns, c->mask_places, c->nb_mask_patterns, &s->content_db);
 	s->nb_workers = nb_workers;
 	if (rc == SL_OK)

@@ -400,7 +400,7 @@ static void test_columns(void **state)
 static void mask_is(const struct policy *y, int32_t mask, const char *value, const char *want)
 {
 	uint8_t out[256];
-	long n = sl_eval_mask(y->s, &y->p, 0, mask, sl_span_str(value), out, sizeof(out));
+	long n = sl_eval_mask(y->s, &y->p, 0, mask, sl_span_str(value), SL_SPAN_EMPTY, out, sizeof(out));
 
 	if (n < 0 || !sl_span_is(sl_span(out, (size_t)n), want))
 		fail_msg("%s -> %ld %.*s, want %s", value, n, n > 0 ? (int)n : 0, (const char *)out, want);
@@ -428,11 +428,11 @@ static void test_values(void **state)
 	mask_is(&y, 1, "\xff\xfe\xfd\xfc", "\xff*\xfd\xfc");
 	mask_is(&y, 1, "a\xc3", "**");
 	mask_is(&y, 3, "abc", "***");
-	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, 2, SL_SPAN_LIT("x"), out, 4), -2);
-	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, 1, SL_SPAN_LIT("abcde"), out, 4), -3);
-	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, 0, SL_SPAN_LIT("abcde"), out, 2), -3);
-	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, 9, SL_SPAN_LIT("abcde"), out, 4), -3);
-	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("abcde"), out, 4), -1);
+	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, 2, SL_SPAN_LIT("x"), SL_SPAN_EMPTY, out, 4), -2);
+	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, 1, SL_SPAN_LIT("abcde"), SL_SPAN_EMPTY, out, 4), -3);
+	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, 0, SL_SPAN_LIT("abcde"), SL_SPAN_EMPTY, out, 2), -3);
+	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, 9, SL_SPAN_LIT("abcde"), SL_SPAN_EMPTY, out, 4), -3);
+	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("abcde"), SL_SPAN_EMPTY, out, 4), -1);
 	sl_policy_free(y.s);
 }
 
@@ -458,10 +458,42 @@ static void test_content(void **state)
 	mask_is(&y, -1, "axn123yb", "aOb");
 	mask_is(&y, -1, "n123y", "***3y");
 	mask_is(&y, -1, "a\xc3\xa9z", "aUz");
-	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("plain a"), out, 4), -1);
-	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("classified n1"), out, 4), -2);
-	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("4111111111111111"), out, 4), -3);
-	assert_int_equal(sl_eval_mask(y.s, &y.p, 1, -1, SL_SPAN_LIT("n1"), out, 4), -3); /* no such worker */
+	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("plain a"), SL_SPAN_EMPTY, out, 4), -1);
+	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("classified n1"), SL_SPAN_EMPTY, out, 4),
+	                 -2);
+	assert_int_equal(
+	        sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("4111111111111111"), SL_SPAN_EMPTY, out, 4), -3);
+	assert_int_equal(sl_eval_mask(y.s, &y.p, 1, -1, SL_SPAN_LIT("n1"), SL_SPAN_EMPTY, out, 4),
+	                 -3); /* no such worker */
+	sl_policy_free(y.s);
+}
+
+/* Detectors: by name and by glob, first mask in document order, and the column's name as a hint. */
+static void test_detectors(void **state)
+{
+	struct policy y = policy_for(
+	        RES("shop") ROLE("a", "read") ROLE("b", "read")
+	                DOC("Mask", "cards", "action: partial, keepLast: 4, detectors: [card]")
+	                        DOC("Mask", "us",
+	                            "action: redact, text: '[us]', detectors: ['us-*', card], pattern: 'zz'")
+	                                DOC("Mask", "mail", "action: redact, detectors: [email], roles: [b]"),
+	        "a");
+	uint8_t out[32];
+
+	(void)state;
+	assert_true(y.p.any_content_mask);
+	mask_is(&y, -1, "pay 4111111111111111 now", "pay ************1111 now");
+	mask_is(&y, -1, "ssn 536904399, 536-90-4399 zz", "ssn [us], [us] [us]");
+	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("4111111111111112 a@b.de"), SL_SPAN_EMPTY,
+	                              out, 32),
+	                 -1);
+	assert_int_equal(
+	        sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("536904399"), SL_SPAN_LIT("order_no"), out, 32),
+	        -1);
+	assert_int_equal(sl_eval_mask(y.s, &y.p, 0, -1, SL_SPAN_LIT("536904399"), SL_SPAN_LIT("customer_ssn"),
+	                              out, 32),
+	                 4);
+	assert_memory_equal(out, "[us]", 4);
 	sl_policy_free(y.s);
 }
 
@@ -480,7 +512,7 @@ static void test_content_many(void **state)
 	assert_non_null(out);
 	for (size_t i = 0; i < n; i++)
 		value[i] = i % 3 == 0 ? '7' : 'x';
-	got = sl_eval_mask(y.s, &y.p, 0, -1, sl_span(value, n), out, 2 * n);
+	got = sl_eval_mask(y.s, &y.p, 0, -1, sl_span(value, n), SL_SPAN_EMPTY, out, 2 * n);
 	assert_true(got > 0 && got < (long)n);
 	assert_null(memchr(out, '7', (size_t)got));
 	free(value);
@@ -748,6 +780,7 @@ int main(void)
 	        cmocka_unit_test(test_columns),
 	        cmocka_unit_test(test_values),
 	        cmocka_unit_test(test_content),
+	        cmocka_unit_test(test_detectors),
 	        cmocka_unit_test(test_content_many),
 	        cmocka_unit_test(test_origin_query),
 	        cmocka_unit_test(test_pack_agent),

@@ -145,7 +145,7 @@ static void bind_masks(const struct sl_snapshot *s, struct sl_span resource, str
 			continue;
 		set_bit(out->mask_bits, i);
 		out->any_mask = true;
-		out->any_content_mask |= m->has_pattern;
+		out->any_content_mask |= m->has_content;
 	}
 }
 

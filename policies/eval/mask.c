@@ -2,12 +2,16 @@
 #include "sl_eval.h"
 
 #include "sl_counter.h"
+#include "sl_detect.h"
 
 /* Parts of one value that are masked. With more, neighbours grow together: more is hidden, never less. */
 #define SPOTS_MAX 256
 /* Dots and names of "schema.table.column". */
 #define PATH_PARTS_MAX 3
 #define GLOB_PART_MAX  128 /* bytes; the compiler refuses longer ones */
+
+_Static_assert(SL_POLICY_DETECTORS_MAX == 128 && SL_DETECT_FORMS_MAX == 1 << SL_CONTENT_FORM_BITS,
+               "ids of content have room for detectors, and `seen` two words");
 
 struct glob_path {
 	uint32_t nb;
@@ -174,9 +178,11 @@ struct spot {
 struct spots {
 	const struct sl_snapshot *s;
 	const struct sl_principal *p;
-	struct sl_span value;
+	struct sl_span value, column;
 	uint32_t nb;
 	bool null;
+	uint64_t seen[SL_POLICY_DETECTORS_MAX / 64]; /* detectors with a find, which ends at done[] */
+	size_t done[SL_POLICY_DETECTORS_MAX];
 	struct spot v[SPOTS_MAX]; /* by place, apart from each other */
 };
 
@@ -208,14 +214,46 @@ static void add_spot(struct spots *t, struct spot n)
 	t->v[lo] = n;
 }
 
+/* The first of the caller's masks that has this detector, -1 none. */
+static int32_t mask_with(const struct spots *t, uint32_t detector)
+{
+	for (uint32_t i = 0; i < t->s->nb_masks; i++)
+		if (has_bit(t->p->mask_bits, i) && has_bit(t->s->masks[i].detectors, detector))
+			return (int32_t)i;
+	return -1;
+}
+
+/* A form of a detector ended: is it a find, and whose? */
+static bool detected(struct spots *t, uint32_t form, size_t end, struct spot *n)
+{
+	uint32_t d = form >> SL_CONTENT_FORM_BITS;
+	struct sl_detect_spot s;
+	int32_t mask;
+
+	if (has_bit(t->seen, d) && end <= t->done[d])
+		return false;
+	mask = mask_with(t, d);
+	if (mask < 0 ||
+	    !sl_detect_check(d, form & ((1u << SL_CONTENT_FORM_BITS) - 1), t->value, end, t->column, &s))
+		return false;
+	t->seen[d / 64] |= UINT64_C(1) << d % 64;
+	t->done[d] = s.to;
+	*n = (struct spot){s.from, s.to, (uint32_t)mask};
+	return true;
+}
+
 static int on_content(void *ctx, uint32_t id, size_t from, size_t to)
 {
 	struct spots *t = ctx;
 	struct spot n = {from, to, id};
 
-	if (id >= t->s->nb_masks || !has_bit(t->p->mask_bits, id))
+	if (id >= SL_POLICY_MASKS_MAX) {
+		if (!detected(t, id - SL_POLICY_MASKS_MAX, to, &n))
+			return 0;
+	} else if (id >= t->s->nb_masks || !has_bit(t->p->mask_bits, id)) {
 		return 0;
-	if (t->s->masks[id].action == SL_MASK_NULL) {
+	}
+	if (t->s->masks[n.mask].action == SL_MASK_NULL) {
 		t->null = true;
 		return 1;
 	}
@@ -229,7 +267,7 @@ static int on_content(void *ctx, uint32_t id, size_t from, size_t to)
 }
 
 static long mask_content(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t worker,
-                         struct sl_span value, struct writer *w)
+                         struct sl_span value, struct sl_span column, struct writer *w)
 {
 	struct spots t;
 	size_t at = 0;
@@ -237,6 +275,8 @@ static long mask_content(const struct sl_snapshot *s, const struct sl_principal 
 	t.s = s;
 	t.p = p;
 	t.value = value;
+	t.column = column;
+	t.seen[0] = t.seen[1] = 0;
 	t.nb = 0;
 	t.null = false;
 	if (worker >= s->nb_workers ||
@@ -257,7 +297,7 @@ static long mask_content(const struct sl_snapshot *s, const struct sl_principal 
 }
 
 long sl_eval_mask(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t worker, int32_t mask,
-                  struct sl_span value, uint8_t *out, size_t cap)
+                  struct sl_span value, struct sl_span column, uint8_t *out, size_t cap)
 {
 	struct writer w = {out, cap, 0, false};
 
@@ -266,7 +306,7 @@ long sl_eval_mask(const struct sl_snapshot *s, const struct sl_principal *p, uin
 	if (value.p == NULL)
 		value = SL_SPAN_LIT("");
 	if (mask < 0)
-		return p->any_content_mask ? mask_content(s, p, worker, value, &w) : -1;
+		return p->any_content_mask ? mask_content(s, p, worker, value, column, &w) : -1;
 	if (!put_masked(&w, &s->masks[mask], value))
 		return -2;
 	return w.full ? -3 : (long)w.n;

@@ -25,6 +25,7 @@
 #define SL_POLICY_WHO_MAX       256  /* distinct conditions on identities in all rules */
 #define SL_POLICY_LABELS_MAX    16   /* of one resource */
 #define SL_POLICY_TESTS_MAX     1024
+#define SL_POLICY_DETECTORS_MAX 128
 
 struct sl_strings { /* a list of strings */
 	const char **v;
@@ -217,9 +218,13 @@ struct sl_mask {
 	struct sl_strings roles;     /* applies to callers with one of these roles (globs); empty: all */
 	struct sl_strings except;    /* but not to callers with one of these */
 	uint64_t role_bits, except_bits;
-	bool has_pattern; /* masks the parts of any text value that match; id in content_db = index of the
-	                     mask */
+	bool has_content; /* masks the parts of any value that its pattern matches or its detectors find */
+	uint64_t detectors[SL_POLICY_DETECTORS_MAX / 64]; /* 1 << the detector's number */
 };
+
+/* Ids in content_db: below SL_POLICY_MASKS_MAX the mask whose pattern it is, else a form of a detector. */
+#define SL_CONTENT_FORM_BITS      2
+#define SL_CONTENT_DETECTOR(d, f) (SL_POLICY_MASKS_MAX + ((d) << SL_CONTENT_FORM_BITS | (f)))
 
 /* What a policy's own test expects of one statement. */
 struct sl_policy_case {
@@ -262,7 +267,7 @@ struct sl_snapshot {
 	struct sl_policy_test *tests;
 	uint32_t nb_tests;
 	struct sl_match_db *statement_db; /* rules' patterns: caseless, dotall, match once; id = rule */
-	struct sl_match_db *content_db;   /* masks' patterns: with start; id = mask */
+	struct sl_match_db *content_db;   /* masks' patterns (with start) and detectors' (without) */
 	struct sl_match_scratch **statement_scratch; /* [worker] */
 	struct sl_match_scratch **content_scratch;   /* [worker] */
 	uint32_t nb_workers;

@@ -43,9 +43,9 @@ static void use(const struct sl_snapshot *s)
 	sl_eval_statement(s, &p, 0, UINT64_C(1000000000000000), text, &sql, &r);
 	CHECK(r.message != NULL && r.rule < (int32_t)s->nb_rules);
 	CHECK(p.role_bits != 0 || r.decision != SL_DEC_ALLOW || s->nb_rules > 0);
-	CHECK(sl_eval_mask(s, &p, 0, sl_eval_column(s, &p, &col), text, out, sizeof(out)) <=
+	CHECK(sl_eval_mask(s, &p, 0, sl_eval_column(s, &p, &col), text, SL_SPAN_EMPTY, out, sizeof(out)) <=
 	      (long)sizeof(out));
-	CHECK(sl_eval_mask(s, &p, 0, -1, text, out, sizeof(out)) <= (long)sizeof(out));
+	CHECK(sl_eval_mask(s, &p, 0, -1, text, SL_SPAN_EMPTY, out, sizeof(out)) <= (long)sizeof(out));
 	CHECK(sl_eval_origin_query(s, &p, query, sizeof(query)) < (long)sizeof(query));
 }
 
