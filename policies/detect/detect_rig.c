@@ -76,7 +76,5 @@ uint32_t rig_scan(struct rig *r, struct sl_span value, struct sl_span column, st
 	r->out = out;
 	r->cap = cap;
 	r->nb = 0;
-	if (sl_match_scan(r->db, r->scratch, value, on_end, r) != SL_OK)
-		abort();
-	return r->nb;
+	return sl_match_scan(r->db, r->scratch, value, on_end, r) == SL_OK ? r->nb : RIG_FAILED;
 }

@@ -14,7 +14,10 @@ struct rig_find {
 struct rig *rig_new(void); /* NULL: the expressions do not compile; the reason is on stderr */
 void rig_free(struct rig *r);
 
-/* All finds in the value, up to cap, in the order of their ends; how many. */
+#define RIG_FAILED UINT32_MAX
+
+/* All finds in the value, up to cap, in the order of their ends; how many, or RIG_FAILED when the scan
+ * failed. */
 uint32_t rig_scan(struct rig *r, struct sl_span value, struct sl_span column, struct rig_find *out,
                   uint32_t cap);
 

@@ -37,6 +37,8 @@ int main(int argc, char **argv)
 		uint32_t nb = rig_scan(r, sl_span(line + at, len - at), sl_span(line, at > 0 ? at - 1 : 0),
 		                       finds, FINDS_MAX);
 
+		if (nb == RIG_FAILED)
+			return 1;
 		for (uint32_t i = 0; i < nb; i++)
 			printf("%s%s:%zu-%zu", i > 0 ? " " : "", sl_detect_name(finds[i].detector),
 			       finds[i].spot.from, finds[i].spot.to);

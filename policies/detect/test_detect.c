@@ -31,6 +31,7 @@ static struct sl_span found(const char *name, struct sl_span text, const char *c
 	struct rig_find finds[128];
 	uint32_t nb = rig_scan(rig, text, sl_span_str(column), finds, 128);
 
+	assert_int_not_equal(nb, RIG_FAILED);
 	for (uint32_t i = 0; i < nb; i++) {
 		struct sl_detect_spot s = finds[i].spot;
 
@@ -305,6 +306,7 @@ static void test_any_bytes(void **state)
 			                  : (uint8_t)alphabet[(size_t)rand() % (sizeof(alphabet) - 1)];
 		uint32_t nb = rig_scan(rig, sl_span(text, n), SL_SPAN_LIT("ssn"), finds, 128);
 
+		assert_int_not_equal(nb, RIG_FAILED);
 		for (uint32_t i = 0; i < nb; i++)
 			assert_true(finds[i].spot.from < finds[i].spot.to && finds[i].spot.to <= n);
 	}
