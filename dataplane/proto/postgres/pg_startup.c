@@ -13,8 +13,8 @@ enum param_use {
 	USE_APP,
 	USE_ENCODING,
 	USE_FORWARD,
-	USE_EMPTY, /* refused unless it says nothing */
-	USE_OFF,   /* refused unless it says no */
+	USE_OPTIONS, /* -c name=value of parameters of this list */
+	USE_OFF,     /* refused unless it says no */
 };
 
 static const struct {
@@ -29,11 +29,12 @@ static const struct {
         {"TimeZone", USE_FORWARD},
         {"IntervalStyle", USE_FORWARD},
         {"extra_float_digits", USE_FORWARD},
-        {"options", USE_EMPTY},
+        {"options", USE_OPTIONS},
         {"replication", USE_OFF},
 };
 
-#define NB_PARAMS (sizeof(params) / sizeof(params[0]))
+#define PG_OPTION_MAX 256 /* bytes of one word in options */
+#define NB_PARAMS     (sizeof(params) / sizeof(params[0]))
 
 /* Of one StartupMessage. */
 struct startup {
@@ -89,39 +90,135 @@ static bool encoding_ok(struct sl_span v)
 	       pg_span_ieq(v, "UNICODE") || pg_span_ieq(v, "SQL_ASCII");
 }
 
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 static bool is_off(struct sl_span v)
 {
 	return pg_span_ieq(v, "false") || pg_span_ieq(v, "off") || pg_span_ieq(v, "no") ||
 	       pg_span_ieq(v, "0");
 }
 
-static int use_param(struct pg *d, size_t i, struct sl_span name, struct sl_span value)
+static int not_twice(struct pg *d, struct startup *s, size_t i, struct sl_span name)
+{
+	if (s->seen & 1u << i)
+		return refuse_param(d, "08P01", "is given twice", name);
+	s->seen |= 1u << i;
+	return SL_OK;
+}
+
+/* A parameter that options may set, too. */
+static int use_setting(struct pg *d, size_t i, struct sl_span name, struct sl_span value)
+{
+	int rc = SL_OK;
+
+	if (params[i].use == USE_ENCODING)
+		return encoding_ok(value)
+		               ? SL_OK
+		               : refuse_param(d, "22023", "must be UTF8 (set PGCLIENTENCODING=UTF8)", name);
+	if (params[i].use == USE_APP)
+		rc = keep(d, d->start->app, name, value);
+	return rc != SL_OK ? rc : forward(d, params[i].name, value);
+}
+
+static bool is_setting(size_t i)
+{
+	return params[i].use == USE_FORWARD || params[i].use == USE_APP || params[i].use == USE_ENCODING;
+}
+
+/* The next word of options; a backslash takes the next byte as it is (PostgreSQL's pg_split_opts). False:
+ * none, or one that is too long. */
+static bool options_word(struct sl_span *from, uint8_t *to, struct sl_span *word)
+{
+	struct sl_span s = *from;
+	size_t n = 0;
+
+	while (s.n > 0 && is_blank(s.p[0]))
+		s = sl_span_sub(s, 1, s.n);
+	while (s.n > 0 && !is_blank(s.p[0])) {
+		if (s.p[0] == '\\' && s.n > 1)
+			s = sl_span_sub(s, 1, s.n);
+		if (n == PG_OPTION_MAX)
+			return false;
+		to[n++] = s.p[0];
+		s = sl_span_sub(s, 1, s.n);
+	}
+	*from = s;
+	*word = sl_span(to, n);
+	return n > 0;
+}
+
+/* name=value, where '-' in the name stands for '_'. */
+static int one_option(struct pg *d, struct startup *s, uint8_t *text, size_t n)
+{
+	size_t eq = 0;
+	int rc;
+
+	while (eq < n && text[eq] != '=') {
+		if (text[eq] == '-')
+			text[eq] = '_';
+		eq++;
+	}
+	if (eq == 0 || eq == n)
+		return refuse_param(d, "42501", "has something that is not allowed", sl_span_str("options"));
+	for (size_t i = 0; i < NB_PARAMS; i++) {
+		if (!is_setting(i) || !pg_span_ieq(sl_span(text, eq), params[i].name))
+			continue;
+		rc = not_twice(d, s, i, sl_span(text, eq));
+		return rc != SL_OK ? rc
+		                   : use_setting(d, i, sl_span(text, eq), sl_span(text + eq + 1, n - eq - 1));
+	}
+	return refuse_param(d, "42501", "is not allowed", sl_span(text, eq));
+}
+
+/* -c name=value, -cname=value and --name=value; nothing else of the server's command line. */
+static int use_options(struct pg *d, struct startup *s, struct sl_span value)
+{
+	uint8_t buf[PG_OPTION_MAX];
+	struct sl_span w;
+	int rc = SL_OK;
+
+	while (rc == SL_OK && options_word(&value, buf, &w)) {
+		size_t skip = 2;
+
+		if (sl_span_is(w, "-c")) {
+			skip = 0;
+			if (!options_word(&value, buf, &w))
+				w = SL_SPAN_EMPTY; /* refused */
+		} else if (w.n < 2 || buf[0] != '-' || (buf[1] != 'c' && buf[1] != '-')) {
+			skip = w.n; /* leaves nothing, which is refused */
+		}
+		rc = one_option(d, s, buf + skip, w.n - skip);
+	}
+	while (rc == SL_OK && value.n > 0 && is_blank(value.p[0]))
+		value = sl_span_sub(value, 1, value.n);
+	if (rc == SL_OK && value.n > 0)
+		return refuse_param(d, "22023", "is too long", sl_span_str("options"));
+	return rc;
+}
+
+static int use_param(struct pg *d, struct startup *s, size_t i, struct sl_span name, struct sl_span value)
 {
 	switch (params[i].use) {
 	case USE_USER:
 		return keep(d, d->start->user, name, value);
 	case USE_DATABASE:
 		return keep(d, d->start->database, name, value);
-	case USE_APP: {
-		int rc = keep(d, d->start->app, name, value);
-
-		return rc != SL_OK ? rc : forward(d, params[i].name, value);
-	}
-	case USE_ENCODING:
-		if (!encoding_ok(value))
-			return refuse_param(d, "22023", "must be UTF8 (set PGCLIENTENCODING=UTF8)", name);
-		return SL_OK;
-	case USE_FORWARD:
-		return forward(d, params[i].name, value);
-	case USE_EMPTY:
-		return value.n == 0 ? SL_OK : refuse_param(d, "42501", "is not allowed", name);
-	default:
+	case USE_OPTIONS:
+		return use_options(d, s, value);
+	case USE_OFF:
 		return is_off(value) ? SL_OK : refuse_param(d, "42501", "is not allowed", name);
+	default:
+		return use_setting(d, i, name, value);
 	}
 }
 
 static int one_param(struct pg *d, struct startup *s, struct sl_span name, struct sl_span value)
 {
+	int rc;
+
 	if (name.n >= 5 && memcmp(name.p, "_pq_.", 5) == 0) {
 		if (s->nb_pq == PG_PQ_OPTIONS_MAX)
 			return refuse_param(d, "54000", "is one option too many", name);
@@ -131,10 +228,8 @@ static int one_param(struct pg *d, struct startup *s, struct sl_span name, struc
 	for (size_t i = 0; i < NB_PARAMS; i++) {
 		if (!pg_span_ieq(name, params[i].name))
 			continue;
-		if (s->seen & 1u << i)
-			return refuse_param(d, "08P01", "is given twice", name);
-		s->seen |= 1u << i;
-		return use_param(d, i, name, value);
+		rc = not_twice(d, s, i, name);
+		return rc != SL_OK ? rc : use_param(d, s, i, name, value);
 	}
 	return refuse_param(d, "42501", "is not allowed", name);
 }
