@@ -257,7 +257,7 @@ def p13_target_breaks_the_protocol():
 @test
 def p14_startup_parameters():
     mark = marker()
-    evil = {"options": f"-c application_name={mark}", "replication": "true", "search_path": f"{mark}_s", "_pq_.command": mark,
+    evil = {"options": f"-c search_path={mark}", "replication": "true", "search_path": f"{mark}_s", "_pq_.command": mark,
             "session_authorization": f"{mark}_r", "role": f"{mark}_o"}
     for name, value in evil.items():
         since = os.path.getsize(f"{DIR}/pg/log")
@@ -275,6 +275,8 @@ def p14_startup_parameters():
         check("replication" not in target_log(since), f"{name}={value} has asked for replication")
     with session(application_name="a tool") as w:
         same(w.simple("show application_name"), [[b"a tool"]], "application_name, which is allowed")
+    with session(options="-c intervalstyle=iso_8601 --application_name=a\\ tool") as w:
+        same(w.simple("select interval '1 day', current_setting('application_name')"), [[b"P1D", b"a tool"]], "options that are allowed")
 
 
 @test

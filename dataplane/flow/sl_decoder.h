@@ -103,6 +103,7 @@ struct sl_ev_command {
 	struct sl_span op;   /* "query", "parse", "execute", "function call", "copy fail" ...: for people */
 	const struct sl_param *params;
 	uint32_t nb_params;
+	bool unread; /* the target may read the text by other rules than ours: it is opaque */
 };
 
 struct sl_ev_result {

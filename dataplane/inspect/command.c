@@ -56,12 +56,23 @@ static bool op_harmless(struct sl_span op)
 	return false;
 }
 
+/* What was read may not be what the target reads. */
+static void make_opaque(struct sl_sql *sql)
+{
+	sql->kinds |= SL_SQL_BIT(SL_SQL_OPAQUE);
+	sql->complete = false;
+	for (uint32_t i = 0; i < sql->nb_stmts; i++)
+		sql->stmts[i].kinds |= SL_SQL_BIT(SL_SQL_OPAQUE);
+}
+
 static bool scan(struct sl_inspect *in, const struct sl_ev_command *c)
 {
 	struct sl_sql *sql = &in->w->sql;
 
 	if (c->phase != SL_PHASE_OTHER) {
 		sl_sql_scan(c->text, sql);
+		if (c->unread)
+			make_opaque(sql);
 		return statement_set(&in->w->stmt, c->text, sql->kinds);
 	}
 	/* No text to scan: one statement of a kind that only the protocol has. */

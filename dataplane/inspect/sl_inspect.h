@@ -70,9 +70,9 @@ int sl_inspect_refused(struct sl_inspect *in, int err, struct sl_span user, stru
  * COMMAND without text (phase OTHER) is judged by kind FUNCTION_CALL for op "function call", else denied
  * unless it is one that moves data of a command already judged ("copy fail", "close").
  *
- * Denied whatever the policy says: SET of standard_conforming_strings (other than on), client_encoding (other
- * than UTF8), backslash_quote, role, session_authorization, and SET that cannot be read. RESET and DISCARD go
- * back to the start-up values: allowed.
+ * Denied whatever the policy says: SET of client_encoding (other than UTF8), and SET that cannot be read.
+ * RESET and DISCARD go back to the start-up values: allowed. A command that the decoder calls unread is
+ * opaque.
  *
  * SL_E_POLICY_CHANGED: the masks changed so that the origins of this session's columns are not known any
  * more. Each run of a command raises ROWMETA before its rows; the numbers in FIELD come from there.

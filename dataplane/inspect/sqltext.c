@@ -430,29 +430,18 @@ static bool last_value_in(struct lex *l, const char *const *list)
 
 /* "default" sets what the session was started with. */
 static const char *const encodings[] = {"utf8", "utf-8", "utf_8", "unicode", "default", NULL};
-static const char *const trues[] = {"on", "true", "yes", "1", "default", NULL};
 
 static const char *set_parameter(struct lex *l, const char *name)
 {
 	char word[WORD_MAX];
 	enum token t;
 
-	if (strcmp(name, "role") == 0)
-		return "SET of role is not allowed through this gateway";
-	if (strcmp(name, "session_authorization") == 0)
-		return "SET of session_authorization is not allowed through this gateway";
-	if (strcmp(name, "backslash_quote") == 0)
-		return "SET of backslash_quote is not allowed through this gateway";
-	if (strcmp(name, "client_encoding") != 0 && strcmp(name, "standard_conforming_strings") != 0)
+	if (strcmp(name, "client_encoding") != 0)
 		return NULL;
 	t = next(l, word);
 	if (!(t == TOK_OTHER && word[0] == '=') && !(t == TOK_WORD && strcmp(word, "to") == 0))
 		return "SET that is not understood is not allowed through this gateway";
-	if (name[0] == 'c')
-		return last_value_in(l, encodings) ? NULL
-		                                   : "client_encoding must stay UTF8 through this gateway";
-	return last_value_in(l, trues) ? NULL
-	                               : "standard_conforming_strings must stay on through this gateway";
+	return last_value_in(l, encodings) ? NULL : "client_encoding must stay UTF8 through this gateway";
 }
 
 static const char *set_statement(struct lex *l)
@@ -473,8 +462,6 @@ static const char *set_statement(struct lex *l)
 	}
 	if (t != TOK_WORD || l->bad)
 		return unknown;
-	if (strcmp(word, "authorization") == 0)
-		return "SET SESSION AUTHORIZATION is not allowed through this gateway";
 	if (strcmp(word, "names") == 0)
 		return last_value_in(l, encodings) ? NULL
 		                                   : "client_encoding must stay UTF8 through this gateway";

@@ -43,9 +43,9 @@ struct sl_span statement_take(const struct statement *st, struct statement_at *a
 
 /*
  * SET, RESET and DISCARD: NULL when the statement may run, else why not, for the caller (static).
- * Refused: standard_conforming_strings other than on, backslash_quote, client_encoding other than UTF8 (also
- * SET NAMES), role, session_authorization, and what cannot be read. RESET and DISCARD go back to what the
- * session was started with.
+ * Refused: client_encoding other than UTF8 (also SET NAMES), and what cannot be read. RESET and DISCARD go
+ * back to what the session was started with. Other parameters that matter for the reading are the policy's
+ * (policies/sql/sql_set.c).
  */
 const char *set_refused(struct sl_span stmt);
 

@@ -349,9 +349,9 @@ static void test_params(void **state)
 
 static void test_passwords_and_set(void **state)
 {
-	static const char *const refused[] = {"SET ROLE admin", "SET client_encoding TO gbk",
-	                                      "SELECT 1; SET standard_conforming_strings = off",
-	                                      "/* x */ SET SESSION AUTHORIZATION postgres"};
+	static const char *const refused[] = {"SET client_encoding TO gbk", "/* x */ SET NAMES 'SJIS'",
+	                                      "SELECT 1; SET LOCAL client_encoding = 'BIG5'"};
+	struct sl_event unread = {.kind = SL_EV_COMMAND, .cmd = 100};
 	struct fx f;
 
 	(void)state;
@@ -367,6 +367,14 @@ static void test_passwords_and_set(void **state)
 	assert_int_equal(f.v.action, SL_ACT_ALLOW);
 	assert_int_equal(command(&f, "DISCARD ALL"), SL_OK);
 	assert_int_equal(f.v.action, SL_ACT_ALLOW);
+	/* SET of what the reading rests on, and what the decoder does not vouch for: opaque */
+	assert_int_equal(command(&f, "SET standard_conforming_strings = off"), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_DENY);
+	unread.command.phase = SL_PHASE_SIMPLE;
+	unread.command.text = SL_SPAN_LIT("SELECT 1");
+	unread.command.unread = true;
+	assert_int_equal(sl_inspect_event(f.in, &unread, &f.v, NULL), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_DENY);
 	close_flow(&f);
 	read_records(&f);
 	expect_text(&f, 1, "x", "ALTER ROLE a PASSWORD '***' LOGIN");

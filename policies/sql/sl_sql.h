@@ -5,8 +5,8 @@
  * another statement (DO, EXECUTE of a prepared statement by SQL, CALL, dollar-quoted bodies outside of
  * literals' places ...): opaque is treated as the most dangerous.
  *
- * Assumes standard_conforming_strings on and an ASCII-safe client_encoding; the decoder refuses sessions and
- * SET statements that would change them. No allocation; linear time.
+ * Assumes standard_conforming_strings on and an ASCII-safe client_encoding: a SET that turns the former off
+ * is opaque, and so is all that follows it in the session; the latter is fixed. No allocation; linear time.
  */
 #ifndef SL_SQL_H
 #define SL_SQL_H
@@ -29,7 +29,7 @@ enum sl_sql_kind {
 	SL_SQL_ALTER,  /* any ALTER, COMMENT, SECURITY LABEL, REINDEX ... */
 	SL_SQL_DROP,   /* any DROP */
 	SL_SQL_GRANT,  /* GRANT, REVOKE, REASSIGN OWNED, ALTER DEFAULT PRIVILEGES */
-	SL_SQL_SET,    /* SET, RESET, DISCARD, SET ROLE, SET SESSION AUTHORIZATION */
+	SL_SQL_SET,    /* SET, RESET, DISCARD; SET ROLE and SET SESSION AUTHORIZATION are ADMIN, too */
 	SL_SQL_SHOW,
 	SL_SQL_COPY_FROM,   /* COPY ... FROM STDIN */
 	SL_SQL_COPY_TO,     /* COPY ... TO STDOUT */

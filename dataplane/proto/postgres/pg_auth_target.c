@@ -276,9 +276,11 @@ int pg_parameter_status(struct pg *d, struct sl_span body)
 		d->utf8 = sl_span_is(value, "UTF8");
 	else if (sl_span_is(name, "server_version") && d->start != NULL)
 		(void)sl_span_cstr(value, d->start->version, sizeof(d->start->version));
-	if (d->ts == PG_T_READY && !(d->scs_on && d->utf8))
+	if (d->ts == PG_T_READY && !d->utf8)
 		return pg_fatal(d, SL_TARGET, SL_E_PROTO_UNSUPPORTED, "0A000",
-		                "client_encoding must stay UTF8 and standard_conforming_strings on");
+		                "client_encoding must stay UTF8");
+	if (d->ts == PG_T_READY && !d->scs_on)
+		d->scs_was_off = true;
 	return SL_OK;
 }
 

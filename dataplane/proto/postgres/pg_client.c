@@ -174,6 +174,7 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 		return d->judged == PG_J_PARKED ? SL_PARK : SL_OK;
 	if (!reserve_says(d, &notice))
 		return wait_replies(d);
+	ev.command.unread = d->scs_was_off;
 	rc = pg_event(d, &ev, &v);
 	if (rc == SL_OK)
 		d->judged_cmd = d->last_cmd = ++d->next_cmd;

@@ -230,7 +230,10 @@ struct pg {
 	struct pg_start *start;
 	struct sl_login login;
 	bool logging_in;
-	bool scs_on, utf8;
+	bool scs_on, utf8; /* the target's standard_conforming_strings, client_encoding */
+	/* It was off in this session: texts prepared then are read so later, and what is in flight is not
+	 * told of a change in time. So the session's statements stay unread. */
+	bool scs_was_off;
 	bool negotiated;                    /* the target has said which minor version it speaks */
 	uint8_t client_minor, target_minor; /* of the protocol's version */
 	uint16_t target_key_n;

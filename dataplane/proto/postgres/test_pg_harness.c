@@ -58,7 +58,7 @@ static void log_command(struct text *t, const struct sl_event *ev)
 	static const char *const phases[] = {"", "simple", "prepare", "execute", "other"};
 	const struct sl_ev_command *c = &ev->command;
 
-	pgt_put(t, "!: COMMAND %u %s ", (unsigned)ev->cmd, phases[c->phase]);
+	pgt_put(t, "!: COMMAND %u %s%s ", (unsigned)ev->cmd, phases[c->phase], c->unread ? " unread" : "");
 	if (c->phase == SL_PHASE_OTHER)
 		pgt_put(t, "%.*s", S(c->op));
 	else

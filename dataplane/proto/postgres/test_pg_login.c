@@ -70,12 +70,17 @@ static void test_target_settings(void **state)
 	            ">C: E FATAL 0A000 the target does not keep client_encoding=UTF8 and "
 	            "standard_conforming_strings=on\n"
 	            "=: proto_unsupported\n");
-	run(PGH_LOGIN "T: S standard_conforming_strings=off\n!: ERROR proto_unsupported\n"
-	              ">C: E FATAL 0A000 client_encoding must stay UTF8 and standard_conforming_strings "
-	              "on\n=: proto_unsupported\n");
+	/* what is read from then on may be read otherwise by the target, also when it is on again */
+	run(PGH_LOGIN
+	    "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\n"
+	    "T: C SET\nT: S standard_conforming_strings=off\nT: Z I\n!: RESULT 1 SET rows=0 masked=0\n"
+	    ">C: C SET\n>C: S standard_conforming_strings=off\n>C: Z I\n"
+	    "C: Q q\n!: COMMAND 2 simple unread q\n>T: Q q\n"
+	    "T: C SET\nT: S standard_conforming_strings=on\nT: Z I\n!: RESULT 2 SET rows=0 masked=0\n"
+	    ">C: C SET\n>C: S standard_conforming_strings=on\n>C: Z I\n"
+	    "C: Q q\n!: COMMAND 3 simple unread q\n>T: Q q\n");
 	run(PGH_LOGIN "T: S client_encoding=GBK\n!: ERROR proto_unsupported\n"
-	              ">C: E FATAL 0A000 client_encoding must stay UTF8 and standard_conforming_strings "
-	              "on\n=: proto_unsupported\n");
+	              ">C: E FATAL 0A000 client_encoding must stay UTF8\n=: proto_unsupported\n");
 }
 
 static void test_target_auth(void **state)
@@ -423,7 +428,16 @@ static void refused(const char *param, const char *says, const char *err)
 static void test_p14_parameters(void **state)
 {
 	(void)state;
-	refused("options=-csearch_path=x", "42501 start-up parameter \"options\" is not allowed",
+	refused("options=-csearch_path=x", "42501 start-up parameter \"search_path\" is not allowed",
+	        "proto_unsupported");
+	refused("options=-cstandard-conforming-strings=off",
+	        "42501 start-up parameter \"standard_conforming_strings\" is not allowed",
+	        "proto_unsupported");
+	refused("options=-d5", "42501 start-up parameter \"options\" has something that is not allowed",
+	        "proto_unsupported");
+	refused("options=-c", "42501 start-up parameter \"options\" has something that is not allowed",
+	        "proto_unsupported");
+	refused("TimeZone=UTC options=--timezone=x", "08P01 start-up parameter \"timezone\" is given twice",
 	        "proto_unsupported");
 	refused("search_path=x", "42501 start-up parameter \"search_path\" is not allowed",
 	        "proto_unsupported");
@@ -441,6 +455,12 @@ static void test_p14_parameters(void **state)
 	        "proto_unsupported");
 	refused("USER=b", "08P01 start-up parameter \"USER\" is given twice", "proto_unsupported");
 	run("C: startup 3.0 user=a options= replication=false\n>C: R 3\n");
+	/* as psql sends PGOPTIONS; a backslash takes a blank into the value */
+	run("C: startup 3.0 user=agent "
+	    "options=\t-c\tIntervalStyle=iso_8601\t--TimeZone=a\\\tb\\\\\t-cDateStyle=ISO\t\n"
+	    ">C: R 3\nC: p good\n!: AUTH agent||good\nL:\n"
+	    ">T: startup 3.0 user=svc database=db client_encoding=UTF8 standard_conforming_strings=on "
+	    "IntervalStyle=iso_8601 TimeZone=a\tb\\ DateStyle=ISO\n");
 	run("C: startup 3.0 user=a _pq_.thing=on\n>C: v 3.0 1 _pq_.thing\n>C: R 3\n");
 	run("C: startup 3.0 database=a\n!: ERROR auth\n>C: E FATAL 28000 no user name in the start-up "
 	    "message\n=: auth\n");
