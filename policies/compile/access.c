@@ -160,6 +160,21 @@ static int pattern(struct compiler *c, const struct sl_yaml_node *spec, bool rul
 	return SL_OK;
 }
 
+/* A part of a name that takes more bytes than the catalog's names have would never match. */
+static int check_length(struct compiler *c, const struct sl_yaml_node *item)
+{
+	size_t n = 0;
+
+	for (const char *s = item->scalar; *s != '\0'; s++) {
+		n = *s == '.' ? 0 : n + (*s != '*');
+		if (n > SL_SQL_NAME_MAX)
+			return cp_fail(c, SL_E_POLICY_SYNTAX, item, "write the first 63 bytes",
+			               "the server cuts names at %d bytes, so this one is never met",
+			               SL_SQL_NAME_MAX);
+	}
+	return SL_OK;
+}
+
 /* "name" or "schema.name". */
 static int check_relation(struct compiler *c, const struct sl_yaml_node *item)
 {
@@ -167,7 +182,7 @@ static int check_relation(struct compiler *c, const struct sl_yaml_node *item)
 
 	if (dot != NULL && (dot == item->scalar || dot[1] == '\0' || strchr(dot + 1, '.') != NULL))
 		return cp_fail(c, SL_E_POLICY_SYNTAX, item, NULL, "a name is written name or schema.name");
-	return cp_check_glob(c, item);
+	return check_length(c, item) == SL_OK ? cp_check_glob(c, item) : SL_E_POLICY_SYNTAX;
 }
 
 static const struct {
@@ -385,7 +400,7 @@ static int check_column(struct compiler *c, const struct sl_yaml_node *item)
 	if (dots > 2 || empty_part)
 		return cp_fail(c, SL_E_POLICY_SYNTAX, item, NULL,
 		               "a column is written column, table.column or schema.table.column");
-	return cp_check_glob(c, item);
+	return check_length(c, item) == SL_OK ? cp_check_glob(c, item) : SL_E_POLICY_SYNTAX;
 }
 
 static int check_mask(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_mask *m)

@@ -11,7 +11,7 @@
 
 #define CP_NAME_MAX          63
 #define CP_TEXT_MAX          512
-#define CP_GLOB_MAX          127 /* one part of it: sl_eval.h's column matching has room for no more */
+#define CP_GLOB_MAX          SL_POLICY_GLOB_MAX /* the evaluation has room for no more */
 #define CP_LIST_MAX          1024
 #define CP_PATTERN_MAX       1024
 #define CP_REPEAT_MAX        32 /* bounded repeats, nested ones multiplied: each costs the pattern engine states */

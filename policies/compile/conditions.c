@@ -52,6 +52,21 @@ static int one_or_more(struct compiler *c, const struct sl_yaml_node *m, struct 
 	return cp_list(c, &map, m->key, CP_REQUIRED, cp_check_glob, out);
 }
 
+/* What no provider keeps can never be known: the rule would meet everybody or nobody. */
+static int check_kept(struct compiler *c, const struct sl_yaml_node *m)
+{
+	for (uint32_t i = 0; i < c->out->nb_idps; i++) {
+		const struct sl_strings *kept = &c->out->idps[i].claims;
+
+		for (uint32_t k = 0; k < kept->nb; k++) {
+			if (strcmp(kept->v[k], m->key) == 0)
+				return SL_OK;
+		}
+	}
+	return cp_fail(c, SL_E_POLICY_SYNTAX, m, "name it in an IdentityProvider's \"claims\"",
+	               "no identity provider keeps the claim \"%.64s\"", m->key);
+}
+
 static int claims(struct compiler *c, const struct sl_yaml_node *map, struct sl_who *out)
 {
 	const struct sl_yaml_node *n = sl_yaml_get(map, "claims");
@@ -71,6 +86,8 @@ static int claims(struct compiler *c, const struct sl_yaml_node *map, struct sl_
 		struct sl_claim *claim = &out->claims[out->nb_claims++];
 		int rc = one_or_more(c, m, &claim->values);
 
+		if (rc == SL_OK)
+			rc = check_kept(c, m);
 		claim->name = cp_copy(c->arena, m->key, strlen(m->key));
 		if (rc != SL_OK)
 			return rc;
@@ -312,6 +329,24 @@ static bool has_label(const struct sl_resource *r, const char *key, const struct
 	return false;
 }
 
+/* A value without wildcard that no resource has is a slip of the pen, and would silently switch a rule off.
+ */
+static int check_label(struct compiler *c, const struct sl_yaml_node *m, const struct sl_strings *values)
+{
+	for (uint32_t v = 0; v < values->nb; v++) {
+		const struct sl_strings one = {.v = &values->v[v], .nb = 1};
+		bool found = strpbrk(values->v[v], "*?") != NULL;
+
+		for (uint32_t i = 0; i < c->out->nb_resources && !found; i++)
+			found = has_label(&c->out->resources[i], m->key, &one);
+		if (!found)
+			return cp_fail(c, SL_E_POLICY_SYNTAX, m, NULL,
+			               "no resource has the label \"%.64s\" with the value \"%.64s\"", m->key,
+			               values->v[v]);
+	}
+	return SL_OK;
+}
+
 static void keep_labelled(const struct sl_snapshot *s, const char *key, const struct sl_strings *values,
                           uint64_t *bits)
 {
@@ -343,6 +378,8 @@ int cp_where(struct compiler *c, const struct sl_yaml_node *spec, const struct s
 		struct sl_strings values = {0};
 		int rc = one_or_more(c, m, &values);
 
+		if (rc == SL_OK)
+			rc = check_label(c, m, &values);
 		if (rc != SL_OK)
 			return rc;
 		keep_labelled(s, m->key, &values, bits);

@@ -1,19 +1,11 @@
 /* What a compiled policy does: precedence, opaque statements, identities, masks. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "sl_eval.h"
-#include "sl_policy.h"
+#include "test_util.h"
 
-#define DOC(kind, name, spec)                                                                                \
-	"{kind: " kind ", version: 1, metadata: {name: " name "}, spec: {" spec "}}\n---\n"
 #define RES(name)                                                                                            \
 	DOC("Resource", name, "protocol: postgres, address: '10.0.0.1:5432', credential: c, tls: {mode: off}")
 #define ROLE(name, allow) DOC("Role", name, "groups: [" name "], resources: [shop], allow: [" allow "]")
@@ -23,18 +15,6 @@ struct policy {
 	struct sl_principal p;
 	uint64_t wall_us;
 };
-
-static struct sl_snapshot *compile(const char *text)
-{
-	struct sl_policy_source src = {"p.yaml", sl_span_str(text)};
-	struct sl_policy_error err;
-	struct sl_snapshot *s;
-	char line[1024];
-
-	if (sl_policy_compile(&src, 1, 1, 1, &s, &err) != SL_OK)
-		fail_msg("%s", sl_policy_error_str(&err, line, sizeof(line)));
-	return s;
-}
 
 static bool bind_on(struct policy *y, const char *groups, size_t n, const char *resource,
                     const char *database)
@@ -760,9 +740,64 @@ static void test_order_is_nothing(void **state)
 	}
 }
 
+#define P59 "a23456789b123456789c123456789d123456789e123456789f123456789"
+
+/* Names are cut where the server cuts them, and folded as it folds them: a longer one is the same relation.
+ */
+static void test_long_names(void **state)
+{
+	struct policy y = policy_for(
+	        RES("shop") ROLE("a", "any") DOC("Rule", "r", "action: deny, relations: [" P59 "xyz0]")
+	                DOC("Rule", "u", "action: deny, relations: ['" P59 "xyü']")
+	                        DOC("Rule", "f", "action: deny, functions: [" P59 "fun0]")
+	                                DOC("Rule", "s", "action: deny, relations: [" P59 "sch0.t]"),
+	        "a");
+
+	(void)state;
+	DENIED("SELECT * FROM " P59 "xyz0", 0);
+	DENIED("SELECT * FROM " P59 "xyz0_and_more", 0);
+	DENIED("SELECT * FROM \"" P59 "xyz0_and_more\"", 0);
+	DENIED("SELECT * FROM " P59 "XYZ0ÄÖÜ", 0);
+	ALLOWED("SELECT * FROM " P59 "xyz1");
+	/* the character that would be cut in two goes whole: what is left is two bytes shorter than the
+	 * rule's */
+	DENIED("SELECT * FROM " P59 "xyü", 1);
+	ALLOWED("SELECT * FROM " P59 "xyzü");
+	DENIED("SELECT " P59 "fun0more(1)", 2);
+	DENIED("SELECT * FROM " P59 "sch0_longer.t", 3);
+	DENIED("SELECT * FROM " P59 "sch0_longer.\"t\"", 3);
+	ALLOWED("SELECT * FROM " P59 "sch1_longer.t");
+	sl_policy_free(y.s);
+}
+
+/* A dot in a quoted name is no dot between schema and name; a name in U&"" may be any. */
+static void test_odd_names(void **state)
+{
+	struct policy y = policy_for(
+	        RES("shop") DOC("Role", "a", "groups: [a], resources: [shop], allow: [select, admin, opaque]")
+	                DOC("Rule", "w", "action: allow, kinds: [insert], relations: ['app.*']")
+	                        DOC("Rule", "d", "action: deny, relations: [vault.secret]")
+	                                DOC("Rule", "f", "action: deny, functions: [vault.f]"),
+	        "a");
+
+	(void)state;
+	ALLOWED("INSERT INTO app.t SELECT 1");
+	ALLOWED("INSERT INTO app.\"x.y\" SELECT 1");
+	DEFAULT_DENY("INSERT INTO \"app.x\".t SELECT 1");
+	DEFAULT_DENY("INSERT INTO \"app.t\" SELECT 1");
+	DENIED("SELECT * FROM U&\"v\\0061ult\".secret", 1);
+	DENIED("SELECT * FROM vault.U&\"s\\0065cret\"", 1);
+	DENIED("SELECT U&\"v\\0061ult\".f()", 1);
+	DENIED("WITH U&\"!0073ecret\" AS (SELECT 1) SELECT * FROM U&\"!0073ecret\" UESCAPE '!'", 1);
+	ALLOWED("SELECT * FROM \"vault.secret\"");
+	sl_policy_free(y.s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_long_names),
+	        cmocka_unit_test(test_odd_names),
 	        cmocka_unit_test(test_every_hold),
 	        cmocka_unit_test(test_order_is_nothing),
 	        cmocka_unit_test(test_default_deny),

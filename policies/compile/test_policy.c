@@ -21,6 +21,8 @@
 	    "  protocol: postgres\n  address: 10.0.0.1:5432\n  credential: c\n  tls: {mode: off}\n")
 #define ROLE(name) DOC("Role", name, "  groups: [g]\n  resources: ['*']\n  allow: [read]\n")
 
+#define LONG "a23456789b123456789c123456789d123456789e123456789f123456789g1234" /* 64 bytes */
+
 static char pem_path[] = "/tmp/sluice-test-XXXXXX";
 
 static int compile(const char *text, struct sl_snapshot **out, struct sl_policy_error *err)
@@ -104,6 +106,21 @@ static const struct bad_row bad_rows[] = {
         {DOC("Mask", "m", "  action: redact\n"), 5, 3, "needs \"columns\", \"pattern\" or \"detectors\"", ""},
         {DOC("Mask", "m", "  action: redact\n  detectors: [card, crd]\n"), 6, 21, "no detector \"crd\"",
          "detectors.md"},
+        {DOC("Rule", "r", "  action: deny\n  kinds: [drop]\n  identity: {claims: {acr: high}}\n"), 7, 28,
+         "keeps the claim \"acr\"", "IdentityProvider"},
+        {DOC("IdentityProvider", "i", "  issuer: https://x\n  audience: a\n  claims: [arc]\n")
+                 DOC("Rule", "r", "  action: deny\n  kinds: [drop]\n  identity: {claims: {acr: [x, y]}}\n"),
+         15, 28, "keeps the claim \"acr\"", ""},
+        {RES("a") DOC("Rule", "r", "  action: deny\n  kinds: [drop]\n  labels: {env: prod}\n"), 16, 17,
+         "no resource has the label \"env\"", ""},
+        {RES("a") DOC("Role", "r",
+                      "  groups: [g]\n  resources: ['*']\n  allow: [read]\n"
+                      "  labels: {env: ['x*', prod]}\n"),
+         17, 17, "with the value \"prod\"", ""},
+        {DOC("Rule", "r", "  action: deny\n  relations: [" LONG "]\n"), 6, 15, "cuts names at 63", "63"},
+        {DOC("Rule", "r", "  action: deny\n  relations: ['a.*" LONG "']\n"), 6, 15, "cuts names at 63", ""},
+        {DOC("Rule", "r", "  action: deny\n  functions: [" LONG ".f]\n"), 6, 15, "cuts names at 63", ""},
+        {DOC("Mask", "m", "  action: redact\n  columns: [" LONG "]\n"), 6, 13, "cuts names at 63", ""},
         {DOC("Mask", "m", "  action: redact\n  columns: [a.b.c.d]\n"), 6, 13, "schema.table.column", ""},
         {DOC("Mask", "m", "  action: redact\n  columns: [.a]\n"), 6, 13, "schema.table.column", ""},
         {DOC("Mask", "m", "  action: redact\n  columns: [a]\n  keepLast: 4\n"), 7, 13, "partial only", ""},

@@ -1,19 +1,11 @@
 /* Conditions of rules beyond the statement: callers, networks, times, labels; shadow, log, and the index. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "sl_eval.h"
-#include "sl_policy.h"
+#include "test_util.h"
 
-#define DOC(kind, name, spec)                                                                                \
-	"{kind: " kind ", version: 1, metadata: {name: " name "}, spec: {" spec "}}\n---\n"
 #define RES(name, more)                                                                                      \
 	DOC("Resource", name,                                                                                \
 	    "protocol: postgres, address: '10.0.0.1:5432', credential: c, tls: {mode: off}" more)
@@ -22,21 +14,12 @@
 	RES("shop", ", labels: {env: prod, tier: gold}")                                                     \
 	RES("test", ", labels: {env: test}")                                                                 \
 	RES("bare", "")                                                                                      \
-	IDP("corp", "")                                                                                      \
+	IDP("corp", ", claims: [acr, xacr]")                                                                 \
 	IDP("bots", ", caller: agent")                                                                       \
+	IDP("jobs", ", caller: service")                                                                     \
 	DOC("Role", "all", "groups: ['*'], resources: ['*'], allow: [read, insert, update, delete, do]")
 
-static struct sl_snapshot *compile(const char *text)
-{
-	struct sl_policy_source src = {"p.yaml", sl_span_str(text)};
-	struct sl_policy_error err;
-	struct sl_snapshot *s;
-	char line[1024];
-
-	if (sl_policy_compile(&src, 1, 1, 1, &s, &err) != SL_OK)
-		fail_msg("%s", sl_policy_error_str(&err, line, sizeof(line)));
-	return s;
-}
+#define MERGE "MERGE INTO c USING u ON a = b WHEN MATCHED THEN DO NOTHING"
 
 struct ask {
 	const char *groups, *subject, *provider, *claims, *source, *resource;
@@ -89,6 +72,26 @@ static void denies(const char *condition, const struct ask *yes, const struct as
 	sl_policy_free(s);
 }
 
+/* One rule that allows inserting into c under a condition, which the role does not. */
+static void allows(const char *condition, const struct ask *yes, const struct ask *no)
+{
+	char text[4096];
+	struct sl_snapshot *s;
+
+	snprintf(text, sizeof(text), BASE DOC("Rule", "r", "action: allow, kinds: [merge], %s"), condition);
+	s = compile(text);
+	expect(s, yes, MERGE, SL_DEC_ALLOW);
+	expect(s, no, MERGE, SL_DEC_DENY);
+	sl_policy_free(s);
+}
+
+/* What is not known of the caller: met by what restricts, not by what allows. */
+static void unknown(const char *condition, const struct ask *who, const struct ask *yes)
+{
+	denies(condition, who, &(struct ask){.groups = "none", .claims = "acr=none", .source = "192.0.2.1"});
+	allows(condition, yes, who);
+}
+
 static void test_identity(void **state)
 {
 	(void)state;
@@ -99,14 +102,37 @@ static void test_identity(void **state)
 	       &(struct ask){.provider = "corp"});
 	denies("identity: {callers: [agent]}", &(struct ask){.provider = "bots"},
 	       &(struct ask){.provider = "corp"});
-	denies("identity: {callers: [agent]}", &(struct ask){.provider = "gone"},
-	       &(struct ask){.provider = "corp"});
 	denies("identity: {claims: {acr: [low, none]}}", &(struct ask){.claims = "acr=low"},
 	       &(struct ask){.claims = "acr=high"});
 	denies("identity: {claims: {acr: low}}", &(struct ask){.claims = "acr=low"},
-	       &(struct ask){.claims = "xacr=low"});
+	       &(struct ask){.claims = "acr=high"});
 	denies("identity: {groups: [ops], callers: [person]}", &(struct ask){.groups = "ops"},
 	       &(struct ask){.groups = "ops", .provider = "bots"});
+	allows("identity: {groups: [ops], callers: [person]}", &(struct ask){.groups = "ops"},
+	       &(struct ask){.groups = "ops", .provider = "bots"});
+	allows("identity: {claims: {acr: high}}", &(struct ask){.claims = "acr=high"},
+	       &(struct ask){.claims = "acr=low"});
+}
+
+static void test_unknown(void **state)
+{
+	(void)state;
+	/* a provider that the policy does not have (any more): of no kind that allows, of any that denies */
+	unknown("identity: {callers: [service]}", &(struct ask){.provider = "gone"},
+	        &(struct ask){.provider = "jobs"});
+	unknown("identity: {callers: [agent]}", &(struct ask){.provider = "gone"},
+	        &(struct ask){.provider = "bots"});
+	/* a claim that the token does not have; xacr is another one */
+	unknown("identity: {claims: {acr: high}}", &(struct ask){.claims = NULL},
+	        &(struct ask){.claims = "acr=high"});
+	unknown("identity: {claims: {acr: high}}", &(struct ask){.claims = "xacr=high"},
+	        &(struct ask){.claims = "acr=high"});
+	/* no group at all */
+	unknown("identity: {groups: [ops]}", &(struct ask){.groups = ""}, &(struct ask){.groups = "ops"});
+	unknown("sources: [10.0.0.0/8]", &(struct ask){.source = NULL}, &(struct ask){.source = "10.1.1.1"});
+	/* one part that is known not to hold is enough for both */
+	denies("identity: {groups: [ops], claims: {acr: high}}", &(struct ask){.groups = "ops"},
+	       &(struct ask){.groups = "dev"});
 }
 
 static void test_sources(void **state)
@@ -116,7 +142,7 @@ static void test_sources(void **state)
 	       &(struct ask){.source = "10.2.2.3"});
 	denies("sources: [10.1.0.0/16, '2001:db8::/32']", &(struct ask){.source = "2001:db8::7"},
 	       &(struct ask){.source = "2001:db9::7"});
-	denies("sources: [0.0.0.0/0]", &(struct ask){.source = "1.2.3.4"}, &(struct ask){.source = NULL});
+	denies("sources: [0.0.0.0/0]", &(struct ask){.source = "1.2.3.4"}, &(struct ask){.source = "::1"});
 }
 
 static void test_labels(void **state)
@@ -305,10 +331,11 @@ static void test_index(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_identity), cmocka_unit_test(test_sources),
-	        cmocka_unit_test(test_labels),   cmocka_unit_test(test_schedule),
-	        cmocka_unit_test(test_shadow),   cmocka_unit_test(test_log),
-	        cmocka_unit_test(test_explain),  cmocka_unit_test(test_index),
+	        cmocka_unit_test(test_identity), cmocka_unit_test(test_unknown),
+	        cmocka_unit_test(test_sources),  cmocka_unit_test(test_labels),
+	        cmocka_unit_test(test_schedule), cmocka_unit_test(test_shadow),
+	        cmocka_unit_test(test_log),      cmocka_unit_test(test_explain),
+	        cmocka_unit_test(test_index),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,77 +54,123 @@ static bool has_role(const struct sl_role *r, const struct sl_caller *who)
 
 /* ---- whom a rule is for ---- */
 
+/* Does a condition hold? What is not known holds for rules that restrict, and does not for those that allow.
+ */
+enum fits {
+	FITS_NO,
+	FITS_UNKNOWN,
+	FITS_YES,
+};
+
+static enum fits yes_or_no(bool yes)
+{
+	return yes ? FITS_YES : FITS_NO;
+}
+
+static enum fits fits_globs(const struct sl_strings *globs, struct sl_span text)
+{
+	if (globs->nb > 0 && text.n == 0)
+		return FITS_UNKNOWN;
+	return yes_or_no(globs_allow(globs, text));
+}
+
 /* "name=value" of one claim with one of its values. */
-static bool has_claim(const struct sl_caller *who, const struct sl_claim *claim)
+static enum fits fits_claim(const struct sl_caller *who, const struct sl_claim *claim)
 {
 	size_t name_n = strlen(claim->name);
 	const uint8_t *p = who->claims.p;
 	size_t left = who->claims.n;
+	enum fits fits = FITS_UNKNOWN;
 
 	while (left > 0) {
 		size_t n = strnlen((const char *)p, left);
 
-		if (n > name_n && memcmp(p, claim->name, name_n) == 0 && p[name_n] == '=' &&
-		    any_glob(&claim->values, sl_span(p + name_n + 1, n - name_n - 1)))
-			return true;
+		if (n > name_n && memcmp(p, claim->name, name_n) == 0 && p[name_n] == '=') {
+			fits = FITS_NO;
+			if (any_glob(&claim->values, sl_span(p + name_n + 1, n - name_n - 1)))
+				return FITS_YES;
+		}
 		n += n < left;
 		p += n;
 		left -= n;
 	}
-	return false;
+	return fits;
 }
 
-static bool has_claims(const struct sl_caller *who, const struct sl_who *w)
+static enum fits fits_claims(const struct sl_caller *who, const struct sl_who *w)
 {
+	enum fits least = FITS_YES;
+
 	for (uint32_t i = 0; i < w->nb_claims; i++) {
-		if (!has_claim(who, &w->claims[i]))
-			return false;
+		enum fits one = fits_claim(who, &w->claims[i]);
+
+		least = one < least ? one : least;
 	}
-	return true;
+	return least;
 }
 
-static bool comes_from(const struct sl_caller *who, const struct sl_who *w)
+static enum fits fits_source(const struct sl_caller *who, const struct sl_who *w)
 {
+	if (w->nb_sources > 0 && who->source.family == SL_AF_NONE)
+		return FITS_UNKNOWN;
 	for (uint32_t i = 0; i < w->nb_sources; i++) {
 		if (sl_prefix_has(&w->sources[i], &who->source))
-			return true;
+			return FITS_YES;
 	}
-	return w->nb_sources == 0;
+	return yes_or_no(w->nb_sources == 0);
 }
 
-static bool has_group(const struct sl_caller *who, const struct sl_strings *groups)
+/* A token without any group may be of a provider that leaves them out, as some do where they are many. */
+static enum fits fits_groups(const struct sl_caller *who, const struct sl_strings *groups)
 {
 	for (uint32_t i = 0; i < groups->nb; i++) {
 		if (in_group(who, groups->v[i]))
-			return true;
+			return FITS_YES;
 	}
-	return groups->nb == 0;
+	if (groups->nb > 0 && who->groups.n == 0)
+		return FITS_UNKNOWN;
+	return yes_or_no(groups->nb == 0);
 }
 
-/* Of a provider that the snapshot does not have nothing is known: an agent is trusted least. */
-static enum sl_caller_kind caller_kind(const struct sl_snapshot *s, struct sl_span provider)
+/* Of a provider that the snapshot does not have nothing is known. */
+static enum fits fits_kind(const struct sl_snapshot *s, struct sl_span provider, uint32_t callers)
 {
+	if (callers == 0)
+		return FITS_YES;
 	for (uint32_t i = 0; i < s->nb_idps; i++) {
 		if (sl_span_is(provider, s->idps[i].name))
-			return s->idps[i].caller;
+			return yes_or_no((callers >> s->idps[i].caller & 1) != 0);
 	}
-	return SL_CALLER_AGENT;
+	return FITS_UNKNOWN;
 }
 
-static bool fits_who(const struct sl_caller *who, enum sl_caller_kind kind, const struct sl_who *w)
+/* Each part must hold: the least of them counts. */
+static enum fits fits_who(const struct sl_snapshot *s, const struct sl_caller *who, const struct sl_who *w)
 {
-	return globs_allow(&w->issuers, who->issuer) && globs_allow(&w->subjects, who->subject) &&
-	       (w->callers == 0 || (w->callers >> kind & 1) != 0) && has_group(who, &w->groups) &&
-	       has_claims(who, w) && comes_from(who, w);
+	const enum fits parts[] = {
+	        fits_globs(&w->issuers, who->issuer),
+	        fits_globs(&w->subjects, who->subject),
+	        fits_kind(s, who->provider, w->callers),
+	        fits_groups(who, &w->groups),
+	        fits_claims(who, w),
+	        fits_source(who, w),
+	};
+	enum fits least = FITS_YES;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		least = parts[i] < least ? parts[i] : least;
+	return least;
 }
 
 static void bind_whos(const struct sl_snapshot *s, const struct sl_caller *who, struct sl_principal *out)
 {
-	enum sl_caller_kind kind = caller_kind(s, who->provider);
-
 	for (uint32_t i = 0; i < s->nb_whos; i++) {
-		if (fits_who(who, kind, &s->whos[i]))
+		enum fits fits = fits_who(s, who, &s->whos[i]);
+
+		if (fits == FITS_YES)
 			set_bit(out->who_bits, i);
+		if (fits != FITS_NO)
+			set_bit(out->who_may_bits, i);
 	}
 }
 

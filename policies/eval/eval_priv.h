@@ -7,12 +7,14 @@
 /* bind.c: does the rule concern this caller on this resource at all? */
 static inline bool eval_rule_is_for(const struct sl_principal *p, const struct sl_rule *r)
 {
+	const uint64_t *whos = r->action == SL_RULE_ALLOW ? p->who_bits : p->who_may_bits;
+
 	if (r->roles.nb > 0 && (r->role_bits & p->role_bits) == 0)
 		return false;
 	if (p->resource >= SL_POLICY_RESOURCES_MAX ||
 	    !((r->resource_bits[p->resource / 64] >> (p->resource % 64)) & 1))
 		return false;
-	return r->who == SL_RULE_ANYBODY || ((p->who_bits[r->who / 64] >> (r->who % 64)) & 1) != 0;
+	return r->who == SL_RULE_ANYBODY || ((whos[r->who / 64] >> (r->who % 64)) & 1) != 0;
 }
 
 /* names.c: the rule's conditions about names, for one statement by its index. */

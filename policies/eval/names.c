@@ -3,26 +3,37 @@
 
 #include "eval_priv.h"
 
-#define QUALIFIED_MAX (2 * SL_SQL_NAME_MAX + 1)
+/* One part of a glob: the compiler takes no longer ones. */
+static bool part_matches(const char *glob, size_t n, struct sl_span text)
+{
+	char part[SL_POLICY_GLOB_MAX + 1];
+
+	if (n > SL_POLICY_GLOB_MAX)
+		return false;
+	memcpy(part, glob, n);
+	part[n] = '\0';
+	return sl_glob_match(part, text);
+}
 
 /*
- * "schema.name" or "name" against a glob of either form. Where the statement leaves the schema to the search
- * path, it may be any: that is a match for what restricts, and none for what allows.
+ * "schema.name" or "name" against a glob of either form, part by part: a quoted name may have a dot in it.
+ * Where the statement leaves the schema to the search path, it may be any: that is a match for what
+ * restricts, and none for what allows.
  */
 static bool matches(const char *glob, const struct sl_sql_name *n, bool restricts)
 {
-	char text[QUALIFIED_MAX];
-	size_t schema = sl_sql_name_fold(n->schema, text), name;
+	char text[SL_SQL_NAME_MAX];
 	const char *dot = strrchr(glob, '.');
+	size_t len = sl_sql_name_fold(n->name, text);
 
-	if (schema > 0)
-		text[schema++] = '.';
-	name = sl_sql_name_fold(n->name, text + schema);
+	if (!sl_glob_match(dot != NULL ? dot + 1 : glob, sl_span(text, len)))
+		return false;
 	if (dot == NULL)
-		return sl_glob_match(glob, sl_span(text + schema, name));
-	if (schema > 0)
-		return sl_glob_match(glob, sl_span(text, schema + name));
-	return restricts && sl_glob_match(dot + 1, sl_span(text, name));
+		return true;
+	if (n->schema.n == 0)
+		return restricts;
+	len = sl_sql_name_fold(n->schema, text);
+	return part_matches(glob, (size_t)(dot - glob), sl_span(text, len));
 }
 
 static bool matches_any(const struct sl_strings *globs, const struct sl_sql_name *n, bool restricts)

@@ -18,21 +18,28 @@ struct sl_principal {
 	uint64_t snapshot_version;
 	uint64_t role_bits; /* roles that the caller has on this resource and database */
 	uint64_t kinds;     /* what those roles allow together */
-	uint64_t who_bits[SL_POLICY_WHO_MAX / 64];
+	uint64_t who_bits[SL_POLICY_WHO_MAX / 64]; /* conditions on callers that hold: for ALLOW rules */
+	uint64_t who_may_bits[SL_POLICY_WHO_MAX /
+	                      64]; /* and those that may hold as far as is known: for others */
 	uint64_t mask_bits[SL_POLICY_MASKS_MAX / 64];
 	uint32_t resource; /* its index in the snapshot; SL_POLICY_RESOURCES_MAX: none of its resources */
 	bool any_mask, any_content_mask;
 	bool any_pattern; /* some rule with a pattern can apply */
 };
 
-/* Lists are NUL-ended strings one after the other. */
+/*
+ * Lists are NUL-ended strings one after the other. What is empty here is not known: no group at all, a claim
+ * that is not there, a provider that the snapshot does not have (so that the kind of caller is not known), a
+ * source of family SL_AF_NONE. A condition on what is not known holds for a rule that denies, holds or logs,
+ * and does not for one that allows.
+ */
 struct sl_caller {
 	struct sl_span subject;
 	struct sl_span issuer;
 	struct sl_span provider; /* name of the IdentityProvider; its caller kind counts */
 	struct sl_span groups;
 	struct sl_span claims; /* "name=value" */
-	struct sl_addr source; /* family SL_AF_NONE: not known, and in no network */
+	struct sl_addr source;
 };
 
 /* At login and when the snapshot changes. True when the caller has any role on this resource and database. */

@@ -26,6 +26,7 @@
 #define SL_POLICY_LABELS_MAX    16   /* of one resource */
 #define SL_POLICY_TESTS_MAX     1024
 #define SL_POLICY_DETECTORS_MAX 128
+#define SL_POLICY_GLOB_MAX      127 /* bytes of a glob: two names and a dot */
 
 struct sl_strings { /* a list of strings */
 	const char **v;

@@ -14,6 +14,16 @@ const struct sl_resource *sl_snapshot_resource(const struct sl_snapshot *s, stru
 	return NULL;
 }
 
+/* Behind the UTF-8 character at i; of other bytes behind that byte. */
+static size_t behind(struct sl_span text, size_t i)
+{
+	bool lead = text.p[i++] >= 0xc0;
+
+	while (lead && i < text.n && (text.p[i] & 0xc0) == 0x80)
+		i++;
+	return i;
+}
+
 /*
  * On a mismatch, goes back to the last star and lets it take one character more. A star further left never
  * has to be tried again, so a text of n characters costs at most n times the longest part between two stars,
@@ -28,7 +38,10 @@ bool sl_glob_match(const char *glob, struct sl_span text)
 		if (*glob == '*') {
 			star = ++glob;
 			star_i = i;
-		} else if (*glob != '\0' && (*glob == '?' || fold((uint8_t)*glob) == fold(text.p[i]))) {
+		} else if (*glob == '?') {
+			glob++;
+			i = behind(text, i);
+		} else if (*glob != '\0' && fold((uint8_t)*glob) == fold(text.p[i])) {
 			glob++;
 			i++;
 		} else if (star != NULL) {

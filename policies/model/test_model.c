@@ -24,6 +24,8 @@ static void test_glob(void **state)
 	        {"a?c", "ac", false},     {"abc", "ab", false},
 	        {"ab", "abc", false},     {"*a*a*a*b", "aaaaaaa", false},
 	        {"[a]", "a", false},      {"[a]", "[A]", true},
+	        {"?", "ü", true},         {"??", "ü", false},
+	        {"a?c", "aüc", true},     {"*?", "xü", true},
 	};
 
 	(void)state;

@@ -26,6 +26,11 @@ void sql_take(struct sql_parser *p)
 
 	if (t->type == TOK_END)
 		return;
+	/* It belongs to the name before it, which then may be any: what follows is behind that name. */
+	if (t->kw == KW_UESCAPE && p->prev.type == TOK_UESC) {
+		sql_fail(p);
+		return;
+	}
 	p->prev = *t;
 	p->stmt->text.n = (size_t)(t->text.p + t->text.n - p->stmt->text.p);
 	p->at = (p->at + 1) % SQL_LOOK;
@@ -192,18 +197,25 @@ static bool is_cte(const struct sql_parser *p, struct sl_span name)
 	return false;
 }
 
+/* U&"...", whose escapes are not read here: it may be any name. Words and quoted ones have no & there. */
+static bool may_be_any(const struct sl_sql_name *name)
+{
+	return (name->name.n > 2 && name->name.p[0] != '"' && name->name.p[1] == '&') ||
+	       (name->schema.n > 2 && name->schema.p[0] != '"' && name->schema.p[1] == '&');
+}
+
 void sql_add_relation(struct sql_parser *p, struct sl_sql_name name, uint8_t access)
 {
 	struct sl_sql *out = p->out;
 
 	if (p->failed)
 		return;
-	if (access == SL_SQL_READS && name.schema.n == 0 && is_cte(p, name.name))
-		return;
-	if (name.name.p[0] != '"' && name.name.n > 2 && name.name.p[1] == '&') { /* U&"": any name */
+	if (may_be_any(&name)) {
 		sql_fail(p);
 		return;
 	}
+	if (access == SL_SQL_READS && name.schema.n == 0 && is_cte(p, name.name))
+		return;
 	if ((access & SL_SQL_UPDATES) && sql_same_name(name.name, SL_SPAN_LIT("pg_settings")))
 		sql_add_kinds(p, BIT(SET) | BIT(ADMIN)); /* an UPDATE of this view is a SET */
 	if (out->nb_relations == SL_SQL_RELATIONS_MAX) {
@@ -221,6 +233,10 @@ void sql_add_function(struct sql_parser *p, struct sl_sql_name name)
 
 	if (p->failed)
 		return;
+	if (may_be_any(&name)) {
+		sql_fail(p);
+		return;
+	}
 	if (bare.n >= 2 && bare.p[0] == '"')
 		bare = sl_span(bare.p + 1, bare.n - 2);
 	sql_add_kinds(p, sql_function_kinds(bare));
