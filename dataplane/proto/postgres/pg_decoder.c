@@ -39,6 +39,15 @@ static int client(struct pg *d, struct sl_span b, size_t *used)
 			*used = b.n;
 			return SL_CLOSED;
 		}
+		/* pg8000 sends a Flush behind its password, which asks for nothing. */
+		if (b.p[0] == 'H') {
+			if (b.n < PG_HEADER)
+				return SL_MORE;
+			if (sl_get_be32(b.p + 1) == PG_HEADER - 1) {
+				*used = PG_HEADER;
+				return SL_OK;
+			}
+		}
 		return pg_fatal(d, SL_CLIENT, SL_E_PROTO_STATE, "08P01",
 		                "message before the login is complete");
 	case PG_C_READY:

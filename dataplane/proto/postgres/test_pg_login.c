@@ -42,6 +42,11 @@ static void test_login(void **state)
 	/* the client goes away */
 	run(ASKED "C: X\n=: closed\n");
 	run(ALLOWED "C: X\n=: closed\n");
+	/* Flush before the login is complete asks for nothing; all else is refused */
+	run(ALLOWED "C: x 48 00000004\nC: X\n=: closed\n");
+	run(ALLOWED
+	    "C: x 48 00000005 00\n!: ERROR proto_state\n>C: E FATAL 08P01 message before the login is "
+	    "complete\n=: proto_state\n");
 	pgh_run(CONNECT "T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: Z I\n!: "
 	                "SESSION \n>T: Q catalog\n"
 	                "T: T a b c d e\nT: D 16,2,public,people,ssn\nT: D 17,1,s,r,c\n"
