@@ -61,12 +61,13 @@ static void advance(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_a
 	a->advanced = true;
 	a->acked = s->ack - c->snd_una;
 	tcp_sent_ack(c, s->ack, a, now_us);
+	if (s->ack < c->snd_una)
+		c->una_laps++;
 	c->snd_una = s->ack;
 	tcp_sndq_drop(c, a->acked - (fin ? 1 : 0));
 	c->nb_rtx = 0;
 	c->progress_us = now_us;
-	c->soft_err = 0;
-	c->stat.bytes_acked += a->acked - (fin ? 1 : 0);
+	c->soft = false;
 	writable_progress(c);
 	if (!c->held)
 		tcp_orphan_restart(c, now_us);
@@ -86,7 +87,8 @@ static void window_update(struct sl_tcp_conn *c, const struct tcp_seg *s)
 
 	if (seq_lt(s->ack, c->snd_una))
 		return;
-	if (!seq_lt(c->snd_wl1, s->seq) && !(c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack)))
+	/* SND.WL2 is never above SND.UNA, so that of two with the same SEQ none that comes here is older. */
+	if (seq_lt(s->seq, c->snd_wl1))
 		return;
 	if (wnd > c->snd_wnd && c->snd_una == c->snd_nxt) {
 		/* The end of a persist state: what comes next is not backed off. */
@@ -94,13 +96,18 @@ static void window_update(struct sl_tcp_conn *c, const struct tcp_seg *s)
 		tcp_timer_off(c, TCP_TMR_RTX);
 	}
 	if (wnd == 0 && c->snd_wnd != 0)
-		TCP_TRACE(c, WND_SHUT, s->ack, tx_end_seq(c) - c->snd_nxt);
+		TCP_TRACE(c, WND_SHUT, s->ack, c->snd_end - c->snd_nxt);
 	if (wnd != 0 && c->snd_wnd == 0)
 		TCP_TRACE(c, WND_OPEN, s->ack, wnd);
+	if (wnd > c->snd_wnd)
+		c->max_snd_wnd = u32_max(c->max_snd_wnd, wnd);
 	c->snd_wnd = wnd;
-	c->max_snd_wnd = u32_max(c->max_snd_wnd, wnd);
 	c->snd_wl1 = s->seq;
-	c->snd_wl2 = s->ack;
+}
+
+static uint32_t cut(uint64_t x)
+{
+	return x < UINT32_MAX ? (uint32_t)x : UINT32_MAX;
 }
 
 /* What is delivered in about a round trip, as a rate. */
@@ -114,7 +121,7 @@ static void count_delivery(struct sl_tcp_conn *c, const struct tcp_acked *a, uin
 		return;
 	/* Behind a pause there is nothing to measure: the next round trip is. */
 	if (now_us - st->rate_us < TCP_RATE_PAUSE)
-		st->delivery_rate = st->rate_bytes * 1000000 / (now_us - st->rate_us);
+		st->delivery_rate = cut((uint64_t)st->rate_bytes * 1000000 / (now_us - st->rate_us));
 	st->rate_bytes = 0;
 	st->rate_us = now_us;
 }
@@ -135,7 +142,7 @@ static void watch_reneging(struct sl_tcp_conn *c, uint64_t now_us)
 	const struct tcp_sent *head = TAILQ_FIRST(&c->board.all);
 	uint64_t when = now_us + u32_max(c->srtt_us / 2, TCP_RENEGE_WAIT);
 
-	if (head != NULL && head->flags & TCP_SENT_SACKED && when < c->tmr[TCP_TMR_RTX])
+	if (head != NULL && head->flags & TCP_SENT_SACKED && when < tcp_timer_at(c, TCP_TMR_RTX))
 		tcp_timer_set(c, TCP_TMR_RTX, when);
 }
 
@@ -143,7 +150,6 @@ static void take_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t no
 {
 	struct tcp_acked a = {
 	        .prior_una = c->snd_una,
-	        .lost_before = c->lost_total,
 	        .ece = (s->flags & RTE_TCP_ECE_FLAG) != 0,
 	        .has_ts = c->ts_ok && s->opts.has_ts && s->opts.ts_ecr != 0,
 	        .ts_ecr = s->opts.ts_ecr,
@@ -154,6 +160,8 @@ static void take_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t no
 	window_update(c, s);
 	if (a.prior_una == c->snd_nxt)
 		return;
+	if (c->ca_state != TCP_CA_OPEN || a.ece) /* else all that is lost now is found with this ACK */
+		a.lost_before = c->lost_total;
 	if (seq_lt(c->snd_una, s->ack))
 		advance(c, s, &a, now_us);
 	if (c->sack_ok)
@@ -182,7 +190,8 @@ bool tcp_ack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_
 	if (!(s->flags & RTE_TCP_ACK_FLAG))
 		return false;
 	/* RFC 5961, 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT */
-	if (seq_lt(c->snd_nxt, s->ack) || seq_lt(s->ack, c->snd_una - c->max_snd_wnd)) {
+	if (seq_lt(c->snd_nxt, s->ack) ||
+	    (seq_lt(s->ack, c->snd_una) && seq_lt(s->ack, c->snd_una - c->max_snd_wnd))) {
 		(void)sl_fail(SL_E_TCP_ACK);
 		TCP_TRACE(c, BAD_ACK, s->ack, c->snd_nxt);
 		tcp_send_challenge(c, now_us);

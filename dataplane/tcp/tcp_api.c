@@ -21,7 +21,7 @@ static uint32_t buf_max(uint32_t asked, uint32_t max, uint32_t grown)
 
 static int init_memory(struct sl_tcp *t)
 {
-	uint32_t room = rte_pktmbuf_data_room_size(t->cfg.pool), nb_buckets = 16;
+	uint32_t room = rte_pktmbuf_data_room_size(t->cfg.pool);
 	uint64_t total = t->cfg.max_total_bytes != 0 ? t->cfg.max_total_bytes : TCP_TOTAL_DEFAULT;
 	int err;
 
@@ -34,13 +34,9 @@ static int init_memory(struct sl_tcp *t)
 	tcp_pool_init(&t->sents, sizeof(struct tcp_sent));
 	tcp_pool_init(&t->rpieces, sizeof(struct tcp_rpiece));
 	tcp_pool_init(&t->ooo, sizeof(struct tcp_ooo));
-	while (nb_buckets < t->cfg.max_conns)
-		nb_buckets *= 2;
-	t->bucket_mask = nb_buckets - 1;
-	t->buckets = calloc(nb_buckets, sizeof(struct sl_tcp_conn *));
-	if (t->buckets == NULL)
-		return sl_fail(SL_E_NOMEM);
-	err = tcp_conn_slabs_init(t);
+	err = tcp_table_init(t);
+	if (err == SL_OK)
+		err = tcp_conn_slabs_init(t);
 	if (err == SL_OK)
 		err = tcp_archive_init(t);
 	if (err == SL_OK)
@@ -88,7 +84,7 @@ int sl_tcp_new(const struct sl_tcp_cfg *cfg, struct sl_tcp **out)
 	memcpy(t->key, cfg->secret, sizeof(t->key));
 	sl_cleanse(t->cfg.secret, sizeof(t->cfg.secret));
 	TAILQ_INIT(&t->all);
-	TAILQ_INIT(&t->out);
+	TAILQ_INIT(&t->free_conns);
 	TAILQ_INIT(&t->starved);
 	TAILQ_INIT(&t->dead);
 	tcp_timers_init(t);
@@ -129,7 +125,7 @@ void sl_tcp_free(struct sl_tcp *t)
 	tcp_syn_fini(t);
 	tcp_sources_fini(t);
 	tcp_tw_fini(t);
-	free(t->buckets);
+	tcp_table_fini(t);
 	sl_cleanse(t->key, sizeof(t->key));
 	free(t);
 }
@@ -169,6 +165,7 @@ int sl_tcp_connect(struct sl_tcp *t, const struct sl_endpoint *remote, void *use
 	tcp_conn_set_mss(c);
 	c->iss = tcp_isn(t, &u, now_us);
 	c->snd_una = c->iss;
+	tcp_sndq_start(c);
 	c->snd_nxt = c->iss;
 	c->recover = c->iss;
 	TCP_TRACE(c, OPEN, 0, c->mss);
@@ -210,7 +207,7 @@ void sl_tcp_consume(struct sl_tcp_conn *c, size_t n)
 	uint32_t bytes = n < c->rcvq.bytes ? (uint32_t)n : c->rcvq.bytes;
 
 	tcp_rcvq_drop(c, bytes);
-	tcp_tune_consumed(c, bytes);
+	tcp_tune_consumed(c);
 	tcp_window_opened(c);
 }
 
@@ -223,7 +220,7 @@ void sl_tcp_shutdown(struct sl_tcp_conn *c)
 {
 	if (!tcp_can_write(c))
 		return;
-	TCP_TRACE(c, SHUTDOWN, tx_end_seq(c) - c->snd_nxt, c->snd_nxt - c->snd_una);
+	TCP_TRACE(c, SHUTDOWN, c->snd_end - c->snd_nxt, c->snd_nxt - c->snd_una);
 	c->fin_queued = true;
 	c->want_write = false;
 	tcp_conn_want_out(c);

@@ -69,6 +69,8 @@ size_t sl_tcp_unacked(const struct sl_tcp_conn *c)
 
 void sl_tcp_set_nodelay(struct sl_tcp_conn *c, bool on)
 {
+	if (!on && !c->nagle)
+		c->snd_sml = c->snd_nxt; /* what is in flight may end in a small one */
 	c->nagle = !on;
 	if (on)
 		tcp_conn_want_out(c);
@@ -89,6 +91,7 @@ void sl_tcp_set_more(struct sl_tcp_conn *c, bool on)
 void sl_tcp_set_user_timeout(struct sl_tcp_conn *c, uint32_t ms)
 {
 	c->user_timeout_ms = ms;
-	if (c->tmr[TCP_TMR_RTX] != 0 && ms != 0)
+	c->impatient = ms != 0;
+	if (c->tmr_rtx != 0 && ms != 0)
 		tcp_rtx_arm(c, c->t->now_us);
 }

@@ -34,8 +34,14 @@ static uint32_t slabs_max(const struct sl_tcp *t)
 
 int tcp_conn_slabs_init(struct sl_tcp *t)
 {
+	uint32_t nb = 1;
+
+	while (nb < slabs_max(t) * TCP_CONN_SLAB)
+		nb *= 2;
+	t->out.mask = nb - 1;
+	t->out.ring = calloc(nb, sizeof(struct sl_tcp_conn *));
 	t->conn_slabs = calloc(slabs_max(t), sizeof(struct tcp_slab *));
-	return t->conn_slabs != NULL ? SL_OK : sl_fail(SL_E_NOMEM);
+	return t->conn_slabs != NULL && t->out.ring != NULL ? SL_OK : sl_fail(SL_E_NOMEM);
 }
 
 struct sl_tcp_conn *tcp_conn_at(const struct sl_tcp *t, uint32_t index)
@@ -63,8 +69,8 @@ static bool slab_grow(struct sl_tcp *t)
 		c->index = t->nb_conn_slabs * TCP_CONN_SLAB + i;
 		c->generation = 0;
 		c->in_use = false;
-		c->hash_next = t->free_conns;
-		t->free_conns = c;
+		c->on_out = false;
+		TAILQ_INSERT_HEAD(&t->free_conns, c, list);
 	}
 	t->nb_conn_slabs++;
 	return true;
@@ -75,27 +81,7 @@ void tcp_conn_slabs_fini(struct sl_tcp *t)
 	for (uint32_t i = 0; i < t->nb_conn_slabs; i++)
 		free(t->conn_slabs[i]);
 	free(t->conn_slabs);
-}
-
-static void conn_hash(struct sl_tcp_conn *c)
-{
-	struct sl_tcp_conn **bucket = &c->t->buckets[c->hash & c->t->bucket_mask];
-
-	c->hash_next = *bucket;
-	*bucket = c;
-	c->hashed = true;
-}
-
-static void conn_unhash(struct sl_tcp_conn *c)
-{
-	struct sl_tcp_conn **p = &c->t->buckets[c->hash & c->t->bucket_mask];
-
-	if (!c->hashed)
-		return;
-	while (*p != c)
-		p = &(*p)->hash_next;
-	*p = c->hash_next;
-	c->hashed = false;
+	free(t->out.ring);
 }
 
 uint8_t tcp_rcv_shift(const struct sl_tcp *t)
@@ -111,21 +97,28 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 {
 	struct sl_tcp_conn *c;
 	uint32_t index, generation;
+	bool on_out;
 
-	if (t->nb_conns >= t->cfg.max_conns || (t->free_conns == NULL && !slab_grow(t)))
+	if (t->nb_conns >= t->cfg.max_conns || (TAILQ_EMPTY(&t->free_conns) && !slab_grow(t)))
 		return NULL;
-	c = t->free_conns;
-	t->free_conns = c->hash_next;
+	c = TAILQ_FIRST(&t->free_conns);
 	index = c->index;
 	generation = c->generation + 1;
+	c->hash = tcp_tuple_hash(t, u);
+	if (tcp_table_add(t, c) < 0)
+		return NULL;
+	TAILQ_REMOVE(&t->free_conns, c, list);
+	on_out = c->on_out; /* its predecessor may still be in the ring of those that want to send */
 	memset(c, 0, tcp_conn_bytes(t));
 	c->index = index;
 	c->generation = generation;
 	c->in_use = true;
+	c->on_out = on_out;
+	c->hash = tcp_tuple_hash(t, u);
+	c->hashed = true;
 	c->trace.last_us = t->now_us;
 	c->t = t;
 	c->tuple = *u;
-	c->hash = (uint32_t)tcp_tuple_hash(t, u);
 	c->quickack = TCP_QUICKACK_SEGMENTS;
 	c->ts_offset = tcp_ts_offset(t, u);
 	c->ssthresh = UINT32_MAX;
@@ -134,18 +127,9 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 	tcp_tune_init(c);
 	tcp_sent_init(c);
 	c->user_timeout_ms = t->cfg.user_timeout_ms;
-	conn_hash(c);
+	c->impatient = c->user_timeout_ms != 0;
 	TAILQ_INSERT_TAIL(&t->all, c, list);
 	t->nb_conns++;
-	return c;
-}
-
-struct sl_tcp_conn *tcp_conn_find(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t hash)
-{
-	struct sl_tcp_conn *c = t->buckets[(uint32_t)hash & t->bucket_mask];
-
-	while (c != NULL && (c->hash != (uint32_t)hash || memcmp(&c->tuple, u, sizeof(*u)) != 0))
-		c = c->hash_next;
 	return c;
 }
 
@@ -153,14 +137,10 @@ static void leave_lists(struct sl_tcp_conn *c)
 {
 	struct sl_tcp *t = c->t;
 
-	conn_unhash(c);
+	tcp_table_del(t, c);
 	tcp_timer_remove(c);
-	memset(c->tmr, 0, sizeof(c->tmr));
-	if (c->on_out) {
-		TAILQ_REMOVE(&t->out, c, out);
-		t->nb_out--;
-		c->on_out = false;
-	}
+	for (int i = 0; i < TCP_TMR_COUNT; i++)
+		tcp_timer_off(c, (enum tcp_timer_id)i);
 	if (c->on_starved) {
 		TAILQ_REMOVE(&t->starved, c, starved);
 		c->on_starved = false;
@@ -224,18 +204,18 @@ void tcp_conn_reap(struct sl_tcp *t)
 		TAILQ_REMOVE(&t->dead, c, list);
 		c->in_use = false;
 		tcp_caps_leave(c);
-		c->hash_next = t->free_conns;
-		t->free_conns = c;
+		TAILQ_INSERT_HEAD(&t->free_conns, c, list);
 		t->nb_conns--;
 	}
 }
 
 void tcp_conn_want_out(struct sl_tcp_conn *c)
 {
+	struct tcp_out *o = &c->t->out;
+
 	if (c->on_out || c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
 		return;
-	TAILQ_INSERT_TAIL(&c->t->out, c, out);
-	c->t->nb_out++;
+	o->ring[(o->first + o->nb++) & o->mask] = c;
 	c->on_out = true;
 }
 

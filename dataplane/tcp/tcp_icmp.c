@@ -52,7 +52,7 @@ static void unreachable(struct sl_tcp_conn *c, int err)
 	if (c->state == TCP_SYN_SENT)
 		tcp_conn_finish(c, err);
 	else
-		c->soft_err = err;
+		tcp_soft_error(c, err);
 }
 
 void sl_tcp_icmp_error(struct sl_tcp *t, const struct sl_net_icmp_error *e, uint64_t now_us)
@@ -64,7 +64,7 @@ void sl_tcp_icmp_error(struct sl_tcp *t, const struct sl_net_icmp_error *e, uint
 	tcp_touch(t, now_us);
 	memcpy(u.laddr, e->src.b, sizeof(u.laddr));
 	memcpy(u.raddr, e->dst.b, sizeof(u.raddr));
-	c = tcp_conn_find(t, &u, tcp_tuple_hash(t, &u));
+	c = tcp_table_find(t, tcp_tuple_hash(t, &u));
 	if (c == NULL)
 		return;
 	if (seq_lt(e->seq, c->snd_una) || !seq_lt(e->seq, c->snd_nxt)) {

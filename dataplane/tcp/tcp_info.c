@@ -76,9 +76,11 @@ static void put_timer(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 
 	out->timer = "off";
 	for (int i = 0; i < TCP_TMR_COUNT; i++) {
-		if (c->tmr[i] == 0 || c->tmr[i] >= first)
+		uint64_t at = tcp_timer_at(c, (enum tcp_timer_id)i);
+
+		if (at == 0 || at >= first)
 			continue;
-		first = c->tmr[i];
+		first = at;
 		out->timer = names[i] != NULL ? names[i] : "other";
 		if (i == TCP_TMR_RTX && c->snd_una == c->snd_nxt)
 			out->timer = "persist";
@@ -87,16 +89,32 @@ static void put_timer(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 		out->timer_ms = (uint32_t)((first - c->t->now_us) / TCP_MS);
 }
 
+/* From the sequence numbers, and how often they have come round. */
+static void put_bytes(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
+{
+	uint64_t una = (uint64_t)c->una_laps << 32 | c->snd_una,
+	         rcv = (uint64_t)c->rcv_laps << 32 | c->rcv_nxt;
+	uint32_t sent = c->snd_nxt - c->snd_una;
+
+	out->bytes_retrans = c->bytes_retrans;
+	if (c->snd_una == c->iss || c->irs == c->rcv_nxt) /* our SYN, or theirs, is still on its way */
+		return;
+	out->bytes_received = rcv - (uint32_t)(c->irs + 1) - c->fin_rcvd;
+	if (fin_sent(c) && sent > 0)
+		sent--;
+	else if (fin_sent(c))
+		una--; /* the FIN is acknowledged */
+	out->bytes_acked = una - (uint32_t)(c->iss + 1);
+	out->bytes_sent = out->bytes_acked + sent + c->bytes_retrans;
+}
+
 static void put_stat(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 {
 	const struct tcp_stat *st = &c->stat;
 	uint64_t now_us = c->t->now_us;
 
-	out->bytes_sent = c->bytes_sent;
-	out->bytes_received = c->bytes_received;
+	put_bytes(c, out);
 	out->retransmits = c->retransmits;
-	out->bytes_acked = st->bytes_acked;
-	out->bytes_retrans = st->bytes_retrans;
 	out->segs_out = st->segs_out;
 	out->segs_in = st->segs_in;
 	out->data_segs_out = st->data_segs_out;
@@ -122,14 +140,14 @@ static void put_queues(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 {
 	out->unacked_bytes = tx_bytes(c);
 	out->tx_queue_bytes = tx_bytes(c);
-	if (state_synchronized(c->state) && seq_lt(c->snd_nxt, tx_end_seq(c)))
-		out->not_sent_bytes = tx_end_seq(c) - c->snd_nxt;
+	if (state_synchronized(c->state) && seq_lt(c->snd_nxt, c->snd_end))
+		out->not_sent_bytes = c->snd_end - c->snd_nxt;
 	out->rx_queue_bytes = (uint32_t)sl_tcp_readable(c);
-	out->ooo_bytes = c->rcvq.ooo != NULL ? c->rcvq.ooo->bytes : 0;
+	out->ooo_bytes = c->ooo != NULL ? c->ooo->bytes : 0;
 	out->rcv_space = tcp_rcv_wnd(c) + out->rx_queue_bytes;
 	out->rcv_wnd = tcp_rcv_wnd(c);
 	out->snd_wnd = c->snd_wnd;
-	out->mem_bytes = c->mem_bytes;
+	out->mem_bytes = tcp_conn_mem(c);
 }
 
 static void put_options(const struct sl_tcp_conn *c, struct sl_tcp_info *out)

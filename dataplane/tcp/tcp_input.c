@@ -97,7 +97,7 @@ static bool paws_good(const struct sl_tcp_conn *c, const struct tcp_seg *s, uint
 		return (s->flags & RTE_TCP_RST_FLAG) != 0;
 	if (s->flags & RTE_TCP_RST_FLAG || !seq_lt(s->opts.ts_val, c->ts_recent))
 		return true;
-	return now_us - c->ts_recent_us > TCP_PAWS_MAX_AGE;
+	return now_us - c->last_recv_us > TCP_PAWS_MAX_AGE;
 }
 
 /* RFC 9293, table 6. */
@@ -170,10 +170,11 @@ static void not_acceptable(struct sl_tcp_conn *c, const struct tcp_seg *s, uint6
 
 static void become_established(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
-	uint8_t shift = c->snd_shift;
+	uint8_t shift;
 
 	if (!c->wscale_ok)
-		c->snd_shift = shift = 0;
+		c->snd_shift = 0;
+	shift = c->snd_shift;
 	c->state = TCP_ESTABLISHED;
 	TCP_TRACE(c, ESTABLISHED, c->mss, (c->ts_ok ? 1 : 0) | (c->sack_ok ? 2 : 0) | (c->wscale_ok ? 4 : 0));
 	c->rto_shift = 0;
@@ -182,7 +183,6 @@ static void become_established(struct sl_tcp_conn *c, const struct tcp_seg *s, u
 	c->snd_wnd = s->wnd << (s->flags & RTE_TCP_SYN_FLAG ? 0 : shift);
 	c->max_snd_wnd = u32_max(c->max_snd_wnd, c->snd_wnd);
 	c->snd_wl1 = s->seq;
-	c->snd_wl2 = s->ack;
 	c->snd_sml = c->snd_una;
 	if (c->rtt_timing) {
 		c->rtt_timing = false;
@@ -192,8 +192,8 @@ static void become_established(struct sl_tcp_conn *c, const struct tcp_seg *s, u
 	}
 	tcp_cc_init(c);
 	tcp_timer_off(c, TCP_TMR_RTX);
-	tcp_keepalive_restart(c, now_us);
-	if (!c->held)
+	tcp_keepalive_start(c, now_us);
+	if (!c->held && c->orphan_until_us != 0) /* released before it was open */
 		tcp_orphan_restart(c, now_us);
 	if (tx_bytes(c) > 0 || c->fin_queued)
 		tcp_conn_want_out(c);
@@ -350,9 +350,9 @@ static void conn_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us
 	if (c->ts_ok && s->opts.has_ts && !seq_lt(s->opts.ts_val, c->ts_recent) &&
 	    seq_le(s->seq, c->last_ack_sent)) {
 		c->ts_recent = s->opts.ts_val;
-		c->ts_recent_us = now_us;
 	}
-	tcp_keepalive_restart(c, now_us);
+	c->nb_keep = 0;
+	c->last_recv_us = now_us;
 	if (!tcp_ack_input(c, s, now_us))
 		return;
 	if (state_receives(c->state) && (s->len > 0 || s->flags & RTE_TCP_FIN_FLAG))
@@ -361,7 +361,7 @@ static void conn_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us
 
 static void demux(struct sl_tcp *t, struct tcp_seg *s, uint64_t hash, uint64_t now_us)
 {
-	struct sl_tcp_conn *c = tcp_conn_find(t, &s->tuple, hash);
+	struct sl_tcp_conn *c = tcp_table_find(t, hash);
 
 	s->opts.has_ts = s->opts.has_ts && !t->cfg.no_timestamps;
 	if (c == NULL)
@@ -380,10 +380,10 @@ static void fetch(const struct sl_tcp *t, struct tcp_burst *b)
 {
 	for (uint16_t i = 0; i < b->nb; i++) {
 		b->run[i].hash = tcp_tuple_hash(t, &b->run[i].seg.tuple);
-		rte_prefetch0(&t->buckets[(uint32_t)b->run[i].hash & t->bucket_mask]);
+		rte_prefetch0(&t->table.bucket[b->run[i].hash & t->table.mask]);
 	}
 	for (uint16_t i = 0; i < b->nb; i++) {
-		const uint8_t *c = (const uint8_t *)t->buckets[(uint32_t)b->run[i].hash & t->bucket_mask];
+		const uint8_t *c = (const uint8_t *)tcp_table_find(t, b->run[i].hash);
 
 		for (uint32_t line = 0; c != NULL && line < TCP_CONN_HOT_LINES; line++)
 			rte_prefetch0(c + line * TCP_LINE);

@@ -129,7 +129,6 @@ void tcp_take_syn_options(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64
 	c->snd_wnd = s->wnd;
 	c->max_snd_wnd = s->wnd;
 	c->snd_wl1 = s->seq;
-	c->snd_wl2 = s->ack;
 	c->wscale_ok = o->has_wscale;
 	c->snd_shift = o->wscale;
 	if (!o->has_wscale)
@@ -137,7 +136,7 @@ void tcp_take_syn_options(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64
 	c->sack_ok = o->has_sack_permitted;
 	c->ts_ok = o->has_ts;
 	c->ts_recent = o->ts_val;
-	c->ts_recent_us = now_us;
+	c->last_recv_us = now_us;
 	c->peer_mss = o->has_mss ? o->mss : default_mss(&c->tuple);
 	tcp_conn_set_mss(c);
 	/* RFC 3168, 6.1.1: ECE and CWR ask for ECN, ECE alone answers. */
@@ -185,6 +184,7 @@ static struct sl_tcp_conn *conn_of(struct sl_tcp *t, struct sl_tcp_listener *l, 
 	tcp_take_syn_options(c, &o->syn, now_us);
 	c->iss = o->iss;
 	c->snd_una = o->iss;
+	tcp_sndq_start(c);
 	c->snd_nxt = o->iss + 1;
 	c->recover = o->iss;
 	c->rtt_timing = o->rtt_us != 0;

@@ -158,7 +158,7 @@ uint32_t tcp_options_syn(const struct sl_tcp_conn *c, uint16_t mss, bool answer,
 
 static const struct tcp_run *block(const struct sl_tcp_conn *c, uint32_t i)
 {
-	const struct tcp_ooo *o = c->rcvq.ooo;
+	const struct tcp_ooo *o = c->ooo;
 
 	return i < o->nb_recent ? tcp_rcvq_run(c, o->recent[i]) : &o->run[i - o->nb_recent];
 }
@@ -169,10 +169,10 @@ static const struct tcp_run *block(const struct sl_tcp_conn *c, uint32_t i)
  */
 static uint32_t choose_blocks(const struct sl_tcp_conn *c, uint32_t max, struct tcp_range *out)
 {
-	const struct tcp_ooo *o = c->rcvq.ooo;
+	const struct tcp_ooo *o = c->has_ooo ? c->ooo : NULL;
 	uint32_t nb = 0, first = 0;
 
-	if (c->dsack.start != c->dsack.end) {
+	if (c->has_dsack) {
 		out[nb++] = c->dsack;
 		first = 1;
 	}
@@ -190,12 +190,12 @@ static uint32_t choose_blocks(const struct sl_tcp_conn *c, uint32_t max, struct 
 
 static uint32_t nb_sack_blocks(const struct sl_tcp_conn *c)
 {
-	uint32_t nb = c->dsack.start != c->dsack.end;
+	uint32_t nb = c->has_dsack;
 
 	if (!c->sack_ok)
 		return 0;
-	if (c->rcvq.ooo != NULL)
-		nb += c->rcvq.ooo->nb;
+	if (c->has_ooo)
+		nb += c->ooo->nb;
 	return u32_min(nb, c->ts_ok ? 3 : 4);
 }
 

@@ -123,7 +123,7 @@ static uint8_t mark_ecn(struct sl_tcp_conn *c, const struct packet *o, uint8_t *
  */
 static void fit_packet(const struct sl_tcp_conn *c, struct packet *o)
 {
-	uint32_t at = tx_at(c, o->seq), max = payload_max(c), got;
+	uint32_t at = o->seq, max = payload_max(c), got;
 
 	if (c->path_multi_seg && o->n > max) {
 		got = tcp_sndq_span(o->from, at, o->n, TCP_TSO_SEGS_MAX);
@@ -145,13 +145,13 @@ static void fit_packet(const struct sl_tcp_conn *c, struct packet *o)
  * PSH: it should not wait for more. */
 static bool ends_pushed(const struct sl_tcp_conn *c, const struct packet *o)
 {
-	return (o->seq + o->n == tx_end_seq(c) && !c->more) || (o->n > payload_max(c) && o->probe == 0);
+	return (o->seq + o->n == c->snd_end && !c->more) || (o->n > payload_max(c) && o->probe == 0);
 }
 
 static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t now_us)
 {
 	uint32_t hdr_len = (uint32_t)sizeof(struct rte_tcp_hdr) + tcp_options_data_len(c);
-	uint32_t at = tx_at(c, o->seq);
+	uint32_t at = o->seq;
 	uint8_t flags = o->flags | RTE_TCP_ACK_FLAG | (c->ece ? RTE_TCP_ECE_FLAG : 0), *p;
 	struct rte_mbuf *m;
 	uint8_t ecn;
@@ -168,7 +168,6 @@ static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t n
 
 		c->stat.segs_out += cut;
 		c->stat.data_segs_out += cut + 1;
-		c->bytes_sent += o->n;
 		c->last_send_us = now_us;
 		if (ends_pushed(c, o))
 			flags |= RTE_TCP_PSH_FLAG;
@@ -254,6 +253,13 @@ static uint32_t window_from(const struct sl_tcp_conn *c, uint32_t seq)
 	return seq_lt(seq, edge) ? edge - seq : 0;
 }
 
+/* What goes out while the window is being reduced (RFC 6937). */
+static void prr_count(struct sl_tcp_conn *c, uint32_t n)
+{
+	if (c->ca_state != TCP_CA_OPEN)
+		c->prr.out += n;
+}
+
 /* What e holds goes out again, up to one segment of it. > 0 sent, < 0 no memory. */
 static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
 {
@@ -273,8 +279,8 @@ static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
 	e->seg_bytes = (uint16_t)payload_max(c);
 	sl_count(SL_C_TCP_RETRANSMITS);
 	c->retransmits++;
-	c->stat.bytes_retrans += o.n;
-	c->prr.out += o.n;
+	c->bytes_retrans += o.n;
+	prr_count(c, o.n);
 	c->prr.owes_rxt = false;
 	tcp_undo_sent_again(c, 1, now_us);
 	tcp_sent_again(c, e, now_us);
@@ -285,12 +291,13 @@ static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
 /* The first of what is lost. > 0 sent, 0 nothing (more) to do, < 0 no memory. */
 static int send_lost(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
 {
-	struct tcp_sent *e = TAILQ_FIRST(&c->board.lost);
+	struct tcp_sent *e;
 	uint32_t len;
 	int err;
 
-	if (e == NULL)
+	if (c->board.lost_bytes == 0)
 		return SEND_NONE;
+	e = TAILQ_FIRST(&c->board.lost);
 	len = u32_min(e->end - e->seq, payload_max(c));
 	if (e->seq != c->snd_una && len > window_from(c, e->seq)) /* the peer has shrunk its window */
 		return SEND_NONE;
@@ -379,13 +386,13 @@ static void new_is_sent(struct sl_tcp_conn *c, struct tcp_sent *e, const struct 
 	if (c->board.nb == 0)
 		c->progress_us = now_us;
 	tcp_sent_add(c, e, now_us);
-	if (o->n % e->seg_bytes != 0) /* the last part was not a full segment */
+	if (c->nagle && o->n % e->seg_bytes != 0) /* the last part was not a full segment */
 		c->snd_sml = o->seq + o->n;
 	c->snd_nxt += o->n;
 	if (fin)
 		fin_goes_out(c);
 	c->probe_now = false;
-	c->prr.out += o->n;
+	prr_count(c, o->n);
 	TCP_TRACE(c, TX, o->seq, o->n);
 }
 
@@ -412,10 +419,10 @@ static bool next_new(struct sl_tcp_conn *c, uint32_t room, struct packet *o)
 
 	if (!seq_lt(c->snd_nxt, tx_last_seq(c)))
 		return false;
-	avail = tx_end_seq(c) - c->snd_nxt;
+	avail = c->snd_end - c->snd_nxt;
 	*o = (struct packet){.seq = c->snd_nxt, .n = new_bytes(c, avail, room), .is_new = true};
 	if (o->n > 0) {
-		o->from = c->sndq.next = tcp_sndq_find(&c->sndq, c->sndq.next, tx_at(c, o->seq));
+		o->from = c->sndq.next = tcp_sndq_find(&c->sndq, c->sndq.next, o->seq);
 		fit_packet(c, o);
 	}
 	if (c->fin_queued && o->n == avail && window_from(c, o->seq) > o->n)
@@ -428,15 +435,15 @@ static bool next_probe(struct sl_tcp_conn *c, uint32_t room, struct packet *o, u
 {
 	uint32_t mss = tcp_pmtu_probe(c, now_us), n;
 
-	if (mss == 0 || !seq_lt(c->snd_nxt, tx_end_seq(c)))
+	if (mss == 0 || !seq_lt(c->snd_nxt, c->snd_end))
 		return false;
 	n = mss - tcp_options_data_len(c);
-	if (n > room || n > window_from(c, c->snd_nxt) || tx_end_seq(c) - c->snd_nxt < n + 2 * payload_max(c))
+	if (n > room || n > window_from(c, c->snd_nxt) || c->snd_end - c->snd_nxt < n + 2 * payload_max(c))
 		return false;
-	c->sndq.next = tcp_sndq_find(&c->sndq, c->sndq.next, tx_at(c, c->snd_nxt));
+	c->sndq.next = tcp_sndq_find(&c->sndq, c->sndq.next, c->snd_nxt);
 	*o = (struct packet){
 	        .seq = c->snd_nxt, .n = n, .from = c->sndq.next, .is_new = true, .probe = (uint16_t)mss};
-	o->by_ref = c->path_multi_seg && tcp_sndq_span(o->from, tx_at(c, o->seq), n, TCP_TX_SEGS_MAX) == n;
+	o->by_ref = c->path_multi_seg && tcp_sndq_span(o->from, o->seq, n, TCP_TX_SEGS_MAX) == n;
 	return o->by_ref || n + TCP_HDR_MAX <= c->t->seg_bytes_max;
 }
 
@@ -561,15 +568,14 @@ void tcp_output(struct sl_tcp_conn *c, uint64_t now_us)
 /* Those that find no mbuf enter the list again, behind the last of this round. */
 void sl_tcp_flush(struct sl_tcp *t, uint64_t now_us)
 {
-	tcp_touch(t, now_us);
-	for (uint32_t n = t->nb_out; n > 0; n--) {
-		struct sl_tcp_conn *c = TAILQ_FIRST(&t->out);
+	struct tcp_out *o = &t->out;
 
-		if (c == NULL)
-			return;
-		TAILQ_REMOVE(&t->out, c, out);
+	tcp_touch(t, now_us);
+	for (uint32_t n = o->nb; n > 0; n--) {
+		struct sl_tcp_conn *c = o->ring[o->first++ & o->mask];
+
+		o->nb--;
 		c->on_out = false;
-		t->nb_out--;
-		tcp_output(c, now_us);
+		tcp_output(c, now_us); /* nothing for one that has ended meanwhile */
 	}
 }

@@ -87,10 +87,11 @@ void tcp_pmtu_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 uint32_t tcp_pmtu_probe(const struct sl_tcp_conn *c, uint64_t now_us)
 {
 	const struct tcp_pmtu *p = &c->pmtu;
-	uint32_t high = u32_min(p->high, c->peer_mss);
+	uint32_t high;
 
 	if (p->next_us == 0 || now_us < p->next_us || p->probe != 0)
 		return 0;
+	high = u32_min(p->high, c->peer_mss);
 	if (c->ca_state != TCP_CA_OPEN || !c->sack_ok || c->board.sacked_bytes > 0 ||
 	    c->cwnd < PROBE_WINDOW * tcp_smss(c) || high <= c->mss)
 		return 0;

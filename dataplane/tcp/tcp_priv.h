@@ -60,6 +60,7 @@
 #define TCP_RX_BUF_GROWN      (6U * 1024 * 1024) /* up to which buffers grow, unless told otherwise */
 #define TCP_TX_BUF_GROWN      (4U * 1024 * 1024)
 #define TCP_TUNE_MEM_SHARE    4U          /* of the free memory that one receive buffer may grow to */
+#define TCP_TUNE_SPAN_MIN     1000U       /* us: shorter round trips are measured several at a time */
 #define TCP_TUNE_RTT_MAX      (4 * TCP_S) /* a longer round trip is none */
 #define TCP_BUF_MIN           512U
 #define TCP_BUF_MAX           (64U * 1024 * 1024)
@@ -93,7 +94,8 @@
 #define TCP_ECN_CE            3   /* the mark in the IP header (RFC 3168) */
 #define TCP_BURST             32U /* segments that are worked on together */
 #define TCP_BURST_PLACES      64U
-#define TCP_CONN_HOT_LINES    5U /* of a connection, that data in order touches */
+#define TCP_CONN_HOT_LINES    2U /* of a connection, that data in order touches */
+#define TCP_BUCKET_PLACES     5U /* of the table of connections */
 #define TCP_WHEEL_LEVELS      4
 #define TCP_WHEEL_SLOTS       64
 
@@ -168,7 +170,6 @@ struct tcp_undo {
 	int32_t nb_rxt; /* segments sent again and not reported as duplicates; -1: none was sent */
 	uint32_t cwnd, ssthresh;
 	struct tcp_cubic cubic;
-	bool armed;
 };
 
 /* The search for a larger path MTU (tcp_pmtu.c); sizes are MSS. */
@@ -185,7 +186,7 @@ struct tcp_rack {
 	uint32_t end, rtt_us, fack, dsack_end;
 	uint32_t min_rtt[2];
 	uint8_t reo_mult, reo_persist;
-	bool reordering, has_fack, dsack_round;
+	bool reordering : 1, has_fack : 1, dsack_round : 1;
 	uint16_t reo_segs; /* over how many segments one came late, at most: to be looked at only */
 };
 
@@ -193,42 +194,36 @@ struct tcp_rack {
 struct tcp_tune {
 	uint64_t at_us, turn_us; /* the measure began; the window's turn did */
 	uint32_t turn_seq;       /* it ends when this is received */
+	uint32_t from;           /* the sequence number up to which the user had taken when it began */
 	uint32_t rtt_us;         /* as the receiver sees it; 0: not known */
-	uint32_t ecr;            /* the echoed timestamp that was measured last */
-	uint32_t taken, most;    /* bytes since at_us; in a round trip, at most so far */
+	uint32_t most;           /* bytes in a round trip, at most so far */
 };
 
 /* Numbers that only sl_tcp_get_info() wants; kept by whoever sees the thing happen. */
 struct tcp_stat {
-	uint64_t bytes_acked, bytes_retrans, delivered, delivery_rate, last_ack_us;
-	uint64_t rate_us,
-	        rate_bytes; /* the round trip that is measured: since when, and what was delivered */
+	uint64_t last_ack_us;
+	uint64_t rate_us;                   /* the round trip that is measured began, */
+	uint32_t rate_bytes, delivery_rate; /* and what it has delivered; bytes per second, cut to 32 bits */
+	uint32_t delivered, rcv_mss;
 	uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
-	uint32_t rcv_mss;
 };
 
 /*
- * In the order in which a segment touches it: the first line finds the connection, the second judges the
- * segment and says what may be sent, the next three are timers and queues. What a connection in order does
- * not need comes behind, the trace last: of it one line at a time is written.
+ * What all segments touch comes first, in lines of the cache: what judges a segment (one) and takes its data
+ * (one), what sends (one, and the list of what flies), what an ACK moves. Then what is needed once a segment
+ * goes out (addresses), what only the opening, losses and the end touch, and at last what is only written:
+ * the counts and the trace. Where in its line a field is means nothing. test_tcp_hot.c counts the lines.
+ *
+ * Times without a unit in their name are milliseconds of the stack's clock, cut to 32 bits.
  */
 struct sl_tcp_conn {
-	/* First line: found. */
+	/* Judged. */
 	struct sl_tcp *t;
-	struct sl_tcp_conn *hash_next;
-	struct tcp_tuple tuple;
-	uint32_t hash;
-	uint8_t state;    /* enum tcp_state */
-	uint8_t ca_state; /* enum tcp_ca_state */
-	uint8_t snd_shift, rcv_shift;
-
-	/* Second line: judged. */
-	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, iss;
-	uint32_t cwnd;
-	uint32_t mss; /* of a segment we send, options counted in it */
+	void *user;
+	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1;
+	uint32_t snd_end; /* behind the last byte written: the FIN's place */
 	uint32_t rcv_nxt, rcv_adv, last_ack_sent;
 	uint32_t ts_recent, ts_offset;
-	uint32_t events;
 	bool ts_ok : 1, sack_ok : 1, wscale_ok : 1;
 	bool held : 1; /* the user has the pointer */
 	bool on_out : 1;
@@ -248,52 +243,73 @@ struct sl_tcp_conn {
 	bool tlp_open : 1, tlp_is_rxt : 1;
 	bool nagle : 1, cork : 1, more : 1;
 	bool path_multi_seg : 1, path_tso : 1; /* what the port on the way can do */
-	uint8_t delack_segs, quickack, nb_keep, dupacks;
+	bool has_dsack : 1;                    /* dsack is to be reported with the next ACK (RFC 2883) */
+	bool has_ooo : 1;                      /* ooo is there */
+	bool counted : 1;                      /* for its listener and its source */
+	bool impatient : 1;                    /* user_timeout_ms is set */
+	bool soft : 1;                         /* soft_err is set */
+	bool undo_armed : 1;                   /* undo is what it takes to take the last reduction back */
+	uint8_t state : 4, ca_state : 4;       /* enum tcp_state, enum tcp_ca_state */
+	uint8_t snd_shift, rcv_shift;
+	uint8_t events;
 
-	/* Third line: timers. */
-	uint64_t tmr[TCP_TMR_COUNT]; /* 0: off */
-	uint64_t wheel_ms;           /* 0: not in the wheel */
-	uint64_t last_recv_us, ts_recent_us;
-
-	/* Fourth and fifth: queues. */
-	struct tcp_sndq sndq;
-	void *user;
-	TAILQ_ENTRY(sl_tcp_conn) out;
+	/* Taken. */
 	struct tcp_rcvq rcvq;
-	uint32_t rx_buf;        /* size of the receive buffer now */
-	struct tcp_range dsack; /* to be reported with the next ACK (RFC 2883); empty: nothing */
-	uint16_t adv_mss;       /* the MSS option we send */
-	uint8_t wnd_again;      /* window updates left to send without being asked */
+	uint32_t rx_buf;      /* size of the receive buffer now */
+	uint32_t tune_ecr;    /* the echoed timestamp that was measured last */
+	uint64_t tune_due_us; /* when the measure of what the user takes ends */
+	uint64_t last_recv_us;
+	uint32_t tmr_delack, wheel_ms; /* 0: off, not in the wheel */
+	uint16_t adv_mss;              /* the MSS option we send */
+	uint8_t delack_segs, quickack;
+	uint8_t nb_keep;
+	uint8_t wnd_again; /* window updates left to send without being asked */
 	uint8_t nb_rtx;
-	uint64_t bytes_received;
-	uint32_t mem_bytes; /* buffers, by true size */
-	uint32_t source;    /* of an accepted one */
+	uint8_t rto_shift : 4, loss_timer : 4; /* enum tcp_loss_timer */
 
-	/* What an ACK moves. */
-	struct tcp_board board;
-	uint32_t srtt_us, rttvar_us, rto_us;
-	uint32_t ssthresh;
+	/* Sent. */
+	struct tcp_sndq sndq;
+	uint32_t cwnd;
+	uint32_t mss; /* of a segment we send, options counted in it */
+	uint32_t tmr_rtx, tmr_loss;
+	uint64_t last_send_us;
+	uint64_t progress_us; /* when what is in flight began to wait, or the peer last took some */
+
+	/* Acknowledged. */
 	struct tcp_rack rack;
-	struct tcp_cubic cubic;
-	struct tcp_hystart hystart;
-	uint32_t max_snd_wnd;
-	uint64_t progress_us;  /* when what is in flight began to wait, or the peer last took some */
 	uint64_t cwnd_used_us; /* when the window was last the limit */
 	uint32_t cwnd_out;     /* most bytes in flight in the round that ends at cwnd_round */
 	uint32_t cwnd_round;
-	uint64_t last_send_us;
-	uint64_t bytes_sent;
-	struct sl_tcp_listener *listener; /* of an accepted one */
-	struct tcp_tune tune;
-	struct tcp_stat stat;
 
-	/* Opening, losses, the end. */
-	uint32_t recover;    /* RecoveryPoint */
-	uint32_t snd_sml;    /* end of the last small segment (Nagle) */
+	/* In flight: a line, and the rest of the board. */
+	uint32_t srtt_us, rttvar_us, rto_us;
+	uint32_t ssthresh;
+	struct tcp_board board;
+
+	/* Only when the congestion window is the limit, or with Nagle. */
+	struct tcp_cubic cubic;
+	struct tcp_hystart hystart;
+	uint32_t max_snd_wnd;
+
+	/* To whom. */
+	struct tcp_tuple tuple;
+	uint64_t hash; /* of it: the key in the table */
+	struct tcp_pmtu pmtu;
+
+	/* Opening, losses, the end, and what is seldom moved. */
+	struct tcp_ooo *ooo;
+	struct tcp_range dsack;
+	struct tcp_tune tune;
+	struct sl_tcp_listener *listener; /* of an accepted one */
+	uint32_t source;                  /* of an accepted one */
+	uint32_t tmr_keep, tmr_life;
 	uint32_t tlp_end;    /* behind the loss probe */
 	uint32_t cwr_end;    /* ECE is heeded again when this is acknowledged */
 	uint32_t lost_total; /* bytes ever found lost */
-	uint32_t irs, fin_rcv_seq;
+	uint32_t iss, irs, fin_rcv_seq;
+	uint32_t recover;            /* RecoveryPoint */
+	uint32_t snd_sml;            /* end of the last small segment (Nagle) */
+	uint32_t una_laps, rcv_laps; /* how often SND.UNA and RCV.NXT have come round */
 	uint16_t path_mss, peer_mss;
 	uint16_t path_tso_segs; /* of a packet that the port cuts; 0: no limit */
 	bool hashed : 1, on_starved : 1, dead : 1;
@@ -302,25 +318,30 @@ struct sl_tcp_conn {
 	bool syn_lost : 1;
 	bool ecn_asked : 1; /* our SYN offered it */
 	bool in_use : 1;
-	uint8_t rto_shift, nb_challenge, loss_timer, wheel_level, wheel_slot;
+	uint8_t dupacks, nb_challenge, wheel_level, wheel_slot;
 	int32_t err;
 	int32_t soft_err;
 	uint32_t user_timeout_ms;
 	uint64_t rtt_us, challenge_us, orphan_until_us;
-	uint64_t retransmits;
-	struct tcp_pmtu pmtu;
+	uint64_t retransmits, bytes_retrans;
 	struct tcp_prr prr;
 	struct tcp_undo undo;
 	LIST_ENTRY(sl_tcp_conn) wheel;
-	TAILQ_ENTRY(sl_tcp_conn) starved, list; /* list: of all, or of the dead */
+	TAILQ_ENTRY(sl_tcp_conn) starved, list; /* list: of all, of the dead, or of the free */
 	uint32_t index, generation;             /* of the id: stay when the connection is freed */
 
+	/* Only written. */
+	_Alignas(TCP_LINE) struct tcp_stat stat;
 	struct tcp_trace trace;
 };
-_Static_assert(offsetof(struct sl_tcp_conn, snd_una) == TCP_LINE, "what finds a connection is one line");
-_Static_assert(offsetof(struct sl_tcp_conn, tmr) == 2 * TCP_LINE, "what judges a segment is one line");
-_Static_assert(offsetof(struct sl_tcp_conn, sndq) == 3 * TCP_LINE, "timers are one line");
-_Static_assert(offsetof(struct sl_tcp_conn, board) == TCP_CONN_HOT_LINES * TCP_LINE, "queues are two lines");
+_Static_assert(offsetof(struct sl_tcp_conn, rcvq) == TCP_LINE, "what judges a segment is one line");
+_Static_assert(offsetof(struct sl_tcp_conn, sndq) == 2 * TCP_LINE, "what takes data is one line");
+_Static_assert(offsetof(struct sl_tcp_conn, rack) == 3 * TCP_LINE, "what sends is one line");
+_Static_assert(offsetof(struct sl_tcp_conn, srtt_us) == 4 * TCP_LINE, "what an ACK moves is one line");
+_Static_assert(offsetof(struct sl_tcp_conn, board.lost) == 5 * TCP_LINE, "what is in flight is one line");
+_Static_assert(offsetof(struct sl_tcp_conn, tuple) == 7 * TCP_LINE, "addresses are one line");
+_Static_assert(offsetof(struct sl_tcp_conn, trace.ring) == offsetof(struct sl_tcp_conn, stat) + TCP_LINE,
+               "counts are one line");
 _Static_assert(sizeof(struct sl_tcp_conn) <= TCP_CONN_BYTES, "an idle connection has grown");
 
 LIST_HEAD(tcp_wheel_slot, sl_tcp_conn);
@@ -370,19 +391,41 @@ struct tcp_pool {
 	uint32_t each, nb_used;
 };
 
+/*
+ * Where a connection is, by the keyed hash of its 4-tuple: one line of the cache, so that a connection is
+ * only touched when it is the one. All of a chain but its last one are full.
+ */
+struct tcp_bucket {
+	uint64_t hash[TCP_BUCKET_PLACES];
+	uint32_t conn[TCP_BUCKET_PLACES]; /* index + 1; 0: none, nor behind */
+	uint32_t more;                    /* the next bucket of the chain; 0: none */
+};
+_Static_assert(sizeof(struct tcp_bucket) == TCP_LINE, "a bucket is a line");
+
+struct tcp_table {
+	void *mem;
+	struct tcp_bucket *bucket; /* mask + 1, then those that chains go on in */
+	uint32_t mask, nb, used;
+	uint32_t free; /* of those: through `more`; 0: none */
+};
+
+/* Connections that have something to send, first come first served. Each is in it once at most. */
+struct tcp_out {
+	struct sl_tcp_conn **ring;
+	uint32_t mask, first, nb;
+};
+
 struct sl_tcp {
 	struct sl_tcp_cfg cfg;
 	uint64_t now_us; /* of the last call */
 	uint64_t key[2];
 	uint32_t seg_bytes_max; /* header and payload that fit an mbuf */
-	struct sl_tcp_conn **buckets;
-	uint32_t bucket_mask;
+	struct tcp_table table;
 	uint32_t nb_conns;
-	struct tcp_conn_list all, out, starved, dead;
-	uint32_t nb_out;
-	bool busy;                      /* inside input or tick */
-	struct sl_tcp_conn *free_conns; /* through hash_next */
-	struct tcp_slab **conn_slabs;   /* by index / TCP_CONN_SLAB */
+	struct tcp_conn_list all, starved, dead, free_conns;
+	struct tcp_out out;
+	bool busy;                    /* inside input or tick */
+	struct tcp_slab **conn_slabs; /* by index / TCP_CONN_SLAB */
 	uint32_t nb_conn_slabs;
 	struct tcp_archive archive;
 	uint64_t mem_used;           /* buffers in the queues of all connections, by true size */
@@ -472,27 +515,25 @@ static inline uint32_t u32_max(uint32_t a, uint32_t b)
 }
 
 /*
- * Every buffer that a connection's queues take or give back is counted here, by its true size: for the
- * connection, its listener, its source and the stack.
+ * Every buffer that a connection's queues take or give back is counted here, by its true size: for the stack,
+ * and for its listener and its source where one of them has a cap.
  */
 static inline void tcp_mem_take(struct sl_tcp_conn *c, uint32_t n)
 {
-	c->mem_bytes += n;
 	c->t->mem_used += n;
-	if (c->listener != NULL)
-		c->listener->bytes += n;
-	if (c->source != 0)
-		c->t->sources.e[c->source - 1].bytes += n;
+	if (!c->counted)
+		return;
+	c->listener->bytes += n;
+	c->t->sources.e[c->source - 1].bytes += n;
 }
 
 static inline void tcp_mem_give(struct sl_tcp_conn *c, uint32_t n)
 {
-	c->mem_bytes -= n;
 	c->t->mem_used -= n;
-	if (c->listener != NULL)
-		c->listener->bytes -= n;
-	if (c->source != 0)
-		c->t->sources.e[c->source - 1].bytes -= n;
+	if (!c->counted)
+		return;
+	c->listener->bytes -= n;
+	c->t->sources.e[c->source - 1].bytes -= n;
 }
 
 /* What is left of a cap (0: there is none). */
@@ -515,15 +556,12 @@ static inline uint64_t tcp_mem_room(const struct sl_tcp_conn *c)
 	const struct sl_tcp *t = c->t;
 	uint64_t room = tcp_cap_left(t->mem_used, t->cfg.max_total_bytes), part;
 
-	if (c->listener != NULL) {
-		part = tcp_cap_left(c->listener->bytes, c->listener->max_bytes);
-		room = part < room ? part : room;
-	}
-	if (c->source != 0) {
-		part = tcp_cap_left(t->sources.e[c->source - 1].bytes, t->cfg.max_bytes_per_source);
-		room = part < room ? part : room;
-	}
-	return room;
+	if (!c->counted)
+		return room;
+	part = tcp_cap_left(c->listener->bytes, c->listener->max_bytes);
+	room = part < room ? part : room;
+	part = tcp_cap_left(t->sources.e[c->source - 1].bytes, t->cfg.max_bytes_per_source);
+	return part < room ? part : room;
 }
 
 /* The listener or the source comes to the end of what it may hold. */
@@ -531,10 +569,9 @@ static inline bool tcp_capped(const struct sl_tcp_conn *c)
 {
 	const struct sl_tcp *t = c->t;
 
-	if (c->listener != NULL && tcp_cap_pressed(c->listener->bytes, c->listener->max_bytes))
-		return true;
-	return c->source != 0 &&
-	       tcp_cap_pressed(t->sources.e[c->source - 1].bytes, t->cfg.max_bytes_per_source);
+	return c->counted &&
+	       (tcp_cap_pressed(c->listener->bytes, c->listener->max_bytes) ||
+	        tcp_cap_pressed(t->sources.e[c->source - 1].bytes, t->cfg.max_bytes_per_source));
 }
 
 /* So does the stack, or one of these. */
@@ -568,25 +605,19 @@ static inline bool state_synchronized(uint8_t state)
 
 static inline uint32_t tx_bytes(const struct sl_tcp_conn *c)
 {
-	return c->sndq.end - c->sndq.first;
+	return c->snd_end - c->sndq.first;
 }
 
-/* The sequence number behind the last byte written: the FIN's place. Synchronized states. */
-static inline uint32_t tx_end_seq(const struct sl_tcp_conn *c)
+/* Bytes of the buffers that its queues hold. */
+static inline uint32_t tcp_conn_mem(const struct sl_tcp_conn *c)
 {
-	return c->iss + 1 + c->sndq.end;
-}
-
-/* Stream offset in the send queue of a sequence number. */
-static inline uint32_t tx_at(const struct sl_tcp_conn *c, uint32_t seq)
-{
-	return seq - c->iss - 1;
+	return c->sndq.pinned + c->rcvq.true_bytes;
 }
 
 /* Sequence number behind all that there is to send, the FIN counted. */
 static inline uint32_t tx_last_seq(const struct sl_tcp_conn *c)
 {
-	return tx_end_seq(c) + (c->fin_queued ? 1 : 0);
+	return c->snd_end + (c->fin_queued ? 1 : 0);
 }
 
 /* Payload of a full segment, but for SACK blocks: the unit of the congestion window. */
@@ -597,7 +628,7 @@ static inline uint32_t tcp_smss(const struct sl_tcp_conn *c)
 
 static inline bool fin_sent(const struct sl_tcp_conn *c)
 {
-	return c->fin_queued && seq_lt(tx_end_seq(c), c->snd_nxt);
+	return c->fin_queued && seq_lt(c->snd_end, c->snd_nxt);
 }
 
 /* tcp_secret.c */
@@ -643,7 +674,9 @@ void tcp_timers_init(struct sl_tcp *t);
 void tcp_timer_set(struct sl_tcp_conn *c, enum tcp_timer_id id, uint64_t when_us);
 void tcp_timer_off(struct sl_tcp_conn *c, enum tcp_timer_id id);
 void tcp_timer_remove(struct sl_tcp_conn *c);
-void tcp_keepalive_restart(struct sl_tcp_conn *c, uint64_t now_us);
+/* When it is due; 0: it is off. */
+uint64_t tcp_timer_at(const struct sl_tcp_conn *c, enum tcp_timer_id id);
+void tcp_keepalive_start(struct sl_tcp_conn *c, uint64_t now_us);
 /* The peer is gone: RST, and the user hears of it. */
 void tcp_give_up(struct sl_tcp_conn *c, uint64_t now_us);
 
@@ -716,7 +749,6 @@ void tcp_conn_slabs_fini(struct sl_tcp *t);
 size_t tcp_conn_bytes(const struct sl_tcp *t); /* of one, buffers not counted */
 /* The connection with that index, in use or not; NULL: none was made yet. */
 struct sl_tcp_conn *tcp_conn_at(const struct sl_tcp *t, uint32_t index);
-struct sl_tcp_conn *tcp_conn_find(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t hash);
 /* Off the tables; ends with `err` (0: in order). The user hears of errors. */
 void tcp_conn_finish(struct sl_tcp_conn *c, int err);
 void tcp_conn_let_go(struct sl_tcp_conn *c); /* the user has no pointer any more */
@@ -736,14 +768,35 @@ static inline void tcp_conn_set_path(struct sl_tcp_conn *c, const struct sl_net_
 void tcp_conn_set_mss(struct sl_tcp_conn *c);
 /* MSS for the path to the peer: cfg.mss or from the MTU. 0, or < 0. */
 int tcp_path_mss(struct sl_tcp *t, const struct tcp_tuple *u, struct sl_net_path *path, uint16_t *mss);
+static inline void tcp_soft_error(struct sl_tcp_conn *c, int err)
+{
+	c->soft_err = err;
+	c->soft = true;
+}
+static inline void tcp_rcv_advance(struct sl_tcp_conn *c, uint32_t to)
+{
+	if (to < c->rcv_nxt)
+		c->rcv_laps++;
+	c->rcv_nxt = to;
+}
 static inline void tcp_post(struct sl_tcp_conn *c, uint32_t events)
 {
-	c->events |= events;
+	c->events = (uint8_t)(c->events | events);
 }
 void tcp_notify(struct sl_tcp_conn *c);
 void tcp_touch(struct sl_tcp *t, uint64_t now_us);
 void tcp_orphan_restart(struct sl_tcp_conn *c, uint64_t now_us);
 struct sl_addr tcp_addr(const uint8_t b[16], uint8_t family);
+
+/* tcp_table.c */
+int tcp_table_init(struct sl_tcp *t);
+void tcp_table_fini(struct sl_tcp *t);
+/* 0, or < 0: no memory. */
+int tcp_table_add(struct sl_tcp *t, struct sl_tcp_conn *c);
+void tcp_table_del(struct sl_tcp *t, struct sl_tcp_conn *c);
+/* A connection is known by the 64 bits of its hash alone: what has the same without being it would be a blind
+ * guess, and meets the checks of one. */
+struct sl_tcp_conn *tcp_table_find(const struct sl_tcp *t, uint64_t hash);
 
 /* tcp_info.c */
 const char *tcp_state_name(uint8_t state);
@@ -865,7 +918,7 @@ void tcp_ack_is_sent(struct sl_tcp_conn *c, uint64_t now_us);
 void tcp_tune_init(struct sl_tcp_conn *c);
 /* A segment with data has come; before it moves RCV.NXT. */
 void tcp_tune_received(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us);
-void tcp_tune_consumed(struct sl_tcp_conn *c, uint32_t n);
+void tcp_tune_consumed(struct sl_tcp_conn *c);
 bool tcp_rcv_pressure(const struct sl_tcp_conn *c);
 /* Size of the send buffer now. */
 uint32_t tcp_tx_buf(const struct sl_tcp_conn *c);

@@ -115,10 +115,10 @@ static uint64_t time_left(const struct sl_tcp_conn *c, const struct tcp_sent *e,
  */
 uint64_t tcp_rack_detect(struct sl_tcp_conn *c, uint64_t now_us)
 {
-	uint32_t wnd = reo_wnd(c);
-	struct tcp_sent *e;
+	struct tcp_sent *e = TAILQ_FIRST(&c->board.flying);
+	uint32_t wnd = e != NULL ? reo_wnd(c) : 0;
 
-	while ((e = TAILQ_FIRST(&c->board.flying)) != NULL) {
+	for (; e != NULL; e = TAILQ_FIRST(&c->board.flying)) {
 		uint64_t left;
 
 		if (!sent_after(c->rack.xmit_us, c->rack.end, e->xmit_us, e->end))
@@ -150,7 +150,7 @@ void tcp_rack_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 static uint64_t probe_time(const struct sl_tcp_conn *c, uint64_t now_us)
 {
 	uint64_t when = now_us + (c->srtt_us != 0 ? 2 * (uint64_t)c->srtt_us : TCP_S);
-	uint64_t rto = c->tmr[TCP_TMR_RTX];
+	uint64_t rto = tcp_timer_at(c, TCP_TMR_RTX);
 
 	when += c->board.nb == 1 && TAILQ_FIRST(&c->board.all)->nb_segs == 1 ? TCP_TLP_ACK_DELAY
 	                                                                     : TCP_TLP_MIN;

@@ -40,8 +40,9 @@ static void piece_free(struct sl_tcp_conn *c, struct tcp_rpiece *p)
 
 static void ooo_give(struct sl_tcp_conn *c)
 {
-	tcp_pool_give(&c->t->ooo, c->rcvq.ooo);
-	c->rcvq.ooo = NULL;
+	tcp_pool_give(&c->t->ooo, c->ooo);
+	c->ooo = NULL;
+	c->has_ooo = false;
 }
 
 static void list_free(struct sl_tcp_conn *c, struct tcp_rlist *l)
@@ -258,7 +259,7 @@ static void run_remove(struct tcp_ooo *o, uint32_t i)
 /* The first run starts at seq: it joins what is in order. Returns its end. */
 static uint32_t run_joins(struct sl_tcp_conn *c)
 {
-	struct tcp_ooo *o = c->rcvq.ooo;
+	struct tcp_ooo *o = c->ooo;
 	uint32_t end = o->run[0].end;
 
 	list_join(&c->rcvq.list, &o->run[0].list);
@@ -274,14 +275,14 @@ uint32_t tcp_rcvq_in_order(struct sl_tcp_conn *c, struct tcp_seg *s)
 	struct tcp_rcvq *q = &c->rcvq;
 	uint32_t seq = s->seq, end = s->seq + s->len;
 
-	if (q->ooo == NULL || seq_le(end, q->ooo->run[0].start))
+	if (!c->has_ooo || seq_le(end, c->ooo->run[0].start))
 		seq += place_all(c, &q->list, s);
 	for (;;) {
-		uint32_t gap = q->ooo != NULL ? seq_min(end, q->ooo->run[0].start) : end;
+		uint32_t gap = c->has_ooo ? seq_min(end, c->ooo->run[0].start) : end;
 
 		if (s->m != NULL && seq_lt(seq, gap))
 			seq += place(c, &q->list, s, seq - s->seq, gap - seq);
-		if (q->ooo == NULL || q->ooo->run[0].start != seq)
+		if (!c->has_ooo || c->ooo->run[0].start != seq)
 			break;
 		seq = run_joins(c);
 	}
@@ -309,7 +310,7 @@ static uint32_t run_behind(const struct tcp_ooo *o, uint32_t seq)
 
 const struct tcp_run *tcp_rcvq_run(const struct sl_tcp_conn *c, uint32_t seq)
 {
-	const struct tcp_ooo *o = c->rcvq.ooo;
+	const struct tcp_ooo *o = c->ooo;
 	uint32_t i = o != NULL ? run_behind(o, seq) : 0;
 
 	return o != NULL && i < o->nb && seq_le(o->run[i].start, seq) ? &o->run[i] : NULL;
@@ -318,7 +319,7 @@ const struct tcp_run *tcp_rcvq_run(const struct sl_tcp_conn *c, uint32_t seq)
 /* The highest run goes, when it lies behind seq. Returns the memory that it held. */
 static uint32_t drop_highest(struct sl_tcp_conn *c, uint32_t seq)
 {
-	struct tcp_ooo *o = c->rcvq.ooo;
+	struct tcp_ooo *o = c->ooo;
 	uint32_t before = c->rcvq.true_bytes;
 	struct tcp_run *r;
 
@@ -359,7 +360,7 @@ static void run_insert(struct tcp_ooo *o, uint32_t i, uint32_t seq, uint32_t n, 
 /* Fills the gap that starts at seq, in front of run i, as far as the segment goes. Returns how many bytes. */
 static uint32_t fill_gap(struct sl_tcp_conn *c, const struct tcp_seg *s, uint32_t seq, uint32_t i, uint32_t n)
 {
-	struct tcp_ooo *o = c->rcvq.ooo;
+	struct tcp_ooo *o = c->ooo;
 	struct tcp_rlist l = {NULL, NULL};
 	uint32_t done;
 
@@ -393,7 +394,7 @@ static void note_recent(struct tcp_ooo *o, uint32_t seq)
 
 static bool fill(struct sl_tcp_conn *c, const struct tcp_seg *s)
 {
-	struct tcp_ooo *o = c->rcvq.ooo;
+	struct tcp_ooo *o = c->ooo;
 	uint32_t seq = s->seq, end = s->seq + s->len;
 	bool some = false, grows;
 
@@ -419,19 +420,20 @@ static bool fill(struct sl_tcp_conn *c, const struct tcp_seg *s)
 
 bool tcp_rcvq_out_of_order(struct sl_tcp_conn *c, const struct tcp_seg *s)
 {
-	bool fresh = c->rcvq.ooo == NULL, some;
+	bool fresh = c->ooo == NULL, some;
 
 	if (fresh)
-		c->rcvq.ooo = tcp_pool_take(&c->t->ooo);
-	if (c->rcvq.ooo == NULL)
+		c->ooo = tcp_pool_take(&c->t->ooo);
+	if (c->ooo == NULL)
 		return false;
+	c->has_ooo = true;
 	if (fresh)
-		c->rcvq.ooo->nb = c->rcvq.ooo->bytes = c->rcvq.ooo->nb_recent = 0;
+		c->ooo->nb = c->ooo->bytes = c->ooo->nb_recent = 0;
 	some = admit(c, s) && fill(c, s);
-	if (c->rcvq.ooo->nb == 0)
+	if (c->ooo->nb == 0)
 		ooo_give(c);
 	else
-		note_recent(c->rcvq.ooo, s->seq);
+		note_recent(c->ooo, s->seq);
 	return some;
 }
 
@@ -460,7 +462,7 @@ void tcp_rcvq_drop(struct sl_tcp_conn *c, uint32_t n)
 
 void tcp_rcvq_cut(struct sl_tcp_conn *c)
 {
-	struct tcp_ooo *o = c->rcvq.ooo;
+	struct tcp_ooo *o = c->ooo;
 
 	if (o == NULL)
 		return;

@@ -59,9 +59,8 @@ struct tcp_ooo {
 
 struct tcp_rcvq {
 	struct tcp_rlist list; /* in order */
-	struct tcp_ooo *ooo;
-	uint32_t bytes;      /* in order */
-	uint32_t true_bytes; /* in order and not */
+	uint32_t bytes;        /* in order */
+	uint32_t true_bytes;   /* in order and not */
 };
 
 /* How full a pool that packets come from is. */

@@ -7,14 +7,15 @@
 
 void tcp_dsack_note(struct sl_tcp_conn *c, uint32_t start, uint32_t end)
 {
-	if (c->sack_ok && seq_lt(start, end))
-		c->dsack = (struct tcp_range){start, end};
+	if (!c->sack_ok || !seq_lt(start, end))
+		return;
+	c->dsack = (struct tcp_range){start, end};
+	c->has_dsack = true;
 }
 
 static void advance(struct sl_tcp_conn *c, uint32_t to)
 {
-	c->bytes_received += to - c->rcv_nxt;
-	c->rcv_nxt = to;
+	tcp_rcv_advance(c, to);
 	tcp_post(c, SL_TCP_EV_READABLE);
 }
 
@@ -27,14 +28,14 @@ static void schedule_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_
 		c->ack_now = true;
 	} else if (c->delack_segs >= TCP_DELACK_SEGMENTS) {
 		c->ack_now = true;
-	} else if (c->tmr[TCP_TMR_DELACK] == 0) {
+	} else if (c->tmr_delack == 0) {
 		tcp_timer_set(c, TCP_TMR_DELACK, now_us + TCP_DELACK);
 	}
 }
 
 static void take_in_order(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 {
-	bool had_gap = c->rcvq.ooo != NULL;
+	bool had_gap = c->has_ooo;
 	uint32_t end = s->seq + s->len, to;
 
 	if (c->wnd_again > 0) { /* the peer has seen that the window is open */
@@ -42,7 +43,7 @@ static void take_in_order(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now
 		tcp_timer_off(c, TCP_TMR_DELACK);
 	}
 	if (had_gap) {
-		const struct tcp_run *r = &c->rcvq.ooo->run[0];
+		const struct tcp_run *r = &c->ooo->run[0];
 
 		if (seq_lt(r->start, end))
 			tcp_dsack_note(c, r->start, seq_min(r->end, end));
@@ -113,7 +114,7 @@ static void ecn_input(struct sl_tcp_conn *c, const struct tcp_seg *s)
 static void fin_input(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	TCP_TRACE(c, FIN_IN, c->rcv_nxt, c->state);
-	c->rcv_nxt++;
+	tcp_rcv_advance(c, c->rcv_nxt + 1);
 	c->fin_rcvd = true;
 	c->fin_ooo = false;
 	c->ack_now = true;
@@ -139,7 +140,7 @@ static void fin_input(struct sl_tcp_conn *c, uint64_t now_us)
 /* The peer sent bytes behind the place where it now says that they end: such a FIN is not believed. */
 static bool data_behind(const struct sl_tcp_conn *c, uint32_t seq)
 {
-	const struct tcp_ooo *o = c->rcvq.ooo;
+	const struct tcp_ooo *o = c->ooo;
 
 	return o != NULL && seq_lt(seq, o->run[o->nb - 1].end);
 }

@@ -9,7 +9,7 @@ static void undo_arm(struct sl_tcp_conn *c)
 {
 	struct tcp_undo *u = &c->undo;
 
-	u->armed = true;
+	c->undo_armed = true;
 	u->una = c->snd_una;
 	u->nb_rxt = -1;
 	if (c->tlp_open && c->tlp_is_rxt)
@@ -40,7 +40,7 @@ static bool answers_original(const struct sl_tcp_conn *c, const struct tcp_acked
 
 static bool may_undo(const struct sl_tcp_conn *c, const struct tcp_acked *a)
 {
-	return c->undo.armed && (c->undo.nb_rxt == 0 || answers_original(c, a));
+	return c->undo_armed && (c->undo.nb_rxt == 0 || answers_original(c, a));
 }
 
 /* The window goes back to where it was before the reduction. */
@@ -51,7 +51,7 @@ static void undo_window(struct sl_tcp_conn *c)
 	c->cwnd = u32_max(c->cwnd, u->cwnd);
 	c->ssthresh = u32_max(c->ssthresh, u->ssthresh);
 	c->cubic = u->cubic;
-	u->armed = false;
+	c->undo_armed = false;
 	sl_count(SL_C_TCP_SPURIOUS);
 	TCP_TRACE(c, UNDO, c->cwnd, c->ssthresh);
 }
@@ -74,7 +74,7 @@ static void leave_recovery(struct sl_tcp_conn *c, struct tcp_acked *a)
 	else if (reduced)
 		tcp_prr_end(c);
 	a->cwnd_set = undo || reduced;
-	c->undo.armed = c->undo.armed && c->undo.nb_rxt > 0; /* D-SACKs may still come */
+	c->undo_armed = c->undo_armed && c->undo.nb_rxt > 0; /* D-SACKs may still come */
 	open_state(c);
 	a->recovered = true;
 	TCP_TRACE(c, RECOVERED, c->cwnd, c->ssthresh);
@@ -98,7 +98,7 @@ static void enter_recovery(struct sl_tcp_conn *c)
 static void enter_cwr(struct sl_tcp_conn *c)
 {
 	tcp_prr_start(c);
-	c->undo.armed = false;
+	c->undo_armed = false;
 	c->ca_state = TCP_CA_CWR;
 	c->recover = c->snd_nxt;
 }
@@ -107,7 +107,7 @@ static void take_ece(struct sl_tcp_conn *c, const struct tcp_acked *a)
 {
 	if (!a->ece || !c->ecn_ok)
 		return;
-	c->undo.armed = false;
+	c->undo_armed = false;
 	if (c->ca_state != TCP_CA_OPEN || seq_lt(c->snd_una, c->cwr_end))
 		return;
 	enter_cwr(c);
@@ -179,7 +179,7 @@ static void find_losses(struct sl_tcp_conn *c, const struct tcp_acked *a, uint64
 /* A partial ACK in recovery: originals still come in, so it was reordering. */
 static void try_undo_partial(struct sl_tcp_conn *c, const struct tcp_acked *a)
 {
-	if (!c->undo.armed || !answers_original(c, a) || c->board.rxt_bytes > 0)
+	if (!c->undo_armed || !answers_original(c, a) || c->board.rxt_bytes > 0)
 		return;
 	tcp_sent_unlose(c);
 	undo_window(c);
@@ -192,7 +192,7 @@ static bool try_undo_timeout(struct sl_tcp_conn *c, const struct tcp_acked *a)
 	if (!(a->advanced && may_undo(c, a)) && !(c->frto && a->orig_delivered))
 		return false;
 	tcp_sent_unlose(c);
-	if (c->undo.armed)
+	if (c->undo_armed)
 		undo_window(c);
 	c->nb_rtx = 0;
 	open_state(c);
@@ -209,8 +209,7 @@ static void frto_ack(struct sl_tcp_conn *c, const struct tcp_acked *a)
 			c->frto = false; /* 3.a: the loss was real */
 	} else if (a->advanced && seq_lt(c->snd_una, c->recover)) {
 		c->recover = c->snd_nxt;
-		c->frto_new =
-		        seq_lt(c->snd_nxt, tx_end_seq(c)) && seq_lt(c->snd_nxt, c->snd_una + c->snd_wnd);
+		c->frto_new = seq_lt(c->snd_nxt, c->snd_end) && seq_lt(c->snd_nxt, c->snd_una + c->snd_wnd);
 		c->frto = c->frto_new;
 	}
 }
@@ -230,7 +229,7 @@ static void loss_ack(struct sl_tcp_conn *c, struct tcp_acked *a)
 /* What is lost goes again without blame for the window. */
 static void resend_only(struct sl_tcp_conn *c)
 {
-	c->undo.armed = false;
+	c->undo_armed = false;
 	c->ca_state = TCP_CA_LOSS;
 	c->recover = c->snd_nxt;
 	c->frto = false;
@@ -271,7 +270,7 @@ void tcp_recovery_ack(struct sl_tcp_conn *c, struct tcp_acked *a, uint64_t now_u
 	else if (c->ca_state == TCP_CA_RECOVERY && a->advanced)
 		try_undo_partial(c, a);
 	/* D-SACKs for all that was sent again: at any time until the next reduction. */
-	if (c->undo.armed && c->undo.nb_rxt == 0 && a->dsack && c->ca_state != TCP_CA_LOSS) {
+	if (c->undo_armed && c->undo.nb_rxt == 0 && a->dsack && c->ca_state != TCP_CA_LOSS) {
 		tcp_sent_unlose(c);
 		undo_window(c);
 		open_state(c);
@@ -298,7 +297,7 @@ void tcp_recovery_tlp_repaired(struct sl_tcp_conn *c)
 		return;
 	tcp_prr_start(c);
 	tcp_prr_end(c);
-	c->undo.armed = false;
+	c->undo_armed = false;
 }
 
 /* RFC 6298 (5.4 to 5.7), RFC 8985 (6.3), RFC 5682 (step 1). */

@@ -18,16 +18,18 @@ static uint64_t waits_since(const struct sl_tcp_conn *c)
 
 void tcp_rtx_arm(struct sl_tcp_conn *c, uint64_t now_us)
 {
-	uint64_t when = now_us + tcp_rto(c), end = waits_since(c) + c->user_timeout_ms * TCP_MS;
+	uint64_t when = now_us + tcp_rto(c), end;
 
-	if (c->user_timeout_ms != 0 && end < when)
-		when = end > now_us ? end : now_us + 1;
+	if (c->impatient) {
+		end = waits_since(c) + c->user_timeout_ms * TCP_MS;
+		when = end >= when ? when : end > now_us ? end : now_us + 1;
+	}
 	tcp_timer_set(c, TCP_TMR_RTX, when);
 }
 
 bool tcp_rtx_hopeless(const struct sl_tcp_conn *c, uint32_t retries, uint64_t now_us)
 {
-	if (c->user_timeout_ms != 0)
+	if (c->impatient)
 		return now_us - waits_since(c) >= c->user_timeout_ms * TCP_MS;
 	return c->nb_rtx >= retries;
 }
@@ -42,7 +44,7 @@ void tcp_rtx_timer_update(struct sl_tcp_conn *c, bool restart, uint64_t now_us)
 		wants = seq_lt(c->snd_nxt, tx_last_seq(c));
 	if (!wants)
 		tcp_timer_off(c, TCP_TMR_RTX);
-	else if (restart || c->tmr[TCP_TMR_RTX] == 0)
+	else if (restart || c->tmr_rtx == 0)
 		tcp_rtx_arm(c, now_us);
 }
 

@@ -51,7 +51,7 @@ static void take_dsack(struct sl_tcp_conn *c, const struct tcp_range *b, struct 
 	a->dsack = true;
 	if (c->tlp_open && b->end == c->tlp_end)
 		a->dsack_tlp = true;
-	if (u->armed && u->nb_rxt > 0 && seq_lt(u->una, b->end))
+	if (c->undo_armed && u->nb_rxt > 0 && seq_lt(u->una, b->end))
 		u->nb_rxt -= (int32_t)u32_min(segs, (uint32_t)u->nb_rxt);
 }
 

@@ -129,7 +129,7 @@ static bool port_free(struct sl_tcp *t, const struct tcp_tuple *u)
 	if (t->cfg.ops->port_ok != NULL && !t->cfg.ops->port_ok(t->cfg.ctx, &local, &remote))
 		return false;
 	h = tcp_tuple_hash(t, u);
-	return tcp_conn_find(t, u, h) == NULL && tcp_tw_find(t, h) == NULL;
+	return tcp_table_find(t, h) == NULL && tcp_tw_find(t, h) == NULL;
 }
 
 int tcp_pick_port(struct sl_tcp *t, struct tcp_tuple *u)

@@ -41,7 +41,7 @@ static void forget(struct sl_tcp_conn *c, struct tcp_sent *e)
 {
 	struct tcp_board *b = &c->board;
 
-	if (b->high == e)
+	if (e->flags & TCP_SENT_SACKED && b->high == e)
 		b->high = NULL;
 	TAILQ_REMOVE(&b->all, e, order);
 	b->nb--;
@@ -75,8 +75,7 @@ static void move_start(struct sl_tcp_conn *c, struct tcp_sent *e, uint32_t seq)
 {
 	e->seq = seq;
 	if (e->piece != NULL)
-		e->piece =
-		        seq_lt(seq, tx_end_seq(c)) ? tcp_sndq_find(&c->sndq, e->piece, tx_at(c, seq)) : NULL;
+		e->piece = seq_lt(seq, c->snd_end) ? tcp_sndq_find(&c->sndq, e->piece, seq) : NULL;
 	count_segs(e);
 }
 
@@ -117,7 +116,7 @@ static void delivered(struct sl_tcp_conn *c, const struct tcp_sent *e, struct tc
 	} else {
 		if (*first == 0 || e->xmit_us < *first)
 			*first = e->xmit_us;
-		if (seq_le(e->end, c->recover))
+		if (c->ca_state == TCP_CA_LOSS && seq_le(e->end, c->recover))
 			a->orig_delivered = true;
 	}
 	tcp_rack_delivered(c, e, a, now_us);

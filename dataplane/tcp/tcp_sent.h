@@ -48,13 +48,16 @@ struct tcp_block {
 };
 
 struct tcp_board {
-	struct tcp_sent_list all, flying, lost;
-	struct tcp_sent *high;                        /* the highest SACKed entry, or NULL */
-	uint32_t nb;                                  /* entries */
-	uint32_t sacked_bytes, lost_bytes, rxt_bytes; /* rxt: flying retransmissions */
+	struct tcp_sent_list all, flying;
+	uint32_t nb; /* entries */
+	uint32_t sacked_bytes, lost_bytes;
+	/* From here on only when something is lost or SACKed. */
+	uint32_t rxt_bytes; /* of flying retransmissions */
+	struct tcp_sent_list lost;
+	struct tcp_sent *high; /* the highest SACKed entry, or NULL */
 	uint32_t sacked_segs;
-	struct tcp_block seen[4]; /* the last ACK's blocks */
 	uint8_t nb_seen;
+	struct tcp_block seen[4]; /* the last ACK's blocks */
 };
 
 /* What an ACK has told, collected on the way through it. */

@@ -1,14 +1,14 @@
 #include "tcp_priv.h"
 
-static inline bool at_lt(uint32_t a, uint32_t b)
-{
-	return (int32_t)(a - b) < 0;
-}
-
 /* Bytes of the piece's mbuf behind the piece. */
 static uint32_t tail_room(const struct tcp_piece *p)
 {
 	return p != NULL && p->own ? p->m->buf_len - p->off - p->len : 0;
+}
+
+void tcp_sndq_start(struct sl_tcp_conn *c)
+{
+	c->sndq.first = c->snd_end = c->iss + 1;
 }
 
 bool tcp_sndq_available(const struct sl_tcp_conn *c)
@@ -28,13 +28,13 @@ static bool append(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, uint
 
 	if (p == NULL)
 		return false;
-	*p = (struct tcp_piece){.m = m, .at = q->end, .off = off, .len = n, .own = own};
+	*p = (struct tcp_piece){.m = m, .at = c->snd_end, .off = off, .len = n, .own = own};
 	if (q->tail != NULL)
 		q->tail->next = p;
 	else
 		q->head = p;
 	q->tail = p;
-	q->end += n;
+	c->snd_end += n;
 	q->pinned += m->buf_len;
 	tcp_mem_take(c, m->buf_len);
 	return true;
@@ -73,7 +73,7 @@ uint32_t tcp_sndq_put(struct sl_tcp_conn *c, const uint8_t *p, uint32_t n)
 		}
 		memcpy((uint8_t *)q->tail->m->buf_addr + q->tail->off + q->tail->len, p + done, part);
 		q->tail->len += part;
-		q->end += part;
+		c->snd_end += part;
 		done += part;
 	}
 	return done;
@@ -107,7 +107,7 @@ void tcp_sndq_drop(struct sl_tcp_conn *c, uint32_t n)
 	uint32_t first = q->first + n;
 
 	q->first = first;
-	while (q->head != NULL && !at_lt(first, q->head->at + q->head->len)) {
+	while (q->head != NULL && !seq_lt(first, q->head->at + q->head->len)) {
 		struct tcp_piece *p = q->head;
 
 		q->head = p->next;
@@ -121,14 +121,14 @@ void tcp_sndq_drop(struct sl_tcp_conn *c, uint32_t n)
 
 void tcp_sndq_clear(struct sl_tcp_conn *c)
 {
-	tcp_sndq_drop(c, c->sndq.end - c->sndq.first);
+	tcp_sndq_drop(c, c->snd_end - c->sndq.first);
 }
 
 struct tcp_piece *tcp_sndq_find(const struct tcp_sndq *q, struct tcp_piece *from, uint32_t at)
 {
 	struct tcp_piece *p = from != NULL ? from : q->head;
 
-	while (p != NULL && !at_lt(at, p->at + p->len))
+	while (p != NULL && !seq_lt(at, p->at + p->len))
 		p = p->next;
 	return p;
 }

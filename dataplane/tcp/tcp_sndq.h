@@ -3,7 +3,7 @@
  * A piece holds one reference of its mbuf until its last byte is acknowledged, so that a retransmission sends
  * the same bytes again, and so that a port which still holds an old copy of them does no harm.
  *
- * Places in it are stream offsets (32 bits, they wrap): 0 is the first byte behind our SYN.
+ * Places in it are sequence numbers.
  */
 #ifndef TCP_SNDQ_H
 #define TCP_SNDQ_H
@@ -19,7 +19,7 @@ struct sl_tcp_conn;
 struct tcp_piece {
 	struct tcp_piece *next;
 	struct rte_mbuf *m; /* one segment: its chain is not looked at */
-	uint32_t at;        /* stream offset of the first byte */
+	uint32_t at;        /* sequence number of the first byte */
 	uint32_t off;       /* of the first byte in the mbuf's buffer (not from data_off, which may move) */
 	uint32_t len;
 	bool own; /* ours alone: what is behind the piece may be written */
@@ -28,10 +28,12 @@ struct tcp_piece {
 struct tcp_sndq {
 	struct tcp_piece *head, *tail;
 	struct tcp_piece *next; /* where the next new segment starts, or before; NULL: the head */
-	uint32_t first, end;    /* stream offsets: of the first byte held, behind the last one */
+	uint32_t first;         /* the first byte held; behind the last one: snd_end of the connection */
 	uint32_t pinned;        /* bytes of buffers that the pieces hold, by true size */
 };
 
+/* Empty, behind our SYN. */
+void tcp_sndq_start(struct sl_tcp_conn *c);
 /* The last quarter of the stack's memory, and of half its mbufs, is for connections that hold nothing. */
 bool tcp_sndq_available(const struct sl_tcp_conn *c);
 /* Copies bytes to the end, into what room the last mbuf has, then into new ones. Returns how many. */
@@ -41,7 +43,7 @@ bool tcp_sndq_put_ref(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, u
 /* Forgets the first n bytes. */
 void tcp_sndq_drop(struct sl_tcp_conn *c, uint32_t n);
 void tcp_sndq_clear(struct sl_tcp_conn *c);
-/* The piece that holds stream offset `at`, looked for from `from` (NULL: the head) on; at < end. */
+/* The piece that holds the byte `at`, looked for from `from` (NULL: the head) on; at < end. */
 struct tcp_piece *tcp_sndq_find(const struct tcp_sndq *q, struct tcp_piece *from, uint32_t at);
 /* Bytes from `at`, at most n, that lie in no more than nb pieces. */
 uint32_t tcp_sndq_span(const struct tcp_piece *p, uint32_t at, uint32_t n, uint32_t nb);

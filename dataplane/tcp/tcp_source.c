@@ -134,6 +134,7 @@ void tcp_caps_enter(struct sl_tcp_conn *c, struct sl_tcp_listener *l, uint32_t s
 {
 	c->listener = l;
 	c->source = source;
+	c->counted = l->max_bytes != 0 || c->t->cfg.max_bytes_per_source != 0;
 	l->nb_conns++;
 	tcp_source_at(c->t, source)->nb_conns++;
 }

@@ -7,6 +7,8 @@
 
 #define WHEEL_MASK     (TCP_WHEEL_SLOTS - 1)
 #define WHEEL_SPAN_MAX ((UINT64_C(1) << 6 * TCP_WHEEL_LEVELS) - 1)
+/* Times are compared in 32 bits; who wants to wait longer looks at the clock again then. */
+#define TIMER_SPAN_MAX ((UINT64_C(1) << 30) * TCP_MS)
 
 void tcp_timers_init(struct sl_tcp *t)
 {
@@ -16,6 +18,18 @@ void tcp_timers_init(struct sl_tcp *t)
 	}
 }
 
+/* Up: never early. */
+static uint64_t to_ms(uint64_t us)
+{
+	return us / TCP_MS + (us % TCP_MS != 0);
+}
+
+/* As it is kept in a connection, where 0 says that there is none. */
+static uint32_t cut(uint64_t ms)
+{
+	return (uint32_t)ms != 0 ? (uint32_t)ms : 1;
+}
+
 static void wheel_link(struct tcp_wheel *w, struct sl_tcp_conn *c, uint64_t ms)
 {
 	uint64_t delta = ms - w->now_ms;
@@ -23,7 +37,7 @@ static void wheel_link(struct tcp_wheel *w, struct sl_tcp_conn *c, uint64_t ms)
 
 	while (level < TCP_WHEEL_LEVELS - 1 && delta >> 6 * (level + 1) != 0)
 		level++;
-	c->wheel_ms = ms;
+	c->wheel_ms = cut(ms);
 	c->wheel_level = level;
 	c->wheel_slot = (uint8_t)(ms >> 6 * level & WHEEL_MASK);
 	LIST_INSERT_HEAD(&w->slot[level][c->wheel_slot], c, wheel);
@@ -48,7 +62,7 @@ void tcp_timer_remove(struct sl_tcp_conn *c)
 static void wheel_enter(struct sl_tcp_conn *c, uint64_t when_us)
 {
 	struct tcp_wheel *w = &c->t->wheel;
-	uint64_t ms = when_us / TCP_MS + (when_us % TCP_MS != 0);
+	uint64_t ms = to_ms(when_us);
 
 	if (w->nb == 0)
 		w->now_ms = c->t->now_us / TCP_MS;
@@ -56,21 +70,47 @@ static void wheel_enter(struct sl_tcp_conn *c, uint64_t when_us)
 		ms = w->now_ms + 1;
 	if (ms - w->now_ms > WHEEL_SPAN_MAX)
 		ms = w->now_ms + WHEEL_SPAN_MAX;
-	if (c->wheel_ms != 0 && c->wheel_ms <= ms)
+	if (c->wheel_ms != 0 && (int32_t)(c->wheel_ms - (uint32_t)ms) <= 0)
 		return;
 	tcp_timer_remove(c);
 	wheel_link(w, c, ms);
 }
 
+static uint32_t *timer(struct sl_tcp_conn *c, enum tcp_timer_id id)
+{
+	switch (id) {
+	case TCP_TMR_RTX:
+		return &c->tmr_rtx;
+	case TCP_TMR_LOSS:
+		return &c->tmr_loss;
+	case TCP_TMR_DELACK:
+		return &c->tmr_delack;
+	case TCP_TMR_KEEP:
+		return &c->tmr_keep;
+	default:
+		return &c->tmr_life;
+	}
+}
+
 void tcp_timer_set(struct sl_tcp_conn *c, enum tcp_timer_id id, uint64_t when_us)
 {
-	c->tmr[id] = when_us;
+	uint64_t last = c->t->now_us + TIMER_SPAN_MAX;
+
+	*timer(c, id) = cut(to_ms(when_us < last ? when_us : last));
 	wheel_enter(c, when_us);
 }
 
 void tcp_timer_off(struct sl_tcp_conn *c, enum tcp_timer_id id)
 {
-	c->tmr[id] = 0;
+	*timer(c, id) = 0;
+}
+
+uint64_t tcp_timer_at(const struct sl_tcp_conn *c, enum tcp_timer_id id)
+{
+	uint32_t at = *timer((struct sl_tcp_conn *)(uintptr_t)c, id);
+	uint64_t now_ms = c->t->now_us / TCP_MS;
+
+	return at != 0 ? (now_ms + (uint64_t)(int64_t)(int32_t)(at - (uint32_t)now_ms)) * TCP_MS : 0;
 }
 
 /* The next millisecond at which a slot fires or a higher slot must be spread out. */
@@ -99,18 +139,18 @@ static void cascade(struct tcp_wheel *w, int level)
 	struct sl_tcp_conn *c;
 
 	while ((c = LIST_FIRST(slot)) != NULL) {
-		uint64_t ms = c->wheel_ms;
+		uint64_t ms = w->now_ms + (uint64_t)(int64_t)(int32_t)(c->wheel_ms - (uint32_t)w->now_ms);
 
 		tcp_timer_remove(c);
 		wheel_link(w, c, ms);
 	}
 }
 
-void tcp_keepalive_restart(struct sl_tcp_conn *c, uint64_t now_us)
+void tcp_keepalive_start(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	c->nb_keep = 0;
 	c->last_recv_us = now_us;
-	if (c->t->cfg.keepalive_idle_s != 0 && c->tmr[TCP_TMR_KEEP] == 0)
+	if (c->t->cfg.keepalive_idle_s != 0)
 		tcp_timer_set(c, TCP_TMR_KEEP, now_us + c->t->cfg.keepalive_idle_s * TCP_S);
 }
 
@@ -120,7 +160,7 @@ void tcp_give_up(struct sl_tcp_conn *c, uint64_t now_us)
 	          (now_us - c->last_recv_us) / TCP_MS);
 	if (state_synchronized(c->state))
 		tcp_send_rst_conn(c, now_us);
-	tcp_conn_finish(c, c->soft_err != 0 ? c->soft_err : SL_E_TCP_TIMEOUT);
+	tcp_conn_finish(c, c->soft ? c->soft_err : SL_E_TCP_TIMEOUT);
 }
 
 static void on_syn_timeout(struct sl_tcp_conn *c, uint64_t now_us)
@@ -160,7 +200,7 @@ static void on_keepalive(struct sl_tcp_conn *c, uint64_t now_us)
 	uint64_t due = c->last_recv_us + cfg->keepalive_idle_s * TCP_S;
 
 	/* While something is in flight or held back, its own timer finds a dead peer. */
-	if (c->snd_una != c->snd_nxt || c->tmr[TCP_TMR_RTX] != 0)
+	if (c->snd_una != c->snd_nxt || c->tmr_rtx != 0)
 		due = now_us + cfg->keepalive_intvl_s * TCP_S;
 	if (now_us < due) {
 		tcp_timer_set(c, TCP_TMR_KEEP, due);
@@ -189,17 +229,19 @@ static void conn_expire(struct sl_tcp_conn *c, uint64_t now_us)
 	        [TCP_TMR_DELACK] = on_delack, [TCP_TMR_KEEP] = on_keepalive,
 	        [TCP_TMR_LIFE] = on_life,
 	};
-	uint64_t first = UINT64_MAX;
+	uint64_t first = UINT64_MAX, at;
 
 	for (int i = 0; i < TCP_TMR_COUNT && c->state != TCP_CLOSED; i++) {
-		if (c->tmr[i] == 0 || c->tmr[i] > now_us)
+		at = tcp_timer_at(c, (enum tcp_timer_id)i);
+		if (at == 0 || at > now_us)
 			continue;
-		c->tmr[i] = 0;
+		tcp_timer_off(c, (enum tcp_timer_id)i);
 		on[i](c, now_us);
 	}
 	for (int i = 0; i < TCP_TMR_COUNT && c->state != TCP_CLOSED; i++) {
-		if (c->tmr[i] != 0 && c->tmr[i] < first)
-			first = c->tmr[i];
+		at = tcp_timer_at(c, (enum tcp_timer_id)i);
+		if (at != 0 && at < first)
+			first = at;
 	}
 	if (first != UINT64_MAX)
 		wheel_enter(c, first);
@@ -258,7 +300,7 @@ uint64_t sl_tcp_tick(struct sl_tcp *t, uint64_t now_us)
 		wake_starved(t);
 	t->busy = false;
 	next = t->wheel.nb > 0 ? wheel_next(&t->wheel) * TCP_MS : UINT64_MAX;
-	if (t->nb_out > 0 || !TAILQ_EMPTY(&t->starved))
+	if (t->out.nb > 0 || !TAILQ_EMPTY(&t->starved))
 		next = next < now_us + TCP_STARVED_RETRY ? next : now_us + TCP_STARVED_RETRY;
 	next = next < syn ? next : syn;
 	return next < tw ? next : tw;

@@ -38,9 +38,9 @@ static void by_timestamp(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_
 	struct tcp_tune *u = &c->tune;
 	uint32_t ms = tcp_ts_now(c->ts_offset, now_us) - s->opts.ts_ecr;
 
-	if (s->opts.ts_ecr == u->ecr || s->len < c->adv_mss / 2)
+	if (s->opts.ts_ecr == c->tune_ecr || s->len < c->adv_mss / 2)
 		return;
-	u->ecr = s->opts.ts_ecr;
+	c->tune_ecr = s->opts.ts_ecr;
 	if (ms <= TCP_TUNE_RTT_MAX / TCP_MS)
 		take_sample(u, u32_max(ms, 1) * (uint32_t)TCP_MS);
 }
@@ -101,21 +101,26 @@ static void grow(struct sl_tcp_conn *c, uint32_t bytes)
 	TCP_TRACE(c, RCVBUF, c->rx_buf, c->tune.rtt_us);
 }
 
-void tcp_tune_consumed(struct sl_tcp_conn *c, uint32_t n)
+/* What the user has taken is told by sequence numbers, so that only the end of a round trip costs anything.
+ */
+void tcp_tune_consumed(struct sl_tcp_conn *c)
 {
 	struct tcp_tune *u = &c->tune;
-	uint32_t rtt = u->rtt_us != 0 ? u->rtt_us : c->srtt_us;
-	uint64_t now_us = c->t->now_us, span = now_us - u->at_us, bytes;
+	uint64_t now_us = c->t->now_us, span, bytes;
+	uint32_t rtt, at;
 
-	if (rtt == 0 || c->rx_buf >= c->t->cfg.rx_buf_max)
+	if (now_us < c->tune_due_us || c->rx_buf >= c->t->cfg.rx_buf_max)
 		return;
-	u->taken += n;
-	if (span < rtt)
-		return;
+	rtt = u->rtt_us != 0 ? u->rtt_us : c->srtt_us;
+	at = c->rcv_nxt - c->rcvq.bytes;
+	span = now_us - u->at_us;
 	/* A user that reads seldom has not taken all of it in one round trip. */
-	bytes = (uint64_t)u->taken * rtt / span;
+	bytes = span > 0 ? (uint64_t)(at - u->from) * rtt / span : 0;
+	u->from = at;
 	u->at_us = now_us;
-	u->taken = 0;
+	c->tune_due_us = now_us + u32_max(rtt, TCP_TUNE_SPAN_MIN);
+	if (span < rtt)
+		return; /* it was not known yet */
 	/* One that leaves half of the buffer unread would not be faster with a larger one. */
 	if (bytes > u->most && c->rcvq.bytes <= c->rx_buf / 2 && !tcp_rcv_pressure(c))
 		grow(c, (uint32_t)bytes);

@@ -59,7 +59,7 @@ void tcp_ack_is_sent(struct sl_tcp_conn *c, uint64_t now_us)
 	c->ack_now = false;
 	c->delack_segs = 0;
 	c->last_ack_sent = c->rcv_nxt;
-	c->dsack = (struct tcp_range){0, 0};
+	c->has_dsack = false;
 	if (c->wnd_again == 0) {
 		tcp_timer_off(c, TCP_TMR_DELACK);
 		return;

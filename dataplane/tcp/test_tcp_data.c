@@ -432,7 +432,7 @@ static void test_receive_window(void **state)
  */
 static void run_to_timeout(struct peer *p, uint64_t wait)
 {
-	uint64_t due = p->e.c->tmr[TCP_TMR_RTX];
+	uint64_t due = tcp_timer_at(p->e.c, TCP_TMR_RTX);
 
 	assert_in_range(due, p->now + wait - 3000, p->now + wait);
 	peer_run(p, due - p->now - 1000);

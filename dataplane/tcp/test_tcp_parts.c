@@ -62,10 +62,10 @@ static void test_wheel(void **state)
 			due += 500000;
 			tcp_timer_set(p.e.c, TCP_TMR_DELACK, due);
 		}
-		while (p.e.c->tmr[TCP_TMR_DELACK] != 0) {
+		while (p.e.c->tmr_delack != 0) {
 			next = sl_tcp_tick(p.h.t, p.now);
-			assert_true(p.e.c->tmr[TCP_TMR_DELACK] == 0 || p.now < due + TCP_MS);
-			if (p.e.c->tmr[TCP_TMR_DELACK] == 0)
+			assert_true(p.e.c->tmr_delack == 0 || p.now < due + TCP_MS);
+			if (p.e.c->tmr_delack == 0)
 				break;
 			assert_true(next > p.now);
 			p.now = next;

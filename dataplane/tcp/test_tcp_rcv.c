@@ -68,7 +68,7 @@ static uint32_t own_size(void)
 
 static uint32_t nb_runs(const struct peer *p)
 {
-	return p->e.c->rcvq.ooo != NULL ? p->e.c->rcvq.ooo->nb : 0;
+	return p->e.c->ooo != NULL ? p->e.c->ooo->nb : 0;
 }
 
 /* ---- copy or reference ---- */
@@ -280,7 +280,7 @@ static void test_run_limit(void **state)
 	peer_connect(&p);
 	for (uint32_t i = 0; i < TCP_OOO_RUNS; i++)
 		put(&p, 100 + 10 * i, 2);
-	o = p.e.c->rcvq.ooo;
+	o = p.e.c->ooo;
 	last = p.seq + 100 + 10 * (TCP_OOO_RUNS - 1);
 	assert_int_equal(o->nb, TCP_OOO_RUNS);
 	put(&p, 100 + 10 * TCP_OOO_RUNS, 2); /* higher than all: no place */
@@ -297,7 +297,7 @@ static void test_run_limit(void **state)
 	assert_int_equal(o->bytes, 2 * TCP_OOO_RUNS + 2);
 	assert_int_equal(p.h.t->nb_rcv_own, TCP_OOO_RUNS);
 	put(&p, 0, 100 + 10 * TCP_OOO_RUNS);
-	assert_null(p.e.c->rcvq.ooo);
+	assert_null(p.e.c->ooo);
 	take(&p, stream, 0, 100 + 10 * TCP_OOO_RUNS);
 	peer_fini(&p);
 }
@@ -315,7 +315,7 @@ static void test_true_size_cap(void **state)
 		put(&p, 20000 - 100 * i, 1); /* each lower than all before */
 		assert_true(p.e.c->rcvq.true_bytes <= cap + own_size());
 		assert_int_equal(p.h.t->mem_used, p.e.c->rcvq.true_bytes);
-		assert_int_equal(p.e.c->rcvq.ooo->run[0].start, p.seq + 20000 - 100 * i);
+		assert_int_equal(p.e.c->ooo->run[0].start, p.seq + 20000 - 100 * i);
 	}
 	assert_true(nb_runs(&p) <= cap / own_size() + 1);
 	while (off < 30000) {

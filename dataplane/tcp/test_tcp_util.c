@@ -196,7 +196,7 @@ void host_check_empty(struct host *h)
 	assert_int_equal(h->t->syn.nb, 0);
 	assert_int_equal(h->t->sources.nb, 0);
 	assert_int_equal(h->t->wheel.nb, 0);
-	assert_int_equal(h->t->nb_out, 0);
+	assert_int_equal(h->t->out.nb, 0);
 }
 
 void sim_init(struct sim *s, const struct wire_cfg *cfg, const struct sl_tcp_cfg *tune, uint64_t seed)

@@ -417,7 +417,7 @@ static void step_write(struct sl_tcp_conn *c, uint32_t n)
 
 	n %= sizeof(bytes);
 	for (uint32_t i = 0; i < n; i++)
-		bytes[i] = pattern(c->sndq.end + i);
+		bytes[i] = pattern(c->snd_end - c->iss - 1 + i);
 	require(sl_tcp_write(c, sl_span(bytes, n)) <= n, "took more than there was");
 }
 
@@ -433,7 +433,7 @@ static void step_write_piece(struct sl_tcp_conn *c, uint32_t off, uint32_t n)
 	p = (uint8_t *)rte_pktmbuf_append(piece.m, (uint16_t)(piece.off + piece.len));
 	require(p != NULL, "mbuf too small");
 	for (uint32_t i = 0; i < piece.len; i++)
-		p[piece.off + i] = pattern(c->sndq.end + i);
+		p[piece.off + i] = pattern(c->snd_end - c->iss - 1 + i);
 	require(sl_tcp_write_piece(c, &piece) <= piece.len, "took more than there was");
 	rte_pktmbuf_free(piece.m);
 }

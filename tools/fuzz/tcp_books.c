@@ -38,7 +38,7 @@ static void check_sndq(const struct sl_tcp_conn *c, struct totals *sum)
 	uint32_t bytes = 0;
 
 	for (const struct tcp_piece *p = c->sndq.head; p != NULL; p = p->next) {
-		require(p->at + p->len == c->sndq.end || p->next != NULL, "queue ends early");
+		require(p->at + p->len == c->snd_end || p->next != NULL, "queue ends early");
 		require(p->next == NULL || p->at + p->len == p->next->at, "hole in the send queue");
 		bytes += p->m->buf_len;
 		sum->pieces++;
@@ -98,7 +98,7 @@ static void check_board(const struct sl_tcp_conn *c, struct totals *sum)
 
 static void check_queue(const struct sl_tcp_conn *c, struct totals *sum)
 {
-	const struct tcp_ooo *o = c->rcvq.ooo;
+	const struct tcp_ooo *o = c->ooo;
 	uint64_t true_bytes = 0;
 	uint32_t bytes = 0;
 
@@ -156,7 +156,7 @@ void tcp_books_check(const struct sl_tcp *t, bool held)
 		        "receive buffer over its bound");
 		require(tx_bytes(c) <= t->cfg.tx_buf_max, "send buffer over its bound");
 		require(c->mss >= TCP_MSS_MIN && c->cwnd < 1U << 31, "MSS or window out of bounds");
-		require(c->snd_una == c->snd_nxt || c->tmr[TCP_TMR_RTX] != 0, "in flight without a timer");
+		require(c->snd_una == c->snd_nxt || c->tmr_rtx != 0, "in flight without a timer");
 	}
 	require(sum.rpieces == t->rpieces.nb_used && sum.ooo == t->ooo.nb_used &&
 	                sum.rcv_own == t->nb_rcv_own,
