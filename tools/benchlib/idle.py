@@ -16,10 +16,11 @@ from .base import FIRST, HERE, ROOT, Broken, say
 PREFIX = os.environ.get("LAB_PREFIX", "slidle")
 DIR = f"/var/lib/sluice-lab/{PREFIX}"
 TICK = os.sysconf("SC_CLK_TCK")
-TARGET, LISTENER = ("10.99.2.2", 5433), ("10.99.1.1", 5433)
+TARGET, LISTENER, ECHO_PORT = ("10.99.2.2", 5433), ("10.99.1.1", 5433), 7007
 ASKED = 100
 GAP_S = 0.05  # between two first requests: long enough for the gateway to rest again
 LIMIT_SHARE = 0.02
+LIMIT_FIRST_US = 1000  # of the first packet after idleness, by the echo service
 
 POLICY = """---
 kind: Resource
@@ -72,7 +73,7 @@ class Lab:
         policy = f"{work}/policy.yaml"
         with open(policy, "w", encoding="utf-8") as f:
             f.write(POLICY)
-        self.env = {**os.environ, "LAB_PREFIX": PREFIX, "LAB_BUILD": os.environ.get("LAB_BUILD", f"{ROOT}/build"), "LAB_POLICY": policy, "GW_CLEAR": str(LISTENER[1]),
+        self.env = {**os.environ, "LAB_PREFIX": PREFIX, "LAB_BUILD": base.build_dir(), "LAB_POLICY": policy, "GW_CLEAR": str(LISTENER[1]), "GW_ECHO": str(ECHO_PORT),
                     "GW_SESSIONS": str(sessions + sessions // 16 + 64), "GW_TCP": f"keepAlive: {keepalive}s"}
         self.peers = []
 
@@ -128,8 +129,11 @@ def run(lab, sessions, seconds):
     time.sleep(5)
     first = tell(client, "ask", ASKED, GAP_S)["us"]
     busy = tell(client, "ask", ASKED, 0)["us"]
+    time.sleep(2)
+    echo = tell(client, "echo", ECHO_PORT, ASKED, GAP_S)["us"]
+    echo_busy = tell(client, "echo", ECHO_PORT, ASKED, 0)["us"]
     return {"name": "idle", "sessions": sessions, "open_s": opened["seconds"], "share": share, "total": sum(share.values()),
-            "first_us": quantiles(first), "busy_us": quantiles(busy)}
+            "first_us": quantiles(first), "busy_us": quantiles(busy), "first_echo_us": quantiles(echo), "busy_echo_us": quantiles(echo_busy)}
 
 
 def main(args):
@@ -143,10 +147,13 @@ def main(args):
     if "total" in r:
         say(f"{r['sessions']} sessions, opened in {r['open_s']:.1f} s, keep-alive each {args.keepalive} s: {r['total']:.2%} of a core over "
             f"{args.seconds} s (" + ", ".join(f"{n.split('/')[0]} {s:.2%}" for n, s in sorted(r["share"].items()) if s > 0) + ")")
-        for name, what in (("first_us", "first request after idleness"), ("busy_us", "requests one behind the other")):
+        for name, what in (("first_us", "first request after idleness"), ("busy_us", "requests one behind the other"),
+                           ("first_echo_us", "first byte after idleness to the echo service and back"), ("busy_echo_us", "bytes one behind the other")):
             say(f"{what}: p50 {r[name]['p50']:.0f} us, p99 {r[name]['p99']:.0f} us, max {r[name]['max']:.0f} us")
         if r["total"] > LIMIT_SHARE:
             r["failed"] = f"{r['total']:.2%} of a core"
+        if r["first_echo_us"]["p99"] > LIMIT_FIRST_US:
+            r["failed"] = f"p99 of the first byte after idleness {r['first_echo_us']['p99']:.0f} us"
     if "failed" in r:
         say(f"failed: {r['failed']}")
     return {"results": [r]}

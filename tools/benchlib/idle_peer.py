@@ -160,12 +160,28 @@ class Client:
         return {"us": sorted(out)}
 
 
+def echo_many(host, port, n, gap):
+    """One byte to the test service and back: the stack and the worker alone, no policy and no record."""
+    out = []
+    with socket.create_connection((host, int(port)), timeout=STEP_S) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(int(n)):
+            time.sleep(float(gap))
+            began = time.perf_counter()
+            s.sendall(b"x")
+            if s.recv(1) != b"x":
+                raise OSError("no echo")
+            out.append((time.perf_counter() - began) * 1e6)
+    return {"us": sorted(out)}
+
+
 def client(host, port, token):
     c = Client(host, port, token)
+    can = {"connect": lambda n: c.connect(int(n)), "ask": lambda n, gap: c.ask_many(int(n), float(gap)),
+           "echo": lambda at, n, gap: echo_many(host, at, n, gap)}
     for line in sys.stdin:
         what, *args = line.split()
-        answer = c.connect(int(args[0])) if what == "connect" else c.ask_many(int(args[0]), float(args[1]))
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(can[what](*args)), flush=True)
 
 
 if __name__ == "__main__":

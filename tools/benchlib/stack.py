@@ -16,22 +16,25 @@ from .base import Stack, say
 LOADS = {"rr": ("rr", "echo"), "connect": ("connect", "once"), "send": ("send", "discard"), "receive": ("receive", "source")}
 WARM_S = 1.5
 MEMORY = 1024
+FRAME = 14  # of Ethernet around the MTU
+ROOM = 256  # in a buffer beside it
 
 
-def devices(work, role):
+def devices(work, role, mtu):
     out = []
     for i in range(2):
-        out.append(f"--vdev=net_memif{i},role={role},id={i},socket={work}/memif,socket-abstract=no")
+        out.append(f"--vdev=net_memif{i},role={role},id={i},socket={work}/memif,socket-abstract=no" + (f",bsize={mtu + ROOM}" if mtu > 1500 else ""))
     return out
 
 
-def eal(work, name):
+def eal(work, name, mtu):
     role = "client" if name == "drive" else "server"
-    return ["--no-huge", "-m", str(MEMORY), f"--file-prefix=slbench-{os.getpid()}-{name}", *devices(work, role)]
+    return ["--no-huge", "-m", str(MEMORY), f"--file-prefix=slbench-{os.getpid()}-{name}", *devices(work, role, mtu)]
 
 
-def ports(mine):
-    return [x for i in range(2) for x in ("--port", f"net_memif{i}=10.0.{i + 1}.{mine}/24")]
+def ports(mine, mtu):
+    large = ["--mtu", str(mtu), "--mbuf-bytes", str(mtu + ROOM)] if mtu > 1500 else []
+    return [x for i in range(2) for x in ("--port", f"net_memif{i}=10.0.{i + 1}.{mine}/24")] + large
 
 
 def window(relay, drive, seconds):
@@ -51,13 +54,13 @@ def difference(first, last):
 def measure(work, name, args, stages):
     load, service = LOADS[name]
     nb = args.clients if name in ("rr", "connect") else args.streams
-    relay = Stack("serve", [*ports(1), "--listen", "relay,10.0.1.1:7000,10.0.2.2:7100", "--max-conns", "65536", "--interval", "100",
-                            *(["--stages"] if stages else [])], eal(work, "relay"))
+    relay = Stack("serve", [*ports(1, args.mtu), "--listen", "relay,10.0.1.1:7000,10.0.2.2:7100", "--max-conns", "65536", "--interval", "100",
+                            *(["--stages"] if stages else [])], eal(work, "relay", args.mtu))
     drive = None
     try:
         relay.ready()
-        drive = Stack("drive", [*ports(2), "--listen", f"{service},10.0.2.2:7100", "--load", load, "--conns", str(nb), "--remote", "10.0.1.1:7000",
-                                "--max-conns", "65536", "--interval", "100"], eal(work, "drive"), core=base.FIRST)
+        drive = Stack("drive", [*ports(2, args.mtu), "--listen", f"{service},10.0.2.2:7100", "--load", load, "--conns", str(nb), "--remote", "10.0.1.1:7000",
+                                "--max-conns", "65536", "--interval", "100"], eal(work, "drive", args.mtu), core=base.FIRST)
         (r0, d0), (r1, d1) = window(relay, drive, args.seconds)
     finally:
         if drive:
@@ -75,18 +78,19 @@ def measure(work, name, args, stages):
     return out
 
 
-def testpmd(work, args):
+def testpmd(work, args, frame):
     """io forwarding between the same two ports; its own count of cycles for a packet and what came through."""
     command = ["dpdk-testpmd", "--no-huge", "-m", str(MEMORY), "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=error",
-               f"--lcores=0@{base.FIRST},1@{base.LAST}", "--main-lcore=0", f"--file-prefix=slbench-{os.getpid()}-pmd", *devices(work, "server"), "--",
-               "--forward-mode=io", "--auto-start", "--total-num-mbufs=16384", "--record-core-cycles",
+               f"--lcores=0@{base.FIRST},1@{base.LAST}", "--main-lcore=0", f"--file-prefix=slbench-{os.getpid()}-pmd", *devices(work, "server", args.mtu), "--",
+               "--forward-mode=io", "--auto-start", "--total-num-mbufs=16384", f"--mbuf-size={max(2048, args.mtu + ROOM) + 128}", "--record-core-cycles",
                "--no-lsc-interrupt", "--disable-link-check"]
     with open(f"{work}/testpmd", "wb") as log:
         pmd = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
     flood = None
     try:
         time.sleep(3)
-        flood = Stack("flood", ["--port", "net_memif0", "--port", "net_memif1", "--interval", "100"], eal(work, "drive"), core=base.FIRST)
+        flood = Stack("flood", ["--port", "net_memif0", "--port", "net_memif1", "--frame", str(frame), "--interval", "100",
+                                  *(["--mbuf-bytes", str(args.mtu + ROOM)] if args.mtu > 1500 else [])], eal(work, "drive", args.mtu), core=base.FIRST)
         flood.ready()
         time.sleep(WARM_S)
         first = flood.fresh()
@@ -102,7 +106,7 @@ def testpmd(work, args):
             pmd.kill()
             pmd.wait()
     lines = [x.strip() for x in base.tail(f"{work}/testpmd", 1000).splitlines() if "cycles" in x.lower()]
-    return {"name": "testpmd", "mpps": d.get("frames_in", 0) / d["t"] / 1e6, "says": lines}
+    return {"name": "testpmd", "frame": frame, "mpps": d.get("frames_in", 0) / d["t"] / 1e6, "says": lines}
 
 
 def show(results):
@@ -111,7 +115,7 @@ def show(results):
         if "failed" in r:
             say(f"  {r['name']:8} failed: {r['failed']}")
         elif r["name"] == "testpmd":
-            say(f"  testpmd io: {r['mpps']:.2f} M frames/s of 64 B; {'; '.join(r['says'])}")
+            say(f"  testpmd io: {r['mpps']:.2f} M frames/s of {r['frame']} B, {r['mpps'] * r['frame'] * 8 / 1e3:.1f} Gbit/s; {'; '.join(r['says'])}")
         else:
             say(f"  {r['name']:8} {r['replies_per_busy_s']:10.0f} replies/s {r['closed_per_busy_s']:9.0f} connects/s {r['gbit_per_busy_s']:6.2f} Gbit/s "
                 f"{r['cycles_per_packet']:6.0f} cycles/packet, busy {r['busy_share']:.0%}, p50 {r['p50_us']} us, p99 {r['p99_us']} us")
@@ -129,7 +133,7 @@ def main(args):
             say(f"{name} ...")
             try:
                 if name == "testpmd":
-                    results.append(testpmd(work, args))
+                    results += [testpmd(work, args, frame) for frame in (64, args.mtu + FRAME)]
                     continue
                 got = measure(work, name, args, False)
                 got["stages"] = measure(work, name, args, True)["cycles_per_received_packet"]

@@ -2,7 +2,7 @@
 # sluiced in its namespace: configuration, policy, start, stop. Nothing here knows more than the manual says.
 # GW_WORKERS, GW_POLL, GW_LOGIN_TIMEOUT, GW_CORE: for runs that want other than one worker, adaptive polling and 5 s;
 # GW_CORE puts everything on one core. GW_SESSIONS: sessions of a worker (1024). GW_CLEAR:
-# a port for logins without TLS. GW_TCP, and GW_IMPAIR_CLIENT and
+# a port for logins without TLS. GW_ECHO: a port of the test service echo. GW_TCP, and GW_IMPAIR_CLIENT and
 # GW_IMPAIR_TARGET, or GW_IMPAIR for both: what stands between the braces of `tcp` and of a port's `impairment`
 # (docs/configuration.md).
 
@@ -35,6 +35,7 @@ gw_config() {
 		    tls:
 		      certFile: $LAB_PKI/listener.pem
 		      keyFile: $LAB_PKI/listener.key
+		  ${GW_ECHO:+- { name: echo, protocol: echo, address: "$IP_GW_CLIENT:$GW_ECHO", insecure: true \}}
 		  ${GW_CLEAR:+- { name: clear, protocol: postgres, address: "$IP_GW_CLIENT:$GW_CLEAR", insecure: true \}}
 		management:
 		  listen: $IP_MGMT_GW:8443
