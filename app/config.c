@@ -272,6 +272,8 @@ static int read_map(const struct reader *r, const struct sl_yaml_node *map, cons
 #define TCP_BUF_MIN     (16u << 10)
 #define TCP_BUF_MAX     (64u << 20)
 #define BACKLOG_MAX     65536
+#define HALF_OPEN_MAX   (1u << 20)
+#define CAP_BYTES_MIN   (1u << 20) /* a cap on bytes that a connection could not move under is a mistake */
 #define TIMEOUT_MAX_MS  (24 * 3600 * 1000) /* TCP's patience with a silent peer */
 #define PPM             1000000
 #define IMPAIR_QUEUE    65536 /* the bounds of a port's impairment */
@@ -333,6 +335,8 @@ static const struct field listener_fields[] = {
         {"address", FIELD_ENDPOINT, true, AT(config_listener, address)},
         {"resource", FIELD_STRING, false, AT(config_listener, resource)},
         {"insecure", FIELD_BOOL, false, AT(config_listener, insecure)},
+        {"maxConnections", FIELD_UINT32, false, AT(config_listener, max_conns), 0, 16u << 20},
+        {"memory", FIELD_BYTES, false, AT(config_listener, max_bytes), CAP_BYTES_MIN, 1ull << 40},
 #ifdef SL_TEST_SERVICES
         {"target", FIELD_ENDPOINT, false, AT(config_listener, target)},
 #endif
@@ -392,6 +396,12 @@ static const struct field tcp_fields[] = {
         {"memory", FIELD_BYTES, false, AT(config, tcp.max_total_bytes), 1u << 20, 1ull << 40},
         {"maxConnections", FIELD_UINT32, false, AT(config, tcp.max_conns), 1, 16u << 20},
         {"maxTimeWait", FIELD_UINT32, false, AT(config, tcp.max_time_wait), 1, 64u << 20},
+        {"maxHalfOpen", FIELD_UINT32, false, AT(config, tcp.max_half_open), 1, HALF_OPEN_MAX},
+        {"maxHalfOpenPerSource", FIELD_UINT32, false, AT(config, tcp.max_half_open_per_source), 1,
+         HALF_OPEN_MAX},
+        {"maxConnectionsPerSource", FIELD_UINT32, false, AT(config, tcp.max_conns_per_source), 0, 16u << 20},
+        {"memoryPerSource", FIELD_BYTES, false, AT(config, tcp.max_bytes_per_source), CAP_BYTES_MIN,
+         1ull << 40},
         {0},
 };
 

@@ -40,6 +40,8 @@ struct config_listener {
 	struct sl_endpoint target; /* of the test service relay */
 	const char *cert_file, *key_file;
 	bool insecure;
+	uint32_t max_conns; /* caps of each worker; 0: none */
+	uint64_t max_bytes;
 };
 
 struct config {

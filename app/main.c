@@ -252,6 +252,8 @@ static int start_listeners(struct gateway *g)
 		        .resource = c->resource,
 		        .insecure = c->insecure,
 		        .target = c->target,
+		        .max_conns = c->max_conns,
+		        .max_bytes = c->max_bytes,
 		};
 		if (c->cert_file != NULL) {
 			struct sl_tls_server_cfg tls = {.cert_file = c->cert_file,

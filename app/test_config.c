@@ -144,13 +144,15 @@ static void test_two_families(void **state)
 	        "  - { to: 'fd00:9::/64', via: 'fe80::1', device: p1 }\n"
 	        "listeners:\n"
 	        "  - { name: a, protocol: postgres, address: '[fd00:2::1]:5432', insecure: true }\n"
-	        "  - { name: b, protocol: postgres, address: 10.0.1.1:5432, insecure: true }\n"
+	        "  - { name: b, protocol: postgres, address: 10.0.1.1:5432, insecure: true,\n"
+	        "      maxConnections: 20, memory: 3M }\n"
 	        "management:\n"
 	        "  { listen: '127.0.0.1:1', tls: { certFile: /c, keyFile: /k }, masterKeyFile: /m }\n"
 	        "store: { path: /s, signKeyFile: /sk }\n"
 	        "limits: { sessions: 100, unauthenticated: 7, sessionMemory: 8M }\n"
-	        "tcp: { keepAlive: 0, keepAliveProbes: 3, receiveBuffer: 1M, memory: 2G, maxConnections: 9 "
-	        "}\n";
+	        "tcp: { keepAlive: 0, keepAliveProbes: 3, receiveBuffer: 1M, memory: 2G, maxConnections: 9,\n"
+	        "  maxHalfOpen: 10, maxHalfOpenPerSource: 11, maxConnectionsPerSource: 12,\n"
+	        "  memoryPerSource: 13M }\n";
 	static struct config c;
 	char err[512] = "";
 
@@ -171,6 +173,14 @@ static void test_two_families(void **state)
 	assert_int_equal(c.tcp.rx_buf_bytes, 1 << 20);
 	assert_int_equal(c.tcp.max_total_bytes, 2ull << 30);
 	assert_int_equal(c.tcp.max_conns, 9);
+	assert_int_equal(c.tcp.max_half_open, 10);
+	assert_int_equal(c.tcp.max_half_open_per_source, 11);
+	assert_int_equal(c.tcp.max_conns_per_source, 12);
+	assert_int_equal(c.tcp.max_bytes_per_source, 13 << 20);
+	assert_int_equal(c.listeners[0].max_conns, 0);
+	assert_int_equal(c.listeners[0].max_bytes, 0);
+	assert_int_equal(c.listeners[1].max_conns, 20);
+	assert_int_equal(c.listeners[1].max_bytes, 3 << 20);
 	config_free(&c);
 }
 
@@ -236,6 +246,8 @@ static void test_impairment_errors(void **state)
 	expect_error("workers: 2\n", "workers: 2\ntcp: { backlog: 0 }\n", "'backlog' must be");
 	expect_error("workers: 2\n", "workers: 2\ntcp: { userTimeout: 2d }\n", "to 86400000 ms");
 	expect_error("workers: 2\n", "workers: 2\ntcp: { ecn: 1 }\n", "'ecn' must be true or false");
+	expect_error("workers: 2\n", "workers: 2\ntcp: { maxHalfOpen: 0 }\n", "from 1 to 1048576");
+	expect_error("workers: 2\n", "workers: 2\ntcp: { memoryPerSource: 0 }\n", "from 1048576 to");
 }
 
 static void test_insecure_listener_says_so(void **state)
