@@ -113,7 +113,8 @@ void sl_tcp_flush(struct sl_tcp *t, uint64_t now_us);
 /* Listens on an address of ours (family NONE: any) and port. 0, SL_E_EXISTS. */
 int sl_tcp_listen(struct sl_tcp *t, const struct sl_endpoint *local, uint32_t backlog, void *user,
                   struct sl_tcp_listener **out);
-/* Caps on its accepted connections and on the bytes in their buffers; 0: none. */
+/* Caps on its accepted connections and on the bytes in their buffers; 0: none. Bytes are counted for those
+ * that are accepted from then on. */
 void sl_tcp_listener_caps(struct sl_tcp_listener *l, uint32_t max_conns, uint64_t max_bytes);
 /* Half-open connections are reset; accepted ones live on. */
 void sl_tcp_unlisten(struct sl_tcp *t, struct sl_tcp_listener *l);

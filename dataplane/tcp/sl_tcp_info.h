@@ -57,7 +57,8 @@ void sl_tcp_get_info(const struct sl_tcp_conn *c, struct sl_tcp_info *out);
 
 /* The stack as a whole. */
 struct sl_tcp_stats {
-	uint32_t nb_conns, nb_half_open, nb_time_wait, nb_orphans, nb_sources;
+	uint32_t nb_conns, nb_half_open, nb_time_wait, nb_sources;
+	uint32_t nb_orphans; /* of the connections: released by the user, and not yet at their end */
 	uint64_t mem_bytes, mem_max;
 	uint32_t conn_bytes;     /* memory of a connection that holds no data */
 	uint64_t conn_mem_bytes; /* taken for connections, used or not */

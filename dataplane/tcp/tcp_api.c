@@ -30,10 +30,11 @@ static int init_memory(struct sl_tcp *t)
 	t->seg_bytes_max = room - RTE_PKTMBUF_HEADROOM;
 	t->cfg.max_total_bytes = total;
 	t->nb_own_max = t->cfg.pool->size / 2; /* the other half is for segments on their way */
-	tcp_pool_init(&t->pieces, sizeof(struct tcp_piece));
-	tcp_pool_init(&t->sents, sizeof(struct tcp_sent));
-	tcp_pool_init(&t->rpieces, sizeof(struct tcp_rpiece));
-	tcp_pool_init(&t->ooo, sizeof(struct tcp_ooo));
+	tcp_pool_init(&t->pieces, sizeof(struct tcp_piece), TCP_POOL_SLAB);
+	tcp_pool_init(&t->sents, sizeof(struct tcp_sent), TCP_POOL_SLAB);
+	tcp_pool_init(&t->rpieces, sizeof(struct tcp_rpiece), TCP_POOL_SLAB);
+	tcp_pool_init(&t->ooo, sizeof(struct tcp_ooo), TCP_POOL_SLAB);
+	tcp_pool_init(&t->runs, TCP_OOO_RUNS * sizeof(struct tcp_run), TCP_RUNS_SLAB);
 	err = tcp_table_init(t);
 	if (err == SL_OK)
 		err = tcp_conn_slabs_init(t);
@@ -120,6 +121,7 @@ void sl_tcp_free(struct sl_tcp *t)
 	tcp_pool_fini(&t->sents);
 	tcp_pool_fini(&t->rpieces);
 	tcp_pool_fini(&t->ooo);
+	tcp_pool_fini(&t->runs);
 	tcp_conn_slabs_fini(t);
 	tcp_archive_fini(t);
 	tcp_syn_fini(t);
@@ -244,6 +246,7 @@ void sl_tcp_release(struct sl_tcp_conn *c)
 		sl_tcp_shutdown(c);
 		tcp_conn_let_go(c);
 		c->orphan_until_us = t->now_us + TCP_ORPHAN_MAX;
+		t->nb_orphans++;
 		tcp_orphan_restart(c, t->now_us);
 	}
 }

@@ -96,6 +96,7 @@ uint8_t tcp_rcv_shift(const struct sl_tcp *t)
 struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 {
 	struct sl_tcp_conn *c;
+	uint64_t hash = tcp_tuple_hash(t, u);
 	uint32_t index, generation;
 	bool on_out;
 
@@ -104,7 +105,7 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 	c = TAILQ_FIRST(&t->free_conns);
 	index = c->index;
 	generation = c->generation + 1;
-	c->hash = tcp_tuple_hash(t, u);
+	c->hash = hash;
 	if (tcp_table_add(t, c) < 0)
 		return NULL;
 	TAILQ_REMOVE(&t->free_conns, c, list);
@@ -114,7 +115,7 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 	c->generation = generation;
 	c->in_use = true;
 	c->on_out = on_out;
-	c->hash = tcp_tuple_hash(t, u);
+	c->hash = hash;
 	c->hashed = true;
 	c->trace.last_us = t->now_us;
 	c->t = t;
@@ -154,6 +155,8 @@ static void detach(struct sl_tcp_conn *c)
 	tcp_sent_clear(c);
 	tcp_sndq_clear(c);
 	tcp_rcvq_cut(c);
+	if (c->orphan_until_us != 0)
+		c->t->nb_orphans--;
 	if (!c->held)
 		tcp_conn_let_go(c);
 }

@@ -191,6 +191,7 @@ void sl_tcp_get_stats(const struct sl_tcp *t, struct sl_tcp_stats *out)
 	memset(out, 0, sizeof(*out));
 	out->nb_conns = t->nb_conns;
 	out->nb_time_wait = t->tw_nb;
+	out->nb_orphans = t->nb_orphans;
 	out->nb_half_open = t->syn.nb;
 	out->nb_sources = t->sources.nb;
 	out->cookies_sent = t->cookies.nb_sent;

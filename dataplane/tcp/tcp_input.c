@@ -383,10 +383,13 @@ static void fetch(const struct sl_tcp *t, struct tcp_burst *b)
 		rte_prefetch0(&t->table.bucket[b->run[i].hash & t->table.mask]);
 	}
 	for (uint16_t i = 0; i < b->nb; i++) {
-		const uint8_t *c = (const uint8_t *)tcp_table_find(t, b->run[i].hash);
+		const struct sl_tcp_conn *c = tcp_table_find(t, b->run[i].hash);
 
-		for (uint32_t line = 0; c != NULL && line < TCP_CONN_HOT_LINES; line++)
-			rte_prefetch0(c + line * TCP_LINE);
+		if (c == NULL)
+			continue;
+		for (uint32_t line = 0; line < TCP_CONN_HOT_LINES; line++)
+			rte_prefetch0((const uint8_t *)c + line * TCP_LINE);
+		rte_prefetch0(&c->stat);
 	}
 }
 

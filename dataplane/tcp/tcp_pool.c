@@ -6,7 +6,7 @@
 
 static bool grow(struct tcp_pool *p)
 {
-	struct tcp_slab *slab = aligned_alloc(64, 64 + (size_t)TCP_POOL_SLAB * p->each);
+	struct tcp_slab *slab = aligned_alloc(64, 64 + (size_t)p->slab * p->each);
 	uint8_t *mem;
 
 	if (slab == NULL)
@@ -14,17 +14,18 @@ static bool grow(struct tcp_pool *p)
 	slab->next = p->slabs;
 	p->slabs = slab;
 	mem = (uint8_t *)slab + 64;
-	for (uint32_t i = 0; i < TCP_POOL_SLAB; i++, mem += p->each) {
+	for (uint32_t i = 0; i < p->slab; i++, mem += p->each) {
 		memcpy(mem, &p->free, sizeof(p->free));
 		p->free = mem;
 	}
 	return true;
 }
 
-void tcp_pool_init(struct tcp_pool *p, size_t each)
+void tcp_pool_init(struct tcp_pool *p, size_t each, uint32_t slab)
 {
 	memset(p, 0, sizeof(*p));
 	p->each = (uint32_t)each;
+	p->slab = slab;
 }
 
 void *tcp_pool_take(struct tcp_pool *p)

@@ -65,7 +65,8 @@
 #define TCP_BUF_MIN           512U
 #define TCP_BUF_MAX           (64U * 1024 * 1024)
 #define TCP_TOTAL_DEFAULT     (UINT64_C(1) << 30)
-#define TCP_POOL_SLAB         64U  /* objects of a pool taken from the heap at a time */
+#define TCP_POOL_SLAB         64U  /* objects of a pool taken from the heap at a time, */
+#define TCP_RUNS_SLAB         4U   /* and blocks of 24 KiB */
 #define TCP_COPY_BELOW        256U /* payload that is copied rather than referenced */
 #define TCP_PIN_FACTOR        2U   /* buffers that a send queue may pin by reference, in tx_buf_bytes */
 #define TCP_TX_SEGS_MAX       8U   /* pieces of a segment that goes out by reference */
@@ -94,7 +95,7 @@
 #define TCP_ECN_CE            3   /* the mark in the IP header (RFC 3168) */
 #define TCP_BURST             32U /* segments that are worked on together */
 #define TCP_BURST_PLACES      64U
-#define TCP_CONN_HOT_LINES    2U /* of a connection, that data in order touches */
+#define TCP_CONN_HOT_LINES    5U /* of a connection, that segments in order and their ACKs touch */
 #define TCP_BUCKET_PLACES     5U /* of the table of connections */
 #define TCP_WHEEL_LEVELS      4
 #define TCP_WHEEL_SLOTS       64
@@ -388,7 +389,7 @@ struct tcp_slab {
 struct tcp_pool {
 	void *free; /* linked through the first bytes */
 	struct tcp_slab *slabs;
-	uint32_t each, nb_used;
+	uint32_t each, nb_used, slab; /* slab: objects taken from the heap at a time */
 };
 
 /*
@@ -421,7 +422,7 @@ struct sl_tcp {
 	uint64_t key[2];
 	uint32_t seg_bytes_max; /* header and payload that fit an mbuf */
 	struct tcp_table table;
-	uint32_t nb_conns;
+	uint32_t nb_conns, nb_orphans; /* orphans: released, and not yet at their end */
 	struct tcp_conn_list all, starved, dead, free_conns;
 	struct tcp_out out;
 	bool busy;                    /* inside input or tick */
@@ -433,6 +434,7 @@ struct sl_tcp {
 	uint32_t nb_own, nb_own_max; /* mbufs of cfg.pool in send queues */
 	struct tcp_pool rpieces;     /* struct tcp_rpiece */
 	struct tcp_pool ooo;         /* struct tcp_ooo */
+	struct tcp_pool runs;        /* blocks of TCP_OOO_RUNS */
 	uint32_t nb_rcv_own;         /* mbufs of cfg.pool in receive queues */
 	struct tcp_rx_pool rx_pool[TCP_POOLS];
 	struct tcp_pool sents; /* struct tcp_sent */
@@ -644,7 +646,7 @@ void tcp_cookie_secret(const struct sl_tcp *t, uint64_t span, uint64_t key[2]);
 int tcp_pick_port(struct sl_tcp *t, struct tcp_tuple *u);
 
 /* tcp_pool.c */
-void tcp_pool_init(struct tcp_pool *p, size_t each);
+void tcp_pool_init(struct tcp_pool *p, size_t each, uint32_t slab);
 void *tcp_pool_take(struct tcp_pool *p); /* NULL: no memory; not cleared */
 void tcp_pool_give(struct tcp_pool *p, void *obj);
 void tcp_pool_fini(struct tcp_pool *p);

@@ -40,9 +40,27 @@ static void piece_free(struct sl_tcp_conn *c, struct tcp_rpiece *p)
 
 static void ooo_give(struct sl_tcp_conn *c)
 {
+	if (c->ooo->run != c->ooo->few)
+		tcp_pool_give(&c->t->runs, c->ooo->run);
 	tcp_pool_give(&c->t->ooo, c->ooo);
 	c->ooo = NULL;
 	c->has_ooo = false;
+}
+
+/* Whether there is a place for one more run. */
+static bool run_place(struct sl_tcp_conn *c)
+{
+	struct tcp_ooo *o = c->ooo;
+	struct tcp_run *many;
+
+	if (o->run != o->few || o->nb < TCP_OOO_FEW)
+		return o->nb < TCP_OOO_RUNS;
+	many = tcp_pool_take(&c->t->runs);
+	if (many == NULL)
+		return false;
+	memcpy(many, o->few, sizeof(o->few));
+	o->run = many;
+	return true;
 }
 
 static void list_free(struct sl_tcp_conn *c, struct tcp_rlist *l)
@@ -369,7 +387,7 @@ static uint32_t fill_gap(struct sl_tcp_conn *c, const struct tcp_seg *s, uint32_
 		done = place(c, &o->run[i].list, s, seq - s->seq, n);
 		o->run[i].end += done;
 	} else {
-		if (o->nb == TCP_OOO_RUNS)
+		if (!run_place(c))
 			return 0;
 		done = place(c, &l, s, seq - s->seq, n);
 		if (done > 0)
@@ -407,7 +425,7 @@ static bool fill(struct sl_tcp_conn *c, const struct tcp_seg *s)
 		}
 		n = (i < o->nb ? seq_min(end, o->run[i].start) : end) - seq;
 		grows = i > 0 && o->run[i - 1].end == seq; /* needs no place */
-		if (o->nb == TCP_OOO_RUNS && !grows && drop_highest(c, seq) > 0)
+		if (!grows && !run_place(c) && drop_highest(c, seq) > 0)
 			continue;
 		done = fill_gap(c, s, seq, i, n);
 		some = some || done > 0;
@@ -427,8 +445,10 @@ bool tcp_rcvq_out_of_order(struct sl_tcp_conn *c, const struct tcp_seg *s)
 	if (c->ooo == NULL)
 		return false;
 	c->has_ooo = true;
-	if (fresh)
+	if (fresh) {
 		c->ooo->nb = c->ooo->bytes = c->ooo->nb_recent = 0;
+		c->ooo->run = c->ooo->few;
+	}
 	some = admit(c, s) && fill(c, s);
 	if (c->ooo->nb == 0)
 		ooo_give(c);

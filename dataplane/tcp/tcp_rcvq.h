@@ -22,7 +22,8 @@
 #define TCP_OWN_SHARE   4U /* of cfg.pool that receive queues may take */
 #define TCP_POOL_SAMPLE UINT64_C(1000) /* microseconds between two looks at a pool */
 #define TCP_POOLS       8U             /* pools that are looked at; others share a place */
-#define TCP_OOO_RUNS    128U           /* runs of a connection */
+#define TCP_OOO_FEW     32U            /* runs of a connection, */
+#define TCP_OOO_RUNS    1024U          /* with a block of its own for them */
 #define TCP_SACK_RECENT 4U
 /* True size that a connection may hold by reference, in receive buffers: full segments of 1,460 bytes
  * take 1.6. */
@@ -49,12 +50,17 @@ struct tcp_run {
 	struct tcp_rlist list;
 };
 
-/* Pooled: held only while there is something out of order. */
+/*
+ * Pooled: held only while there is something out of order. As each run has at least one buffer, which is
+ * counted, the block for many is a small part of what they hold.
+ */
 struct tcp_ooo {
 	uint32_t nb, bytes;
 	uint32_t nb_recent;
 	uint32_t recent[TCP_SACK_RECENT]; /* where segments came last, for the order of SACK blocks */
-	struct tcp_run run[TCP_OOO_RUNS]; /* by sequence number, apart from each other, all behind RCV.NXT */
+	struct tcp_run
+	        *run; /* by sequence number, apart from each other, all behind RCV.NXT: few, or a block */
+	struct tcp_run few[TCP_OOO_FEW];
 };
 
 struct tcp_rcvq {

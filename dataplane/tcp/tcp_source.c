@@ -143,6 +143,7 @@ void tcp_caps_leave(struct sl_tcp_conn *c)
 {
 	struct sl_tcp_listener *l = c->listener;
 
+	c->counted = false;
 	if (l != NULL) {
 		l->nb_conns--;
 		c->listener = NULL;

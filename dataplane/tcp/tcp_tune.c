@@ -107,6 +107,7 @@ void tcp_tune_consumed(struct sl_tcp_conn *c)
 {
 	struct tcp_tune *u = &c->tune;
 	uint64_t now_us = c->t->now_us, span, bytes;
+	bool begun = c->tune_due_us != 0;
 	uint32_t rtt, at;
 
 	if (now_us < c->tune_due_us || c->rx_buf >= c->t->cfg.rx_buf_max)
@@ -119,8 +120,8 @@ void tcp_tune_consumed(struct sl_tcp_conn *c)
 	u->from = at;
 	u->at_us = now_us;
 	c->tune_due_us = now_us + u32_max(rtt, TCP_TUNE_SPAN_MIN);
-	if (span < rtt)
-		return; /* it was not known yet */
+	if (!begun || span < rtt)
+		return;
 	/* One that leaves half of the buffer unread would not be faster with a larger one. */
 	if (bytes > u->most && c->rcvq.bytes <= c->rx_buf / 2 && !tcp_rcv_pressure(c))
 		grow(c, (uint32_t)bytes);

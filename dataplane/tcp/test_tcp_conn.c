@@ -246,6 +246,14 @@ static void test_close_by_us(void **state)
 	peer_fini(&p);
 }
 
+static uint32_t nb_orphans(const struct peer *p)
+{
+	struct sl_tcp_stats stats;
+
+	sl_tcp_get_stats(p->h.t, &stats);
+	return stats.nb_orphans;
+}
+
 static void test_close_by_peer(void **state)
 {
 	struct peer p;
@@ -264,9 +272,11 @@ static void test_close_by_peer(void **state)
 	sl_tcp_flush(p.h.t, p.now);
 	expect(&p, F_ACK | F_FIN, p.ack + 4, p.seq + 5);
 	assert_int_equal(sl_tcp_nb_conns(p.h.t), 1); /* LAST-ACK, alone */
+	assert_int_equal(nb_orphans(&p), 1);
 	send_seg(&p, F_ACK, p.seq + 5, p.ack + 5);
 	sl_tcp_tick(p.h.t, p.now);
 	assert_int_equal(sl_tcp_nb_conns(p.h.t), 0);
+	assert_int_equal(nb_orphans(&p), 0);
 	assert_int_equal(p.h.t->tw_nb, 0);
 	p.e.c = NULL;
 	peer_fini(&p);

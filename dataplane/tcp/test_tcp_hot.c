@@ -91,6 +91,11 @@ static void warm_up(struct peer *p)
 		acked(p);
 		peer_run(p, ROUND);
 	}
+	/* A measure of the receive buffer may end, as it does once in a millisecond; and their ACK goes. */
+	receive(p);
+	receive(p);
+	sl_tcp_flush(p->h.t, p->now);
+	peer_drain(p);
 }
 
 /* A request, its reply, and the ACK of that. */
@@ -123,7 +128,7 @@ static void test_one_way(void **state)
 	receive(&p);
 	receive(&p);
 	sl_tcp_flush(p.h.t, p.now);
-	nothing_but("two segments and their ACK", HOT_BOTH | TO_WHOM | WRITTEN | SENT | FLYING);
+	nothing_but("two segments and their ACK", HOT_BOTH | TO_WHOM | WRITTEN);
 	assert_int_equal(peer_drain(&p), 1);
 	peer_fini(&p);
 }

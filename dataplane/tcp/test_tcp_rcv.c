@@ -269,21 +269,26 @@ static void test_random_overlaps(void **state)
 	peer_fini(&p);
 }
 
+/* Few runs have their place at once, many take a block for them; behind that the highest give way. */
 static void test_run_limit(void **state)
 {
-	struct sl_tcp_cfg tune = {.rx_buf_bytes = 4U << 20};
+	struct sl_tcp_cfg tune = {.rx_buf_bytes = 8U << 20};
+	uint32_t end = 100 + 10 * TCP_OOO_RUNS, last;
 	const struct tcp_ooo *o;
-	uint32_t last;
 	struct peer p;
 
 	peer_init(&p, &tune);
 	peer_connect(&p);
-	for (uint32_t i = 0; i < TCP_OOO_RUNS; i++)
+	for (uint32_t i = 0; i < TCP_OOO_FEW; i++)
 		put(&p, 100 + 10 * i, 2);
+	assert_int_equal(p.h.t->runs.nb_used, 0);
+	for (uint32_t i = TCP_OOO_FEW; i < TCP_OOO_RUNS; i++)
+		put(&p, 100 + 10 * i, 2);
+	assert_int_equal(p.h.t->runs.nb_used, 1);
 	o = p.e.c->ooo;
 	last = p.seq + 100 + 10 * (TCP_OOO_RUNS - 1);
 	assert_int_equal(o->nb, TCP_OOO_RUNS);
-	put(&p, 100 + 10 * TCP_OOO_RUNS, 2); /* higher than all: no place */
+	put(&p, end, 2); /* higher than all: no place */
 	assert_int_equal(o->nb, TCP_OOO_RUNS);
 	assert_int_equal(o->run[TCP_OOO_RUNS - 1].start, last);
 	put(&p, 102, 2); /* behind a run: needs no place, costs nobody his */
@@ -296,9 +301,11 @@ static void test_run_limit(void **state)
 	assert_int_equal(o->run[TCP_OOO_RUNS - 1].start, last - 10);
 	assert_int_equal(o->bytes, 2 * TCP_OOO_RUNS + 2);
 	assert_int_equal(p.h.t->nb_rcv_own, TCP_OOO_RUNS);
-	put(&p, 0, 100 + 10 * TCP_OOO_RUNS);
+	for (uint32_t off = 0; off < end; off += 1000)
+		put(&p, off, u32_min(1000, end - off));
 	assert_null(p.e.c->ooo);
-	take(&p, stream, 0, 100 + 10 * TCP_OOO_RUNS);
+	assert_int_equal(p.h.t->runs.nb_used, 0);
+	take(&p, stream, 0, end);
 	peer_fini(&p);
 }
 

@@ -13,8 +13,8 @@ void require(bool good, const char *what)
 
 struct totals {
 	uint64_t bytes;
-	uint32_t pieces, own;           /* of send queues */
-	uint32_t rpieces, ooo, rcv_own; /* of receive queues */
+	uint32_t pieces, own;                 /* of send queues */
+	uint32_t rpieces, ooo, many, rcv_own; /* of receive queues */
 	uint32_t sent;
 };
 
@@ -113,6 +113,7 @@ static void check_queue(const struct sl_tcp_conn *c, struct totals *sum)
 	require(o == NULL || (o->nb > 0 && o->bytes == bytes), "bytes out of order miscounted");
 	require(true_bytes == c->rcvq.true_bytes, "true size miscounted");
 	sum->ooo += o != NULL;
+	sum->many += o != NULL && o->run != o->few;
 	sum->bytes += true_bytes;
 }
 
@@ -164,6 +165,7 @@ void tcp_books_check(const struct sl_tcp *t, bool held)
 	require(sum.pieces == t->pieces.nb_used && sum.own == t->nb_own, "send queues do not add up");
 	require(sum.bytes == t->mem_used, "memory does not add up");
 	require(sum.sent == t->sents.nb_used, "boards do not add up");
+	require(sum.many == t->runs.nb_used, "blocks of runs do not add up");
 	require(t->nb_conns <= t->cfg.max_conns, "too many connections");
 	check_sources(t);
 }
@@ -173,7 +175,7 @@ void tcp_books_empty(const struct sl_tcp *t)
 	require(sl_tcp_nb_conns(t) == 0, "a connection never ends");
 	require(t->mem_used == 0 && t->nb_own == 0 && t->nb_rcv_own == 0, "buffer memory leaked");
 	require(t->pieces.nb_used == 0 && t->rpieces.nb_used == 0 && t->ooo.nb_used == 0 &&
-	                t->sents.nb_used == 0,
+	                t->runs.nb_used == 0 && t->nb_orphans == 0 && t->sents.nb_used == 0,
 	        "pool objects leaked");
 	require(t->syn.nb == 0 && t->sources.nb == 0, "half-open connections or sources left");
 }
