@@ -20,19 +20,19 @@ FRAME = 14  # of Ethernet around the MTU
 ROOM = 256  # in a buffer beside it
 
 
-def devices(work, role, mtu):
+def devices(work, role, mtu=1500):
     out = []
     for i in range(2):
         out.append(f"--vdev=net_memif{i},role={role},id={i},socket={work}/memif,socket-abstract=no" + (f",bsize={mtu + ROOM}" if mtu > 1500 else ""))
     return out
 
 
-def eal(work, name, mtu):
+def eal(work, name, mtu=1500):
     role = "client" if name == "drive" else "server"
     return ["--no-huge", "-m", str(MEMORY), f"--file-prefix=slbench-{os.getpid()}-{name}", *devices(work, role, mtu)]
 
 
-def ports(mine, mtu):
+def ports(mine, mtu=1500):
     large = ["--mtu", str(mtu), "--mbuf-bytes", str(mtu + ROOM)] if mtu > 1500 else []
     return [x for i in range(2) for x in ("--port", f"net_memif{i}=10.0.{i + 1}.{mine}/24")] + large
 
