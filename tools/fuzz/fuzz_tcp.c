@@ -141,7 +141,7 @@ static int on_output(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, c
 	f->last = u;
 	f->last_seq = p[13] & RTE_TCP_ACK_FLAG ? sl_get_be32(p + 8) : 0;
 	f->last_ack = seq + n;
-	c = tcp_conn_find(f->t, &u, tcp_tuple_hash(f->t, &u));
+	c = tcp_table_find(f->t, tcp_tuple_hash(f->t, &u));
 	if (c != NULL && m->pkt_len > hdr) {
 		require(seq_lt(c->iss, seq) && seq_le(seq + n, tx_last_seq(c)), "sent what was not written");
 		pattern_check(m, hdr, seq - c->iss - 1);
