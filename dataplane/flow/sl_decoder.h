@@ -95,6 +95,7 @@ struct sl_param {
 	struct sl_span value; /* p NULL: SQL NULL */
 	uint8_t format;       /* 0 text, 1 binary */
 	uint32_t type;        /* the protocol's type number, 0 unknown */
+	uint32_t more;        /* bytes of it behind the value: the message is passed on as it comes */
 };
 
 struct sl_ev_command {
@@ -104,6 +105,7 @@ struct sl_ev_command {
 	const struct sl_param *params;
 	uint32_t nb_params;
 	bool unread; /* the target may read the text by other rules than ours: it is opaque */
+	uint32_t nb_more; /* parameters behind these, that were not read */
 };
 
 struct sl_ev_result {

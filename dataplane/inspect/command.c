@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "inspect_priv.h"
+#include "pgvalue.h"
 #include "sl_counter.h"
 #include "sl_log.h"
 
@@ -153,6 +154,12 @@ static const char *unaskable(const struct sl_snapshot *s, const struct sl_eval_r
 	return r->nb_holds > 0 ? NULL : "statement not allowed by policy";
 }
 
+/* All parameters are here. An approval stands for a hash over all of them. */
+static bool whole(const struct sl_ev_command *c)
+{
+	return c->nb_more == 0 && (c->nb_params == 0 || c->params[c->nb_params - 1].more == 0);
+}
+
 static void judge(struct sl_inspect *in, const struct sl_ev_command *c, bool readable, struct judgement *j)
 {
 	const char *why = NULL;
@@ -181,6 +188,8 @@ static void judge(struct sl_inspect *in, const struct sl_ev_command *c, bool rea
 		why = refused_set(&in->w->sql);
 	if (why == NULL && j->decision == SL_DEC_HOLD)
 		why = unaskable(in->now.slot->s, &j->eval);
+	if (why == NULL && j->decision == SL_DEC_HOLD && !whole(c))
+		why = "its parameters are too large to be read whole: nobody can approve them";
 	if (why != NULL)
 		refuse(j, SL_RSN_POLICY, why);
 }
@@ -196,19 +205,26 @@ static void copy_name(char *out, size_t cap, const char *s)
 static void hold_params(struct sl_msg_hold *hold, const struct sl_ev_command *c)
 {
 	size_t cap = sizeof(hold->text), n = hold->text_n;
-	char value[APPROVAL_TEXT_MAX];
+	char value[APPROVAL_TEXT_MAX], plain[APPROVAL_TEXT_MAX];
 
 	for (uint32_t i = 0; i < c->nb_params && n + APPROVAL_TEXT_MAX + 32 < cap; i++) {
 		const struct sl_param *p = &c->params[i];
+		struct sl_span text = p->value;
+		bool cut = false;
 
+		if (p->format != 0 && text.p != NULL) {
+			long k = pgvalue_text(p->type, text, plain, sizeof(plain), &cut);
+
+			text = k < 0 || cut ? SL_SPAN_EMPTY : sl_span(plain, (size_t)k);
+		}
 		if (p->value.p == NULL)
 			n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n$%u = NULL", i + 1);
-		else if (p->format != 0)
+		else if (text.p == NULL)
 			n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n$%u = (%zu binary bytes)",
 			                      i + 1, p->value.n);
 		else
 			n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n$%u = \"%s\"", i + 1,
-			                      sl_log_quote(p->value, value, sizeof(value)));
+			                      sl_log_quote(text, value, sizeof(value)));
 	}
 	hold->text_n = (uint32_t)n;
 }

@@ -30,7 +30,8 @@ void hash_statement(const struct statement *st, const struct sl_param *params, u
 		 * headers start with one. */
 		uint8_t head[7] = {0, params[i].value.p == NULL, params[i].format};
 
-		sl_put_be32(head + 3, (uint32_t)params[i].value.n);
+		/* The length that it has in all: one that was not read whole is no shorter one. */
+		sl_put_be32(head + 3, (uint32_t)params[i].value.n + params[i].more);
 		SHA256_Update(&c, head, sizeof(head));
 		if (params[i].value.n > 0)
 			SHA256_Update(&c, params[i].value.p, params[i].value.n);

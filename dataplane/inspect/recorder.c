@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "inspect_priv.h"
+#include "pgvalue.h"
 #include "sl_counter.h"
 
 static uint32_t blocks_free(const struct sl_inspect *in)
@@ -156,36 +157,53 @@ int record_end(struct sl_inspect *in, int err, struct sl_span why, uint64_t byte
 
 /* ---- commands ---- */
 
-/* A parameter as it is recorded: text as it is, binary as hex behind its type; what is too long is cut and
- * says so. */
+/* A binary value as text; as hex behind its type where that is not known. Returns its bytes. */
+static size_t binary_text(const struct sl_param *p, char *out, size_t room, bool *cut)
+{
+	static const char digits[] = "0123456789abcdef";
+	long k = p->more == 0 ? pgvalue_text(p->type, p->value, out, room, cut) : -1;
+	size_t n, shown;
+
+	if (k >= 0)
+		return (size_t)k;
+	n = (size_t)snprintf(out, room, "binary:%u:", p->type);
+	shown = (room - n) / 2 < p->value.n ? (room - n) / 2 : p->value.n;
+	for (size_t i = 0; i < shown; i++) {
+		out[n++] = digits[p->value.p[i] >> 4];
+		out[n++] = digits[p->value.p[i] & 15];
+	}
+	*cut = shown < p->value.n;
+	return n;
+}
+
+/* A parameter as it is recorded: text, and what is too long is cut and says so. */
 static struct sl_span param_text(const struct sl_param *p, char *out, size_t cap)
 {
-	size_t n = 0, room = cap - 40; /* for "...[18446744073709551615 bytes]" */
+	size_t n, room = cap - 40; /* for "...[18446744073709551615 bytes]" */
+	bool cut = p->value.n > room;
 
 	if (p->value.p == NULL)
 		return SL_SPAN_EMPTY;
-	if (p->format == 0 && p->value.n <= room)
+	if (p->format == 0 && !cut && p->more == 0)
 		return sl_span(p->value.p, p->value.n);
 	if (p->format == 0) {
-		memcpy(out, p->value.p, room);
-		n = room;
+		n = cut ? room : p->value.n;
+		memcpy(out, p->value.p, n);
 	} else {
-		static const char digits[] = "0123456789abcdef";
-
-		n = (size_t)snprintf(out, cap, "binary:%u:", p->type);
-		for (size_t i = 0; i < p->value.n && n + 2 <= room; i++) {
-			out[n++] = digits[p->value.p[i] >> 4];
-			out[n++] = digits[p->value.p[i] & 15];
-		}
-		if (2 * p->value.n + (size_t)snprintf(NULL, 0, "binary:%u:", p->type) <= room)
-			return sl_span(out, n);
+		n = binary_text(p, out, room, &cut);
 	}
-	n += (size_t)snprintf(out + n, cap - n, "...[%zu bytes]", p->value.n);
+	if (cut || p->more > 0)
+		n += (size_t)snprintf(out + n, cap - n, "...[%zu bytes]", p->value.n + p->more);
 	return sl_span(out, n);
 }
 
 #define PARAM_ITEM_EXTRA 3  /* msgpack's header of a string of PARAM_TEXT_MAX */
 #define PARAM_LAST_MAX   48 /* "[65535 more parameters]" */
+
+static bool has_params(const struct sl_ev_command *ev)
+{
+	return ev->nb_params > 0 || ev->nb_more > 0;
+}
 
 /* How many of the parameters fit, and the bytes they take. */
 static uint32_t params_fit(const struct sl_ev_command *ev, size_t *bytes)
@@ -201,7 +219,7 @@ static uint32_t params_fit(const struct sl_ev_command *ev, size_t *bytes)
 			break;
 		*bytes += n;
 	}
-	*bytes += ev->nb_params > 0 ? PARAM_LAST_MAX : 0;
+	*bytes += has_params(ev) ? PARAM_LAST_MAX : 0;
 	return i;
 }
 
@@ -209,15 +227,17 @@ static void put_params(struct sl_record_writer *rw, const struct sl_ev_command *
 {
 	char buf[PARAM_TEXT_MAX];
 
-	sl_record_array(rw, "pa", nb_fit + (nb_fit < ev->nb_params));
+	uint32_t nb_more = ev->nb_params - nb_fit + ev->nb_more;
+
+	sl_record_array(rw, "pa", nb_fit + (nb_more > 0));
 	for (uint32_t i = 0; i < nb_fit; i++) {
 		/* An empty text value is not NULL. */
 		struct sl_span text = param_text(&ev->params[i], buf, sizeof(buf));
 
 		sl_record_item(rw, text.p == NULL && ev->params[i].value.p != NULL ? SL_SPAN_LIT("") : text);
 	}
-	if (nb_fit < ev->nb_params) {
-		int n = snprintf(buf, sizeof(buf), "[%u more parameters]", ev->nb_params - nb_fit);
+	if (nb_more > 0) {
+		int n = snprintf(buf, sizeof(buf), "[%u more parameters]", nb_more);
 
 		sl_record_item(rw, sl_span(buf, (size_t)n));
 	}
@@ -267,7 +287,7 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 {
 	bool has_text = c->ev->text.n > 0 || c->phase != SL_PHASE_OTHER;
 	uint32_t nb_pairs = 8u + (c->rule.n > 0) + (c->message.n > 0) + (c->approval != NULL) +
-	                    (c->ev->nb_params > 0) + (c->shadow != NULL) + (c->shadow_rule.n > 0) +
+	                    has_params(c->ev) + (c->shadow != NULL) + (c->shadow_rule.n > 0) +
 	                    (c->nb_logs > 0) + (c->nb_holds > 0);
 	char kinds[512], hash[65], approval[SL_ID_STR_MAX];
 	struct sl_record_writer rw;
@@ -288,7 +308,7 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 	sl_record_uint(&rw, "l", has_text ? in->w->stmt.total : head(c->ev->op, NAME_RECORD_MAX).n);
 	if (c->approval != NULL)
 		sl_record_str(&rw, "ap", sl_span_str(sl_id_str(c->approval, approval)));
-	if (c->ev->nb_params > 0)
+	if (has_params(c->ev))
 		put_params(&rw, c->ev, nb_fit);
 	if (c->shadow != NULL)
 		sl_record_str(&rw, "sv", sl_span_str(c->shadow));

@@ -119,6 +119,12 @@ static int local_error(struct pg *d, const struct pg_msg *m, const char *sqlstat
 	return refuse(d, m);
 }
 
+static int too_large(struct pg *d)
+{
+	return pg_fatal(d, SL_CLIENT, SL_E_FLOW_MESSAGE_SIZE, "54000",
+	                "message larger than this gateway reads");
+}
+
 /* ---- judging ---- */
 
 /* The notice is kept: the command may be decided at once, and then the client has not waited. */
@@ -244,7 +250,7 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 		return wait_replies(d);
 	if (slot == PG_NO_SLOT)
 		return local_error(d, m, "53400", "too many prepared statements for this gateway");
-	if (c.text.n + types.n > PG_TEXT_BYTES - d->text_live)
+	if (c.text.n > PG_TEXT_BYTES - d->text_live || types.n > PG_TYPES_BYTES - d->types_live)
 		return local_error(d, m, "53400", "prepared statements too large for this gateway");
 	rc = judge(d, &c);
 	if (rc != SL_OK)
@@ -261,74 +267,51 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 	return pass_extended(d, m);
 }
 
-struct bind {
-	struct sl_span portal, stmt;
-	uint16_t nb_params;
-};
-
-static int parse_bind(struct pg *d, struct sl_span b, struct bind *o)
-{
-	struct sl_span formats, skip;
-	uint16_t nf, nr;
-	uint32_t len;
-
-	if (pg_get_str(&b, &o->portal) < 0 || pg_get_str(&b, &o->stmt) < 0 || pg_get_16(&b, &nf) < 0 ||
-	    pg_get_bytes(&b, 2 * (size_t)nf, &formats) < 0 || pg_get_16(&b, &o->nb_params) < 0)
-		return SL_E_PROTO_MALFORMED;
-	if (nf > 1 && nf != o->nb_params)
-		return SL_E_PROTO_MALFORMED;
-	for (uint32_t i = 0; i < o->nb_params; i++) {
-		struct sl_param p = {.value = SL_SPAN_EMPTY};
-
-		if (nf > 0)
-			p.format = formats.p[nf == 1 ? 1 : 2 * i + 1];
-		if (pg_get_32(&b, &len) < 0 || (len != UINT32_MAX && pg_get_bytes(&b, len, &p.value) < 0))
-			return SL_E_PROTO_MALFORMED;
-		if (i < PG_PARAMS_MAX)
-			d->tmp->params[i] = p;
-	}
-	if (pg_get_16(&b, &nr) < 0 || pg_get_bytes(&b, 2 * (size_t)nr, &skip) < 0 || b.n != 0)
-		return SL_E_PROTO_MALFORMED;
-	return SL_OK;
-}
-
 /* True when the entry's meaning hangs on a reply that has not come: see pg_names.c. */
 static bool undecided(const struct pg *d, const struct pg_named *e)
 {
 	return e->pending && e->seg != d->seg;
 }
 
-static int judge_bind(struct pg *d, const struct bind *b, uint16_t stmt)
+static int judge_bind(struct pg *d, const struct pg_bind *b, uint16_t stmt)
 {
 	struct sl_ev_command c = {.phase = SL_PHASE_EXECUTE, .op = SL_SPAN_LIT("execute")};
 	const struct pg_named *s = pg_stmt(d, stmt);
 	int rc;
 
-	for (uint32_t i = 0; i < b->nb_params; i++)
+	for (uint32_t i = 0; i < b->nb_read; i++)
 		d->tmp->params[i].type = pg_text_type(s->text, i);
 	c.text = pg_text_sql(s->text);
 	c.params = d->tmp->params;
-	c.nb_params = b->nb_params;
+	c.nb_params = b->nb_read;
+	c.nb_more = b->nb_params - b->nb_read;
 	rc = d->judged == PG_J_NONE ? SL_MORE : SL_OK;
 	if (rc == SL_MORE)
 		d->judged_seq = s->seq;
 	return judge(d, &c);
 }
 
+static int pass_bind(struct pg *d, const struct pg_msg *m)
+{
+	if (m->all.n < m->size)
+		pg_follow_begin(&d->follow);
+	return pass_extended(d, m);
+}
+
 static int client_bind(struct pg *d, const struct pg_msg *m)
 {
 	struct pg_entry *e;
-	struct bind b;
+	struct pg_bind b;
 	uint16_t stmt, slot;
 	bool waiting;
-	int rc;
+	int rc = pg_bind_read(d, m, &b);
 
-	if (parse_bind(d, m->body, &b) < 0)
+	if (rc == SL_E_FLOW_MESSAGE_SIZE)
+		return too_large(d);
+	if (rc < 0)
 		return pg_broken(d, "malformed Bind message");
 	if (b.portal.n > PG_NAME_MAX || b.stmt.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "name is longer than 63 bytes");
-	if (b.nb_params > PG_PARAMS_MAX)
-		return local_error(d, m, "54000", "more parameters than this gateway reads");
 	stmt = pg_stmt_find(d, b.stmt);
 	if (stmt == PG_NO_SLOT)
 		return local_error(d, m, "26000", "prepared statement does not exist");
@@ -350,7 +333,7 @@ static int client_bind(struct pg *d, const struct pg_msg *m)
 	e = pg_queue_push(d, PG_Q_BIND, d->judged_cmd);
 	e->slot = slot;
 	e->seq = pg_portal(d, slot)->seq;
-	return pass_extended(d, m);
+	return pass_bind(d, m);
 }
 
 /*
@@ -442,7 +425,10 @@ static int client_describe(struct pg *d, const struct pg_msg *m)
 	if (name.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "name is longer than 63 bytes");
 	e = pg_queue_push(d, what == 'S' ? PG_Q_DESC_STMT : PG_Q_DESC_PORTAL, 0);
-	if (what == 'P') {
+	if (what == 'S') {
+		e->slot = pg_stmt_find(d, name);
+		e->seq = e->slot == PG_NO_SLOT ? 0 : pg_stmt(d, e->slot)->seq;
+	} else {
 		slot = pg_portal_find(d, name);
 		d->described = PG_NO_SLOT;
 		if (slot != PG_NO_SLOT && !undecided(d, pg_portal(d, slot))) {
@@ -559,22 +545,27 @@ static int check_size(struct pg *d, const struct client_message *h, const struct
 {
 	if (m->size == 0 || (h->small && m->size > PG_SMALL_MAX))
 		return pg_broken(d, "message of an impossible length");
-	if (h->whole && m->size - 1 > d->cfg.message_max)
-		return pg_fatal(d, SL_CLIENT, SL_E_FLOW_MESSAGE_SIZE, "54000",
-		                "message larger than this gateway reads");
+	if (h->whole && m->size - 1 > d->cfg.message_max && h->handle != client_bind)
+		return too_large(d);
 	return SL_OK;
 }
 
-static int dispatch(struct pg *d, const struct client_message *h, const struct pg_msg *m)
+static int dispatch(struct pg *d, const struct client_message *h, struct pg_msg *m)
 {
+	uint32_t need = h->handle == client_bind ? pg_bind_head(d, m->size) : m->size;
+
 	if (d->copy_in && !(m->type == 'd' || m->type == 'c' || m->type == 'f' || m->type == 'H' ||
 	                    m->type == 'S' || m->type == 'X'))
 		return pg_fatal(d, SL_CLIENT, SL_E_PROTO_STATE, "08P01",
 		                "unexpected message during COPY from stdin");
 	if (d->discard && m->type != 'S' && m->type != 'X')
 		return drop(d, m);
-	if (h->whole && m->all.n < m->size)
+	if (h->whole && m->all.n < need)
 		return SL_MORE;
+	if (need < m->size) { /* the same head, however much more has come */
+		m->all = sl_span_sub(m->all, 0, need);
+		m->body = sl_span_sub(m->body, 0, need - PG_HEADER);
+	}
 	if (!pg_has_room(d))
 		return SL_AGAIN;
 	if (!pg_queue_ready(d))
@@ -582,6 +573,15 @@ static int dispatch(struct pg *d, const struct client_message *h, const struct p
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);
 	return h->handle(d, m);
+}
+
+/* How many of these bytes of a Bind may go. One that does not add up stays without its last byte at least. */
+static size_t followed(const struct pg *d, struct sl_span b)
+{
+	struct pg_follow follow = d->follow;
+	size_t n = pg_follow(&follow, b);
+
+	return n == d->c_left && !pg_follow_done(&follow) ? n - 1 : n;
 }
 
 /* The rest of the message in hand. */
@@ -601,10 +601,18 @@ static int stream(struct pg *d, struct sl_span b, size_t *used)
 	n = n < room ? n : room;
 	if (n == 0)
 		return SL_AGAIN;
+	if (d->follow.on) {
+		n = followed(d, sl_span_sub(b, 0, n));
+		if (n == 0)
+			return pg_broken(d, "malformed Bind message");
+	}
 	rc = d->io.pass(d->io.ctx, SL_TARGET, sl_span_sub(b, 0, n));
 	if (rc < 0)
 		return rc;
+	if (d->follow.on)
+		(void)pg_follow(&d->follow, sl_span_sub(b, 0, n));
 	d->c_left -= (uint32_t)n;
+	d->follow.on = d->follow.on && d->c_left > 0;
 	*used = n;
 	if (d->c_left == 0 && d->terminated) {
 		d->cs = PG_C_CLOSED;

@@ -45,6 +45,13 @@ struct pg_named *pg_portal(const struct pg *d, uint16_t slot)
 	return &d->portals.v[slot];
 }
 
+static struct pg_named *at(const struct pg_names *t, uint16_t slot, uint32_t seq)
+{
+	if (slot >= t->nb || !t->v[slot].used || t->v[slot].seq != seq)
+		return NULL;
+	return &t->v[slot];
+}
+
 static uint16_t free_slot(struct pg *d, struct pg_names *t, bool *waiting)
 {
 	uint16_t nb = t->nb;
@@ -81,7 +88,7 @@ struct pg_text *pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span ty
 	size_t size = sql.n + types.n;
 	struct pg_text *t;
 
-	if (size > PG_TEXT_BYTES - d->text_live)
+	if (sql.n > PG_TEXT_BYTES - d->text_live || types.n > PG_TYPES_BYTES - d->types_live)
 		return NULL;
 	t = pg_take(d, sizeof(*t) + size);
 	if (t == NULL)
@@ -93,7 +100,8 @@ struct pg_text *pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span ty
 		memcpy(t->bytes, sql.p, sql.n);
 	if (types.n > 0)
 		memcpy(t->bytes + sql.n, types.p, types.n);
-	d->text_live += (uint32_t)size;
+	d->text_live += (uint32_t)sql.n;
+	d->types_live += (uint32_t)types.n;
 	return t;
 }
 
@@ -101,7 +109,8 @@ void pg_text_unref(struct pg *d, struct pg_text *t)
 {
 	if (--t->refs > 0)
 		return;
-	d->text_live -= (uint32_t)text_size(t);
+	d->text_live -= t->n;
+	d->types_live -= 4u * t->nb_types;
 	pg_give(d, t, sizeof(*t) + text_size(t));
 }
 
@@ -113,6 +122,27 @@ struct sl_span pg_text_sql(const struct pg_text *t)
 uint32_t pg_text_type(const struct pg_text *t, uint32_t i)
 {
 	return i < t->nb_types ? sl_get_be32(t->bytes + t->n + 4 * (size_t)i) : 0;
+}
+
+static bool same_types(const struct pg_text *t, struct sl_span types)
+{
+	return types.n == 4u * t->nb_types &&
+	       (types.n == 0 || memcmp(t->bytes + t->n, types.p, types.n) == 0);
+}
+
+/* Portals that stand already keep what they have. Where there is no room for the types they stay unknown. */
+void pg_stmt_types(struct pg *d, uint16_t slot, uint32_t seq, struct sl_span types)
+{
+	struct pg_named *e = at(&d->stmts, slot, seq);
+	struct pg_text *t;
+
+	if (e == NULL || same_types(e->text, types))
+		return;
+	t = pg_text_keep(d, pg_text_sql(e->text), types);
+	if (t == NULL)
+		return;
+	pg_text_unref(d, e->text);
+	e->text = t;
 }
 
 /* ---- both tables ---- */
@@ -145,13 +175,6 @@ static void drop_older(struct pg *d, struct pg_names *t, const struct pg_named *
 	for (uint16_t i = 0; i < t->nb; i++)
 		if (name_is(&t->v[i], name) && (int32_t)(t->v[i].seq - than->seq) < 0)
 			drop(d, &t->v[i]);
-}
-
-static struct pg_named *at(const struct pg_names *t, uint16_t slot, uint32_t seq)
-{
-	if (slot >= t->nb || !t->v[slot].used || t->v[slot].seq != seq)
-		return NULL;
-	return &t->v[slot];
 }
 
 struct pg_named *pg_portal_at(const struct pg *d, uint16_t slot, uint32_t seq)

@@ -31,19 +31,21 @@
 #define PG_KEYS_MAX       16          /* BackendKeyData messages that are put up with */
 #define PG_STMTS_MAX      256         /* prepared statements */
 #define PG_PORTALS_MAX    128
-#define PG_TEXT_BYTES     (256 * 1024) /* of prepared statements' text, together */
-#define PG_PARAMS_MAX     4096         /* of one Bind */
-#define PG_COLUMNS_MAX    1664         /* MaxTupleAttributeNumber */
-#define PG_WANTED_MAX     512          /* columns of one result that are masked */
-#define PG_REPLACE_BYTES  (32 * 1024)  /* new values of one row */
-#define PG_REPLACE_FIRST  2048         /* what a row begins with */
-#define PG_COLNAME_BYTES  (16 * 1024)  /* names of masked columns */
-#define PG_QUEUE_MAX      2048         /* expected replies; a power of two */
-#define PG_QUEUE_OWN      32           /* of them in the state itself; a power of two */
-#define PG_QUEUE_SLACK    8            /* entries that one client message may add */
-#define PG_SAYS_MAX       8            /* denials and notices that wait for their turn */
-#define PG_SAYS_OWN       2            /* of them in the state itself: what one refused hold needs */
-#define PG_NAMED_FIRST    8            /* statements or portals in a table that was just taken */
+#define PG_TEXT_BYTES     (512 * 1024)   /* of prepared statements' text, together */
+#define PG_TYPES_BYTES    (256 * 1024)   /* and of their parameters' types */
+#define PG_PARAMS_MAX     UINT16_MAX     /* of one Bind: what the protocol can say */
+#define PG_BIND_HEAD      (64 * 1024)    /* of a Bind over the message limit: what it is judged by */
+#define PG_COLUMNS_MAX    1664           /* MaxTupleAttributeNumber */
+#define PG_WANTED_MAX     PG_COLUMNS_MAX /* columns of one result that are masked */
+#define PG_REPLACE_BYTES  (32 * 1024)    /* new values of one row */
+#define PG_REPLACE_FIRST  2048           /* what a row begins with */
+#define PG_COLNAME_BYTES  (48 * 1024)    /* names of masked columns */
+#define PG_QUEUE_MAX      2048           /* expected replies; a power of two */
+#define PG_QUEUE_OWN      32             /* of them in the state itself; a power of two */
+#define PG_QUEUE_SLACK    8              /* entries that one client message may add */
+#define PG_SAYS_MAX       8              /* denials and notices that wait for their turn */
+#define PG_SAYS_OWN       2              /* of them in the state itself: what one refused hold needs */
+#define PG_NAMED_FIRST    8              /* statements or portals in a table that was just taken */
 #define PG_SAY_MESSAGE    512
 #define PG_SAY_HINT       256
 #define PG_SAY_ID         64
@@ -208,6 +210,20 @@ struct pg_start {
 	char version[64];
 };
 
+/* A Bind, as far as it was read. */
+struct pg_bind {
+	struct sl_span portal, stmt;
+	uint16_t nb_params;
+	uint32_t nb_read; /* of them; in pg_tmp */
+};
+
+/* Where the bytes of a Bind that streams have come to. */
+struct pg_follow {
+	bool on;
+	uint8_t place;
+	uint32_t left, number, nb_params;
+};
+
 /* Good for one call. */
 union pg_tmp {
 	struct sl_param params[PG_PARAMS_MAX];
@@ -244,6 +260,7 @@ struct pg {
 
 	/* The client's stream. */
 	uint32_t c_left, c_skip; /* of the message in hand: bytes still to pass, to skip */
+	struct pg_follow follow; /* it is a Bind over the message limit */
 	bool terminated;
 	bool discard;       /* the client's messages are dropped up to Sync */
 	bool discard_local; /* and that Sync is answered here */
@@ -277,7 +294,7 @@ struct pg {
 	struct pg_entry *queue;           /* own_queue, or a block */
 	struct pg_say *says[PG_SAYS_MAX]; /* the first ones own_says, the others blocks while they are used */
 	struct pg_names stmts, portals;
-	uint32_t text_live; /* bytes of all texts */
+	uint32_t text_live, types_live; /* bytes of all texts, and types */
 	struct pg_rows rows;
 	union pg_tmp *tmp;
 	struct pg_entry own_queue[PG_QUEUE_OWN];
@@ -336,7 +353,7 @@ int pg_get_fields(struct sl_span body, struct pg_fields *f);
 
 /* ---- pg_mem.c: blocks ---- */
 /* What a flow may hold at most: the tables in full, and twice as large while one grows. */
-#define PG_TAKE_MAX (1024 * 1024)
+#define PG_TAKE_MAX (2 * 1024 * 1024)
 void *pg_take(struct pg *d, size_t bytes);
 void pg_give(struct pg *d, void *p, size_t bytes);
 /* Room for the entries that one client message may add. False: not now. */
@@ -363,6 +380,17 @@ bool pg_queue_has_sync(const struct pg *d);
 int pg_pump(struct pg *d);
 int pg_result(struct pg *d, const struct sl_ev_result *r, uint64_t cmd);
 
+/* ---- pg_bind.c ---- */
+/* How much of a Bind of that size must be there to judge it. */
+uint32_t pg_bind_head(const struct pg *d, uint32_t size);
+/* SL_OK, SL_E_PROTO_MALFORMED; SL_E_FLOW_MESSAGE_SIZE: its head holds no parameter. */
+int pg_bind_read(struct pg *d, const struct pg_msg *m, struct pg_bind *o);
+void pg_follow_begin(struct pg_follow *f);
+/* The next bytes, from the message's header on. Returns how many of them add up. */
+size_t pg_follow(struct pg_follow *f, struct sl_span b);
+/* The message may end here. */
+bool pg_follow_done(const struct pg_follow *f);
+
 /* ---- pg_names.c ---- */
 /* The newest of that name, or PG_NO_SLOT. */
 uint16_t pg_stmt_find(const struct pg *d, struct sl_span name);
@@ -379,6 +407,8 @@ struct pg_text *pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span ty
 struct sl_span pg_text_sql(const struct pg_text *t);
 uint32_t pg_text_type(const struct pg_text *t, uint32_t i);
 void pg_text_unref(struct pg *d, struct pg_text *t);
+/* The target has said of which types the parameters of a statement are (4 bytes each). */
+void pg_stmt_types(struct pg *d, uint16_t slot, uint32_t seq, struct sl_span types);
 /* Takes over the reference. */
 void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text);
 /* Takes one of its own. */

@@ -55,8 +55,19 @@ static int complete(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 
 static int parameter_description(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 {
-	if (e->kind != PG_Q_DESC_STMT || d->got_t)
+	struct sl_span b = m->body;
+	uint16_t nb;
+
+	if (e->kind != PG_Q_DESC_STMT || d->got_t || m->size > PG_HEADER + 2 + 4 * PG_PARAMS_MAX)
 		return unexpected(d);
+	/* A larger one is not looked at: the types stay unknown. */
+	if (m->size - 1 <= d->cfg.message_max) {
+		if (m->all.n < m->size)
+			return SL_MORE;
+		if (pg_get_16(&b, &nb) < 0 || b.n != 4 * (size_t)nb)
+			return pg_target_broken(d, "malformed ParameterDescription");
+		pg_stmt_types(d, e->slot, e->seq, b);
+	}
 	d->got_t = true;
 	return out(d, m, e);
 }

@@ -68,7 +68,11 @@ static void log_command(struct text *t, const struct sl_event *ev)
 			pgt_put(t, "|NULL");
 		else
 			pgt_put(t, "|%.*s:%u", S(c->params[i].value), c->params[i].type);
+		if (c->params[i].more > 0)
+			pgt_put(t, "+%u", c->params[i].more);
 	}
+	if (c->nb_more > 0)
+		pgt_put(t, " and %u more", c->nb_more);
 	pgt_put(t, "\n");
 }
 
@@ -533,7 +537,7 @@ static void expected(const char *transcript, struct text *out)
 	}
 }
 
-void pgh_run(const char *transcript, const struct pgh_opts *opts)
+static void run(const char *transcript, const struct pgh_opts *opts, size_t step)
 {
 	static const struct pgh_opts none;
 	struct world w;
@@ -549,7 +553,7 @@ void pgh_run(const char *transcript, const struct pgh_opts *opts)
 	assert_string_equal(w.log.b, want.b);
 	world_close(&w);
 
-	for (size_t i = 0; i < longest + 1 + ROUNDS; i++) {
+	for (size_t i = step > 1; i < longest + 1 + ROUNDS; i += i < longest ? step : 1) {
 		enum how how = i == 0 ? BYTES : i <= longest ? CUT : RANDOM;
 
 		world_init(&w, opts);
@@ -562,4 +566,14 @@ void pgh_run(const char *transcript, const struct pgh_opts *opts)
 		world_close(&w);
 	}
 	free(want.b);
+}
+
+void pgh_run(const char *transcript, const struct pgh_opts *opts)
+{
+	run(transcript, opts, 1);
+}
+
+void pgh_run_coarse(const char *transcript, const struct pgh_opts *opts, size_t step)
+{
+	run(transcript, opts, step);
 }

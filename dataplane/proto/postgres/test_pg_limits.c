@@ -10,7 +10,7 @@
 #include "pg_priv.h"
 #include "test_pg_harness.h"
 
-#define TRANSCRIPT_BYTES (1u << 20)
+#define TRANSCRIPT_BYTES (4u << 20)
 
 struct script {
 	char *b;
@@ -119,49 +119,146 @@ static void test_statements(void **state)
 	end(&s, 0);
 }
 
-/* 200 statements of 1,300 bytes leave 2,144 of the 256 KB. */
+/* 8 statements of 65,000 bytes leave 4,288 of the 512 KB. */
 static void test_texts(void **state)
 {
 	struct script s = begin();
-	char big[3001];
+	char *big = malloc(65001);
 
 	(void)state;
-	memset(big, 'q', sizeof(big) - 1);
-	big[sizeof(big) - 1] = '\0';
-	for (int i = 1; i <= 200; i++)
+	memset(big, 'q', 65000);
+	big[65000] = '\0';
+	for (int i = 1; i <= 8; i++)
 		say(&s,
-		    "C: P s%d|%.1300s\nC: S\n!: COMMAND %d prepare %.1300s\n>T: P s%d|%.1300s\n>T: S\nT: "
-		    "1\nT: Z "
-		    "I\n>C: 1\n>C: Z I\n",
+		    "C: P s%d|%s\nC: S\n!: COMMAND %d prepare %s\n>T: P s%d|%s\n>T: S\nT: 1\nT: Z I\n>C: "
+		    "1\n>C: Z I\n",
 		    i, big, i, big, i, big);
 	say(&s,
-	    "C: P more|%s\nC: S\n>C: E ERROR 53400 prepared statements too large for this gateway\n>C: Z I\n",
+	    "C: P more|%.4300s\nC: S\n>C: E ERROR 53400 prepared statements too large for this gateway\n>C: "
+	    "Z "
+	    "I\n",
 	    big);
 	/* the gap that a Close leaves is found again, and the other text stays what it was */
-	say(&s, "C: P t|HOLD t\nC: C S|s1\nC: S\n!: COMMAND 201 prepare HOLD t\n>T: P t|HOLD t\n>T: C "
+	say(&s, "C: P t|HOLD t\nC: C S|s1\nC: S\n!: COMMAND 9 prepare HOLD t\n>T: P t|HOLD t\n>T: C "
 	        "S|s1\n>T: S\n"
 	        "T: 1\nT: 3\nT: Z I\n>C: 1\n>C: 3\n>C: Z I\n");
 	say(&s,
-	    "C: P more|%s\nC: S\n!: COMMAND 202 prepare %s\n>T: P more|%s\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z "
+	    "C: P more|%s\nC: S\n!: COMMAND 10 prepare %s\n>T: P more|%s\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z "
 	    "I\n",
 	    big, big, big);
-	say(&s, "C: B |t\n!: COMMAND 203 execute HOLD t\n=: park\nR: wait\n>C: N NOTICE 00000 held D=event "
+	say(&s, "C: B |t\n!: COMMAND 11 execute HOLD t\n=: park\nR: wait\n>C: N NOTICE 00000 held D=event "
 	        "EV\n=: park\n");
-	pgh_run(s.b, &(const struct pgh_opts){.message_max = 1 << 18});
+	pgh_run_coarse(s.b, &(const struct pgh_opts){.message_max = 1 << 18}, 9001);
 	free(s.b);
+	free(big);
 }
 
+#define ONE_STATEMENT                                                                                        \
+	"C: P s|q\nC: S\n!: COMMAND 1 prepare q\n>T: P s|q\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z I\n"
+
+/* As many as the protocol can say. */
 static void test_parameters(void **state)
 {
 	struct script s = begin();
 
 	(void)state;
-	say(&s, "C: P s|q\nC: S\n!: COMMAND 1 prepare q\n>T: P s|q\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z I\nC: "
-	        "B |s");
-	for (int i = 0; i <= PG_PARAMS_MAX; i++)
+	say(&s, ONE_STATEMENT "C: B |s");
+	for (int i = 0; i < PG_PARAMS_MAX; i++)
 		say(&s, "|1");
-	say(&s, "\nC: S\n>C: E ERROR 54000 more parameters than this gateway reads\n>C: Z I\n");
-	end(&s, 0);
+	say(&s, "\n!: COMMAND 2 execute q");
+	for (int i = 0; i < PG_PARAMS_MAX; i++)
+		say(&s, "|1:0");
+	say(&s, "\n>T: B |s");
+	for (int i = 0; i < PG_PARAMS_MAX; i++)
+		say(&s, "|1");
+	say(&s, "\n");
+	pgh_run_coarse(s.b, &(const struct pgh_opts){.message_max = 1 << 20}, 40009);
+	free(s.b);
+}
+
+/* Over the message limit a Bind is judged by its first bytes (here 1,024) and passed on as it comes. */
+static void test_large_bind(void **state)
+{
+	char big[3001], cut[1007];
+	struct script s = begin();
+
+	(void)state;
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	memset(cut, 'y', sizeof(cut) - 1);
+	cut[sizeof(cut) - 1] = '\0';
+	say(&s, ONE_STATEMENT);
+	say(&s, "C: B |s|7|%s|last\nC: E |0\nC: S\n!: COMMAND 2 execute q|7:0|%.1003s:0+1997 and 1 more\n",
+	    big, big);
+	say(&s, ">T: B |s|7|%s|last\n>T: D P|\n>T: E |0\n>T: S\n", big);
+	say(&s, "T: 2\nT: n\nT: C INSERT 0 1\nT: Z I\n!: RESULT 2 INSERT 0 1 rows=0 masked=0\n>C: 2\n>C: C "
+	        "INSERT 0 1\n>C: Z I\n");
+	/* the head ends inside the second one's length */
+	say(&s, "C: B |s|%s|%s\nC: S\n!: COMMAND 3 execute q|%s:0 and 1 more\n>T: B |s|%s|%s\n>T: S\n", cut,
+	    big, cut, cut, big);
+	say(&s, "T: 2\nT: Z I\n>C: 2\n>C: Z I\n");
+	/* refused: none of it goes */
+	say(&s, "C: B |none|%s\nC: S\n>C: E ERROR 26000 prepared statement does not exist\n>C: Z I\n", big);
+	end(&s, 1024);
+	/* and while it is held it stays where it is */
+	s = begin();
+	say(&s,
+	    "C: P s|HOLD\nC: S\n!: COMMAND 1 prepare HOLD\n>T: P s|HOLD\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z "
+	    "I\n");
+	say(&s,
+	    "C: B |s|%s\nC: S\n!: COMMAND 2 execute HOLD|%.1008s:0+1992\n=: park\nR: wait\n>C: N NOTICE "
+	    "00000 held "
+	    "D=event EV\n=: park\nR: allow\n>T: B |s|%s\n>T: S\n",
+	    big, big, big);
+	end(&s, 1024);
+}
+
+/* One whose lengths do not add up is never finished. */
+static void test_large_bind_malformed(void **state)
+{
+	static const struct {
+		const char *tail;
+		int passed;
+	} cases[] = {
+	        {"00000010 61", 1124},         /* a length behind the head runs past the end */
+	        {"00000001 61 0001", 1126},    /* a format is missing */
+	        {"00000001 61 0000 00", 1127}, /* a byte too many */
+	};
+	struct script s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		static const int sizes[] = {1124, 1126, 1127};
+
+		s = begin();
+		say(&s, ONE_STATEMENT "C: x 42 %08x 00 7300 0000 0002 00000450", sizes[i]);
+		for (int k = 0; k < 0x450; k++)
+			say(&s, " 62");
+		say(&s, " %s\n!: COMMAND 2 execute q|", cases[i].tail);
+		for (int k = 0; k < 1008; k++)
+			say(&s, "b");
+		say(&s,
+		    ":0+96 and 1 more\n!: ERROR proto_malformed\n>C: E FATAL 08P01 malformed Bind "
+		    "message\n>T: "
+		    "part B %d\n=: proto_malformed\n",
+		    cases[i].passed);
+		end(&s, 1024);
+	}
+	/* in the head: at once */
+	s = begin();
+	say(&s, ONE_STATEMENT "C: x 42 00000471 00 7300 0000 0001 00000500");
+	for (int k = 0; k < 0x462; k++)
+		say(&s, " 62");
+	say(&s, "\n!: ERROR proto_malformed\n>C: E FATAL 08P01 malformed Bind message\n=: proto_malformed\n");
+	end(&s, 1024);
+	/* names that do not end: not a message that can be judged */
+	s = begin();
+	say(&s, "C: x 42 00000471");
+	for (int k = 0; k < 0x46d; k++)
+		say(&s, " 62");
+	say(&s, "\n!: ERROR flow_message_size\n>C: E FATAL 54000 message larger than this gateway reads\n=: "
+	        "flow_message_size\n");
+	end(&s, 1024);
 }
 
 static void test_portals(void **state)
@@ -242,22 +339,45 @@ static void test_large_rows(void **state)
 	end(&s, 8192);
 }
 
+/* All columns that a result can have may be masked; their names have a bound together. */
 static void test_many_masked(void **state)
 {
+	const int n = PG_COLNAME_BYTES / PG_NAME_MAX + 1;
 	struct script s = begin();
+	char name[PG_NAME_MAX + 1];
 
 	(void)state;
+	memset(name, 'n', PG_NAME_MAX);
+	memcpy(name, "ssn", 3);
+	name[PG_NAME_MAX] = '\0';
 	say(&s, "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\nT: T");
-	for (int i = 0; i <= PG_WANTED_MAX; i++)
-		say(&s, " ssn");
+	for (int i = 0; i < n; i++)
+		say(&s, " %s", name);
 	say(&s,
 	    "\nT: D 1\nT: C SELECT 1\nT: Z I\n!: ROWMETA 1 %d\n!: RESULT 1  rows=0 masked=0 failed "
 	    "42501\n>C: T",
-	    PG_WANTED_MAX + 1);
-	for (int i = 0; i <= PG_WANTED_MAX; i++)
-		say(&s, " ssn:25:0");
+	    n);
+	for (int i = 0; i < n; i++)
+		say(&s, " %s:25:0", name);
 	say(&s, "\n>C: E ERROR 42501 too many columns of this result would have to be masked\n>C: Z I\n");
-	end(&s, 0);
+	say(&s, "C: Q r\n!: COMMAND 2 simple r\n>T: Q r\nT: T");
+	for (int i = 0; i < PG_COLUMNS_MAX; i++)
+		say(&s, " ssn");
+	say(&s, "\n!: ROWMETA 2 %d\n>C: T", PG_COLUMNS_MAX);
+	for (int i = 0; i < PG_COLUMNS_MAX; i++)
+		say(&s, " ssn:25:0");
+	say(&s, "\nT: D 1");
+	for (int i = 1; i < PG_COLUMNS_MAX; i++)
+		say(&s, ",1");
+	say(&s, "\n");
+	for (int i = 0; i < PG_COLUMNS_MAX; i++)
+		say(&s, "!: FIELD ssn=1\n");
+	say(&s, ">C: D #");
+	for (int i = 1; i < PG_COLUMNS_MAX; i++)
+		say(&s, ",#");
+	say(&s, "\n");
+	pgh_run_coarse(s.b, &(const struct pgh_opts){.message_max = 1 << 18}, 4001);
+	free(s.b);
 }
 
 int main(void)
@@ -266,6 +386,7 @@ int main(void)
 	        cmocka_unit_test(test_state_size),      cmocka_unit_test(test_no_blocks),
 	        cmocka_unit_test(test_names),           cmocka_unit_test(test_statements),
 	        cmocka_unit_test(test_texts),           cmocka_unit_test(test_parameters),
+	        cmocka_unit_test(test_large_bind),      cmocka_unit_test(test_large_bind_malformed),
 	        cmocka_unit_test(test_portals),         cmocka_unit_test(test_queue_full),
 	        cmocka_unit_test(test_denials_pending), cmocka_unit_test(test_large_rows),
 	        cmocka_unit_test(test_many_masked),

@@ -113,6 +113,24 @@ static void test_p21_extended(void **state)
 	              "C: Q ok\n!: COMMAND 2 simple ok\n>T: Q ok\n");
 }
 
+static void test_parameter_types(void **state)
+{
+	(void)state;
+	/* what Parse left open the target says */
+	run(PGH_LOGIN "C: P s|q\nC: D S|s\nC: S\n!: COMMAND 1 prepare q\n>T: P s|q\n>T: D S|s\n>T: S\n"
+	              "T: 1\nT: t 23 1700\nT: n\nT: Z I\n>C: 1\n>C: t\n>C: n\n>C: Z I\n"
+	              "C: B |s|7|8|9\nC: S\n!: COMMAND 2 execute q|7:23|8:1700|9:0\n>T: B |s|7|8|9\n>T: S\n"
+	              "T: 2\nT: Z I\n>C: 2\n>C: Z I\n"
+	              /* of one that is not known any more, of none, and the same again */
+	              "C: D S|s\nC: C S|s\nC: D S|none\nC: S\n>T: D S|s\n>T: C S|s\n>T: D S|none\n>T: S\n"
+	              "T: t 23 1700\nT: n\nT: 3\nT: E ERROR 26000 none\nT: Z I\n>C: t\n>C: n\n>C: 3\n>C: E "
+	              "ERROR 26000 none\n>C: Z "
+	              "I\n");
+	run(PGH_LOGIN "C: P s|q\nC: D S|s\nC: H\n!: COMMAND 1 prepare q\n>T: P s|q\n>T: D S|s\n>T: H\n"
+	              "T: 1\n>C: 1\nT: x 7400000009000100000017 0000\n!: ERROR proto_target\n"
+	              ">C: E FATAL 08006 malformed ParameterDescription\n=: proto_target\n");
+}
+
 static void test_closed_statement(void **state)
 {
 	(void)state;
@@ -392,6 +410,7 @@ int main(void)
 	        cmocka_unit_test(test_p15_batch),
 	        cmocka_unit_test(test_p24_denied_behind_rows),
 	        cmocka_unit_test(test_p21_extended),
+	        cmocka_unit_test(test_parameter_types),
 	        cmocka_unit_test(test_closed_statement),
 	        cmocka_unit_test(test_p19_denied_parse),
 	        cmocka_unit_test(test_discard_to_sync),

@@ -256,6 +256,21 @@ static void build_fields(struct build *m, char *rest)
 	b8(m, 0);
 }
 
+/* ParameterDescription: "23 25" */
+static void build_types(struct build *m, char *rest)
+{
+	size_t at = m->n;
+	uint16_t n = 0;
+	char *p;
+
+	b16(m, 0);
+	while ((p = pgt_part(&rest, ' ')) != NULL && *p != '\0') {
+		b32(m, (uint32_t)atoi(p));
+		n++;
+	}
+	sl_put_be16(m->b + at, n);
+}
+
 /* "3.0 1 name" */
 static void build_version(struct build *m, char *rest)
 {
@@ -319,6 +334,8 @@ static void build_target(struct build *m, char type, char *rest)
 		bstr(m, rest);
 		break;
 	case 't':
+		build_types(m, rest);
+		break;
 	case 'G':
 	case 'H':
 	case 'V':

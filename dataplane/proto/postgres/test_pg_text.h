@@ -11,7 +11,7 @@
 
 #include "sl_decoder.h"
 
-#define PGT_TEXT_MAX (1u << 20)
+#define PGT_TEXT_MAX (4u << 20)
 
 struct text {
 	size_t n;
