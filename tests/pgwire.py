@@ -150,15 +150,18 @@ class Wire:
             raise Closed(str(e)) from e
 
     def exactly(self, n):
-        while len(self.buffer) < n:
+        parts, have = [self.buffer], len(self.buffer)
+        while have < n:
             try:
                 more = self.sock.recv(65536)
             except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError) as e:
                 raise Closed(str(e)) from e
             if not more:
                 raise Closed("end of stream")
-            self.buffer += more
-        out, self.buffer = self.buffer[:n], self.buffer[n:]
+            parts.append(more)
+            have += len(more)
+        got = b"".join(parts)
+        out, self.buffer = got[:n], got[n:]
         return out
 
     def receive(self):

@@ -1,5 +1,6 @@
 """The ways into a session, on both sides: direct TLS, newer protocols, cancel keys, channel binding, PgBouncer as the target."""
 import contextlib
+import hashlib
 import os
 import shutil
 import ssl
@@ -9,8 +10,9 @@ import threading
 import time
 
 import pgwire
-from labtest import (CA, CLIENT, DIR, LISTENER, TARGET, check, contains, eventually, psql, same, session, test, token, wire)
-from pgwire import Closed, ServerError, kinds, query, startup
+from labtest import (CA, CLIENT, DIR, LISTENER, TARGET, admin, check, contains, eventually, gateway_memory, latest, psql, records, same,
+                     session, test, token, wire)
+from pgwire import Closed, ServerError, bind, describe, execute, kinds, parse, query, row, startup, sync
 from rogue import Rogue
 
 PROTOCOL_32 = (3 << 16) + 2
@@ -206,3 +208,108 @@ def channel_binding_missing():
                 contains(e.fields["M"], "channel binding", "the message")
             time.sleep(0.1)
             same(target.seen, [], "what the target was told")
+
+
+# ---- parameters and large messages ----
+
+VALUES = (
+    (16, "bool", "boolsend", ["true", "false"]), (17, "bytea", "byteasend", ["\\x00ff41", "\\x"]),
+    (18, '"char"', "charsend", ["A"]), (19, "name", "namesend", ["pg_class"]), (25, "text", "textsend", ["a\u00e9", ""]),
+    (1043, "varchar", "varcharsend", ["v"]), (1042, "char(3)", "bpcharsend", ["ab"]), (21, "int2", "int2send", ["-32768"]),
+    (23, "int4", "int4send", ["2147483647"]), (20, "int8", "int8send", ["-9223372036854775808"]), (26, "oid", "oidsend", ["4294967295"]),
+    (700, "float4", "float4send", ["1.5", "0.1", "NaN", "-Infinity"]), (701, "float8", "float8send", ["0.1", "1e+300", "-2.5", "NaN"]),
+    (1700, "numeric", "numeric_send", ["0", "0.00", "-12345.6789", "1e30", "0.000012", "99999999.9999", "NaN", "Infinity"]),
+    (2950, "uuid", "uuid_send", ["12345678-9abc-def0-1234-56789abcdef0"]), (114, "json", "json_send", ['{"a": [1]}']),
+    (3802, "jsonb", "jsonb_send", ['{"a": [1, null]}']), (869, "inet", "inet_send", ["10.1.2.3", "10.1.2.3/8", "2001:db8::1", "::/0"]),
+    (650, "cidr", "cidr_send", ["10.0.0.0/8"]), (1082, "date", "date_send", ["2026-11-21", "0044-03-15 BC", "infinity", "5874897-12-31"]),
+    (1083, "time", "time_send", ["04:05:06.7", "24:00:00"]), (1266, "timetz", "timetz_send", ["04:05:06+05:30", "23:59:59.000001-08:00"]),
+    (1114, "timestamp", "timestamp_send", ["1999-12-31 23:59:59.25", "infinity", "0001-01-01 00:00:00 BC"]),
+    (1184, "timestamptz", "timestamptz_send", ["2026-01-02 03:04:05+00", "-infinity"]),
+    (1186, "interval", "interval_send", ["1 year 2 mons 3 days 04:05:06.789", "-00:00:01", "0"]),
+    (1007, "int4[]", "array_send", ["{1,NULL,3}", "{{1,2},{3,4}}", "{}"]), (1231, "numeric[]", "array_send", ["{1.50,-2}"]))
+
+
+@test
+def parameters_are_recorded_by_type():
+    """What the target itself prints for a value is what the record of its binary form says."""
+    cases = [(oid, name, send, v) for oid, name, send, values in VALUES for v in values]
+    sql = " union all ".join(f"select {i}, encode({send}({quote(v)}::{name}), 'hex'), format('%s', {quote(v)}::{name})"
+                             for i, (_, name, send, v) in enumerate(cases))
+    want = [line.split("|", 2) for line in admin(f"set timezone to utc; set intervalstyle to postgres; select * from ({sql}) v(n) order by n",
+                                                 ).splitlines() if "|" in line]
+    same(len(want), len(cases), "values that the target has given")
+    with session("agent-7") as w:
+        for (oid, name, _, _), (_, binary, _) in zip(cases, want):
+            w.send(parse("select 1 where $1 is null", types=[oid]), bind([bytes.fromhex(binary)], formats=[1]), execute(), sync())
+            got = w.until("Z")
+            check("E" not in kinds(got), f"{name}: {[pgwire.fields(b) for k, b in got if k == 'E']}")
+    got = [r["params"] for r in records(latest("agent-7")["id"]) if r["kind"] == "command" and r["phase"] == "execute"]
+    for (_, name, _, _), (_, _, printed), recorded in zip(cases, want, got):
+        same(recorded, [printed], f"the recorded parameter of type {name}")
+
+
+def quote(v):
+    return "'" + v.replace("'", "''") + "'"
+
+
+@test
+def parameter_types_of_the_target():
+    """Parse leaves the type open, as asyncpg and others do; the target says it when it is asked to describe the statement."""
+    with session("agent-7") as w:
+        w.send(parse("select 1 + $1::int8", name="s"), describe("S", "s"), sync())
+        w.until("Z")
+        w.send(bind([struct.pack("!q", 77)], statement="s", formats=[1]), execute(), sync())
+        same([row(b) for k, b in w.until("Z") if k == "D"], [[b"78"]], "the sum")
+    same([r["params"] for r in records(latest("agent-7")["id"]) if r.get("phase") == "execute"], [["77"]], "the recorded parameter")
+
+
+@test
+def many_parameters_and_columns():
+    n = 65535
+    with session("agent-7", timeout=30) as w:
+        w.send(parse("select cardinality(array[" + ",".join(f"${i + 1}" for i in range(n)) + "]::int[])"),
+               bind([b"1"] * n), execute(), sync())
+        got = w.until("Z")
+        same([row(b) for k, b in got if k == "D"], [[str(n).encode()]], f"parameters ({[pgwire.fields(b) for k, b in got if k == 'E']})")
+        # Of this resource every column is looked at, for a mask by pattern.
+        columns = ",".join(f"{i} as c{i}" for i in range(1600))
+        same(w.simple("select " + columns), [[str(i).encode() for i in range(1600)]], "a row of 1,600 columns")
+        w.send(parse("select " + columns), bind(), describe(), execute(), sync())
+        got = w.until("Z")
+        same([len(row(b)) for k, b in got if k == "D"], [1600], "columns in the extended protocol")
+
+
+@test
+def large_messages_stream():
+    """A parameter and a row far over the message limit of 1 MB, with a bound on what the gateway holds of them."""
+    size = int(os.environ.get("LARGE_BYTES", 24 << 20))
+    with session("reader", "shop-bound", database="shop", timeout=300) as w:
+        w.simple("select 1")
+        before = gateway_memory()
+        w.send(parse("select length($1), md5($1), $2::int", types=[17, 23]))
+        w.send(bind([bytes(size), struct.pack("!i", 5)], formats=[1]), execute(), sync())
+        got = w.until("Z")
+        md5 = hashlib.md5(bytes(size)).hexdigest().encode()
+        same([row(b) for k, b in got if k == "D"], [[str(size).encode(), md5, b"5"]], f"the parameter ({errors_of(got)})")
+        (value,), = w.simple(f"select repeat('x', {size})")
+        same((len(value), set(value)), (size, {ord("x")}), "the row")
+        grown = gateway_memory() - before
+        check(grown < 24 << 20, f"memory grew by {grown >> 20} MiB over messages of {size >> 20} MiB")
+    params = [r["params"] for r in records(latest("reader")["id"]) if r.get("phase") == "execute"][0]
+    contains(params[0], f"...[{size} bytes]", "the recorded parameter")
+    same(params[1], "[1 more parameters]", "what is recorded of the other one")
+
+
+@test
+def large_parameter_that_is_held():
+    """Nobody can approve what nobody can read."""
+    with session("agent-7", timeout=60) as w:
+        w.send(parse("update customers set name = $1 where id = 1", types=[25]), bind([b"x" * (3 << 20)]), execute(), sync())
+        got = w.until("Z")
+        same([e["C"] for e in errors_of(got)], ["42501"], "errors")
+        contains(errors_of(got)[0]["M"], "too large", "the message")
+        same(w.simple("select 1"), [[b"1"]], "the session")
+
+
+def errors_of(messages):
+    return [pgwire.fields(b) for k, b in messages if k == "E"]
