@@ -43,7 +43,9 @@ static void refuse_token(struct login *l, int err)
 		refuse(l, err, false, err == SL_E_JWT_EXPIRED ? "token expired" : "token not accepted");
 }
 
-static void accept_login(struct login *l, const struct sl_identity *who, const struct sl_resource *res)
+/* signature NULL: it was a token. */
+static void accept_login(struct login *l, const struct sl_identity *who, const struct sl_resource *res,
+                         const uint8_t *signature)
 {
 	struct sl_msg *msg = calloc(1, sizeof(*msg));
 	int err;
@@ -56,6 +58,8 @@ static void accept_login(struct login *l, const struct sl_identity *who, const s
 	msg->flow = l->flow;
 	msg->auth_ok.identity = *who;
 	memcpy(msg->auth_ok.resource, l->resource, sizeof(l->resource));
+	if (signature != NULL)
+		memcpy(msg->auth_ok.signature, signature, sizeof(msg->auth_ok.signature));
 	err = mg_creds_get(l->m->creds, res->credential == NULL ? "" : res->credential,
 	                   msg->auth_ok.target_user, &msg->auth_ok.secret);
 	if (err == SL_OK)
@@ -74,21 +78,92 @@ static void accept_login(struct login *l, const struct sl_identity *who, const s
 	free(msg);
 }
 
+static void admit(struct login *l, const struct sl_identity *who, const uint8_t *signature)
+{
+	const struct sl_resource *res =
+	        sl_snapshot_resource(mg_policy_current(l->m->policy), sl_span_str(l->resource));
+
+	if (res == NULL)
+		refuse(l, SL_E_NOTFOUND, false, text_generic);
+	else
+		accept_login(l, who, res, signature);
+}
+
 static void on_verified(void *ctx, int err, const struct sl_identity *who, const struct sl_idp *idp)
 {
 	struct login *l = ctx;
-	const struct sl_resource *res;
+
+	if (err != SL_OK)
+		refuse_token(l, err);
+	else
+		admit(l, who, NULL);
+	free(l);
+}
+
+/* ---- session credentials ---- */
+
+static void send_salt(struct login *l, struct sl_span id)
+{
+	struct sl_msg *msg = calloc(1, sizeof(*msg));
+	int err = msg == NULL ? sl_fail(SL_E_NOMEM) : mg_screds_salt(l->m->screds, id, msg->auth_salt.salt);
 
 	if (err != SL_OK) {
-		refuse_token(l, err);
+		refuse(l, err, true, "try again later");
 	} else {
-		res = sl_snapshot_resource(mg_policy_current(l->m->policy), sl_span_str(l->resource));
-		if (res == NULL)
-			refuse(l, SL_E_NOTFOUND, false, text_generic);
-		else
-			accept_login(l, who, res);
+		msg->type = SL_MSG_AUTH_SALT;
+		msg->flow = l->flow;
+		msg->auth_salt.salt_n = SL_SCRAM_SALT;
+		msg->auth_salt.iterations = SL_SCRAM_ITERATIONS;
+		mg_out_send(l->m, l->flow.worker, msg);
 	}
-	free(l);
+	free(msg);
+}
+
+/* A policy that has dropped the provider has dropped whom it named. */
+static bool provider_there(const struct sl_snapshot *snap, const struct sl_identity *who)
+{
+	for (uint32_t i = 0; i < snap->nb_idps; i++)
+		if (strcmp(snap->idps[i].name, who->provider) == 0 &&
+		    strcmp(snap->idps[i].issuer, who->issuer) == 0)
+			return true;
+	return false;
+}
+
+/* One text whatever was wrong with it: who guesses does not learn which ids there are. */
+static void judge_proof(struct login *l, const struct sl_msg_auth *a, struct sl_span id)
+{
+	struct sl_identity *who = calloc(1, sizeof(*who));
+	uint8_t signature[SL_SCRAM_KEY];
+	int err = who == NULL ? sl_fail(SL_E_NOMEM)
+	                      : mg_screds_check(l->m->screds, id, sl_span(a->token, a->token_n), a->proof,
+	                                        l->resource, mg_wall_us(), signature, who);
+
+	if (err == SL_OK && !provider_there(mg_policy_current(l->m->policy), who))
+		err = sl_fail(SL_E_CRED_PROVIDER);
+	if (err == SL_E_SCRAM_PROOF || err == SL_E_CRED_UNKNOWN)
+		mg_throttle_failed(l->m->throttle, &l->client.addr, id, mg_mono_us());
+	if (err == SL_OK)
+		admit(l, who, signature);
+	else if (err == SL_E_NOMEM || err == SL_E_SCRAM_CRYPTO)
+		refuse(l, err, true, "try again later");
+	else
+		refuse(l, err, false, err == SL_E_CRED_RESOURCE ? text_generic : "authentication failed");
+	sl_cleanse(signature, sizeof(signature));
+	free(who);
+}
+
+static void session_credential(struct login *l, const struct sl_msg_auth *a)
+{
+	struct sl_span id = sl_span(a->credential, SL_LOGIN_ID);
+
+	if (a->credential[SL_LOGIN_ID] != '\0' || (a->step != SL_AUTH_SALT && a->step != SL_AUTH_PROOF))
+		refuse(l, sl_fail(SL_E_INVAL), false, "authentication failed");
+	else if (mg_throttle_blocked(l->m->throttle, &l->client.addr, id, mg_mono_us()))
+		refuse(l, sl_fail(SL_E_AUTH_THROTTLED), true, "too many failed logins: try again later");
+	else if (a->step == SL_AUTH_SALT)
+		send_salt(l, id);
+	else
+		judge_proof(l, a, id);
 }
 
 void mg_auth(struct sl_mgmt *m, const struct sl_msg *msg)
@@ -108,5 +183,10 @@ void mg_auth(struct sl_mgmt *m, const struct sl_msg *msg)
 	l->client = msg->auth.client;
 	memcpy(l->resource, msg->auth.resource, sizeof(l->resource));
 	l->resource[sizeof(l->resource) - 1] = '\0';
+	if (msg->auth.step != SL_AUTH_TOKEN) {
+		session_credential(l, &msg->auth);
+		free(l);
+		return;
+	}
 	mg_oidc_verify(m->oidc, sl_span(msg->auth.token, n), on_verified, l);
 }

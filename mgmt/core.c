@@ -204,6 +204,27 @@ static bool worker_busy(void *ctx, uint32_t worker)
 
 /* ---- life ---- */
 
+/* Salts must stay what they are over a restart: their key follows from the master key. */
+static int open_screds(struct sl_mgmt *m)
+{
+	uint8_t salt_key[SL_SCRAM_KEY];
+	struct mg_screds_cfg cfg = {.base = m->base,
+	                            .store = m->store,
+	                            .salt_key = salt_key,
+	                            .nb_workers = m->nb_workers,
+	                            .send = mg_out_send,
+	                            .ctx = m};
+	int rc = mg_creds_derive(m->creds, "session credential salt", salt_key);
+
+	m->throttle = mg_throttle_new();
+	if (rc == SL_OK && m->throttle == NULL)
+		rc = sl_fail(SL_E_NOMEM);
+	if (rc == SL_OK)
+		rc = mg_screds_new(&cfg, &m->screds);
+	sl_cleanse(salt_key, sizeof(salt_key));
+	return rc;
+}
+
 static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *err, size_t err_cap)
 {
 	const struct mg_policy_cfg policy = {.store = m->store,
@@ -234,6 +255,11 @@ static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *er
 		if (rc != SL_OK)
 			snprintf(err, err_cap, "approvals cannot be read: %s", sl_err_text(rc));
 	}
+	if (rc == SL_OK) {
+		rc = open_screds(m);
+		if (rc != SL_OK)
+			snprintf(err, err_cap, "session credentials cannot be read: %s", sl_err_text(rc));
+	}
 	if (rc == SL_OK)
 		rc = mg_policy_new(&policy, cfg->policy_bootstrap, &m->policy, err, err_cap);
 	if (rc != SL_OK)
@@ -241,6 +267,7 @@ static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *er
 	rest.policy = m->policy;
 	rest.approvals = m->approvals;
 	rest.creds = m->creds;
+	rest.screds = m->screds;
 	rest.sessions = m->sessions;
 	return mg_rest_new(&rest, &m->rest, err, err_cap);
 }
@@ -351,6 +378,8 @@ void sl_mgmt_free(struct sl_mgmt *m)
 	mg_policy_free(m->policy);
 	mg_approvals_free(m->approvals);
 	mg_sessions_free(m->sessions);
+	mg_screds_free(m->screds);
+	mg_throttle_free(m->throttle);
 	mg_creds_free(m->creds);
 	free_event(m->ev_bus);
 	free_event(m->ev_stop);

@@ -13,8 +13,10 @@
 #include "policy.h"
 #include "rest.h"
 #include "session.h"
+#include "session_cred.h"
 #include "sl_mgmt.h"
 #include "tcp_query.h"
+#include "throttle.h"
 
 /* Messages for one worker that found no room in its ring. Past the bound nothing more is taken from that
  * worker. */
@@ -44,6 +46,8 @@ struct sl_mgmt {
 	struct mg_jobs *jobs;
 	struct mg_oidc *oidc;
 	struct mg_creds *creds;
+	struct mg_screds *screds;
+	struct mg_throttle *throttle; /* of logins by session credentials */
 	struct mg_sessions *sessions;
 	struct mg_approvals *approvals;
 	struct mg_policy *policy;

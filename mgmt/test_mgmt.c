@@ -138,11 +138,11 @@ static void test_roles(void **state)
 	static const struct {
 		const char *group;
 		uint32_t roles;
-	} groups[] = {{"agents", 0},
-	              {"noc", ROLE_VIEWER},
-	              {"ops", ROLE_VIEWER | ROLE_OPERATOR},
-	              {"owners", ROLE_VIEWER | ROLE_APPROVER},
-	              {"admins", ROLE_VIEWER | ROLE_OPERATOR | ROLE_ADMIN}};
+	} groups[] = {{"agents", ROLE_CALLER},
+	              {"noc", ROLE_CALLER | ROLE_VIEWER},
+	              {"ops", ROLE_CALLER | ROLE_VIEWER | ROLE_OPERATOR},
+	              {"owners", ROLE_CALLER | ROLE_VIEWER | ROLE_APPROVER},
+	              {"admins", ROLE_CALLER | ROLE_VIEWER | ROLE_OPERATOR | ROLE_ADMIN}};
 	static const char *const methods[] = {[EVHTTP_REQ_GET] = "GET",
 	                                      [EVHTTP_REQ_POST] = "POST",
 	                                      [EVHTTP_REQ_PUT] = "PUT",

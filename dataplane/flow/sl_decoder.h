@@ -45,6 +45,7 @@
 #include <stdint.h>
 
 #include "sl_err.h"
+#include "sl_login_name.h"
 #include "sl_span.h"
 
 #define SL_DEC_ROOM_MIN                                                                                      \
@@ -72,11 +73,17 @@ enum sl_event_kind {
 	SL_EV_NOTE,     /* something to keep in the record: target notices of weight, refused options */
 };
 
+/*
+ * A token comes in one event. A user name of a session credential (sl_credential_name_split) makes two: SALT,
+ * of which the verdict ALLOW brings salt and nonce, then PROOF, of which it brings the server's own proof.
+ */
 struct sl_ev_auth {
+	enum sl_auth_step step;
 	struct sl_span user;     /* as the client gave it: names the resource unless the listener does */
 	struct sl_span database; /* "" when not given */
 	struct sl_span app;      /* application_name or like */
-	struct sl_span token;    /* the secret that was presented; never recorded */
+	struct sl_span token;    /* the secret that was presented; never recorded. PROOF: the AuthMessage */
+	struct sl_span proof;    /* SL_AUTH_PROOF_N bytes, PROOF only */
 };
 
 struct sl_ev_session {
@@ -207,6 +214,14 @@ struct sl_reason {
 	struct sl_span hint;     /* "" none */
 };
 
+/* With ALLOW on AUTH, for a session credential. */
+struct sl_auth_more {
+	struct sl_span salt; /* SALT: these three */
+	uint32_t iterations;
+	uint8_t nonce[18];                  /* random, for this login alone */
+	uint8_t signature[SL_AUTH_PROOF_N]; /* PROOF: ServerSignature */
+};
+
 struct sl_verdict {
 	enum sl_action action;
 	struct sl_span replace;
@@ -217,6 +232,7 @@ struct sl_verdict {
 	 * each. Empty: none.
 	 */
 	struct sl_span origin_query;
+	const struct sl_auth_more *auth; /* good for the call */
 };
 
 struct sl_io {

@@ -98,7 +98,7 @@ int record_session(struct sl_inspect *in, struct sl_span target_user, struct sl_
 		return SL_AGAIN;
 	for (size_t at = 0; next_group(who, &at).p != NULL;)
 		nb++;
-	begin(in, &rw, SL_REC_SESSION, 10);
+	begin(in, &rw, SL_REC_SESSION, who->credential[0] != '\0' ? 11 : 10);
 	sl_record_str(&rw, "u", sl_span_str(who->name[0] != '\0' ? who->name : who->subject));
 	sl_record_str(&rw, "iss", sl_span_str(who->issuer));
 	sl_record_array(&rw, "g", nb);
@@ -111,6 +111,8 @@ int record_session(struct sl_inspect *in, struct sl_span target_user, struct sl_
 	sl_record_str(&rw, "tu", head(target_user, NAME_RECORD_MAX));
 	sl_record_bool(&rw, "tls", in->client_tls);
 	sl_record_str(&rw, "app", head(app, NAME_RECORD_MAX));
+	if (who->credential[0] != '\0')
+		sl_record_str(&rw, "cr", sl_span_str(who->credential));
 	return put_barrier(in, &rw, SL_REC_SESSION);
 }
 

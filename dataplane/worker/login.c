@@ -9,32 +9,44 @@ static bool copy_name(struct sl_span from, char *to)
 	return sl_span_cstr(from, to, SL_BUS_NAME_MAX) >= 0;
 }
 
-int login_auth(struct session *s, const struct sl_ev_auth *a, struct sl_verdict *v)
+static int too_long(struct sl_verdict *v)
 {
-	struct sl_worker *w = s->w;
+	v->action = SL_ACT_DENY;
+	v->reason.code = SL_RSN_AUTH;
+	v->reason.message = SL_SPAN_LIT("a name or the token is too long");
+	return SL_OK;
+}
+
+/* The first of a login's events brings the names; *v says no when one does not fit. */
+static struct login *login_new(const struct session *s, const struct sl_ev_auth *a, struct sl_verdict *v)
+{
 	struct login *l = calloc(1, sizeof(*l));
-	struct sl_msg *m;
+	struct sl_span resource = a->user, id = SL_SPAN_EMPTY;
 
 	if (l == NULL)
-		return sl_fail(SL_E_NOMEM);
-	if (!copy_name(a->user, l->user) || !copy_name(a->database, l->database) ||
-	    a->token.n > SL_BUS_TOKEN_MAX) {
-		free(l);
+		return NULL;
+	if (a->step != SL_AUTH_TOKEN && !sl_credential_name_split(a->user, &resource, &id))
 		v->action = SL_ACT_DENY;
-		v->reason.code = SL_RSN_AUTH;
-		v->reason.message = SL_SPAN_LIT("a name or the token is too long");
-		return SL_OK;
-	}
+	if (!copy_name(a->user, l->user) || !copy_name(a->database, l->database) ||
+	    !copy_name(resource, l->resource))
+		(void)too_long(v);
+	(void)sl_span_cstr(id, l->credential, sizeof(l->credential));
 	(void)sl_span_cstr(a->app, l->app, sizeof(l->app));
-	snprintf(l->resource, sizeof(l->resource), "%s",
-	         s->listener->resource != NULL ? s->listener->resource : l->user);
-	m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
-	if (m == NULL) {
-		free(l);
-		return SL_AGAIN;
-	}
+	if (s->listener->resource != NULL)
+		snprintf(l->resource, sizeof(l->resource), "%s", s->listener->resource);
+	return l;
+}
+
+static void ask(struct session *s, const struct sl_ev_auth *a, struct sl_msg *m)
+{
+	const struct login *l = s->login;
+
 	m->type = SL_MSG_AUTH;
 	m->flow = session_ref(s);
+	m->auth.step = a->step;
+	memcpy(m->auth.credential, l->credential, sizeof(l->credential));
+	if (a->proof.n == sizeof(m->auth.proof))
+		memcpy(m->auth.proof, a->proof.p, a->proof.n);
 	m->auth.client = sl_tcp_remote(s->peer[SL_CLIENT].conn);
 	m->auth.tls = s->layer[SL_CLIENT].ops != NULL;
 	snprintf(m->auth.listener, sizeof(m->auth.listener), "%s", s->listener->name);
@@ -43,9 +55,31 @@ int login_auth(struct session *s, const struct sl_ev_auth *a, struct sl_verdict 
 	m->auth.token_n = (uint32_t)a->token.n;
 	if (a->token.n > 0)
 		memcpy(m->auth.token, a->token.p, a->token.n);
-	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
-	session_waits_no_more(s);
-	s->login = l;
+	sl_bus_worker_send(s->w->cfg.bus, s->w->cfg.worker, m);
+}
+
+int login_auth(struct session *s, const struct sl_ev_auth *a, struct sl_verdict *v)
+{
+	struct sl_worker *w = s->w;
+	struct sl_msg *m;
+
+	if (a->token.n > SL_BUS_TOKEN_MAX)
+		return too_long(v);
+	if (s->login == NULL)
+		s->login = login_new(s, a, v);
+	if (s->login == NULL)
+		return sl_fail(SL_E_NOMEM);
+	if (v->action == SL_ACT_DENY) {
+		login_free(s);
+		return SL_OK;
+	}
+	m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
+	if (m == NULL)
+		return SL_AGAIN;
+	ask(s, a, m);
+	/* A name alone is nobody yet: such a connection gives way to newer ones like any without a login. */
+	if (a->step != SL_AUTH_SALT)
+		session_waits_no_more(s);
 	s->state = SESSION_AUTH;
 	v->action = SL_ACT_PARK;
 	return SL_OK;
@@ -95,12 +129,29 @@ static int refuse(struct session *s, int err, bool retry, const char *text)
 	return SL_OK;
 }
 
+/* The client may go on with its session credential. */
+static int salted(struct session *s, const struct sl_msg *m)
+{
+	struct sl_auth_more more = {.salt = sl_span(m->auth_salt.salt, m->auth_salt.salt_n),
+	                            .iterations = m->auth_salt.iterations};
+	struct sl_verdict allow = {.action = SL_ACT_ALLOW, .auth = &more};
+	int rc;
+
+	worker_random(more.nonce, sizeof(more.nonce));
+	s->state = SESSION_CLIENT;
+	rc = sl_flow_resume(&s->flow, &allow);
+	if (rc < 0)
+		session_end(s, rc, SL_RSN_PROTOCOL, sl_err_text(rc));
+	return SL_OK;
+}
+
 static int accepted(struct session *s, struct sl_msg *m)
 {
 	struct sl_worker *w = s->w;
 	struct login *l = s->login;
 	struct sl_msg_auth_ok *ok = &m->auth_ok;
-	struct sl_verdict allow = {.action = SL_ACT_ALLOW};
+	struct sl_auth_more more = {0};
+	struct sl_verdict allow = {.action = SL_ACT_ALLOW, .auth = &more};
 	int rc;
 
 	rc = sl_inspect_login(s->inspect, &ok->identity, sl_span_str(ok->resource), sl_span_str(l->database),
@@ -114,6 +165,7 @@ static int accepted(struct session *s, struct sl_msg *m)
 	snprintf(l->target_user, sizeof(l->target_user), "%s", ok->target_user);
 	if (sl_secret_set(&l->secret, sl_secret_span(&ok->secret)) < 0)
 		return refuse(s, SL_E_SEAL, true, "the gateway cannot use its credential");
+	memcpy(more.signature, ok->signature, sizeof(more.signature));
 	s->target = s->resource->address;
 	s->deadline_us = w->now_us + CONNECT_TIMEOUT_US;
 	s->state = SESSION_CONNECT;
@@ -169,6 +221,8 @@ static void answer_step(struct session *s)
 		return;
 	if (m->type == SL_MSG_AUTH_OK)
 		rc = accepted(s, m);
+	else if (m->type == SL_MSG_AUTH_SALT)
+		rc = salted(s, m);
 	else
 		rc = refuse(s, m->auth_no.err, m->auth_no.retry, m->auth_no.text);
 	if (rc == SL_AGAIN)

@@ -52,7 +52,8 @@ struct peer {
 struct login {
 	char user[SL_BUS_NAME_MAX], database[SL_BUS_NAME_MAX], resource[SL_BUS_NAME_MAX],
 	        app[SL_BUS_NAME_MAX];
-	struct sl_msg *answer; /* AUTH_OK or AUTH_NO that could not be recorded yet */
+	char credential[SL_LOGIN_ID_MAX]; /* "": it is a token */
+	struct sl_msg *answer;            /* AUTH_OK, AUTH_SALT or AUTH_NO that could not be recorded yet */
 	struct sl_login to_target;
 	char target_user[SL_BUS_NAME_MAX];
 	struct sl_secret secret;

@@ -13,6 +13,7 @@
 #include "sl_addr.h"
 #include "sl_err.h"
 #include "sl_id.h"
+#include "sl_login_name.h"
 #include "sl_secret.h"
 #include "sl_span.h"
 
@@ -43,10 +44,13 @@ enum sl_msg_type {
 	/* management -> worker */
 	SL_MSG_AUTH_OK,
 	SL_MSG_AUTH_NO,
+	SL_MSG_AUTH_SALT, /* the first step of a session credential's login goes on */
 	SL_MSG_DECISION,  /* a hold's end */
 	SL_MSG_ASKED,     /* a hold waits for people (`approval`): its client may be told */
 	SL_MSG_SNAPSHOT,  /* judge by this policy from now on */
-	SL_MSG_KILL,      /* end this session (flow.generation 0: all sessions of `identity.subject`) */
+	/* end this session; flow.generation 0: all sessions of identity.credential, or when that is "" all of
+	 * the identity's issuer and subject */
+	SL_MSG_KILL,
 	SL_MSG_DRAIN,     /* accept nothing new; stop when the last session ends or at deadline_us */
 	SL_MSG_TCP_QUERY, /* look at TCP connections; a worker without a free message does not answer */
 };
@@ -59,15 +63,19 @@ enum sl_msg_type {
 struct sl_identity {
 	char issuer[SL_BUS_NAME_MAX * 2];
 	char subject[SL_BUS_NAME_MAX];
-	char name[SL_BUS_NAME_MAX];     /* for people: preferred_username, email or sub */
-	char provider[SL_BUS_NAME_MAX]; /* the IdentityProvider's name in the policy */
-	uint64_t expires_us;            /* wall time; the session ends then */
+	char name[SL_BUS_NAME_MAX];       /* for people: preferred_username, email or sub */
+	char provider[SL_BUS_NAME_MAX];   /* the IdentityProvider's name in the policy */
+	char credential[SL_LOGIN_ID_MAX]; /* id of the session credential that it came by; "" a token */
+	uint64_t expires_us;              /* wall time; the session ends then */
 	uint16_t nb_groups;
 	uint16_t groups_n, claims_n;
 	char groups[SL_BUS_GROUPS_BYTES];
 };
 
 struct sl_msg_auth {
+	enum sl_auth_step step;
+	char credential[SL_LOGIN_ID_MAX];
+	uint8_t proof[SL_AUTH_PROOF_N];
 	struct sl_endpoint client;
 	char listener[SL_BUS_NAME_MAX];
 	char resource[SL_BUS_NAME_MAX]; /* by listener or user name */
@@ -81,7 +89,13 @@ struct sl_msg_auth_ok {
 	struct sl_identity identity;
 	char resource[SL_BUS_NAME_MAX];
 	char target_user[SL_BUS_NAME_MAX];
-	struct sl_secret secret; /* the target's password; cleared with the message */
+	struct sl_secret secret;            /* the target's password; cleared with the message */
+	uint8_t signature[SL_AUTH_PROOF_N]; /* to PROOF: ServerSignature */
+};
+
+struct sl_msg_auth_salt {
+	uint32_t iterations, salt_n;
+	uint8_t salt[SL_AUTH_SALT_MAX];
 };
 
 struct sl_msg_auth_no {
@@ -210,6 +224,7 @@ struct sl_msg {
 		struct sl_msg_auth auth;
 		struct sl_msg_auth_ok auth_ok;
 		struct sl_msg_auth_no auth_no;
+		struct sl_msg_auth_salt auth_salt;
 		struct sl_msg_hold hold;
 		struct sl_id approval; /* HOLD_GONE, ASKED */
 		struct sl_id session;  /* SESSION_END, KILL */

@@ -40,6 +40,7 @@ static const struct key_name common[] = {
         {"tu", "target_user"},
         {"tls", "tls"},
         {"app", "app"},
+        {"cr", "credential"},
         {"rs", "reason"},
         {"cmd", "cmd"},
         {"ph", "phase"},

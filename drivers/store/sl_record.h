@@ -28,7 +28,8 @@
 
 enum sl_record_kind {
 	SL_REC_SESSION = 1,  /* login done: user(u) issuer(iss) groups(g: array) resource(r) database(db)
-	                        client(c) protocol(p) target user(tu) tls(tls) app(app) */
+	                        client(c) protocol(p) target user(tu) tls(tls) app(app)
+	                        id of the session credential(cr), when it was one */
 	SL_REC_REFUSED = 2,  /* a session that did not come to be: reason(rs) and what is known of user,
 	                        resource, client */
 	SL_REC_COMMAND = 3,  /* cmd(cmd) phase(ph) text(x) verdict(v: allow deny hold) rule(ru) message(m)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include "json.h"
@@ -157,6 +158,23 @@ void mg_creds_free(struct mg_creds *c)
 		return;
 	sl_cleanse(c, sizeof(*c));
 	free(c);
+}
+
+/* HMAC as a pseudo-random function of the use's name: one block of HKDF-Expand (RFC 5869), the key being
+ * uniform. */
+int mg_creds_derive(const struct mg_creds *c, const char *use, uint8_t out[MG_DERIVED_BYTES])
+{
+	uint8_t info[64];
+	size_t n = strlen(use);
+	unsigned int got = MG_DERIVED_BYTES;
+
+	if (n + 1 > sizeof(info))
+		return sl_fail(SL_E_INVAL);
+	memcpy(info, use, n);
+	info[n] = 1;
+	if (HMAC(EVP_sha256(), c->key, KEY_BYTES, info, n + 1, out, &got) == NULL)
+		return sl_fail(SL_E_SEAL);
+	return SL_OK;
 }
 
 /* ---- sealing ---- */

@@ -18,6 +18,8 @@ static const char *reason(int status)
 	switch (status) {
 	case 200:
 		return "OK";
+	case 201:
+		return "Created";
 	case 202:
 		return "Accepted";
 	case 204:
@@ -312,7 +314,7 @@ static bool in_any(const struct sl_identity *who, const struct sl_strings *group
 /* An admin may do everything but approve. */
 static uint32_t roles_of(const struct sl_identity *who, const struct sl_idp *idp)
 {
-	uint32_t roles = 0;
+	uint32_t roles = ROLE_CALLER;
 
 	if (in_any(who, &idp->viewers))
 		roles |= ROLE_VIEWER;

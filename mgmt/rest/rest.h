@@ -13,6 +13,7 @@
 #include "oidc.h"
 #include "policy.h"
 #include "session.h"
+#include "session_cred.h"
 #include "tcp_query.h"
 
 #define MG_REST_CONNECTIONS_MAX 64
@@ -30,6 +31,7 @@ struct mg_rest_cfg {
 	struct mg_policy *policy;
 	struct mg_approvals *approvals;
 	struct mg_creds *creds;
+	struct mg_screds *screds;
 	struct mg_sessions *sessions;
 	struct mg_jobs *jobs;
 	struct mg_tcp *tcp;

@@ -64,6 +64,9 @@ void mg_post_deny(struct request *q);
 void mg_put_credential(struct request *q);
 void mg_get_credentials(struct request *q);
 void mg_delete_credential(struct request *q);
+void mg_post_session_credential(struct request *q);
+void mg_get_session_credentials(struct request *q);
+void mg_delete_session_credential(struct request *q);
 
 /* A record as a JSON object with the long names of its keys; NULL when malformed or no memory. */
 json_t *mg_record_json(struct sl_span rec);

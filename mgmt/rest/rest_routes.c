@@ -25,6 +25,10 @@ const struct route mg_routes[] = {
         {EVHTTP_REQ_GET, "/v1/credentials", ROLE_ADMIN, BODY_NONE, mg_get_credentials},
         {EVHTTP_REQ_PUT, "/v1/credentials/{}", ROLE_ADMIN, BODY_JSON, mg_put_credential},
         {EVHTTP_REQ_DELETE, "/v1/credentials/{}", ROLE_ADMIN, BODY_NONE, mg_delete_credential},
+        {EVHTTP_REQ_POST, "/v1/session-credentials", ROLE_CALLER, BODY_JSON, mg_post_session_credential},
+        {EVHTTP_REQ_GET, "/v1/session-credentials", ROLE_CALLER, BODY_NONE, mg_get_session_credentials},
+        {EVHTTP_REQ_DELETE, "/v1/session-credentials/{}", ROLE_CALLER, BODY_NONE,
+         mg_delete_session_credential},
 };
 
 const size_t mg_nb_routes = sizeof(mg_routes) / sizeof(mg_routes[0]);

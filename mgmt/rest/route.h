@@ -14,6 +14,7 @@ enum api_role {
 	ROLE_OPERATOR = 2,
 	ROLE_APPROVER = 4,
 	ROLE_ADMIN = 8,
+	ROLE_CALLER = 16, /* whoever has a token that is accepted */
 };
 
 enum body_kind {

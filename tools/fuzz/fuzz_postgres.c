@@ -130,6 +130,9 @@ static size_t on_channel_binding(void *ctx, enum sl_side side, uint8_t *out)
 	return w->verdict_byte & 4 ? 32 : 0;
 }
 
+/* What a session credential's login gets; the nonce is known, so that a corpus can go on from it. */
+static const struct sl_auth_more auth_more = {.salt = SL_SPAN_LIT("saltsaltsaltsalt"), .iterations = 4096};
+
 static bool marked(struct sl_span s)
 {
 	return s.n > 0 && memmem(s.p, s.n, MARKER, sizeof(MARKER) - 1) != NULL;
@@ -149,6 +152,7 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 	v->reason.code = (enum sl_reason_code)(r % 11);
 	v->reason.message = SL_SPAN_LIT("no");
 	v->reason.event_id = SL_SPAN_LIT("1");
+	v->auth = &auth_more;
 	switch (ev->kind) {
 	case SL_EV_AUTH:
 		v->action = r & 16 ? SL_ACT_PARK : SL_ACT_ALLOW;
@@ -269,7 +273,7 @@ static void step_bytes(struct world *w, uint8_t op, bool framed)
 static void step(struct world *w)
 {
 	uint8_t op = take(w);
-	struct sl_verdict v = {0};
+	struct sl_verdict v = {.auth = &auth_more};
 
 	switch (op & 7) {
 	case 0:

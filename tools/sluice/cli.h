@@ -33,7 +33,9 @@ struct cli {
 	const char *as[AS_MAX]; /* policy explain: "group=dba" ... */
 	unsigned int nb_as;
 	const char *resource, *database, *time, *statement, *against;
-	unsigned long limit, rows;
+	const char *host, *port, *pgpass;
+	bool all;
+	unsigned long limit, rows, ttl;
 	/* arguments behind the command's words */
 	char **arg;
 	int nb_args;
@@ -116,6 +118,9 @@ int cmd_policy_rollback(struct cli *c);
 int cmd_credentials_ls(struct cli *c);
 int cmd_credentials_set(struct cli *c);
 int cmd_credentials_rm(struct cli *c);
+int cmd_login(struct cli *c);
+int cmd_logins(struct cli *c);
+int cmd_logout(struct cli *c);
 int cmd_store_verify(struct cli *c);
 int cmd_store_ls(struct cli *c);
 int cmd_store_show(struct cli *c);

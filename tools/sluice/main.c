@@ -25,6 +25,11 @@ enum option_bit {
 	OPT_TIME = 1 << 13,
 	OPT_STATEMENT = 1 << 14,
 	OPT_AGAINST = 1 << 15,
+	OPT_HOST = 1 << 16,
+	OPT_PORT = 1 << 17,
+	OPT_PGPASS = 1 << 18,
+	OPT_TTL = 1 << 19,
+	OPT_ALL = 1 << 20,
 };
 
 static const struct command {
@@ -37,6 +42,13 @@ static const struct command {
         {"status", NULL, 0, 0, 0, cmd_status, "", "what the gateway is doing"},
         {"health", NULL, 0, 0, 0, cmd_health, "", "whether it works; needs no token"},
         {"metrics", NULL, 0, 0, 0, cmd_metrics, "", "its counters in Prometheus' text form"},
+        {"login", NULL, 0, 0, OPT_RESOURCE | OPT_TTL | OPT_HOST | OPT_PORT | OPT_DATABASE | OPT_PGPASS,
+         cmd_login,
+         "--resource R[,R...] [--ttl SECONDS] [--host H] [--port P] [--database D] [--pgpass FILE]",
+         "a user name and a short password for your sessions, against your token"},
+        {"logins", NULL, 0, 0, OPT_ALL, cmd_logins, "[--all]", "yours that are in force; --all: everybody's"},
+        {"logout", NULL, 0, 1, OPT_PGPASS, cmd_logout, "[ID] [--pgpass FILE]",
+         "revokes one, or all of yours, and ends their sessions"},
         {"resources", "ls", 0, 0, 0, cmd_resources_ls, "", "the targets"},
         {"sessions", "ls", 0, 0, OPT_LIMIT | OPT_BEFORE, cmd_sessions_ls, "[--limit N] [--before ID]",
          "sessions, newest first"},
@@ -113,6 +125,11 @@ static const struct option options[] = {
         {"time", required_argument, NULL, VAL_COMMAND + OPT_TIME},
         {"statement", required_argument, NULL, VAL_COMMAND + OPT_STATEMENT},
         {"against", required_argument, NULL, VAL_COMMAND + OPT_AGAINST},
+        {"host", required_argument, NULL, VAL_COMMAND + OPT_HOST},
+        {"port", required_argument, NULL, VAL_COMMAND + OPT_PORT},
+        {"pgpass", required_argument, NULL, VAL_COMMAND + OPT_PGPASS},
+        {"ttl", required_argument, NULL, VAL_COMMAND + OPT_TTL},
+        {"all", no_argument, NULL, VAL_COMMAND + OPT_ALL},
         {NULL, 0, NULL, 0},
 };
 
@@ -142,6 +159,43 @@ static bool parse_number(const char *s, unsigned long *out)
 
 	*out = strtoul(s, &end, 10);
 	return s[0] >= '0' && s[0] <= '9' && *end == '\0' && *out <= 1000000;
+}
+
+static bool port_ok(const char *s)
+{
+	unsigned long n;
+
+	return parse_number(s, &n) && n > 0 && n < 65536;
+}
+
+/* What goes into a URL as it is. */
+static bool host_ok(const char *s)
+{
+	return *s != '\0' &&
+	       strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:") == strlen(s);
+}
+
+/* Options of login and its kin. */
+static bool set_login_option(struct cli *c, unsigned int bit, const char *value)
+{
+	switch (bit) {
+	case OPT_HOST:
+		c->host = value;
+		return host_ok(value);
+	case OPT_PORT:
+		c->port = value;
+		return port_ok(value);
+	case OPT_PGPASS:
+		c->pgpass = value;
+		return true;
+	case OPT_TTL:
+		return parse_number(value, &c->ttl) && c->ttl > 0;
+	case OPT_ALL:
+		c->all = true;
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* An option of a command. False: its value is not one. */
@@ -199,7 +253,7 @@ static bool set_option(struct cli *c, unsigned int bit, const char *value)
 		c->against = value;
 		return true;
 	default:
-		return false;
+		return set_login_option(c, bit, value);
 	}
 }
 

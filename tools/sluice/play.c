@@ -118,6 +118,7 @@ static void on_session(struct player *p, const json_t *rec)
 	put_if(p, "", rec, "client", "");
 	put_if(p, ", TLS ", rec, "tls", "");
 	put_if(p, ", program ", rec, "app", "");
+	put_if(p, ", session credential ", rec, "credential", "");
 	fputc('\n', p->out);
 	head_line(p, "when");
 	fprintf(p->out, "%s\n\n", text_time(ju(rec, "t_us"), when));

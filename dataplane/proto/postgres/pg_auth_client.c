@@ -1,6 +1,6 @@
 /*
- * The client's password: a token or a session credential. It goes to the flow in one AUTH event, and nowhere
- * else.
+ * The client's login. A token comes as a password in clear inside TLS and goes to the flow in one AUTH event,
+ * and nowhere else; a session credential is proved by SCRAM (pg_auth_sasl.c).
  */
 #include "pg_priv.h"
 
@@ -15,7 +15,7 @@ static int password_take(struct pg *d, const struct sl_verdict *v)
 	}
 	if (v->action == SL_ACT_ALLOW) {
 		d->auth_allowed = true;
-		return SL_OK;
+		return d->cs == PG_C_SASL ? pg_sasl_allowed(d, v) : SL_OK;
 	}
 	d->auth_denied = true;
 	pg_say_reason(&s, &v->reason, "authentication failed");
@@ -33,20 +33,32 @@ int pg_auth_resume(struct pg *d, const struct sl_verdict *v)
 	return password_take(d, v);
 }
 
-static int password_judge(struct pg *d, const struct pg_msg *m)
+int pg_auth_event(struct pg *d, struct sl_ev_auth *auth, struct sl_verdict *v)
 {
 	struct sl_event ev = {.kind = SL_EV_AUTH};
-	struct sl_span b = m->body, token;
-	struct sl_verdict v;
-	int rc;
 
-	if (pg_get_str(&b, &token) < 0 || b.n != 0)
+	auth->user = sl_span_str(d->start->user);
+	auth->database = sl_span_str(d->start->database);
+	auth->app = sl_span_str(d->start->app);
+	ev.auth = *auth;
+	return pg_event(d, &ev, v);
+}
+
+static int password_judge(struct pg *d, const struct pg_msg *m, struct sl_verdict *v)
+{
+	struct sl_ev_auth auth = {.step = SL_AUTH_TOKEN};
+	struct sl_span b = m->body;
+
+	if (pg_get_str(&b, &auth.token) < 0 || b.n != 0)
 		return pg_broken(d, "malformed password message");
-	ev.auth.user = sl_span_str(d->start->user);
-	ev.auth.database = sl_span_str(d->start->database);
-	ev.auth.app = sl_span_str(d->start->app);
-	ev.auth.token = token;
-	rc = pg_event(d, &ev, &v);
+	return pg_auth_event(d, &auth, v);
+}
+
+static int judge(struct pg *d, const struct pg_msg *m)
+{
+	struct sl_verdict v = {.action = SL_ACT_DENY};
+	int rc = d->cs == PG_C_SASL ? pg_sasl_judge(d, m, &v) : password_judge(d, m, &v);
+
 	return rc != SL_OK ? rc : password_take(d, &v);
 }
 
@@ -67,20 +79,25 @@ int pg_password_step(struct pg *d, struct sl_span b, size_t *used)
 	rc = pg_header(b, &m);
 	if (rc != SL_OK)
 		return rc;
-	if (m.type != 'p' || m.size < 6 || m.size > PG_PASSWORD_MAX + 6)
+	if (m.type != 'p' || m.size < 6 || m.size > (d->cs == PG_C_SASL ? PG_SASL_MAX : PG_PASSWORD_MAX + 6))
 		return pg_broken(d, "expected a password message");
 	if (m.all.n < m.size)
 		return SL_MORE;
 	if (d->io.room(d->io.ctx, SL_CLIENT) < SL_DEC_ROOM_MIN)
 		return SL_AGAIN;
 	if (!d->auth_allowed) {
-		rc = password_judge(d, &m);
+		rc = judge(d, &m);
 		if (rc != SL_OK)
 			return rc;
 		if (d->auth_denied)
 			return SL_E_AUTH;
 	}
-	d->cs = PG_C_LOGIN;
 	*used = m.size;
+	if (d->cs == PG_C_SASL && !d->start->sasl_asked) {
+		d->start->sasl_asked = true;
+		d->auth_allowed = false; /* so far only to go on */
+	} else {
+		d->cs = PG_C_LOGIN;
+	}
 	return SL_OK;
 }

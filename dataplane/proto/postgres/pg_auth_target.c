@@ -46,7 +46,9 @@ int pg_login_begin(struct pg *d, const struct sl_login *l)
 {
 	static const uint8_t ssl[8] = {0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f};
 
-	if (d->ts != PG_T_NONE || !(d->cs == PG_C_LOGIN || (d->cs == PG_C_PASSWORD && d->auth_allowed)))
+	if (d->ts != PG_T_NONE ||
+	    !(d->cs == PG_C_LOGIN ||
+	      ((d->cs == PG_C_PASSWORD || (d->cs == PG_C_SASL && d->start->sasl_asked)) && d->auth_allowed)))
 		return SL_E_INVAL;
 	d->login = *l;
 	d->logging_in = true;

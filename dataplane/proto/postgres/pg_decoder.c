@@ -30,6 +30,7 @@ static int client(struct pg *d, struct sl_span b, size_t *used)
 	case PG_C_STARTUP:
 		return b.n == 0 ? SL_MORE : pg_startup_step(d, b, used);
 	case PG_C_PASSWORD:
+	case PG_C_SASL:
 		return pg_password_step(d, b, used);
 	case PG_C_LOGIN:
 		if (b.n == 0)

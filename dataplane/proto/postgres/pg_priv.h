@@ -15,6 +15,7 @@
 
 #include "sl_decoder.h"
 #include "sl_postgres.h"
+#include "sl_scram.h"
 
 #define PG_HEADER         5           /* type and length of a message */
 #define PG_STARTUP_MAX    10000       /* MAX_STARTUP_PACKET_LENGTH of PostgreSQL */
@@ -52,6 +53,7 @@
 #define PG_SCRAM_MIN_ITER 4096
 #define PG_SCRAM_MAX_ITER 100000 /* about 50 ms of a worker: a target that asks for more is refused */
 #define PG_SCRAM_AUTH_MAX 1024   /* AuthMessage */
+#define PG_SASL_MAX       (PG_HEADER + 64 + SL_SCRAM_FINAL_MAX) /* a client's message of SCRAM */
 
 #define PG_MINOR_MAX  2    /* protocol 3.2: of PostgreSQL 18 */
 #define PG_MINOR_KEYS 2    /* from here on cancel keys have other lengths than 4 bytes */
@@ -69,8 +71,9 @@
 
 enum pg_client_state {
 	PG_C_STARTUP = 0,
-	PG_C_PASSWORD,
-	PG_C_LOGIN, /* accepted; the target's login is under way */
+	PG_C_PASSWORD, /* a token as the password */
+	PG_C_SASL,     /* a session credential, by SCRAM */
+	PG_C_LOGIN,    /* accepted; the target's login is under way */
 	PG_C_READY,
 	PG_C_CLOSED,
 };
@@ -199,13 +202,24 @@ struct pg_scram {
 	uint8_t server_signature[32];
 };
 
+/* A client's SCRAM exchange; over before the target's login begins. */
+struct pg_sasl {
+	uint8_t binding[SL_SCRAM_BINDING_MAX];
+	size_t binding_n;
+	struct sl_scram_server scram;
+};
+
 /* What is only needed from the StartupMessage to the session's begin. */
 struct pg_start {
 	char user[PG_VALUE_MAX + 1], database[PG_VALUE_MAX + 1], app[PG_VALUE_MAX + 1];
 	uint8_t forward[PG_FORWARD_BYTES];
 	uint32_t forward_n;
 	struct pg_scram scram;
-	uint8_t greeting[PG_GREETING_BYTES];
+	bool sasl_asked; /* the server-first-message went out */
+	union {
+		struct pg_sasl sasl;
+		uint8_t greeting[PG_GREETING_BYTES];
+	};
 	uint32_t greeting_n;
 	char version[64];
 };
@@ -437,6 +451,14 @@ int pg_waits(struct pg *d);
 int pg_login_step(struct pg *d, struct sl_span b, size_t *used);
 int pg_target_step(struct pg *d, struct sl_span b, size_t *used);
 int pg_auth_resume(struct pg *d, const struct sl_verdict *v);
+/* Raises AUTH; v is its verdict. SL_OK, SL_AGAIN, < 0. */
+int pg_auth_event(struct pg *d, struct sl_ev_auth *auth, struct sl_verdict *v);
+/* pg_auth_sasl.c: a session credential's login. AuthenticationSASL goes out. */
+int pg_sasl_ask(struct pg *d);
+/* Reads the message in hand and raises its AUTH event. SL_OK with the verdict, SL_AGAIN, < 0. */
+int pg_sasl_judge(struct pg *d, const struct pg_msg *m, struct sl_verdict *v);
+/* The verdict was ALLOW: says what comes next. */
+int pg_sasl_allowed(struct pg *d, const struct sl_verdict *v);
 int pg_login_begin(struct pg *d, const struct sl_login *l);
 /* BackendKeyData's body. SL_OK, SL_AGAIN, or an error that was told. */
 int pg_key_keep(struct pg *d, struct sl_span body);

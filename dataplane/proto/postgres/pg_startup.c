@@ -275,9 +275,22 @@ static int startup_params(struct pg *d, struct sl_span b, struct startup *s)
 	return SL_OK;
 }
 
+/* By the form of the name alone: whether there is such a credential is not known here, and does not show. */
+static int ask_secret(struct pg *d)
+{
+	static const uint8_t clear[] = {'R', 0, 0, 0, 8, 0, 0, 0, 3}; /* AuthenticationCleartextPassword */
+	struct sl_span resource, id;
+
+	if (sl_credential_name_split(sl_span_str(d->start->user), &resource, &id)) {
+		d->cs = PG_C_SASL;
+		return pg_sasl_ask(d);
+	}
+	d->cs = PG_C_PASSWORD;
+	return pg_add(d, SL_CLIENT, clear, sizeof(clear));
+}
+
 static int startup_message(struct pg *d, struct sl_span msg, size_t *used)
 {
-	static const uint8_t ask[] = {'R', 0, 0, 0, 8, 0, 0, 0, 3}; /* AuthenticationCleartextPassword */
 	uint32_t version = sl_get_be32(msg.p + 4);
 	struct startup s = {0};
 	int rc;
@@ -300,10 +313,9 @@ static int startup_message(struct pg *d, struct sl_span msg, size_t *used)
 	if ((version & 0xffff) > PG_MINOR_MAX || s.nb_pq > 0)
 		rc = negotiate(d, &s);
 	if (rc == SL_OK)
-		rc = pg_add(d, SL_CLIENT, ask, sizeof(ask));
+		rc = ask_secret(d);
 	if (rc != SL_OK)
 		return rc;
-	d->cs = PG_C_PASSWORD;
 	*used = msg.n;
 	return SL_OK;
 }

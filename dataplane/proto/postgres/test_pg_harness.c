@@ -80,6 +80,15 @@ static void log_event(struct text *t, const struct sl_event *ev)
 {
 	switch (ev->kind) {
 	case SL_EV_AUTH:
+		if (ev->auth.step == SL_AUTH_SALT) {
+			pgt_put(t, "!: SALT %.*s\n", S(ev->auth.user));
+			break;
+		}
+		if (ev->auth.step == SL_AUTH_PROOF) {
+			pgt_put(t, "!: PROOF %.*s|%.*s|%zu\n", S(ev->auth.user), S(ev->auth.token),
+			        ev->auth.proof.n);
+			break;
+		}
 		pgt_put(t, "!: AUTH %.*s|%.*s|%.*s\n", S(ev->auth.user), S(ev->auth.database),
 		        S(ev->auth.token));
 		break;
@@ -145,11 +154,20 @@ static void verdict_field(struct world *w, const struct sl_ev_field *f, struct s
 	v->replace = sl_span(w->replace, has(f->column.name, "long") ? 40 : 1);
 }
 
+/* What the management core would say to a session credential: nonce and signature are zeros. */
+static const struct sl_auth_more auth_more = {.salt = SL_SPAN_LIT("saltsaltsaltsalt"), .iterations = 4096};
+
+static bool parks(const struct sl_ev_auth *a)
+{
+	return has(a->token, "park") || (a->step != SL_AUTH_TOKEN && has(a->user, "park"));
+}
+
 static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdict *v)
 {
 	static const char *const wanted[] = {"ssn", "long", "nul", "bad", "keep"};
 
-	if (ev->kind == SL_EV_AUTH && has(ev->auth.token, "park"))
+	v->auth = &auth_more;
+	if (ev->kind == SL_EV_AUTH && parks(&ev->auth))
 		v->action = SL_ACT_PARK;
 	else if (ev->kind == SL_EV_AUTH && has(ev->auth.token, "bad"))
 		deny(v, "bad token");
@@ -352,7 +370,7 @@ static enum sl_reason_code reason_of(const char *s)
 
 static void control(struct world *w, char what, char *rest)
 {
-	struct sl_verdict v = {0};
+	struct sl_verdict v = {.auth = &auth_more};
 	char *word = pgt_part(&rest, ' ');
 
 	if (what == 'L') {

@@ -258,6 +258,136 @@ static void test_client_tls(void **state)
 	    ">C: E FATAL 08P01 second or malformed SSLRequest\n=: proto_malformed\n");
 }
 
+/* ---- session credentials: SCRAM towards the client ---- */
+
+#define CRED    "shop~0123456789ab"
+#define SASL    "C: startup 3.0 user=" CRED "\n>C: R 10 SCRAM-SHA-256\\00\\00\n"
+#define NONCE24 "AAAAAAAAAAAAAAAAAAAAAAAA"
+#define SERVER1 "r=abc" NONCE24 ",s=c2FsdHNhbHRzYWx0c2FsdA==,i=4096"
+#define PROOF   "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define SALTED  SASL "C: pi SCRAM-SHA-256 n,,n=,r=abc\n!: SALT " CRED "\n>C: R 11 " SERVER1 "\n"
+#define PROVED                                                                                               \
+	SALTED "C: pr c=biws,r=abc" NONCE24 ",p=" PROOF "\n!: PROOF " CRED "|n=,r=abc," SERVER1              \
+	       ",c=biws,r=abc" NONCE24 "|32\n>C: R 12 v=" PROOF "\n"
+
+static void test_session_credential(void **state)
+{
+	(void)state;
+	run(PROVED "L:\n" STARTED
+	           "T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: S "
+	           "server_version=15.1\nT: K 11 22\nT: Z I\n!: SESSION 15.1\n"
+	           ">C: R 0\n>C: S client_encoding=UTF8\n>C: S standard_conforming_strings=on\n>C: S "
+	           "server_version=15.1\n>C: K 77 88\n>C: Z I\n");
+	/* both answers take their time; what is sent ahead waits */
+	run("C: startup 3.0 user=park~0123456789ab\n>C: R 10 SCRAM-SHA-256\\00\\00\n"
+	    "C: pi SCRAM-SHA-256 y,,n=,r=abc\n!: SALT park~0123456789ab\n=: park\nR: allow\n>C: R 11 " SERVER1
+	    "\nC: pr c=eSws,r=abc" NONCE24 ",p=" PROOF "\n!: PROOF park~0123456789ab|n=,r=abc," SERVER1
+	    ",c=eSws,r=abc" NONCE24 "|32\n=: park\nR: allow\n>C: R 12 v=" PROOF "\nL:\n" STARTED);
+	run("C: startup 3.0 user=park~0123456789ab\n>C: R 10 SCRAM-SHA-256\\00\\00\n"
+	    "C: pi SCRAM-SHA-256 n,,n=,r=abc\n!: SALT park~0123456789ab\n=: park\n"
+	    "R: deny unavailable later\n>C: E FATAL 57P03 later D=event EV\n=: auth\n");
+	/* the proof is wrong */
+	run(SASL "C: pi SCRAM-SHA-256 n,,n=,r=bad\n!: SALT " CRED "\n>C: R 11 r=bad" NONCE24
+	         ",s=c2FsdHNhbHRzYWx0c2FsdA==,i=4096\n"
+	         "C: pr c=biws,r=bad" NONCE24 ",p=" PROOF "\n!: PROOF " CRED "|n=,r=bad,r=bad" NONCE24
+	         ",s=c2FsdHNhbHRzYWx0c2FsdA==,i=4096,c=biws,r=bad" NONCE24
+	         "|32\n>C: E FATAL 28P01 bad token D=event EV\n=: auth\n");
+	/* the client goes away; a name that is none of a credential is asked for a token */
+	run(SALTED "C: X\n=: closed\n");
+	run("C: startup 3.0 user=shop~0123456789a\n>C: R 3\n");
+	run("C: startup 3.0 user=shop~0123456789aU\n>C: R 3\n");
+	run("C: startup 3.0 user=shop~0123456789abc\n>C: R 3\n");
+	run("C: startup 3.0 user=~0123456789ab\n>C: R 10 SCRAM-SHA-256\\00\\00\n");
+}
+
+#define IN_TLS  "C: ssl\n!: UPGRADE C\n>C: byte S\n"
+#define OFFERED "C: startup 3.0 user=" CRED "\n>C: R 10 SCRAM-SHA-256-PLUS\\00SCRAM-SHA-256\\00\\00\n"
+#define PLUS                                                                                                 \
+	"C: pi SCRAM-SHA-256-PLUS p=tls-server-end-point,,n=,r=abc\n!: SALT " CRED "\n>C: R 11 " SERVER1 "\n"
+#define BIND_OK  "cD10bHMtc2VydmVyLWVuZC1wb2ludCwsYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmI="
+#define BIND_BAD "cD10bHMtc2VydmVyLWVuZC1wb2ludCwsY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2M="
+#define MISBOUND                                                                                             \
+	"!: ERROR scram_binding\n>C: E FATAL 28000 SCRAM channel binding check failed\n=: scram_binding\n"
+
+static void test_session_credential_bound(void **state)
+{
+	static const struct pgh_opts tls = {.tls_offered = true},
+	                             unbound = {.tls_offered = true, .no_binding = true};
+
+	(void)state;
+	pgh_run(IN_TLS OFFERED PLUS "C: pr c=" BIND_OK ",r=abc" NONCE24 ",p=" PROOF "\n!: PROOF " CRED
+	                            "|n=,r=abc," SERVER1 ",c=" BIND_OK ",r=abc" NONCE24
+	                            "|32\n>C: R 12 v=" PROOF "\n",
+	        &tls);
+	/* the client does not bind, which it may; or has seen another certificate; or was told that we cannot
+	 */
+	pgh_run(IN_TLS OFFERED "C: pi SCRAM-SHA-256 n,,n=,r=abc\n!: SALT " CRED "\n>C: R 11 " SERVER1 "\n",
+	        &tls);
+	pgh_run(IN_TLS OFFERED PLUS "C: pr c=" BIND_BAD ",r=abc" NONCE24 ",p=" PROOF "\n" MISBOUND, &tls);
+	pgh_run(IN_TLS OFFERED PLUS "C: pr c=biws,r=abc" NONCE24 ",p=" PROOF "\n" MISBOUND, &tls);
+	pgh_run(IN_TLS OFFERED "C: pi SCRAM-SHA-256 y,,n=,r=abc\n" MISBOUND, &tls);
+	pgh_run(IN_TLS OFFERED "C: pi SCRAM-SHA-256-PLUS n,,n=,r=abc\n" MISBOUND, &tls);
+	pgh_run(IN_TLS OFFERED "C: pi SCRAM-SHA-256-PLUS p=tls-unique,,n=,r=abc\n" MISBOUND, &tls);
+	/* a certificate without a binding: none is offered */
+	pgh_run(IN_TLS SASL "C: pi SCRAM-SHA-256 y,,n=,r=abc\n!: SALT " CRED "\n>C: R 11 " SERVER1 "\n",
+	        &unbound);
+}
+
+static void test_p11_scram(void **state)
+{
+	static const struct {
+		const char *sent, *err, *said;
+	} first[] =
+	        {
+	                {"pi SCRAM-SHA-1 n,,n=,r=abc", "proto_malformed",
+	                 "08P01 a SASL mechanism that was not offered"},
+	                {"pi SCRAM-SHA-256-PLUS p=tls-server-end-point,,n=,r=abc", "proto_malformed",
+	                 "08P01 a SASL mechanism that was not offered"},
+	                {"pi SCRAM-SHA-256", "proto_malformed", "08P01 malformed SASL message"},
+	                {"p token", "proto_malformed", "08P01 malformed SASL message"},
+	                {"pi SCRAM-SHA-256 n,,n=,r=", "scram_malformed", "08P01 malformed SCRAM message"},
+	                {"pi SCRAM-SHA-256 p=tls-server-end-point,,n=,r=abc", "scram_binding",
+	                 "28000 SCRAM channel binding check failed"},
+	                {"pi SCRAM-SHA-256 n,a=root,n=,r=abc", "scram_authzid",
+	                 "28000 SCRAM authorization identities are not supported"},
+	                {"x 700000ffff", "proto_malformed", "08P01 expected a password message"},
+	                {"x 7000000004", "proto_malformed", "08P01 expected a password message"},
+	                {"Q select 1", "proto_malformed", "08P01 expected a password message"},
+	                /* the length inside says more, or less, than there is */
+	                {"x 700000001d534352414d2d5348412d323536000000000b6e2c2c6e3d2c723d61",
+	                 "proto_malformed", "08P01 malformed SASL message"},
+	                {"x 700000001d534352414d2d5348412d32353600000000096e2c2c6e3d2c723d61",
+	                 "proto_malformed", "08P01 malformed SASL message"},
+	                {"x 700000001d534352414d2d5348412d32353600ffffffff6e2c2c6e3d2c723d61",
+	                 "proto_malformed", "08P01 malformed SASL message"},
+	        },
+	  final[] = {
+	          {"pr c=biws,r=abc" NONCE24 ",p=" PROOF "A", "scram_malformed",
+	           "08P01 malformed SCRAM message"},
+	          {"pr c=biws,r=abc" NONCE24 ",p=", "scram_malformed", "08P01 malformed SCRAM message"},
+	          {"pr c=biws,r=abc" NONCE24, "scram_malformed", "08P01 malformed SCRAM message"},
+	          {"pr x", "scram_malformed", "08P01 malformed SCRAM message"},
+	          {"pr c=biws,r=abd" NONCE24 ",p=" PROOF, "scram_nonce", "08P01 malformed SCRAM message"},
+	          {"pr c=eSws,r=abc" NONCE24 ",p=" PROOF, "scram_binding",
+	           "28000 SCRAM channel binding check failed"},
+	          {"pi SCRAM-SHA-256 n,,n=,r=abc", "scram_malformed", "08P01 malformed SCRAM message"},
+	          {"Q select 1", "proto_malformed", "08P01 expected a password message"},
+	  };
+	char text[2048];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+		(void)snprintf(text, sizeof(text), SASL "C: %s\n!: ERROR %s\n>C: E FATAL %s\n=: %s\n",
+		               first[i].sent, first[i].err, first[i].said, first[i].err);
+		run(text);
+	}
+	for (size_t i = 0; i < sizeof(final) / sizeof(final[0]); i++) {
+		(void)snprintf(text, sizeof(text), SALTED "C: %s\n!: ERROR %s\n>C: E FATAL %s\n=: %s\n",
+		               final[i].sent, final[i].err, final[i].said, final[i].err);
+		run(text);
+	}
+}
+
 static void test_p01_p02_lengths(void **state)
 {
 	static const char *const typed[] = {"51 00000000", "51 00000003", "50 ffffffff", "64 7fffffff",
@@ -547,6 +677,9 @@ int main(void)
 	        cmocka_unit_test(test_target_versions),
 	        cmocka_unit_test(test_target_tls),
 	        cmocka_unit_test(test_client_tls),
+	        cmocka_unit_test(test_session_credential),
+	        cmocka_unit_test(test_session_credential_bound),
+	        cmocka_unit_test(test_p11_scram),
 	        cmocka_unit_test(test_p01_p02_lengths),
 	        cmocka_unit_test(test_p03_sums),
 	        cmocka_unit_test(test_p05_second_startup),

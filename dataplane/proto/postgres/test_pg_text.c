@@ -347,6 +347,15 @@ static void build_target(struct build *m, char type, char *rest)
 	}
 }
 
+/* SASLInitialResponse: mechanism, then the message. */
+static void build_initial(struct build *m, char *rest)
+{
+	bstr(m, pgt_part(&rest, ' '));
+	b32(m, rest == NULL ? UINT32_MAX : (uint32_t)strlen(rest));
+	if (rest != NULL)
+		bbytes(m, rest, strlen(rest));
+}
+
 size_t pgt_build(enum sl_side from, const char *line, uint8_t *out)
 {
 	struct build m = {out, 0};
@@ -361,6 +370,10 @@ size_t pgt_build(enum sl_side from, const char *line, uint8_t *out)
 		b32(&m, 0);
 		if (strcmp(word, "Bb") == 0)
 			build_bind(&m, rest, true);
+		else if (strcmp(word, "pi") == 0)
+			build_initial(&m, rest);
+		else if (strcmp(word, "pr") == 0)
+			bbytes(&m, rest, strlen(rest));
 		else if (from == SL_CLIENT)
 			build_client(&m, word[0], rest);
 		else
@@ -438,6 +451,10 @@ static void render_backend(struct text *t, uint8_t type, const uint8_t *p, size_
 		break;
 	case 'R':
 		pgt_put(t, " %u", sl_get_be32(p));
+		if (n > 4) {
+			pgt_put(t, " ");
+			rbytes(t, p + 4, n - 4);
+		}
 		break;
 	case 'S':
 		pgt_put(t, " ");

@@ -1,8 +1,8 @@
 /*
  * PostgreSQL messages written as text, one a line, for transcripts: "Q select 1", "B
  * portal|statement|7|NULL", "K 1 2" and "K 1 2+28" (a cancel key's bytes behind the fourth are 0xee), "D
- * 1,NULL", "T id:23 name:25:1" (name, type, format), "startup 3.0 user=a", "x 00ff" (raw bytes). pgt_build
- * reads it, pgt_render writes it.
+ * 1,NULL", "T id:23 name:25:1" (name, type, format), "startup 3.0 user=a", "pi MECHANISM text" and "pr text"
+ * (SASL responses), "x 00ff" (raw bytes). pgt_build reads it, pgt_render writes it.
  */
 #ifndef TEST_PG_TEXT_H
 #define TEST_PG_TEXT_H
