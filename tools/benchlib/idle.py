@@ -17,7 +17,7 @@ PREFIX = os.environ.get("LAB_PREFIX", "slidle")
 DIR = f"/var/lib/sluice-lab/{PREFIX}"
 TICK = os.sysconf("SC_CLK_TCK")
 TARGET, LISTENER, ECHO_PORT = ("10.99.2.2", 5433), ("10.99.1.1", 5433), 7007
-ASKED = 100
+ASKED, ECHOED = 100, 300
 GAP_S = 0.05  # between two first requests: long enough for the gateway to rest again
 LIMIT_SHARE = 0.02
 LIMIT_FIRST_US = 1000  # of the first packet after idleness, by the echo service
@@ -130,8 +130,8 @@ def run(lab, sessions, seconds):
     first = tell(client, "ask", ASKED, GAP_S)["us"]
     busy = tell(client, "ask", ASKED, 0)["us"]
     time.sleep(2)
-    echo = tell(client, "echo", ECHO_PORT, ASKED, GAP_S)["us"]
-    echo_busy = tell(client, "echo", ECHO_PORT, ASKED, 0)["us"]
+    echo = tell(client, "echo", ECHO_PORT, ECHOED, GAP_S)["us"]
+    echo_busy = tell(client, "echo", ECHO_PORT, ECHOED, 0)["us"]
     return {"name": "idle", "sessions": sessions, "open_s": opened["seconds"], "share": share, "total": sum(share.values()),
             "first_us": quantiles(first), "busy_us": quantiles(busy), "first_echo_us": quantiles(echo), "busy_echo_us": quantiles(echo_busy)}
 
