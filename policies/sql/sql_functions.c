@@ -17,64 +17,74 @@ struct function {
 	uint64_t kinds;
 };
 
+/* By the first letter. */
 /* clang-format off */
-static const struct function functions_p[] = {
+static const struct function functions[] = {
+	{"autoprewarm_*", ADMIN}, {"binary_upgrade_*", ADMIN}, {"brin_summarize_*", ADMIN},
+	{"brin_desummarize_range", ADMIN}, {"cursor_to_xml*", RUNS_SQL}, {"crosstab*", RUNS_SQL},
+	{"connectby", RUNS_SQL}, {"dblink*", RUNS_SQL}, {"database_to_xml*", RUNS_SQL}, {"get_raw_page", ADMIN},
+	{"gin_clean_pending_list", ADMIN}, {"heap_force_*", ADMIN}, {"lo_creat", ADMIN}, {"lo_create", ADMIN},
+	{"lo_import*", ADMIN}, {"lo_export", ADMIN}, {"lo_open", ADMIN}, {"lo_close", ADMIN}, {"lo_unlink", ADMIN},
+	{"lo_put", ADMIN}, {"lo_get", ADMIN}, {"lo_from_bytea", ADMIN}, {"lo_lseek*", ADMIN}, {"lo_tell*", ADMIN},
+	{"lo_truncate*", ADMIN}, {"loread", ADMIN}, {"lowrite", ADMIN}, {"nextval", ADMIN},
 	{"pg_cancel_backend", ADMIN}, {"pg_terminate_backend", ADMIN}, {"pg_signal_*", ADMIN},
-	{"pg_reload_conf", ADMIN}, {"pg_rotate_logfile*", ADMIN}, {"pg_promote", ADMIN},
-	{"pg_read_*", ADMIN}, {"pg_ls_*", ADMIN}, {"pg_stat_file", ADMIN}, {"pg_file_*", ADMIN},
-	{"pg_logdir_ls", ADMIN}, {"pg_current_logfile", ADMIN}, {"pg_hba_file_rules", ADMIN},
-	{"pg_ident_file_mappings", ADMIN}, {"pg_show_all_file_settings", ADMIN},
-	{"pg_sleep*", ADMIN}, {"pg_notify", ADMIN},
-	{"pg_logical_*", ADMIN}, {"pg_replication_*", ADMIN}, {"pg_create_*", ADMIN}, {"pg_copy_*", ADMIN},
-	{"pg_drop_*", ADMIN}, {"pg_switch_*", ADMIN}, {"pg_backup_*", ADMIN}, {"pg_start_backup", ADMIN},
-	{"pg_stop_backup", ADMIN}, {"pg_wal_replay_*", ADMIN}, {"pg_xlog_replay_*", ADMIN},
-	{"pg_export_snapshot", ADMIN}, {"pg_import_system_collations", ADMIN},
-	{"pg_stat_reset*", ADMIN}, {"pg_stat_statements_reset", ADMIN}, {"pg_stat_force_next_flush", ADMIN},
-	{"pg_log_backend_memory_contexts", ADMIN}, {"pg_extension_config_dump", ADMIN},
-	{"pg_nextoid", ADMIN}, {"pg_stop_making_pinned_objects", ADMIN}, {"pg_prewarm", ADMIN},
-	{"pg_truncate_visibility_map", ADMIN}, {"pg_get_wal_*", ADMIN}, {"pg_prepared_*", ADMIN},
-	{"postgres_fdw_disconnect*", ADMIN}, {"plpgsql_call_handler", ADMIN}, {"plpgsql_inline_handler", ADMIN},
-	{NULL, 0},
-};
-static const struct function functions_other[] = {
-	{"set_config", ADMIN}, {"setval", ADMIN}, {"nextval", ADMIN},
-	{"lo_creat", ADMIN}, {"lo_create", ADMIN}, {"lo_import*", ADMIN}, {"lo_export", ADMIN}, {"lo_open", ADMIN},
-	{"lo_close", ADMIN}, {"lo_unlink", ADMIN}, {"lo_put", ADMIN}, {"lo_get", ADMIN}, {"lo_from_bytea", ADMIN},
-	{"lo_lseek*", ADMIN}, {"lo_tell*", ADMIN}, {"lo_truncate*", ADMIN}, {"loread", ADMIN}, {"lowrite", ADMIN},
-	{"dblink*", RUNS_SQL},
-	{"query_to_xml*", RUNS_SQL}, {"cursor_to_xml*", RUNS_SQL}, {"table_to_xml*", RUNS_SQL},
-	{"schema_to_xml*", RUNS_SQL}, {"database_to_xml*", RUNS_SQL},
-	{"ts_stat", RUNS_SQL}, {"ts_rewrite", RUNS_SQL}, {"crosstab*", RUNS_SQL}, {"connectby", RUNS_SQL},
-	{"xpath_table", RUNS_SQL}, {"run_command_on_*", RUNS_SQL},
-	{"binary_upgrade_*", ADMIN}, {"autoprewarm_*", ADMIN}, {"get_raw_page", ADMIN}, {"heap_force_*", ADMIN},
-	{"gin_clean_pending_list", ADMIN}, {"brin_summarize_*", ADMIN}, {"brin_desummarize_range", ADMIN},
-	{NULL, 0},
+	{"pg_reload_conf", ADMIN}, {"pg_rotate_logfile*", ADMIN}, {"pg_promote", ADMIN}, {"pg_read_*", ADMIN},
+	{"pg_ls_*", ADMIN}, {"pg_stat_file", ADMIN}, {"pg_file_*", ADMIN}, {"pg_logdir_ls", ADMIN},
+	{"pg_current_logfile", ADMIN}, {"pg_hba_file_rules", ADMIN}, {"pg_ident_file_mappings", ADMIN},
+	{"pg_show_all_file_settings", ADMIN}, {"pg_sleep*", ADMIN}, {"pg_notify", ADMIN}, {"pg_logical_*", ADMIN},
+	{"pg_replication_*", ADMIN}, {"pg_create_*", ADMIN}, {"pg_copy_*", ADMIN}, {"pg_drop_*", ADMIN},
+	{"pg_switch_*", ADMIN}, {"pg_backup_*", ADMIN}, {"pg_start_backup", ADMIN}, {"pg_stop_backup", ADMIN},
+	{"pg_wal_replay_*", ADMIN}, {"pg_xlog_replay_*", ADMIN}, {"pg_export_snapshot", ADMIN},
+	{"pg_import_system_collations", ADMIN}, {"pg_stat_reset*", ADMIN}, {"pg_stat_statements_reset", ADMIN},
+	{"pg_stat_force_next_flush", ADMIN}, {"pg_log_backend_memory_contexts", ADMIN},
+	{"pg_extension_config_dump", ADMIN}, {"pg_nextoid", ADMIN}, {"pg_stop_making_pinned_objects", ADMIN},
+	{"pg_prewarm", ADMIN}, {"pg_truncate_visibility_map", ADMIN}, {"pg_get_wal_*", ADMIN},
+	{"pg_prepared_*", ADMIN}, {"postgres_fdw_disconnect*", ADMIN}, {"plpgsql_call_handler", ADMIN},
+	{"plpgsql_inline_handler", ADMIN}, {"query_to_xml*", RUNS_SQL}, {"run_command_on_*", RUNS_SQL},
+	{"set_config", ADMIN}, {"setval", ADMIN}, {"schema_to_xml*", RUNS_SQL}, {"table_to_xml*", RUNS_SQL},
+	{"ts_stat", RUNS_SQL}, {"ts_rewrite", RUNS_SQL}, {"xpath_table", RUNS_SQL},
 };
 /* clang-format on */
 
+#define NB_FUNCTIONS   (sizeof(functions) / sizeof(functions[0]))
 #define NAME_MAX_BYTES 63 /* PostgreSQL cuts longer names, and none here is near */
 
 static bool name_is(const char *pattern, const char *name, size_t n)
 {
 	size_t m = strlen(pattern);
 
+	if (pattern[0] != name[0])
+		return false;
 	if (pattern[m - 1] == '*')
 		return n >= m - 1 && memcmp(pattern, name, m - 1) == 0;
 	return n == m && memcmp(pattern, name, m) == 0;
 }
 
+static uint8_t first[32 + 1]; /* by the lower five bits of the first letter: where its functions begin */
+_Static_assert(NB_FUNCTIONS < 256, "an index of the table fits");
+
+__attribute__((constructor)) static void index_functions(void)
+{
+	for (size_t i = 0; i < NB_FUNCTIONS; i++)
+		for (size_t c = functions[i].name[0] & 31; c < 32; c++)
+			first[c + 1] = (uint8_t)(i + 1);
+}
+
 uint64_t sql_function_kinds(struct sl_span name)
 {
-	const struct function *f;
 	char folded[NAME_MAX_BYTES];
+	size_t c;
 
 	if (name.n == 0 || name.n > NAME_MAX_BYTES)
 		return 0;
+	c = name.p[0] & 31;
+	if (first[c] == first[c + 1])
+		return 0;
 	for (size_t i = 0; i < name.n; i++)
 		folded[i] = (char)sql_fold(name.p[i]);
-	for (f = folded[0] == 'p' ? functions_p : functions_other; f->name != NULL; f++) {
-		if (f->name[0] == folded[0] && name_is(f->name, folded, name.n))
-			return f->kinds;
+	for (size_t i = first[c]; i < first[c + 1]; i++) {
+		if (name_is(functions[i].name, folded, name.n))
+			return functions[i].kinds;
 	}
 	return 0;
 }

@@ -1,4 +1,7 @@
-/* Key words are found by a hash table that is filled before main() begins. */
+/*
+ * Key words are found by a hash table that is filled before main() begins. Most words are none: their first
+ * and last letter and their length say so for nearly all of them.
+ */
 #include <string.h>
 
 #include "sql_lex_priv.h"
@@ -10,13 +13,15 @@
 struct keyword {
 	char word[WORD_MAX + 1]; /* in capitals, as the table of the header has them */
 	uint8_t n;
-	char class;
 };
 
-#define KEYWORD_ROW(w, c) [KW_##w] = {#w, sizeof(#w) - 1, #c[0]},
-static const struct keyword keywords[KW_COUNT] = {[KW_IDENTIFIER] = {"", 0, 'U'},
-                                                  SQL_KEYWORD_TABLE(KEYWORD_ROW)};
+#define KEYWORD_ROW(w, c) [KW_##w] = {#w, sizeof(#w) - 1},
+static const struct keyword keywords[KW_COUNT] = {SQL_KEYWORD_TABLE(KEYWORD_ROW)};
 #undef KEYWORD_ROW
+
+#define KEYWORD_CLASS(w, c) [KW_##w] = #c[0],
+const char sql_keyword_classes[KW_COUNT] = {[KW_IDENTIFIER] = 'U', SQL_KEYWORD_TABLE(KEYWORD_CLASS)};
+#undef KEYWORD_CLASS
 
 /*
  * A word of up to 17 bytes, folded: a bit makes lower case of upper case, and no letter of anything else that
@@ -28,10 +33,9 @@ struct folded {
 	uint8_t n;
 };
 
-static struct {
-	struct folded word;
-	uint16_t kw; /* 0: free */
-} buckets[BUCKETS];
+static struct folded words[KW_COUNT];
+static uint16_t buckets[BUCKETS]; /* 0: free */
+static uint32_t lengths[32][32];  /* by the first and the last letter: a bit for each length of a key word */
 
 /* n bytes, at most 8, as a number; what lies behind them up to `end` may be read. */
 static uint64_t load(const uint8_t *p, size_t n, const uint8_t *end)
@@ -73,10 +77,11 @@ __attribute__((constructor)) static void fill(void)
 		struct folded f = fold(w, keywords[k].n, w + keywords[k].n);
 		uint32_t i = bucket_of(&f);
 
-		while (buckets[i].kw != 0)
+		while (buckets[i] != 0)
 			i = (i + 1) % BUCKETS;
-		buckets[i].word = f;
-		buckets[i].kw = (uint16_t)k;
+		words[k] = f;
+		buckets[i] = (uint16_t)k;
+		lengths[w[0] & 31][w[f.n - 1] & 31] |= UINT32_C(1) << f.n;
 	}
 }
 
@@ -84,19 +89,14 @@ enum sql_keyword sql_keyword_find(struct sl_span word, const uint8_t *end)
 {
 	struct folded f;
 
-	if (word.n > WORD_MAX)
+	if (word.n > WORD_MAX || (lengths[word.p[0] & 31][word.p[word.n - 1] & 31] >> word.n & 1) == 0)
 		return KW_IDENTIFIER;
 	f = fold(word.p, word.n, end);
-	for (uint32_t i = bucket_of(&f); buckets[i].kw != 0; i = (i + 1) % BUCKETS) {
-		const struct folded *w = &buckets[i].word;
+	for (uint32_t i = bucket_of(&f); buckets[i] != 0; i = (i + 1) % BUCKETS) {
+		const struct folded *w = &words[buckets[i]];
 
 		if (w->a == f.a && w->b == f.b && w->n == f.n && w->last == f.last)
-			return (enum sql_keyword)buckets[i].kw;
+			return (enum sql_keyword)buckets[i];
 	}
 	return KW_IDENTIFIER;
-}
-
-char sql_keyword_class(enum sql_keyword kw)
-{
-	return keywords[kw].class;
 }

@@ -115,12 +115,17 @@ static const uint8_t *literal_goes_on(const struct sql_lexer *lx, const uint8_t 
 /* From behind the opening quote to behind the closing one. NULL when it does not end. */
 static const uint8_t *skip_quoted(const struct sql_lexer *lx, const uint8_t *p, uint8_t quote, bool backslash)
 {
+	if (!backslash) {
+		while ((p = memchr(p, quote, (size_t)(lx->end - p))) != NULL && at(lx, p, 1) == quote)
+			p += 2;
+		return p == NULL ? NULL : p + 1;
+	}
 	while (p < lx->end) {
 		if (*p == quote) {
 			if (at(lx, p, 1) != quote)
 				return p + 1;
 			p += 2;
-		} else if (backslash && *p == '\\') {
+		} else if (*p == '\\') {
 			if (lx->end - p < 2)
 				return NULL;
 			p += 2;

@@ -130,8 +130,12 @@ static inline uint8_t sql_fold(uint8_t c)
 
 /* end: of the text, behind the word. */
 enum sql_keyword sql_keyword_find(struct sl_span word, const uint8_t *end);
+extern const char sql_keyword_classes[KW_COUNT];
 /* 'U', 'C', 'T' or 'R'; 'U' for KW_IDENTIFIER. */
-char sql_keyword_class(enum sql_keyword kw);
+static inline char sql_keyword_class(enum sql_keyword kw)
+{
+	return sql_keyword_classes[kw];
+}
 
 /* The kinds that a call of this function adds; 0: it only reads, as far as the table knows. */
 uint64_t sql_function_kinds(struct sl_span name);

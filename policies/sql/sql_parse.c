@@ -20,45 +20,12 @@ const struct sql_token *sql_read_ahead(struct sql_parser *p, uint32_t n)
 	return &p->look[(p->at + n) % SQL_LOOK];
 }
 
-void sql_take(struct sql_parser *p)
-{
-	const struct sql_token *t = sql_peek(p, 0);
-
-	if (t->type == TOK_END)
-		return;
-	/* It belongs to the name before it, which then may be any: what follows is behind that name. */
-	if (t->kw == KW_UESCAPE && p->prev.type == TOK_UESC) {
-		sql_fail(p);
-		return;
-	}
-	p->prev = *t;
-	p->stmt->text.n = (size_t)(t->text.p + t->text.n - p->stmt->text.p);
-	p->at = (p->at + 1) % SQL_LOOK;
-	p->nb--;
-}
-
 void sql_fail(struct sql_parser *p)
 {
 	p->failed = true;
 	p->lx.p = p->lx.end;
 	p->look[p->at] = (struct sql_token){.type = TOK_END, .text = sl_span(p->lx.end, 0)};
 	p->nb = 1;
-}
-
-bool sql_take_kw(struct sql_parser *p, enum sql_keyword kw)
-{
-	if (!sql_is_kw(p, kw))
-		return false;
-	sql_take(p);
-	return true;
-}
-
-bool sql_take_char(struct sql_parser *p, uint8_t c)
-{
-	if (!sql_is_char(p, c))
-		return false;
-	sql_take(p);
-	return true;
 }
 
 void sql_need_kw(struct sql_parser *p, enum sql_keyword kw)
@@ -88,22 +55,10 @@ void sql_leave(struct sql_parser *p)
 
 /* ---- names ---- */
 
-bool sql_names(const struct sql_token *t)
-{
-	if (t->type == TOK_WORD)
-		return sql_keyword_class(t->kw) != 'R';
-	return t->type == TOK_QUOTED || t->type == TOK_UESC;
-}
-
 /* Behind a dot any word is a name. */
 static bool is_word(const struct sql_token *t)
 {
 	return t->type == TOK_WORD || t->type == TOK_QUOTED || t->type == TOK_UESC;
-}
-
-bool sql_at_name(struct sql_parser *p)
-{
-	return sql_names(sql_peek(p, 0));
 }
 
 /* A name with escapes could be any: nothing is said of it but that it is dangerous. */
@@ -333,6 +288,8 @@ static void parse(struct sql_parser *p)
 			break;
 		}
 		sql_statement(p, false);
+		if (p->prev.type != TOK_END)
+			p->stmt->text.n = (size_t)(p->prev.text.p + p->prev.text.n - p->stmt->text.p);
 		if (!p->failed && !sql_at_end(p))
 			p->failed = true;
 		if (p->failed)

@@ -43,11 +43,45 @@ static inline const struct sql_token *sql_peek(struct sql_parser *p, uint32_t n)
 {
 	return p->nb > n ? &p->look[(p->at + n) % SQL_LOOK] : sql_read_ahead(p, n);
 }
-void sql_take(struct sql_parser *p);
 void sql_fail(struct sql_parser *p);
+static inline void sql_take(struct sql_parser *p)
+{
+	const struct sql_token *t = sql_peek(p, 0);
+
+	if (t->type == TOK_END)
+		return;
+	/* It belongs to the name before it, which then may be any: what follows is behind that name. */
+	if (t->kw == KW_UESCAPE && p->prev.type == TOK_UESC) {
+		sql_fail(p);
+		return;
+	}
+	p->prev = *t;
+	p->at = (p->at + 1) % SQL_LOOK;
+	p->nb--;
+}
+static inline bool sql_is_kw(struct sql_parser *p, enum sql_keyword kw)
+{
+	return sql_peek(p, 0)->kw == kw;
+}
+static inline bool sql_is_char(struct sql_parser *p, uint8_t c)
+{
+	return sql_peek(p, 0)->c == c;
+}
 /* Takes the next token when it is that word, or that character. */
-bool sql_take_kw(struct sql_parser *p, enum sql_keyword kw);
-bool sql_take_char(struct sql_parser *p, uint8_t c);
+static inline bool sql_take_kw(struct sql_parser *p, enum sql_keyword kw)
+{
+	if (!sql_is_kw(p, kw))
+		return false;
+	sql_take(p);
+	return true;
+}
+static inline bool sql_take_char(struct sql_parser *p, uint8_t c)
+{
+	if (!sql_is_char(p, c))
+		return false;
+	sql_take(p);
+	return true;
+}
 /* The same, and not understood when it is another. */
 void sql_need_kw(struct sql_parser *p, enum sql_keyword kw);
 void sql_need_char(struct sql_parser *p, uint8_t c);
@@ -55,8 +89,17 @@ void sql_need_char(struct sql_parser *p, uint8_t c);
 bool sql_enter(struct sql_parser *p);
 void sql_leave(struct sql_parser *p);
 /* The token may be a column's or relation's name without quotes, or is a name in quotes. */
-bool sql_names(const struct sql_token *t);
-bool sql_at_name(struct sql_parser *p); /* the next one */
+static inline bool sql_names(const struct sql_token *t)
+{
+	if (t->type == TOK_WORD)
+		return sql_keyword_class(t->kw) != 'R';
+	return t->type == TOK_QUOTED || t->type == TOK_UESC;
+}
+/* The next one. */
+static inline bool sql_at_name(struct sql_parser *p)
+{
+	return sql_names(sql_peek(p, 0));
+}
 /* name [. name [. name]]: not understood when there is none. */
 struct sl_sql_name sql_name(struct sql_parser *p);
 /* Any word or name, as behind AS and a dot. */
@@ -71,14 +114,6 @@ enum sl_sql_kind sql_preparable(struct sql_parser *p);
 static inline void sql_add_kinds(struct sql_parser *p, uint64_t kinds)
 {
 	p->stmt->kinds |= kinds;
-}
-static inline bool sql_is_kw(struct sql_parser *p, enum sql_keyword kw)
-{
-	return sql_peek(p, 0)->kw == kw;
-}
-static inline bool sql_is_char(struct sql_parser *p, uint8_t c)
-{
-	return sql_peek(p, 0)->c == c;
 }
 static inline bool sql_at_end(struct sql_parser *p)
 {
