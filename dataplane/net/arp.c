@@ -170,7 +170,7 @@ static int handle(struct sl_net *net, const struct net_pkt *p, const struct arp 
 void net_arp_input(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us)
 {
 	struct arp a;
-	int rc = net->cfg.worker == 0 ? parse(m, &a) : SL_E_NET_ARP; /* the table has one writer */
+	int rc = net->leads ? parse(m, &a) : SL_E_NET_ARP; /* the table has one writer */
 
 	rte_pktmbuf_free(m);
 	if (rc == SL_OK)

@@ -230,7 +230,7 @@ void net_ndp_input(struct sl_net *net, const struct net_pkt *p, const uint8_t *i
 	const struct net_if *mine;
 	struct neigh_key key;
 	struct ndp d;
-	int rc = net->cfg.worker == 0 ? parse(p, icmp, len, &d) : SL_E_NET_NDP; /* the table has one writer */
+	int rc = net->leads ? parse(p, icmp, len, &d) : SL_E_NET_NDP; /* the table has one writer */
 
 	if (rc == SL_OK) {
 		key = (struct neigh_key){d.target, p->link};

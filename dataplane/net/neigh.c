@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "sl_fault.h"
+
 #define LINK_SHIFT  56
 #define STATE_SHIFT 48
 
@@ -89,14 +91,18 @@ bool neigh_request(struct neigh_table *t, const struct neigh_key *key)
 	struct neigh_request *r = &t->request[hash(t, key) & (NEIGH_REQUESTS - 1)];
 	uint32_t state = REQUEST_FREE;
 
+	sl_fault_shared_begin(); /* a place that stays half filled is lost */
 	if (!atomic_compare_exchange_strong_explicit(&r->state, &state, REQUEST_WRITING, memory_order_acquire,
-	                                             memory_order_relaxed))
+	                                             memory_order_relaxed)) {
+		sl_fault_shared_end();
 		return false;
+	}
 	atomic_store_explicit(&r->link, key->link, memory_order_relaxed);
 	atomic_store_explicit(&r->ip[0], key->ip.w[0], memory_order_relaxed);
 	atomic_store_explicit(&r->ip[1], key->ip.w[1], memory_order_relaxed);
 	atomic_store_explicit(&r->state, REQUEST_READY, memory_order_release);
 	atomic_store_explicit(&t->requested, true, memory_order_release);
+	sl_fault_shared_end();
 	return true;
 }
 
@@ -185,6 +191,8 @@ void neigh_set(struct neigh_table *t, struct neigh *n, const struct neigh_key *k
 	uint64_t value = state == NEIGH_NONE ? 0 : pack(key->link, state, mac != NULL ? mac : none);
 	uint8_t old[6];
 
+	/* Half done, it would keep every reader and the next writer. */
+	sl_fault_shared_begin();
 	t->nb_incomplete -= neigh_own_state(n, old) == NEIGH_INCOMPLETE;
 	t->nb_incomplete += state == NEIGH_INCOMPLETE;
 	atomic_store_explicit(&n->seq, seq + 1, memory_order_relaxed);
@@ -194,4 +202,5 @@ void neigh_set(struct neigh_table *t, struct neigh *n, const struct neigh_key *k
 	atomic_store_explicit(&n->seq, seq + 2, memory_order_release);
 	n->probes = 0;
 	atomic_fetch_add_explicit(&t->changes, 1, memory_order_release);
+	sl_fault_shared_end();
 }

@@ -1,6 +1,6 @@
 /*
- * The neighbour table, one for all workers and both families: address on a link to MAC address. Worker 0
- * writes, all read.
+ * The neighbour table, one for all workers and both families: address on a link to MAC address. One worker
+ * writes, all read: worker 0, as it is called here, or the lowest alive when that one has died.
  *
  * Each entry has a sequence lock. The writer makes `seq` odd, stores the fields with release, makes it even
  * again with release. A reader loads `seq` with acquire, the fields with acquire, then `seq` again: a field

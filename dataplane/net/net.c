@@ -185,6 +185,7 @@ int sl_net_new(struct sl_net_shared *shared, const struct sl_net_cfg *cfg, struc
 		return sl_fail(SL_E_NOMEM);
 	net->s = shared;
 	net->cfg = *cfg;
+	net->leads = cfg->worker == 0;
 	net->random = shared->flow_key | 1;
 	return SL_OK;
 }
@@ -198,6 +199,13 @@ void sl_net_free(struct sl_net *net)
 	for (uint16_t p = 0; p < SL_NET_PORTS_MAX; p++)
 		rte_pktmbuf_free_bulk(net->txq[p].m, net->txq[p].nb);
 	free(net);
+}
+
+void sl_net_dead(struct sl_net *net, uint64_t workers)
+{
+	for (uint16_t p = 0; p < net->s->nb_ports; p++)
+		sl_port_dead(net->s->ports[p], workers);
+	net->leads = net->cfg.worker == sl_fault_lead(workers);
 }
 
 /* xorshift64: spreads timers, keeps no secret. */
@@ -270,7 +278,7 @@ uint32_t sl_net_poll(struct sl_net *net, uint64_t now_us)
 	struct sl_net_shared *s = net->s;
 	uint32_t total = 0;
 
-	if (net->cfg.worker == 0)
+	if (net->leads)
 		net_nud_serve(net, now_us);
 	for (uint16_t p = 0; p < s->nb_ports; p++) {
 		uint16_t n = sl_port_rx(s->ports[p], net->cfg.worker, m, SL_PORT_BURST);
@@ -286,7 +294,7 @@ uint64_t sl_net_tick(struct sl_net *net, uint64_t now_us)
 {
 	uint64_t next = UINT64_MAX;
 
-	if (net->cfg.worker == 0) {
+	if (net->leads) {
 		next = net_own_tick(net, now_us);
 		next = RTE_MIN(next, net_nud_tick(net, now_us));
 	}

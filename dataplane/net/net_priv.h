@@ -9,6 +9,7 @@
 #include "net_ip.h"
 #include "reass.h"
 #include "sl_counter.h"
+#include "sl_fault.h"
 #include "sl_net.h"
 
 #define NET_LINKS_MAX    SL_NET_IFS_MAX
@@ -139,6 +140,7 @@ struct net_up {
 struct sl_net {
 	struct sl_net_shared *s;
 	struct sl_net_cfg cfg;
+	bool leads; /* writes the neighbour table, owns our addresses: worker 0, or the lowest alive */
 	struct net_txq txq[SL_NET_PORTS_MAX]; /* by port */
 	struct net_up up;
 	struct net_wait wait[NET_WAIT_SLOTS];

@@ -70,7 +70,7 @@ static void resolve(struct sl_net *net, const struct neigh_key *key, uint64_t no
 
 void net_nud_resolve(struct sl_net *net, const struct neigh_key *key, uint64_t now_us)
 {
-	if (net->cfg.worker == 0)
+	if (net->leads)
 		resolve(net, key, now_us);
 	else
 		(void)neigh_request(&net->s->neigh, key); /* no place now: asked again with the next look */

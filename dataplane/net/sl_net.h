@@ -6,7 +6,8 @@
  * used when nobody has answered, after NET_ACD_PROBES * NET_ACD_PROBE_US (IPv4, 0.75 s) or NET_DAD_PROBE_US
  * (IPv6, 1 s) of net_priv.h; one that another station has is not used, and tried again once a minute.
  *
- * ARP (RFC 826, RFC 5227) and NDP (RFC 4861, RFC 4862): only worker 0 receives them. It answers for our
+ * ARP (RFC 826, RFC 5227) and NDP (RFC 4861, RFC 4862): only worker 0 receives them (sl_net_dead() names
+ * another). It answers for our
  * addresses, keeps the neighbour table, and passes changes to the other workers' instances through a table
  * with one writer (worker 0) and relaxed readers (seqlock per entry); a worker that needs a resolution asks
  * worker 0 by a flag in that table. Packets that wait for a neighbour are kept, bounded per neighbour, then
@@ -100,6 +101,13 @@ enum sl_net_if_state {
 enum sl_net_if_state sl_net_if_state(const struct sl_net_shared *s, uint16_t ifidx);
 int sl_net_new(struct sl_net_shared *shared, const struct sl_net_cfg *cfg, struct sl_net **out);
 void sl_net_free(struct sl_net *net);
+
+/*
+ * Workers that have died, a set bit each (sl_port_dead() is called for all ports). The lowest worker alive
+ * does what worker 0 did: ARP, NDP, fragments. What that one knew of neighbours and addresses is in the
+ * shared table; our addresses are announced again. Every worker's own thread.
+ */
+void sl_net_dead(struct sl_net *net, uint64_t workers);
 
 /* One poll: receives a burst from every port, handles it; returns the number of packets. */
 uint32_t sl_net_poll(struct sl_net *net, uint64_t now_us);

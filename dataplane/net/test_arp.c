@@ -393,6 +393,41 @@ static void test_flood(void **state)
 	sl_net_shared_free(s);
 }
 
+/* Worker 0 has died: the next one answers, asks and announces, and knows what it knew. */
+static void test_other_worker_leads(void **state)
+{
+	struct rig_frame f;
+	uint8_t mac[6];
+	int announced = 0;
+
+	(void)state;
+	learn_peer(PEER, OURS, 0);
+	assert_int_equal(send_tcp(net1, OURS_VLAN, PEER_VLAN),
+	                 0); /* asked for, and worker 0 did not hear it */
+	sl_net_dead(net1, 1);
+	for (int i = 0; i < 40; i++, now += SECOND / 10) {
+		(void)sl_net_tick(net1, now);
+		sl_net_flush(net1);
+		while (left(&port_a, &f) || left(&port_b, &f))
+			announced += sl_get_be32(f.b + f.ip + 14) == sl_get_be32(f.b + f.ip + 24);
+	}
+	assert_int_equal(announced, 4 * NET_ANNOUNCEMENTS);
+	for (uint16_t i = 0; i < 4; i++)
+		assert_int_equal(sl_net_if_state(shared, i), SL_NET_IF_READY);
+	assert_int_equal(state_of(0, net_ip4(PEER), mac), NEIGH_STALE);
+	arp_frame(&f, mac_all, mac_peer, 0, 1, PEER, NULL, OURS);
+	give(net1, 0, &f);
+	expect_arp(&port_a, mac_peer, 2, OURS, PEER);
+	assert_int_equal(send_tcp(net1, OURS, PEER), 0);
+	expect_tcp(&port_a, mac_peer, OURS, PEER);
+	drain_ports();
+	/* Through the rings: what is not of a connection comes to it. */
+	rig_put(&port_a, rig_mbuf(f.b, f.n));
+	assert_int_equal(sl_net_poll(net1, now), 1);
+	sl_net_flush(net1);
+	expect_arp(&port_a, mac_peer, 2, OURS, PEER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +444,8 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_spoofs, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_malformed, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_flood, net_setup, net_teardown),
+	        /* The last one: the ports know it from then on. */
+	        cmocka_unit_test_setup_teardown(test_other_worker_leads, net_setup, net_teardown),
 	};
 	int failed;
 

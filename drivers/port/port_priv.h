@@ -8,6 +8,7 @@
 #include <rte_spinlock.h>
 
 #include "impair.h"
+#include "sl_fault.h"
 #include "sl_port.h"
 
 #define PORT_WORKERS_MAX   64
@@ -52,6 +53,7 @@ struct port_worker {
 	uint32_t pending_head;
 	uint32_t pending_nb;
 	uint32_t idle_polls; /* since the last packet sent; PORT_CLEAN_POLLS: nothing to ask back */
+	uint16_t next_dead;  /* the dead worker that is looked after first */
 } __rte_cache_aligned;
 
 struct sl_port {
@@ -66,8 +68,9 @@ struct sl_port {
 	uint64_t tx_offloads; /* as set up, RTE_ETH_TX_OFFLOAD_* */
 	uint64_t hash_key[2];
 	enum sl_port_steering steering;
-	uint16_t block_size;  /* with rules */
-	struct port_rss *rss; /* with RSS */
+	_Atomic uint64_t dead; /* workers */
+	uint16_t block_size;   /* with rules */
+	struct port_rss *rss;  /* with RSS */
 	struct rte_flow **rules;
 	uint32_t nb_rules;
 	char name[RTE_ETH_NAME_MAX_LEN];
@@ -108,6 +111,13 @@ bool port_parse(const struct rte_mbuf *m, struct port_hdr *h);
  * with a correct checksum gives 0xffff. 0 when the segment is not within the packet: never a correct one.
  */
 uint16_t port_tcp_sum(const struct rte_mbuf *m, const struct port_hdr *h);
+/* The owner that a table or hash names; when it is dead, one of the living by `h`, a number that spreads what
+ * it owned. */
+uint16_t port_living(const struct sl_port *p, uint16_t owner, uint64_t h);
+static inline uint64_t port_dead(const struct sl_port *p)
+{
+	return atomic_load_explicit(&p->dead, memory_order_relaxed);
+}
 /* The worker that a received packet belongs to. */
 uint16_t port_steer(const struct sl_port *p, const struct rte_mbuf *m);
 /* Says in ol_flags whether the checksums are good where the device has not. */

@@ -72,7 +72,9 @@ uint32_t port_rss_hash(const struct port_rss *r, const struct sl_endpoint *src, 
 
 uint16_t port_rss_owner(const struct sl_port *p, const struct sl_endpoint *src, const struct sl_endpoint *dst)
 {
-	return (uint16_t)((port_rss_hash(p->rss, src, dst) & (p->rss->reta_size - 1)) % p->nb_workers);
+	uint32_t h = port_rss_hash(p->rss, src, dst);
+
+	return port_living(p, (uint16_t)((h & (p->rss->reta_size - 1)) % p->nb_workers), h);
 }
 
 /*

@@ -53,13 +53,21 @@ static uint16_t take_handed(struct sl_port *p, uint16_t worker, struct rte_mbuf 
 {
 	if (p->handoff[worker] == NULL)
 		return 0;
-	return (uint16_t)rte_ring_sc_dequeue_burst(p->handoff[worker], (void **)m, n, NULL);
+	sl_fault_shared_begin();
+	n = (uint16_t)rte_ring_sc_dequeue_burst(p->handoff[worker], (void **)m, n, NULL);
+	sl_fault_shared_end();
+	return n;
 }
 
 /* Gives a packet to its owner's ring. */
 static void hand_over(struct sl_port *p, uint16_t owner, struct rte_mbuf *m)
 {
-	if (rte_ring_mp_enqueue(p->handoff[owner], m) != 0) {
+	int rc;
+
+	sl_fault_shared_begin();
+	rc = rte_ring_mp_enqueue(p->handoff[owner], m);
+	sl_fault_shared_end();
+	if (rc != 0) {
 		(void)sl_fail(SL_E_NET_HANDOFF_FULL);
 		rte_pktmbuf_free(m);
 		return;
@@ -95,16 +103,19 @@ static uint16_t keep_own(struct sl_port *p, uint16_t worker, struct rte_mbuf **m
 	return kept;
 }
 
-static uint16_t receive(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+/* `queue` is another worker's only when that one is dead. */
+static uint16_t receive(struct sl_port *p, uint16_t worker, uint16_t queue, struct rte_mbuf **m, uint16_t n)
 {
 	uint64_t bytes = 0;
 	uint16_t room = n;
 
-	n = rte_eth_rx_burst(p->id, worker, m, n);
+	sl_fault_shared_begin();
+	n = rte_eth_rx_burst(p->id, queue, m, n);
 	if (unlikely(p->impair != NULL)) {
-		impair_put(p->impair, IMPAIR_RX, worker, m, n);
-		n = impair_take(p->impair, IMPAIR_RX, worker, m, room);
+		impair_put(p->impair, IMPAIR_RX, queue, m, n);
+		n = impair_take(p->impair, IMPAIR_RX, queue, m, room);
 	}
+	sl_fault_shared_end();
 	if (n == 0)
 		return 0;
 	for (uint16_t i = 0; i < n; i++)
@@ -158,13 +169,43 @@ static void idle(struct sl_port *p, uint16_t worker)
  * the other. Checksums are verified by the owner, not by the worker that polls: the work is spread like the
  * flows are.
  */
-static uint16_t poll(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+static uint16_t poll_own(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
 {
 	bool polls = worker < p->caps.nb_rx_queues;
 	uint16_t got = take_handed(p, worker, m, polls ? (uint16_t)((n + 1) / 2) : n);
 
 	if (polls && got < n)
-		got = (uint16_t)(got + receive(p, worker, m + got, (uint16_t)(n - got)));
+		got = (uint16_t)(got + receive(p, worker, worker, m + got, (uint16_t)(n - got)));
+	return got;
+}
+
+/* What comes for a dead worker: what was handed to it before the others knew, and what its queue gets. */
+static uint16_t poll_dead(struct sl_port *p, uint16_t worker, uint16_t other, struct rte_mbuf **m, uint16_t n)
+{
+	uint16_t got = keep_own(p, worker, m, take_handed(p, other, m, n));
+
+	if (other < p->caps.nb_rx_queues && got < n)
+		got = (uint16_t)(got + receive(p, worker, other, m + got, (uint16_t)(n - got)));
+	return got;
+}
+
+/* The dead ones in turn, in half of the burst. */
+static uint16_t poll(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+{
+	struct port_worker *w = &p->w[worker];
+	uint64_t dead = port_dead(p);
+	uint16_t got;
+
+	if (likely(dead == 0) || worker != sl_fault_lead(dead))
+		return poll_own(p, worker, m, n);
+	got = poll_own(p, worker, m, (uint16_t)((n + 1) / 2));
+	w->next_dead = (uint16_t)((w->next_dead + 1) % p->nb_workers);
+	for (uint16_t i = 0; i < p->nb_workers && got < n; i++) {
+		uint16_t other = (uint16_t)((w->next_dead + i) % p->nb_workers);
+
+		if ((dead >> other & 1) != 0)
+			got = (uint16_t)(got + poll_dead(p, worker, other, m + got, (uint16_t)(n - got)));
+	}
 	return got;
 }
 

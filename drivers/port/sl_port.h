@@ -98,8 +98,8 @@ bool sl_port_link(const struct sl_port *p);
  * put in this worker's queue but that belong to another (no RSS, or RSS that does not suit) are handed to the
  * owner's ring, and those that others handed to this worker are in the burst. Owner of TCP packets:
  * sl_port_owner() of their 4-tuple; of ICMP and ICMPv6 errors: the owner of the connection that they
- * quote; of everything else (ARP, NDP, fragments, other ICMP): worker 0. Where the device has fewer queues
- * than there are workers, the first workers poll the queues.
+ * quote; of everything else (ARP, NDP, fragments, other ICMP): worker 0, or the lowest alive. Where the
+ * device has fewer queues than there are workers, the first workers poll the queues.
  *
  * On return ol_flags say for each TCP packet of IPv4 and IPv6 whether its checksums are good
  * (RTE_MBUF_F_RX_IP_CKSUM_GOOD/BAD, _L4_CKSUM_GOOD/BAD), verified in software where the device did not.
@@ -151,6 +151,14 @@ enum sl_port_steering sl_port_steering(const struct sl_port *p);
  * end); ports in host order. Any thread.
  */
 uint16_t sl_port_owner(const struct sl_port *p, const struct sl_endpoint *src, const struct sl_endpoint *dst);
+
+/*
+ * Workers that have died, a set bit for each: more with every call, none comes back. What they owned is owned
+ * by the others from now on, each connection by one of them; what the others own stays theirs. The lowest
+ * worker alive polls the queues of the dead ones too, empties their rings, and has what worker 0 has. Any
+ * thread; each call of the functions above and below sees it or does not.
+ */
+void sl_port_dead(struct sl_port *p, uint64_t workers);
 
 /*
  * A port for a connection of ours from local to remote whose replies come to this worker: near local->port,

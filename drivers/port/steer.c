@@ -27,6 +27,25 @@ static uint64_t mix(uint64_t x)
 	return x;
 }
 
+uint16_t port_living(const struct sl_port *p, uint16_t owner, uint64_t h)
+{
+	uint64_t alive = ~port_dead(p) & (UINT64_MAX >> (64 - p->nb_workers));
+	uint64_t nth;
+
+	if (likely((alive >> owner & 1) != 0) || alive == 0)
+		return owner;
+	/* Not the bits of h that may have chosen the owner. */
+	nth = (mix(h ^ p->hash_key[1]) & UINT32_MAX) * (uint64_t)__builtin_popcountll(alive) >> 32;
+	while (nth-- > 0)
+		alive &= alive - 1;
+	return (uint16_t)__builtin_ctzll(alive);
+}
+
+void sl_port_dead(struct sl_port *p, uint64_t workers)
+{
+	atomic_fetch_or(&p->dead, workers & (UINT64_MAX >> (64 - p->nb_workers)));
+}
+
 /* An end of a connection in 64 bits. */
 static uint64_t fold(const struct sl_port *p, const struct sl_endpoint *e)
 {
@@ -45,7 +64,7 @@ static uint16_t soft_owner(const struct sl_port *p, const struct sl_endpoint *sr
 	uint64_t h = mix(RTE_MIN(a, b) ^ p->hash_key[0]);
 
 	h = mix((h + RTE_MAX(a, b)) ^ p->hash_key[1]);
-	return (uint16_t)((h >> 32) * p->nb_workers >> 32);
+	return port_living(p, (uint16_t)((h >> 32) * p->nb_workers >> 32), h);
 }
 
 uint16_t sl_port_owner(const struct sl_port *p, const struct sl_endpoint *src, const struct sl_endpoint *dst)
@@ -57,7 +76,7 @@ uint16_t sl_port_owner(const struct sl_port *p, const struct sl_endpoint *src, c
 		return port_rss_owner(p, src, dst);
 	case SL_PORT_STEER_RULES:
 		if (dst->port >= PORT_PICK_FIRST)
-			return port_block_owner(p, dst->port);
+			return port_living(p, port_block_owner(p, dst->port), dst->port);
 		break;
 	case SL_PORT_STEER_SOFT:
 		break;
@@ -101,6 +120,12 @@ uint16_t sl_port_pick(const struct sl_port *p, uint16_t worker, const struct sl_
 	return soft_pick(p, worker, local, remote);
 }
 
+/* Who has what is of no connection. */
+static uint16_t lead(const struct sl_port *p)
+{
+	return (uint16_t)sl_fault_lead(port_dead(p));
+}
+
 static struct sl_addr addr_of(bool v6, const uint8_t *b)
 {
 	struct sl_addr a = {{0}, SL_AF_INET6};
@@ -132,11 +157,11 @@ static uint16_t owner_of_quoted(const struct sl_port *p, bool v6, const uint8_t 
 	uint32_t len = v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr);
 
 	if (n < ICMP_HDR_LEN + len)
-		return 0;
+		return lead(p);
 	if (!v6)
 		len = rte_ipv4_hdr_len((const struct rte_ipv4_hdr *)ip);
 	if (ip[v6 ? 6 : 9] != IPPROTO_TCP || n < ICMP_HDR_LEN + len + TCP_PORTS_LEN)
-		return 0;
+		return lead(p);
 	return owner_of_tuple(p, v6, ip, ip + len, true);
 }
 
@@ -147,7 +172,7 @@ static bool is_icmp_error(bool v6, uint8_t type)
 	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAM_PROBLEM;
 }
 
-/* Fragments are put together by worker 0, which gives the whole to its owner (sl_port_handoff). */
+/* Fragments are put together by the leading worker, which gives the whole to its owner (sl_port_handoff). */
 uint16_t port_steer(const struct sl_port *p, const struct rte_mbuf *m)
 {
 	struct port_hdr h;
@@ -155,7 +180,7 @@ uint16_t port_steer(const struct sl_port *p, const struct rte_mbuf *m)
 	uint32_t n;
 
 	if (!port_parse(m, &h) || h.fragment)
-		return 0;
+		return lead(p);
 	l4 = rte_pktmbuf_mtod_offset(m, const uint8_t *, h.l4_off);
 	n = RTE_MIN((uint32_t)m->data_len - h.l4_off, (uint32_t)h.l4_len);
 	if (h.proto == IPPROTO_TCP && n >= TCP_PORTS_LEN)
@@ -163,5 +188,5 @@ uint16_t port_steer(const struct sl_port *p, const struct rte_mbuf *m)
 		                      false);
 	if (h.proto == (h.v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) && n > 0 && is_icmp_error(h.v6, l4[0]))
 		return owner_of_quoted(p, h.v6, l4, n);
-	return 0;
+	return lead(p);
 }

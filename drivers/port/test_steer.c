@@ -6,8 +6,9 @@
 
 #define IP(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
-static struct rig_port one; /* one worker */
-static struct rig_port two; /* two workers over one queue */
+static struct rig_port one;  /* one worker */
+static struct rig_port two;  /* two workers over one queue */
+static struct rig_port four; /* the same with four, of which some die */
 static const uint8_t dst_mac[6] = {0x02, 0, 0, 0, 0, 1};
 static const uint8_t v6_a[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
 static const uint8_t v6_b[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 2};
@@ -235,17 +236,111 @@ static void test_give(void **state)
 	rig_no_leak();
 }
 
+#define DEAD_FLOWS 4000
+
+static struct sl_endpoint peer_of(int i)
+{
+	return end_of(IP(10, 0, 0, 2), (uint16_t)(i + 20000));
+}
+
+static uint16_t owner_in_four(int i)
+{
+	struct sl_endpoint gateway = end_of(IP(10, 0, 0, 1), 5432), peer = peer_of(i);
+	uint16_t w = sl_port_owner(four.port, &peer, &gateway);
+
+	assert_int_equal(sl_port_owner(four.port, &gateway, &peer), w);
+	return w;
+}
+
+static void flow_of(struct rig_frame *f, int i)
+{
+	flow(f, (uint16_t)(i + 20000));
+}
+
+/* Takes what the worker gets; all of it must be for it. */
+static unsigned take_own(uint16_t worker)
+{
+	struct rte_mbuf *m[SL_PORT_BURST];
+	unsigned got = 0;
+	uint16_t n;
+
+	while ((n = sl_port_rx(four.port, worker, m, SL_PORT_BURST)) > 0) {
+		got += n;
+		for (uint16_t i = 0; i < n; i++) {
+			assert_int_equal(port_steer(four.port, m[i]), worker);
+			assert_int_equal(m[i]->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK,
+			                 RTE_MBUF_F_RX_L4_CKSUM_GOOD);
+		}
+		rte_pktmbuf_free_bulk(m, n);
+	}
+	return got;
+}
+
+/* Workers 0 and 2 die: 1 and 3 keep what they have, and share the rest. Worker 0 had the queue. */
+static void test_dead(void **state)
+{
+	struct sl_endpoint gateway = end_of(IP(10, 0, 0, 1), 5432), local = end_of(IP(10, 0, 0, 1), 30000);
+	unsigned new_owner[4] = {0}, handed = 0, got;
+	uint16_t before[DEAD_FLOWS];
+	struct rig_frame f;
+	struct rte_mbuf *m;
+
+	(void)state;
+	for (int i = 0; i < DEAD_FLOWS; i++)
+		before[i] = owner_in_four(i);
+	for (int i = 0; handed < 10; i++) { /* waits in the ring of 2 */
+		if (before[i] != 2)
+			continue;
+		flow_of(&f, i);
+		sl_port_handoff(four.port, 2, rig_mbuf(f.b, f.n));
+		handed++;
+	}
+	sl_port_dead(four.port, 1);
+	sl_port_dead(four.port, 4);
+	for (int i = 0; i < DEAD_FLOWS; i++) {
+		uint16_t now = owner_in_four(i);
+
+		if (before[i] == 1 || before[i] == 3)
+			assert_int_equal(now, before[i]);
+		else
+			new_owner[now]++;
+	}
+	assert_int_equal(new_owner[0] + new_owner[2], 0);
+	assert_true(new_owner[1] > 700 && new_owner[3] > 700);
+	rig_ether(&f, dst_mac, RIG_MAC_PEER, 0, 0x0806);
+	m = rig_mbuf(f.b, 60);
+	assert_int_equal(port_steer(four.port, m), 1);
+	rte_pktmbuf_free(m);
+	for (uint16_t w = 1; w < 4; w = (uint16_t)(w + 2)) {
+		local.port = sl_port_pick(four.port, w, &local, &gateway);
+		assert_int_not_equal(local.port, 0);
+		assert_int_equal(sl_port_owner(four.port, &gateway, &local), w);
+	}
+	for (int i = 0; i < 40; i++) {
+		flow_of(&f, i);
+		rig_put(&four, rig_mbuf(f.b, f.n));
+	}
+	got = take_own(3); /* nothing yet: 1 polls */
+	assert_int_equal(got, 0);
+	got = take_own(1);
+	got += take_own(3);
+	assert_int_equal(got, 50);
+	rig_no_leak();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_owner),       cmocka_unit_test(test_steer_others),
 	        cmocka_unit_test(test_steer_v6),    cmocka_unit_test(test_steer_extensions),
 	        cmocka_unit_test(test_steer_icmp6), cmocka_unit_test(test_give),
+	        cmocka_unit_test(test_dead),
 	};
 
 	rig_eal();
 	rig_seed();
 	rig_open(&one, "one", 1);
 	rig_open(&two, "two", 2);
+	rig_open(&four, "four", 4);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,6 +257,42 @@ static void picks_are_good(struct sl_port *p, bool v6, unsigned share_percent)
 	}
 }
 
+#define DEAD_TRIES 4000
+
+/* Two workers die: who lives keeps what it has and finds its ports, and shares the rest evenly. */
+static void dead_are_replaced(struct sl_port *p)
+{
+	static struct sl_endpoint src[DEAD_TRIES], dst[DEAD_TRIES];
+	static uint16_t before[DEAD_TRIES];
+	unsigned new_owner[WORKERS] = {0};
+
+	for (int i = 0; i < DEAD_TRIES; i++) {
+		src[i] = random_end(i % 2 == 0, (uint16_t)rand());
+		dst[i] = random_end(i % 2 == 0, (uint16_t)rand());
+		before[i] = sl_port_owner(p, &src[i], &dst[i]);
+	}
+	sl_port_dead(p, 3);
+	for (int i = 0; i < DEAD_TRIES; i++) {
+		uint16_t now = sl_port_owner(p, &src[i], &dst[i]);
+
+		if (before[i] > 1)
+			assert_int_equal(now, before[i]);
+		else
+			new_owner[now]++;
+	}
+	assert_int_equal(new_owner[0] + new_owner[1], 0);
+	assert_true(new_owner[2] > DEAD_TRIES / 5 && new_owner[3] > DEAD_TRIES / 5);
+	for (int i = 0; i < 200; i++) {
+		struct sl_endpoint l = src[i];
+		uint16_t w = (uint16_t)(2 + i % 2);
+
+		l.port = (uint16_t)(16384 + rand() % 49152);
+		l.port = sl_port_pick(p, w, &l, &dst[i]);
+		assert_true(l.port >= 16384);
+		assert_int_equal(sl_port_owner(p, &dst[i], &l), w);
+	}
+}
+
 static void rss_of_size(const char *name, uint16_t reta_size)
 {
 	struct sl_port *p;
@@ -278,6 +314,7 @@ static void rss_of_size(const char *name, uint16_t reta_size)
 		picks_are_good(p, false, 90);
 		picks_are_good(p, true, 90);
 	}
+	dead_are_replaced(p);
 	sl_port_close(p);
 }
 
@@ -379,6 +416,7 @@ static void test_rules(void **state)
 	}
 	picks_are_good(p, false, 100);
 	picks_are_good(p, true, 100);
+	dead_are_replaced(p);
 	sl_port_close(p);
 	assert_int_equal(dev.nb_rules, 0);
 	dev.rules_max = 20; /* no room for all: none stays */

@@ -168,6 +168,23 @@ static uint16_t burst(const struct sl_port *p, uint16_t q, struct rte_mbuf **m, 
 	return sent;
 }
 
+/* Only a queue that is shared has a lock; who fails with it in hand ends the process. */
+static void lock(struct sl_port *p, uint16_t q)
+{
+	if (!p->tx_shared)
+		return;
+	sl_fault_shared_begin();
+	rte_spinlock_lock(&p->tx_lock[q]);
+}
+
+static void unlock(struct sl_port *p, uint16_t q)
+{
+	if (!p->tx_shared)
+		return;
+	rte_spinlock_unlock(&p->tx_lock[q]);
+	sl_fault_shared_end();
+}
+
 static void send_ready(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
 {
 	uint16_t q = (uint16_t)(worker % p->caps.nb_tx_queues);
@@ -177,11 +194,9 @@ static void send_ready(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, 
 	n = prepare(p, worker, m, n);
 	for (uint16_t i = 0; i < n; i++)
 		bytes += m[i]->pkt_len;
-	if (p->tx_shared)
-		rte_spinlock_lock(&p->tx_lock[q]);
+	lock(p, q);
 	sent = burst(p, q, m, n);
-	if (p->tx_shared)
-		rte_spinlock_unlock(&p->tx_lock[q]);
+	unlock(p, q);
 	for (uint16_t i = sent; i < n; i++) {
 		bytes -= m[i]->pkt_len;
 		(void)sl_fail(SL_E_NET_TX_FULL);
@@ -196,12 +211,10 @@ void port_tx_clean(struct sl_port *p, uint16_t worker)
 {
 	uint16_t q = (uint16_t)(worker % p->caps.nb_tx_queues);
 
-	if (p->tx_shared)
-		rte_spinlock_lock(&p->tx_lock[q]);
+	lock(p, q);
 	if (rte_eth_tx_done_cleanup(p->id, q, 0) == -ENOTSUP)
 		p->tx_cleanup = false;
-	if (p->tx_shared)
-		rte_spinlock_unlock(&p->tx_lock[q]);
+	unlock(p, q);
 }
 
 void port_tx_due(struct sl_port *p, uint16_t worker)
