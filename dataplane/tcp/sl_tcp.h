@@ -97,6 +97,15 @@ int sl_tcp_new(const struct sl_tcp_cfg *cfg, struct sl_tcp **out);
 /* Frees all memory; sends nothing. */
 void sl_tcp_free(struct sl_tcp *t);
 
+/*
+ * Tells the peers of a stack whose worker has died that their connections are over: this stack sends each a
+ * RST. `dead` is of the same configuration, its thread runs no more, and its memory may be damaged: what
+ * makes no sense in it is passed over. Looks at up to `budget` places from *from on, and moves it;
+ * UINT32_MAX: that was all. Returns how many were sent. This stack's thread.
+ */
+uint32_t sl_tcp_reset_dead(struct sl_tcp *t, const struct sl_tcp *dead, uint32_t *from, uint32_t budget,
+                           uint64_t now_us);
+
 /* A burst of segments in; takes the mbufs. ol_flags say whether the checksum is good (not said: it is
  * verified here). */
 void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,

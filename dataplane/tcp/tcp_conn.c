@@ -1,6 +1,7 @@
 /* Connections: made, found, ended, freed; the stack's own memory. */
 #include <stdlib.h>
 
+#include "sl_fault.h"
 #include "tcp_priv.h"
 
 struct sl_addr tcp_addr(const uint8_t b[16], uint8_t family)
@@ -52,6 +53,20 @@ struct sl_tcp_conn *tcp_conn_at(const struct sl_tcp *t, uint32_t index)
 		return NULL;
 	slab = (uint8_t *)t->conn_slabs[index / TCP_CONN_SLAB];
 	return (struct sl_tcp_conn *)(void *)(slab + index % TCP_CONN_SLAB * tcp_conn_bytes(t));
+}
+
+bool tcp_conn_read(const struct sl_tcp *t, const struct sl_tcp *damaged, uint32_t index,
+                   struct sl_tcp_conn *out)
+{
+	uint32_t at = index / TCP_CONN_SLAB, nb = 0;
+	struct tcp_slab **slabs = NULL, *slab = NULL;
+
+	if (!sl_fault_read(&nb, &damaged->nb_conn_slabs, sizeof(nb)) || at >= nb || at >= slabs_max(t) ||
+	    !sl_fault_read(&slabs, &damaged->conn_slabs, sizeof(slabs)) ||
+	    !sl_fault_read(&slab, slabs + at, sizeof(slab)))
+		return false;
+	return sl_fault_read(out, (const uint8_t *)slab + index % TCP_CONN_SLAB * tcp_conn_bytes(t),
+	                     sizeof(*out));
 }
 
 static bool slab_grow(struct sl_tcp *t)

@@ -751,6 +751,10 @@ void tcp_conn_slabs_fini(struct sl_tcp *t);
 size_t tcp_conn_bytes(const struct sl_tcp *t); /* of one, buffers not counted */
 /* The connection with that index, in use or not; NULL: none was made yet. */
 struct sl_tcp_conn *tcp_conn_at(const struct sl_tcp *t, uint32_t index);
+/* A copy of that of a stack that may be damaged, and is of the same configuration as t. False: there is none
+ * to be had. */
+bool tcp_conn_read(const struct sl_tcp *t, const struct sl_tcp *damaged, uint32_t index,
+                   struct sl_tcp_conn *out);
 /* Off the tables; ends with `err` (0: in order). The user hears of errors. */
 void tcp_conn_finish(struct sl_tcp_conn *c, int err);
 void tcp_conn_let_go(struct sl_tcp_conn *c); /* the user has no pointer any more */
