@@ -30,6 +30,7 @@ struct link {
 	struct lane up;                 /* worker -> management */
 	struct lane down;               /* management -> worker */
 	_Alignas(SPSC_LINE) bool dirty; /* worker only: something was sent or returned since the last kick */
+	_Alignas(SPSC_LINE) bool gone;  /* management only: the worker has died */
 };
 
 struct sl_bus {
@@ -218,9 +219,26 @@ void sl_bus_worker_kick(struct sl_bus *b, uint32_t worker)
 	b->link[worker].dirty = false;
 }
 
+static bool is_there(const struct sl_bus *b, uint32_t worker)
+{
+	return worker < b->nb_workers && !b->link[worker].gone;
+}
+
+void sl_bus_worker_gone(struct sl_bus *b, uint32_t worker)
+{
+	struct link *l;
+
+	if (!is_there(b, worker))
+		return;
+	l = &b->link[worker];
+	l->gone = true;
+	sl_cleanse(l->up.msgs, (size_t)l->up.nb_msgs * sizeof(*l->up.msgs));
+	sl_cleanse(l->down.msgs, (size_t)l->down.nb_msgs * sizeof(*l->down.msgs));
+}
+
 struct sl_msg *sl_bus_mgmt_new(struct sl_bus *b, uint32_t worker)
 {
-	return worker < b->nb_workers ? lane_new(&b->link[worker].down) : NULL;
+	return is_there(b, worker) ? lane_new(&b->link[worker].down) : NULL;
 }
 
 void sl_bus_mgmt_send(struct sl_bus *b, uint32_t worker, struct sl_msg *m)
@@ -234,7 +252,7 @@ void sl_bus_mgmt_send(struct sl_bus *b, uint32_t worker, struct sl_msg *m)
 
 struct sl_msg *sl_bus_mgmt_recv(struct sl_bus *b, uint32_t worker)
 {
-	return worker < b->nb_workers ? spsc_pop(&b->link[worker].up.sent) : NULL;
+	return is_there(b, worker) ? spsc_pop(&b->link[worker].up.sent) : NULL;
 }
 
 void sl_bus_mgmt_done(struct sl_bus *b, uint32_t worker, struct sl_msg *m)

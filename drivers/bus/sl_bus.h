@@ -271,6 +271,12 @@ struct sl_msg *sl_bus_mgmt_new(struct sl_bus *b, uint32_t worker);          /* m
 void sl_bus_mgmt_send(struct sl_bus *b, uint32_t worker, struct sl_msg *m); /* management */
 struct sl_msg *sl_bus_mgmt_recv(struct sl_bus *b, uint32_t worker);         /* management; NULL none */
 void sl_bus_mgmt_done(struct sl_bus *b, uint32_t worker, struct sl_msg *m); /* management */
+/*
+ * The worker has died (sl_fault.h): its thread runs no more. All messages of both lanes are cleared, tokens
+ * and credentials among them; nobody reads what was in them, and what a SNAPSHOT counts stays counted. From
+ * then on sl_bus_mgmt_new() and sl_bus_mgmt_recv() give NULL for it.
+ */
+void sl_bus_worker_gone(struct sl_bus *b, uint32_t worker); /* management */
 /* An eventfd that turns readable when a worker has sent; the event loop watches it, reads it, then drains all
  * rings. */
 int sl_bus_mgmt_fd(const struct sl_bus *b);

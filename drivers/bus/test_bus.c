@@ -164,6 +164,33 @@ static void test_kick(void **state)
 	sl_bus_free(b);
 }
 
+/* A worker that has died says and gets nothing more, and nothing of it stays in memory. */
+static void test_gone(void **state)
+{
+	struct sl_bus *b = sl_bus_new(2, 4);
+	struct sl_msg *up = sl_bus_worker_new(b, 0), *half = sl_bus_worker_new(b, 0),
+	              *down = sl_bus_mgmt_new(b, 0), *other = sl_bus_worker_new(b, 1);
+
+	(void)state;
+	memset(up->auth.token, 't', sizeof(up->auth.token));
+	memset(half, 'h', sizeof(*half)); /* it died before it sent this one */
+	memset(&down->auth_ok.secret, 's', sizeof(down->auth_ok.secret));
+	sl_bus_worker_send(b, 0, up);
+	sl_bus_mgmt_send(b, 0, down);
+	sl_bus_worker_send(b, 1, other);
+	sl_bus_worker_gone(b, 0);
+	sl_bus_worker_gone(b, 0);
+	sl_bus_worker_gone(b, 7);
+	assert_true(all_zero(up, sizeof(*up)));
+	assert_true(all_zero(half, sizeof(*half)));
+	assert_true(all_zero(down, sizeof(*down)));
+	assert_null(sl_bus_mgmt_recv(b, 0));
+	assert_null(sl_bus_mgmt_new(b, 0));
+	assert_ptr_equal(sl_bus_mgmt_recv(b, 1), other);
+	assert_non_null(sl_bus_mgmt_new(b, 1));
+	sl_bus_free(b);
+}
+
 static void test_spsc_wraps(void **state)
 {
 	struct spsc q = {0};
@@ -278,9 +305,10 @@ static void test_two_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_bounds),     cmocka_unit_test(test_cleared),
-	        cmocka_unit_test(test_unsent),     cmocka_unit_test(test_kick),
-	        cmocka_unit_test(test_spsc_wraps), cmocka_unit_test(test_two_threads),
+	        cmocka_unit_test(test_bounds),      cmocka_unit_test(test_cleared),
+	        cmocka_unit_test(test_unsent),      cmocka_unit_test(test_kick),
+	        cmocka_unit_test(test_gone),        cmocka_unit_test(test_spsc_wraps),
+	        cmocka_unit_test(test_two_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

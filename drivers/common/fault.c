@@ -16,9 +16,10 @@
 
 #include "sl_err.h"
 
-#define STACK_BYTES (64 * 1024) /* of the handler: the kernel's frame with all vector registers, and a line  \
-	                         */
-#define MODULES_MAX 128         /* mapped files with code */
+#define STACK_BYTES                                                                                          \
+	(64 * 1024)     /* of the handler: the kernel's frame with all vector registers, and a line          \
+	                 */
+#define MODULES_MAX 128 /* mapped files with code */
 #define MODULE_NAME 40
 #define LINE_BYTES  256
 #define NOWHERE     UINTPTR_MAX /* a program counter that says nothing */

@@ -49,7 +49,8 @@
 	X(SL_C_COMMITS, "store commits")                                                                     \
 	X(SL_C_LOOPS_BUSY, "worker loops that found work")                                                   \
 	X(SL_C_LOOPS_IDLE, "worker loops that found none")                                                   \
-	X(SL_C_SLEEPS, "worker sleeps")
+	X(SL_C_SLEEPS, "worker sleeps")                                                                      \
+	X(SL_C_WORKERS_DIED, "workers that died of a fault that was contained")
 
 enum sl_counter_id {
 #define SL_COUNTER_ID(name, text) name,

@@ -146,6 +146,7 @@ enum sl_flow_control {
 	X(SL_E_STORE_OPEN, 'S', "store cannot be opened")                                                    \
 	X(SL_E_STORE_WRITE, 'S', "store cannot be written")                                                  \
 	X(SL_E_STORE_CORRUPT, 'S', "store does not verify")                                                  \
+	X(SL_E_STORE_LOST, 'S', "record of a worker that has died: damaged, not kept")                       \
 	X(SL_E_SEAL, 'S', "sealed credential cannot be opened")
 
 enum sl_err {

@@ -21,6 +21,11 @@ struct sl_id_maker {
 };
 
 struct sl_id sl_id_make(struct sl_id_maker *m, uint64_t wall_us);
+/* The maker's number of an id. */
+static inline int sl_id_maker_of(const struct sl_id *id)
+{
+	return id->b[6];
+}
 /* Print into SL_ID_STR_MAX bytes; returns out. */
 const char *sl_id_str(const struct sl_id *id, char *out);
 /* 0, or SL_E_INVAL. Takes lower case too. */

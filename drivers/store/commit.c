@@ -163,7 +163,7 @@ static int put_record(struct sl_store *s, MDB_txn *txn, struct touched *t, const
 	return 0;
 }
 
-static int put_block(struct sl_store *s, MDB_txn *txn, const struct sl_block *b, const char **what)
+static int put_checked(struct sl_store *s, MDB_txn *txn, const struct sl_block *b, const char **what)
 {
 	struct touched *t = NULL;
 	uint64_t t_us = 0;
@@ -183,6 +183,21 @@ static int put_block(struct sl_store *s, MDB_txn *txn, const struct sl_block *b,
 		return EINVAL;
 	}
 	return put_record(s, txn, t, b, t_us);
+}
+
+/*
+ * What a worker that has died left may be damaged: such a record is not kept, nor what came behind it in its
+ * session, and the session ends in a GAP. From a worker that lives it stops the store.
+ */
+static int put_block(struct sl_store *s, MDB_txn *txn, const struct sl_block *b, const char **what)
+{
+	int rc = put_checked(s, txn, b, what);
+
+	if (rc != EINVAL || (*what)[0] == '\0' || !store_worker_gone(s, b->worker))
+		return rc;
+	(void)sl_fail(SL_E_STORE_LOST);
+	*what = "";
+	return 0;
 }
 
 /* The store's note of its last checkpoint, and the public key that it is signed with. */

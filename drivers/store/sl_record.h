@@ -45,7 +45,8 @@ enum sl_record_kind {
 	                      bytes(sk: when over the limit) */
 	SL_REC_NOTE = 8,   /* anything else worth keeping: code(o) text(m) */
 	SL_REC_END = 9,    /* session end: reason(rs) commands(nc) denied(nd) bytes in(bi) bytes out(bo) */
-	SL_REC_GAP = 10,   /* made at start-up for a session that had no end (the gateway died): reason(rs) */
+	SL_REC_GAP = 10,   /* made for a session that had no end, at start-up (the gateway died) or when its
+	                      worker has died: reason(rs) */
 };
 
 /* ---- writing (worker: no allocation) ---- */

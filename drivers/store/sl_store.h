@@ -74,6 +74,12 @@ uint64_t sl_store_block_put(struct sl_store *s, uint32_t worker, struct sl_block
 void sl_store_kick(struct sl_store *s, uint32_t worker);
 /* All blocks of this worker up to this number are durable. Acquire load. */
 uint64_t sl_store_durable(const struct sl_store *s, uint32_t worker);
+/*
+ * The worker has died (sl_fault.h): its thread runs no more. What it had handed over is written as far as it
+ * is whole; then each session of it (by the maker in the session's id) that has no end gets its GAP record.
+ * Any thread; the store's thread does it, soon.
+ */
+void sl_store_worker_gone(struct sl_store *s, uint32_t worker);
 /* True while writes fail. Any thread. */
 bool sl_store_failed(const struct sl_store *s);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sl_counter.h"
+#include "sl_fault.h"
 #include "sl_log.h"
 #include "store_priv.h"
 
@@ -82,11 +83,17 @@ static bool anything_waits(struct sl_store *s)
 	return false;
 }
 
+/* Workers that have died and whose sessions have no end yet. */
+static uint64_t gone_to_end(const struct sl_store *s)
+{
+	return atomic_load(&s->gone) & ~s->gone_ended;
+}
+
 /* Until a worker kicks, somebody stops the store, or the time is over. */
 static void sleep_for_blocks(struct sl_store *s, uint64_t us)
 {
 	atomic_store(&s->sleeping, 1);
-	if (atomic_load(&s->stop) == 0 && !anything_waits(s))
+	if (atomic_load(&s->stop) == 0 && !anything_waits(s) && gone_to_end(s) == 0)
 		futex_wait(&s->sleeping, 1, us);
 	atomic_store(&s->sleeping, 0);
 }
@@ -107,6 +114,31 @@ static void stop_thread(struct sl_store *s)
 
 /* ---- the store thread ---- */
 
+/*
+ * The next block of a worker's ring. What a worker that has died left there may be damaged: a place that
+ * names none of its blocks is passed over, and a count that cannot be is none.
+ */
+static struct sl_block *next_block(struct sl_store *s, uint32_t worker)
+{
+	struct store_worker *w = &s->worker[worker];
+	struct sl_block *blk;
+
+	if (!store_worker_gone(s, worker))
+		return store_ring_pop(&w->full);
+	if (store_ring_count(&w->full) > s->blocks_per_worker)
+		return NULL;
+	while ((blk = store_ring_pop(&w->full)) != NULL) {
+		uintptr_t at = (uintptr_t)blk - (uintptr_t)w->blocks;
+
+		if (at % sizeof(*blk) == 0 && at / sizeof(*blk) < s->blocks_per_worker) {
+			blk->worker = (uint8_t)worker;
+			return blk;
+		}
+		(void)sl_fail(SL_E_STORE_LOST);
+	}
+	return NULL;
+}
+
 /* Adds what waits from all workers to the batch, each in its order; another worker is first each time. */
 static void gather(struct sl_store *s)
 {
@@ -114,10 +146,10 @@ static void gather(struct sl_store *s)
 
 	for (uint32_t i = 0; i < s->nb_workers && b->nb < b->max; i++) {
 		uint32_t at = s->next_worker + i;
-		struct store_ring *r = &s->worker[at < s->nb_workers ? at : at - s->nb_workers].full;
 		struct sl_block *blk;
 
-		while (b->nb < b->max && (blk = store_ring_pop(r)) != NULL)
+		at = at < s->nb_workers ? at : at - s->nb_workers;
+		while (b->nb < b->max && (blk = next_block(s, at)) != NULL)
 			b->block[b->nb++] = blk;
 	}
 	s->next_worker = s->next_worker + 1 < s->nb_workers ? s->next_worker + 1 : 0;
@@ -218,6 +250,7 @@ static bool commit_until_done(struct sl_store *s)
 	int rc;
 
 	while ((rc = batch_commit(s, &what)) != 0) {
+		sl_fault_helper_beat(SL_FAULT_STORE);
 		atomic_store_explicit(&s->failed, true, memory_order_release);
 		log_failure(s, rc, what);
 		if (atomic_load(&s->stop) != 0)
@@ -232,6 +265,149 @@ static bool commit_until_done(struct sl_store *s)
 		atomic_store_explicit(&s->failed, false, memory_order_release);
 	}
 	return true;
+}
+
+/* ---- sessions without an end: of the last run, of a worker that has died ---- */
+
+#define ANY_MAKER (-1)
+
+/* Up to GAP_BATCH of them. */
+static int find_live(struct sl_store *s, int maker, struct sl_block *blocks, uint32_t *nb)
+{
+	MDB_cursor *cur = NULL;
+	struct head h;
+	MDB_txn *txn;
+	MDB_val k, v;
+	int rc;
+
+	*nb = 0;
+	if (s->env == NULL)
+		return EIO;
+	rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+	if (rc != 0)
+		return rc;
+	rc = mdb_cursor_open(txn, s->db[DB_LIVE], &cur);
+	while (rc == 0 && *nb < GAP_BATCH && (rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0) {
+		struct sl_block *b = &blocks[*nb];
+
+		if (k.mv_size != sizeof(b->session.b)) {
+			rc = MDB_CORRUPTED;
+			break;
+		}
+		memcpy(b->session.b, k.mv_data, sizeof(b->session.b));
+		if (maker != ANY_MAKER && sl_id_maker_of(&b->session) != maker)
+			continue;
+		rc = mdb_get(txn, s->db[DB_SESSIONS], &k, &v);
+		if (rc != 0 || head_decode(v, &h) != SL_OK) {
+			rc = MDB_CORRUPTED;
+			break;
+		}
+		b->record = h.nb_records;
+		(*nb)++;
+	}
+	if (cur != NULL)
+		mdb_cursor_close(cur);
+	mdb_txn_abort(txn);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int fill_gap(struct sl_block *b, const char *reason)
+{
+	struct sl_record_writer w;
+	int n;
+
+	sl_record_begin(&w, b->data, sizeof(b->data), SL_REC_GAP, store_wall_us(), b->record, 1);
+	sl_record_str(&w, "rs", sl_span_str(reason));
+	n = sl_record_end(&w);
+	if (n < 0)
+		return n;
+	b->kind = SL_REC_GAP;
+	b->n = (uint16_t)n;
+	return SL_OK;
+}
+
+/* Chained, in checkpoints of their own: a gap in the records is itself a record. 0, or a code. */
+static int mark_gaps(struct sl_store *s, int maker, const char *reason, uint32_t *total, const char **what)
+{
+	struct sl_block *blocks = calloc(GAP_BATCH, sizeof(*blocks));
+	uint32_t nb, room = s->batch.max < GAP_BATCH ? s->batch.max : GAP_BATCH;
+	int rc = blocks == NULL ? ENOMEM : 0;
+
+	*what = "";
+	*total = 0;
+	while (rc == 0) {
+		rc = find_live(s, maker, blocks, &nb);
+		if (rc != 0 || nb == 0)
+			break;
+		s->batch.nb = 0;
+		for (uint32_t i = 0; rc == 0 && i < nb && i < room; i++) {
+			rc = fill_gap(&blocks[i], reason);
+			s->batch.block[s->batch.nb++] = &blocks[i];
+		}
+		if (rc == 0)
+			rc = batch_commit(s, what);
+		if (rc == 0)
+			*total += s->batch.nb;
+	}
+	s->batch.nb = 0;
+	free(blocks);
+	return rc;
+}
+
+/* Before any new session. */
+static int mark_last_run(struct sl_store *s, char *err, size_t err_cap)
+{
+	const char *what;
+	uint32_t total;
+	int rc = mark_gaps(s, ANY_MAKER, "the gateway ended without ending the session", &total, &what);
+
+	if (rc != 0) {
+		snprintf(err, err_cap, "%s: sessions without an end cannot be marked: %s%s", s->path,
+		         code_text(rc), what);
+		return SL_E_STORE_OPEN;
+	}
+	if (total > 0)
+		sl_log(SL_LOG_WARN, MODULE, "%u sessions had no end: the gateway died; marked", total);
+	return SL_OK;
+}
+
+static bool is_taken(const struct store_ring *r, uint32_t most)
+{
+	uint32_t n = store_ring_count(r);
+
+	return n == 0 || n > most;
+}
+
+/* Behind all that its worker had handed over. False: it could not be written now. */
+static bool end_sessions_of(struct sl_store *s, uint32_t worker)
+{
+	const char *what;
+	uint32_t total;
+	int rc = mark_gaps(s, (int)worker, "the worker of the session died", &total, &what);
+
+	if (rc != 0) {
+		(void)sl_fail(SL_E_STORE_WRITE);
+		sl_log(SL_LOG_ERROR, MODULE, "sessions of worker %u cannot be marked: %s%s", worker,
+		       code_text(rc), what);
+		sleep_for_retry(s);
+		if (rc != MDB_MAP_FULL)
+			reopen(s);
+		return false;
+	}
+	s->gone_ended |= UINT64_C(1) << worker;
+	sl_log(SL_LOG_WARN, MODULE, "%u sessions of worker %u had no end; marked", total, worker);
+	return true;
+}
+
+static void end_gone(struct sl_store *s)
+{
+	uint64_t gone = gone_to_end(s);
+
+	for (uint32_t i = 0; i < s->nb_workers; i++) {
+		if ((gone >> i & 1) != 0 && is_taken(&s->worker[i].full, s->blocks_per_worker) &&
+		    !end_sessions_of(s, i))
+			return;
+	}
 }
 
 static void check_readers(struct sl_store *s)
@@ -252,6 +428,7 @@ static void *store_main(void *arg)
 
 	sl_counters_register("store");
 	for (;;) {
+		sl_fault_helper_beat(SL_FAULT_STORE);
 		gather(s);
 		if (s->batch.nb > 0) {
 			linger(s);
@@ -261,100 +438,16 @@ static void *store_main(void *arg)
 		} else if (atomic_load(&s->stop) != 0) {
 			/* Workers have stopped by now: nothing was put since gather() looked. */
 			break;
-		} else {
+		} else if (gone_to_end(s) == 0) {
 			sleep_for_blocks(s, RETRY_US);
 		}
+		end_gone(s);
 		check_readers(s);
 	}
 	if (s->batch.nb > 0)
 		sl_log(SL_LOG_ERROR, MODULE,
 		       "stopped with records that could not be written (none was acknowledged)");
 	return NULL;
-}
-
-/* ---- at open: sessions that the last run left without an end ---- */
-
-static int find_live(struct sl_store *s, struct sl_block *blocks, uint32_t *nb)
-{
-	MDB_cursor *cur = NULL;
-	struct head h;
-	MDB_txn *txn;
-	MDB_val k, v;
-	int rc;
-
-	*nb = 0;
-	rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
-	if (rc != 0)
-		return rc;
-	rc = mdb_cursor_open(txn, s->db[DB_LIVE], &cur);
-	while (rc == 0 && *nb < GAP_BATCH && (rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0) {
-		struct sl_block *b = &blocks[*nb];
-
-		if (k.mv_size != sizeof(b->session.b)) {
-			rc = MDB_CORRUPTED;
-			break;
-		}
-		memcpy(b->session.b, k.mv_data, sizeof(b->session.b));
-		rc = mdb_get(txn, s->db[DB_SESSIONS], &k, &v);
-		if (rc != 0 || head_decode(v, &h) != SL_OK) {
-			rc = MDB_CORRUPTED;
-			break;
-		}
-		b->record = h.nb_records;
-		(*nb)++;
-	}
-	if (cur != NULL)
-		mdb_cursor_close(cur);
-	mdb_txn_abort(txn);
-	return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-static int fill_gap(struct sl_block *b)
-{
-	struct sl_record_writer w;
-	int n;
-
-	sl_record_begin(&w, b->data, sizeof(b->data), SL_REC_GAP, store_wall_us(), b->record, 1);
-	sl_record_str(&w, "rs", SL_SPAN_LIT("the gateway ended without ending the session"));
-	n = sl_record_end(&w);
-	if (n < 0)
-		return n;
-	b->kind = SL_REC_GAP;
-	b->n = (uint16_t)n;
-	return SL_OK;
-}
-
-/* Chained, in a checkpoint, before any new session: a gap in the records is itself a record. */
-static int mark_gaps(struct sl_store *s, char *err, size_t err_cap)
-{
-	struct sl_block *blocks = calloc(GAP_BATCH, sizeof(*blocks));
-	uint32_t nb, total = 0, room = s->batch.max < GAP_BATCH ? s->batch.max : GAP_BATCH;
-	const char *what = "";
-	int rc = blocks == NULL ? ENOMEM : 0;
-
-	while (rc == 0) {
-		rc = find_live(s, blocks, &nb);
-		if (rc != 0 || nb == 0)
-			break;
-		s->batch.nb = 0;
-		for (uint32_t i = 0; rc == 0 && i < nb && i < room; i++) {
-			rc = fill_gap(&blocks[i]);
-			s->batch.block[s->batch.nb++] = &blocks[i];
-		}
-		if (rc == 0)
-			rc = batch_commit(s, &what);
-		total += s->batch.nb;
-	}
-	s->batch.nb = 0;
-	free(blocks);
-	if (rc != 0) {
-		snprintf(err, err_cap, "%s: sessions without an end cannot be marked: %s%s", s->path,
-		         code_text(rc), what);
-		return SL_E_STORE_OPEN;
-	}
-	if (total > 0)
-		sl_log(SL_LOG_WARN, MODULE, "%u sessions had no end: the gateway died; marked", total);
-	return SL_OK;
 }
 
 /* ---- open and close ---- */
@@ -477,7 +570,7 @@ static int open_parts(struct sl_store *s, const struct sl_store_cfg *cfg, char *
 	rc = verify_tip(s, err, err_cap);
 	if (rc == SL_OK)
 		rc = env_read_tip(s, &s->tip);
-	return rc == SL_OK ? mark_gaps(s, err, err_cap) : rc;
+	return rc == SL_OK ? mark_last_run(s, err, err_cap) : rc;
 }
 
 int sl_store_open(const struct sl_store_cfg *cfg, struct sl_store **out, char *err, size_t err_cap)
@@ -589,6 +682,14 @@ void sl_store_kick(struct sl_store *s, uint32_t worker)
 uint64_t sl_store_durable(const struct sl_store *s, uint32_t worker)
 {
 	return atomic_load_explicit(&s->worker[worker].durable, memory_order_acquire);
+}
+
+void sl_store_worker_gone(struct sl_store *s, uint32_t worker)
+{
+	if (worker >= s->nb_workers)
+		return;
+	atomic_fetch_or(&s->gone, UINT64_C(1) << worker);
+	wake(s);
 }
 
 bool sl_store_failed(const struct sl_store *s)

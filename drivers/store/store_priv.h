@@ -198,7 +198,16 @@ struct sl_store {
 	alignas(CACHE_LINE) _Atomic uint32_t sleeping;
 	alignas(CACHE_LINE) _Atomic uint32_t stop;
 	_Atomic bool failed;
+	_Atomic uint64_t gone; /* workers that have died, a set bit each */
+	uint64_t gone_ended;   /* whose sessions have their ends: the store thread's */
 };
+
+/* A block of a worker that has died: what is not whole of it is passed over. */
+static inline bool store_worker_gone(const struct sl_store *s, uint32_t worker)
+{
+	return worker < SL_STORE_WORKERS_MAX &&
+	       (atomic_load_explicit(&s->gone, memory_order_relaxed) >> worker & 1) != 0;
+}
 
 /* env.c: SL_E_STORE_OPEN with *rc of LMDB. */
 int env_open(struct sl_store *s, int *rc);

@@ -399,6 +399,118 @@ static void test_contract_break(void **state)
 	dir_remove(&d);
 }
 
+struct ends {
+	uint32_t nb, gaps, live;
+};
+
+/* Sessions of worker 0, all but those it ended itself. */
+static int see_end(void *ctx, const struct sl_session_head *head, struct sl_span first)
+{
+	struct ends *e = ctx;
+
+	(void)first;
+	if (sl_id_maker_of(&head->id) != 0)
+		return 0;
+	e->nb++;
+	e->gaps += head->last_kind == SL_REC_GAP;
+	e->live += !head->ended;
+	return 0;
+}
+
+static struct ends ends_when(struct sl_store *s, uint32_t gaps)
+{
+	struct ends e = {0, 0, 0};
+
+	for (int i = 0; i < 5000; i++) {
+		e = (struct ends){0, 0, 0};
+		assert_int_equal(sl_store_sessions(s, NULL, true, see_end, &e), 0);
+		if (e.gaps == gaps)
+			break;
+		nap_us(1000);
+	}
+	return e;
+}
+
+/* A worker dies: what it handed over is kept, its sessions get their ends, those of the other go on. */
+static void test_worker_gone(void **state)
+{
+	struct sl_id other = session_id(1, 1), id;
+	struct seen seen = {.stop_at = 1};
+	struct sl_store *s;
+	struct ends e;
+	struct dir d;
+
+	(void)state;
+	d = dir_make();
+	s = store_up(&d);
+	(void)put_record(s, 1, &other, 0, SL_REC_SESSION);
+	id = session_id(0, 0);
+	put_session(s, 0, &id, 3, false);
+	for (uint32_t i = 1; i <= 150; i++) { /* more than one batch of gaps; the last ones still wait */
+		id = session_id(0, i);
+		(void)put_record(s, 0, &id, 0, SL_REC_SESSION);
+		(void)put_record(s, 0, &id, 1, SL_REC_COMMAND);
+	}
+	assert_non_null(sl_store_block_get(s, 0)); /* half filled, never handed over */
+	sl_store_worker_gone(s, 0);
+	sl_store_worker_gone(s, 77);
+	e = ends_when(s, 150);
+	assert_int_equal(e.nb, 151);
+	assert_int_equal(e.gaps, 150);
+	assert_int_equal(e.live, 0);
+	wait_durable(s, 1, put_record(s, 1, &other, 1, SL_REC_COMMAND));
+	(void)sl_store_sessions(s, NULL, true, see_session, &seen);
+	assert_memory_equal(&seen.id[0], &other, sizeof(other));
+	assert_false(seen.head.ended);
+	assert_verifies(s);
+	sl_store_close(s);
+	s = store_up(&d); /* the other's is of the last run now */
+	assert_int_equal(ends_when(s, 150).nb, 151);
+	seen = (struct seen){.stop_at = 1};
+	(void)sl_store_sessions(s, NULL, true, see_session, &seen);
+	assert_true(seen.head.last_kind == SL_REC_GAP);
+	assert_verifies(s);
+	sl_store_close(s);
+	dir_remove(&d);
+}
+
+/* Its last records are damaged: they stop the store until it is known that it died, and are not kept. */
+static void test_worker_gone_damaged(void **state)
+{
+	struct sl_id id = session_id(0, 1), next = session_id(0, 2), other = session_id(1, 1);
+	struct sl_verify_result r;
+	struct sl_store *s;
+	struct sl_block *b;
+	struct ends e;
+	struct dir d;
+
+	(void)state;
+	d = dir_make();
+	s = store_up(&d);
+	wait_durable(s, 0, put_record(s, 0, &id, 0, SL_REC_SESSION));
+	b = sl_store_block_get(s, 0);
+	assert_non_null(b);
+	fill_block(b, &id, 1, SL_REC_COMMAND, 100);
+	b->data[3] ^= 0x55;
+	(void)sl_store_block_put(s, 0, b);
+	(void)put_record(s, 0, &id, 2, SL_REC_COMMAND); /* behind a hole */
+	(void)put_record(s, 0, &next, 0, SL_REC_SESSION);
+	(void)put_record(s, 1, &other, 0, SL_REC_SESSION);
+	for (int i = 0; i < 5000 && !sl_store_failed(s); i++)
+		nap_us(1000);
+	assert_true(sl_store_failed(s));
+	sl_store_worker_gone(s, 0);
+	e = ends_when(s, 2);
+	assert_int_equal(e.nb, 2);
+	assert_int_equal(e.gaps, 2);
+	wait_durable(s, 1, put_record(s, 1, &other, 1, SL_REC_END));
+	assert_false(sl_store_failed(s));
+	assert_int_equal(sl_store_verify(s, NULL, &r), 0);
+	assert_int_equal(r.nb_records, 1 + 1 + 1 + 1 + 2);
+	sl_store_close(s);
+	dir_remove(&d);
+}
+
 /* A commit that was reported as failed and had reached the disk: its blocks come again. The same count once;
  * others do not. */
 static void test_blocks_again(void **state)
@@ -519,6 +631,8 @@ int main(void)
 	        cmocka_unit_test(test_store_full),
 	        cmocka_unit_test(test_disk_full_and_back),
 	        cmocka_unit_test(test_contract_break),
+	        cmocka_unit_test(test_worker_gone),
+	        cmocka_unit_test(test_worker_gone_damaged),
 	        cmocka_unit_test(test_blocks_again),
 	        cmocka_unit_test(test_kill),
 	};
