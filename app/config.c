@@ -34,6 +34,7 @@ enum field_type {
 	FIELD_ADDR,
 	FIELD_ENDPOINT,
 	FIELD_POLL,
+	FIELD_FAULT,
 	FIELD_SECTION, /* read by its own function */
 };
 
@@ -150,6 +151,9 @@ static int set_value(const struct sl_yaml_node *n, enum field_type type, void *o
 	case FIELD_POLL:
 		*(bool *)out = strcmp(n->scalar, "full") == 0;
 		return *(bool *)out || strcmp(n->scalar, "adaptive") == 0 ? SL_OK : SL_E_CONFIG;
+	case FIELD_FAULT:
+		*(bool *)out = strcmp(n->scalar, "exit") == 0;
+		return *(bool *)out || strcmp(n->scalar, "contain") == 0 ? SL_OK : SL_E_CONFIG;
 	default:
 		return SL_E_CONFIG;
 	}
@@ -173,6 +177,7 @@ static const char *type_text(enum field_type type)
 	        [FIELD_ADDR] = "an address",
 	        [FIELD_ENDPOINT] = "an address with a port, like 10.0.0.1:5432",
 	        [FIELD_POLL] = "adaptive or full",
+	        [FIELD_FAULT] = "contain or exit",
 	        [FIELD_SECTION] = "a section",
 	};
 
@@ -411,6 +416,7 @@ static const struct field root_fields[] = {
         {"mainCore", FIELD_UINT, false, AT(config, main_core)},
         {"cores", FIELD_SECTION, false, 0},
         {"poll", FIELD_POLL, false, AT(config, full_poll)},
+        {"onWorkerFault", FIELD_FAULT, false, AT(config, exit_on_fault)},
         {"mbufs", FIELD_UINT, false, AT(config, mbufs), MBUFS_MIN, MBUFS_MAX},
         {"stackMbufs", FIELD_UINT, false, AT(config, stack_mbufs), MBUFS_MIN, MBUFS_MAX},
         {"ports", FIELD_SECTION, true, 0},

@@ -51,6 +51,7 @@ struct config {
 	uint64_t cores[SL_STORE_WORKERS_MAX];
 	uint32_t nb_cores;
 	bool full_poll;
+	bool exit_on_fault; /* of a worker; else it is contained */
 	uint64_t mbufs,
 	        stack_mbufs;   /* per worker: to receive into; for what the stack itself holds and sends */
 	uint32_t backlog;      /* half-open connections of a listener */

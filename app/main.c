@@ -4,8 +4,6 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,6 +24,7 @@
 #include "config.h"
 #include "sl_bus.h"
 #include "sl_counter.h"
+#include "sl_fault.h"
 #include "sl_log.h"
 #include "sl_mgmt.h"
 #include "sl_port.h"
@@ -33,6 +32,7 @@
 #include "sl_store.h"
 #include "sl_tls.h"
 #include "sl_worker.h"
+#include "watch.h"
 
 #define BUS_MESSAGES      256
 #define BLOCKS_PER_WORKER 2048
@@ -52,47 +52,6 @@ struct gateway {
 	bool eal, launched;
 	char err[512];
 };
-
-/* ---- signals: blocked in every thread, taken by one; SIGUSR1 ends that one ---- */
-
-struct signals {
-	pthread_t thread;
-	sigset_t set;
-	struct sl_mgmt *mgmt;
-};
-
-static void *signals_main(void *arg)
-{
-	struct signals *s = arg;
-	int sig;
-
-	while (sigwait(&s->set, &sig) == 0 && sig != SIGUSR1)
-		sl_mgmt_stop(s->mgmt, DRAIN_GRACE_MS);
-	return NULL;
-}
-
-/* Before the first thread is made: all others inherit it. */
-static void signals_block(struct signals *s)
-{
-	sigemptyset(&s->set);
-	sigaddset(&s->set, SIGTERM);
-	sigaddset(&s->set, SIGINT);
-	sigaddset(&s->set, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &s->set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-}
-
-static int signals_start(struct signals *s, struct sl_mgmt *mgmt)
-{
-	s->mgmt = mgmt;
-	return pthread_create(&s->thread, NULL, signals_main, s) == 0 ? SL_OK : SL_E_SYS;
-}
-
-static void signals_stop(struct signals *s)
-{
-	pthread_kill(s->thread, SIGUSR1);
-	pthread_join(s->thread, NULL);
-}
 
 /* No core dump, no other process of this user looking in: this memory holds the targets' credentials (D14).
  */
@@ -274,6 +233,7 @@ static int start_workers(struct gateway *g)
 {
 	struct sl_worker_cfg cfg = {
 	        .nb_workers = (uint32_t)g->cfg.workers,
+	        .workers = g->workers,
 	        .bus = g->bus,
 	        .store = g->store,
 	        .net = g->net,
@@ -354,7 +314,10 @@ static long status_json(void *ctx, char *out, size_t cap)
 	struct text t = {out, 0, cap};
 	uint16_t row = 0;
 
-	add(&t, "{\"workers\":%lu,\"ports\":[", (unsigned long)g->cfg.workers);
+	add(&t, "{\"workers\":%lu,\"dead_workers\":[", (unsigned long)g->cfg.workers);
+	for (uint64_t dead = sl_fault_dead(); dead != 0; dead &= dead - 1)
+		add(&t, "%u%s", sl_fault_lead(~dead), (dead & (dead - 1)) != 0 ? "," : "");
+	add(&t, "],\"ports\":[");
 	for (uint32_t i = 0; i < g->cfg.nb_ports; i++) {
 		const struct sl_port_caps *caps = sl_port_caps(g->ports[i]);
 
@@ -384,6 +347,7 @@ static int start_mgmt(struct gateway *g)
 	        .bus = g->bus,
 	        .store = g->store,
 	        .nb_workers = (uint32_t)g->cfg.workers,
+	        .dead = sl_fault_dead,
 	        .status = status_json,
 	        .status_ctx = g,
 	};
@@ -398,6 +362,7 @@ static int run_worker(void *w)
 
 static int launch(struct gateway *g)
 {
+	sl_fault_start(!g->cfg.exit_on_fault, sl_bus_mgmt_fd(g->bus));
 	for (uint32_t i = 0; i < g->cfg.workers; i++) {
 		if (rte_eal_remote_launch(run_worker, g->workers[i], i + 1) != 0) {
 			snprintf(g->err, sizeof(g->err), "worker %u did not start", i);
@@ -425,8 +390,22 @@ static int gateway_start(struct gateway *g)
 	return SL_OK;
 }
 
+/* With a worker that has died its memory stays, and all that it may have half done: the process takes it
+ * along.
+ */
+static void gateway_stop_damaged(struct gateway *g)
+{
+	sl_mgmt_free(g->mgmt);
+	sl_store_close(g->store);
+}
+
 static void gateway_stop(struct gateway *g)
 {
+	watch_wait_workers();
+	if (sl_fault_dead() != 0) {
+		gateway_stop_damaged(g);
+		return;
+	}
 	if (g->launched)
 		rte_eal_mp_wait_lcore();
 	sl_mgmt_free(g->mgmt);
@@ -451,7 +430,6 @@ static void gateway_stop(struct gateway *g)
 static int run(const char *file, bool check_only)
 {
 	static struct gateway g;
-	static struct signals signals;
 	int err = config_load(file, &g.cfg, g.err, sizeof(g.err));
 
 	if (err == SL_OK && check_only) {
@@ -462,10 +440,10 @@ static int run(const char *file, bool check_only)
 	if (err == SL_OK) {
 		sl_counters_register("main");
 		harden();
-		signals_block(&signals);
+		watch_block_signals();
 		err = gateway_start(&g);
 		if (err == SL_OK)
-			err = signals_start(&signals, g.mgmt);
+			err = watch_start(g.mgmt, DRAIN_GRACE_MS);
 	}
 	if (err < 0) {
 		sl_log(SL_LOG_ERROR, "app", "%s: %s", sl_err_text(err), g.err);
@@ -477,8 +455,10 @@ static int run(const char *file, bool check_only)
 	       (unsigned long)g.cfg.workers, g.cfg.nb_ports, g.cfg.nb_listeners, g.cfg.mgmt_listen);
 	fprintf(stderr, "sluiced: ready\n");
 	err = sl_mgmt_run(g.mgmt);
-	signals_stop(&signals);
+	watch_stop();
 	gateway_stop(&g);
+	if (sl_fault_dead() != 0)
+		_exit(err < 0 ? EXIT_FAILURE : EXIT_SUCCESS); /* nor do the libraries clean up */
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -75,6 +75,7 @@ static void test_good(void **state)
 	assert_int_equal(c.tcp.keepalive_idle_s, 60);
 	assert_int_equal(c.message_bytes, 1 << 20);
 	assert_true(c.record_replies);
+	assert_false(c.exit_on_fault);
 	config_free(&c);
 }
 
@@ -118,6 +119,7 @@ static void test_errors(void **state)
 	expect_error("address: 10.0.2.1/24", "mtu: 1500", "a port needs 'address'");
 	expect_error("cores: [1, 0]\n", "cores: [1]\n", "one core for each worker");
 	expect_error("poll: full\n", "poll: never\n", "adaptive or full");
+	expect_error("poll: full\n", "onWorkerFault: never\n", "contain or exit");
 	expect_error("vlan: 7", "vlan: 5000", "'vlan' must be a whole number from 0 to 4094");
 	expect_error("10.0.2.1/24", "10.0.2.1", "'address' must be an address with its prefix");
 	expect_error("10.0.1.1:5432\n", "10.0.1.1\n", "'address' must be an address with a port");

@@ -83,6 +83,10 @@ static void admit(struct login *l, const struct sl_identity *who, const uint8_t 
 	const struct sl_resource *res =
 	        sl_snapshot_resource(mg_policy_current(l->m->policy), sl_span_str(l->resource));
 
+	/* The worker has died meanwhile: the client has nobody to talk to, and nobody would say when it left.
+	 */
+	if (l->m->lanes[l->flow.worker].gone)
+		return;
 	if (res == NULL)
 		refuse(l, SL_E_NOTFOUND, false, text_generic);
 	else

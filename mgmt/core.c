@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "mgmt_priv.h"
 #include "sl_counter.h"
+#include "sl_fault.h"
 #include "sl_log.h"
 #include "wipe.h"
 
@@ -17,16 +18,22 @@
 	                    */
 #define LAST_TURNS    4    /* of the loop, when all is closed */
 #define END_MARGIN_MS 1000 /* beyond the grace: workers stop at its end and then say so */
+#define BEAT_S        1    /* between signs of life for the watchdog */
 
 /* ---- messages from the workers ---- */
+
+static void end_when_all_stopped(struct sl_mgmt *m)
+{
+	for (uint32_t i = 0; i < m->nb_workers; i++)
+		if (!m->lanes[i].stopped && !m->lanes[i].gone)
+			return;
+	event_base_loopbreak(m->base);
+}
 
 static void on_stopped(struct sl_mgmt *m, uint32_t worker)
 {
 	m->lanes[worker].stopped = true;
-	for (uint32_t i = 0; i < m->nb_workers; i++)
-		if (!m->lanes[i].stopped)
-			return;
-	event_base_loopbreak(m->base);
+	end_when_all_stopped(m);
 }
 
 /* To the worker that it names; its own cancel requests a worker handles itself. */
@@ -91,6 +98,8 @@ static void poll_bus(struct sl_mgmt *m)
 	const struct timeval retry = {.tv_usec = RETRY_INTERVAL_US};
 	bool waiting = false;
 
+	if (mg_gone_look(m) && m->draining)
+		end_when_all_stopped(m);
 	mg_out_flush(m);
 	for (uint32_t i = 0; i < m->nb_workers; i++) {
 		poll_worker(m, i);
@@ -112,6 +121,13 @@ static void on_bus(evutil_socket_t fd, short what, void *arg)
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
+	poll_bus(arg);
+}
+
+/* The watchdog looks at this thread when a worker has died; whose last word may have been lost. */
+static void on_beat(evutil_socket_t fd, short what, void *arg)
+{
+	sl_fault_helper_beat(SL_FAULT_MGMT);
 	poll_bus(arg);
 }
 
@@ -157,6 +173,7 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
 	free(msg);
 	poll_bus(m);
 	event_add(m->ev_end, &limit);
+	end_when_all_stopped(m); /* where none lives */
 }
 
 static void on_end(evutil_socket_t fd, short what, void *arg)
@@ -191,6 +208,7 @@ static void health(void *ctx, json_t *reasons)
 		json_array_append_new(reasons, json_string("an identity provider has no usable keys"));
 	if (slow)
 		json_array_append_new(reasons, json_string("a worker does not take its messages"));
+	mg_gone_health(m, reasons);
 	if (m->draining)
 		json_array_append_new(reasons, json_string("the gateway is stopping"));
 }
@@ -199,7 +217,7 @@ static bool worker_busy(void *ctx, uint32_t worker)
 {
 	const struct sl_mgmt *m = ctx;
 
-	return m->lanes[worker].nb > 0 || m->lanes[worker].stopped;
+	return m->lanes[worker].nb > 0 || m->lanes[worker].stopped || m->lanes[worker].gone;
 }
 
 /* ---- life ---- */
@@ -274,6 +292,8 @@ static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *er
 
 static int open_loop(struct sl_mgmt *m)
 {
+	const struct timeval beat = {.tv_sec = BEAT_S};
+
 	m->base = event_base_new();
 	m->lanes = calloc(m->nb_workers, sizeof(*m->lanes));
 	m->sessions = mg_sessions_new();
@@ -285,8 +305,10 @@ static int open_loop(struct sl_mgmt *m)
 	m->ev_stop = event_new(m->base, m->stop_fd, EV_READ | EV_PERSIST, on_stop, m);
 	m->ev_retry = event_new(m->base, -1, 0, on_retry, m);
 	m->ev_end = event_new(m->base, -1, 0, on_end, m);
+	m->ev_beat = event_new(m->base, -1, EV_PERSIST, on_beat, m);
 	if (m->ev_bus == NULL || m->ev_stop == NULL || m->ev_retry == NULL || m->ev_end == NULL ||
-	    event_add(m->ev_bus, NULL) != 0 || event_add(m->ev_stop, NULL) != 0)
+	    m->ev_beat == NULL || event_add(m->ev_beat, &beat) != 0 || event_add(m->ev_bus, NULL) != 0 ||
+	    event_add(m->ev_stop, NULL) != 0)
 		return sl_fail(SL_E_NOMEM);
 	m->tcp = mg_tcp_new(m->base, mg_out_send, worker_busy, m);
 	if (m->tcp == NULL)
@@ -314,6 +336,7 @@ int sl_mgmt_new(const struct sl_mgmt_cfg *cfg, struct sl_mgmt **out, char *err, 
 	m->bus = cfg->bus;
 	m->store = cfg->store;
 	m->nb_workers = cfg->nb_workers;
+	m->dead = cfg->dead;
 	m->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	rc = open_loop(m);
 	if (rc == SL_OK)
@@ -385,6 +408,7 @@ void sl_mgmt_free(struct sl_mgmt *m)
 	free_event(m->ev_stop);
 	free_event(m->ev_retry);
 	free_event(m->ev_end);
+	free_event(m->ev_beat);
 	if (m->base != NULL) {
 		/* Connections that were closed above are freed by the loop, which goes round for that. */
 		for (int i = 0; i < LAST_TURNS; i++)

@@ -31,6 +31,7 @@ struct mg_lane {
 	struct mg_out *head, **tail;
 	uint32_t nb;
 	bool stopped; /* the worker has said so */
+	bool gone;    /* it has died: nothing is sent to it or heard from it */
 };
 
 struct sl_mgmt {
@@ -38,11 +39,12 @@ struct sl_mgmt {
 	struct sl_bus *bus;
 	struct sl_store *store;
 	uint32_t nb_workers;
+	uint64_t (*dead)(void);
 	struct mg_lane *lanes; /* per worker */
 	int stop_fd;
 	_Atomic uint32_t grace_ms;
 	bool draining;
-	struct event *ev_bus, *ev_stop, *ev_retry, *ev_end;
+	struct event *ev_bus, *ev_stop, *ev_retry, *ev_end, *ev_beat;
 	struct mg_jobs *jobs;
 	struct mg_oidc *oidc;
 	struct mg_creds *creds;
@@ -61,6 +63,13 @@ void mg_out_send(void *ctx, uint32_t worker, const struct sl_msg *msg);
 /* Tries what waits. */
 void mg_out_flush(struct sl_mgmt *m);
 void mg_out_free(struct sl_mgmt *m);
+/* What waits for this worker is dropped. */
+void mg_out_drop(struct sl_mgmt *m, uint32_t worker);
+
+/* gone.c: looks for workers that have died, and ends what they had. True: one more has. */
+bool mg_gone_look(struct sl_mgmt *m);
+/* Appends a sentence for each of them. */
+void mg_gone_health(const struct sl_mgmt *m, json_t *reasons);
 
 /* SL_MSG_AUTH. The answer goes out now or later. */
 void mg_auth(struct sl_mgmt *m, const struct sl_msg *msg);

@@ -26,6 +26,11 @@ void mg_out_send(void *ctx, uint32_t worker, const struct sl_msg *msg)
 		return;
 	}
 	lane = &m->lanes[worker];
+	if (lane->gone) {
+		if (msg->type == SL_MSG_SNAPSHOT)
+			mg_policy_release(msg->snapshot);
+		return;
+	}
 	if (lane->nb == 0 && send_now(m, worker, msg))
 		return;
 	o = malloc(sizeof(*o));
@@ -59,15 +64,21 @@ void mg_out_flush(struct sl_mgmt *m)
 			pop(&m->lanes[i]);
 }
 
+void mg_out_drop(struct sl_mgmt *m, uint32_t worker)
+{
+	struct mg_lane *lane = &m->lanes[worker];
+
+	while (lane->head != NULL) {
+		if (lane->head->msg.type == SL_MSG_SNAPSHOT)
+			mg_policy_release(lane->head->msg.snapshot);
+		pop(lane);
+	}
+}
+
 void mg_out_free(struct sl_mgmt *m)
 {
-	for (uint32_t i = 0; i < m->nb_workers && m->lanes != NULL; i++) {
-		while (m->lanes[i].head != NULL) {
-			if (m->lanes[i].head->msg.type == SL_MSG_SNAPSHOT)
-				mg_policy_release(m->lanes[i].head->msg.snapshot);
-			pop(&m->lanes[i]);
-		}
-	}
+	for (uint32_t i = 0; i < m->nb_workers && m->lanes != NULL; i++)
+		mg_out_drop(m, i);
 	free(m->lanes);
 	m->lanes = NULL;
 }

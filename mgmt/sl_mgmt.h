@@ -23,6 +23,8 @@ struct sl_mgmt_cfg {
 	struct sl_bus *bus;
 	struct sl_store *store;
 	uint32_t nb_workers;
+	/* Workers that have died, a set bit each; more with every call. NULL: none does. */
+	uint64_t (*dead)(void);
 	/* Called in the management thread for GET /v1/ports and the like: writes a JSON object; returns its
 	 * length or -1. May be NULL. */
 	long (*status)(void *ctx, char *out, size_t cap);

@@ -126,6 +126,13 @@ void policy_text(struct world *w, const char *more, char *out, size_t cap)
 	         w->idp.issuer, w->path[P_CA], more);
 }
 
+_Atomic uint64_t dead_workers;
+
+static uint64_t tell_dead(void)
+{
+	return dead_workers;
+}
+
 static long status_json(void *ctx, char *out, size_t cap)
 {
 	return snprintf(out, cap, "{\"ports\":[{\"device\":\"test\"}],\"version\":\"forged\"}");
@@ -162,6 +169,7 @@ struct sl_mgmt *new_mgmt(struct world *w, char *err, size_t cap)
 	                          .bus = w->bus,
 	                          .store = w->store,
 	                          .nb_workers = 1,
+	                          .dead = tell_dead,
 	                          .status = status_json};
 	struct sl_mgmt *m = NULL;
 

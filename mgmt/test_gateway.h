@@ -36,6 +36,8 @@ struct world {
 	struct sl_id_maker ids;
 };
 
+extern _Atomic uint64_t dead_workers; /* what the core is told */
+
 enum {
 	P_STORE,
 	P_SIGN,

@@ -904,6 +904,90 @@ static void test_tcp_silence(void **state)
 	assert_int_equal(status_as(w, "noc", "GET", "/v1/status", NULL, NULL), 200);
 }
 
+static void wait_health(struct world *w, const char *wanted)
+{
+	for (int i = 0; i < 500; i++) {
+		struct reply r = call(w, "GET", "/v1/health", NULL, NULL, NULL);
+		bool found = strstr(r.body, wanted) != NULL;
+
+		done(&r);
+		if (found)
+			return;
+		usleep(10000);
+	}
+	fail_msg("health does not say \"%s\"", wanted);
+}
+
+static int live_sessions(struct world *w)
+{
+	struct reply r = as(w, "noc", "GET", "/v1/status", NULL, NULL);
+	int n = (int)json_integer_value(json_object_get(r.json, "live_sessions"));
+
+	done(&r);
+	return n;
+}
+
+static const char *session_state(struct world *w, struct reply *r)
+{
+	*r = as(w, "noc", "GET", "/v1/sessions?limit=1", NULL, NULL);
+	return json_string_value(
+	        json_object_get(json_array_get(json_object_get(r->json, "sessions"), 0), "state"));
+}
+
+/* The only worker dies: its sessions, holds and records end; what it had still to say is not heard; the core
+ * stops without it. */
+static void test_worker_dies(void **state)
+{
+	struct world *w = *state;
+	struct sl_id id, session = sl_id_make(&w->ids, mg_wall_us());
+	char text[SL_ID_STR_MAX], path[128], *token = token_for(w, "bot", "agents");
+	uint64_t start;
+	struct reply r;
+
+	give_back(w);
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/shop-app", JSON_TYPE,
+	                           "{\"username\":\"app\",\"password\":\"canary\"}"),
+	                 204);
+	send_auth(w, 1, "shop", token);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_AUTH_OK));
+	send_hold(w, &id, text);
+	wait_pending(w, 1);
+	put_record(w, &session, 0, SL_REC_SESSION);
+	assert_int_equal(live_sessions(w), 1);
+	sl_log_set_level((enum sl_log_level) - 1);
+	dead_workers = 1;
+	send_auth(w, 2, "shop", token); /* the last thing that it did */
+	wait_health(w, "worker 0 has died");
+	assert_int_equal(live_sessions(w), 0);
+	wait_pending(w, 0);
+	snprintf(path, sizeof(path), "/v1/approvals/%s", text);
+	r = as(w, "noc", "GET", path, NULL, NULL);
+	assert_string_equal(str(&r, "state"), "denied");
+	assert_string_equal(str(&r, "decided_by"), "sluice");
+	done(&r);
+	for (int i = 0; i < 500 && strcmp(session_state(w, &r), "gap") != 0; i++, usleep(10000))
+		done(&r);
+	assert_string_equal(session_state(w, &r), "gap");
+	done(&r);
+	r = as(w, "noc", "GET", "/v1/metrics", NULL, NULL);
+	assert_non_null(strstr(r.body, "\nsl_workers_died_total 1\n"));
+	done(&r);
+	assert_int_equal(status_as(w, "noc", "GET", "/v1/tcp?worker=0", NULL, NULL), 503);
+	assert_null(sl_bus_worker_recv(w->bus, 0));
+	start = mg_mono_us();
+	sl_mgmt_stop(w->mgmt, 2000);
+	pthread_join(w->thread, NULL);
+	assert_true(mg_mono_us() - start < 1500000); /* nobody is waited for */
+	sl_log_set_level(SL_LOG_ERROR);
+	sl_mgmt_free(w->mgmt);
+	sl_bus_free(w->bus);
+	w->bus = sl_bus_new(1, 8);
+	dead_workers = 0;
+	start_mgmt(w);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
+	free(token);
+}
+
 /* Workers that never answer do not keep the management core from ending. */
 static void test_stop_without_workers(void **state)
 {
@@ -946,6 +1030,7 @@ int main(void)
 	        T(test_tcp_list),
 	        T(test_tcp_trace),
 	        T(test_tcp_silence),
+	        T(test_worker_dies),
 	        T(test_stop_without_workers),
 	};
 

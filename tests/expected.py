@@ -1,5 +1,3 @@
 """Tests that are known not to hold yet: name -> why. docs/limits.md names each of them."""
 
-EXPECTED_FAILURES = {
-    "d06_worker_crashes": "workers are threads of one process",
-}
+EXPECTED_FAILURES = {}

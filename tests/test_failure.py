@@ -6,13 +6,15 @@ import struct
 import subprocess
 import time
 
-from labtest import (CLIENT, DIR, LISTENER, SLUICE, Failure, admin, api, approval, check, contains, eventually, finish,
-                     forget_tokens, gateway_alive, gateway_pid, gateway_start, lab, latest, live, marker, never_arrives, pending, psql,
+from labtest import (CLIENT, DIR, LISTENER, SLUICE, Failure, admin, api, api_ok, approval, check, contains, eventually, finish,
+                     forget_tokens, gateway_alive, gateway_log, gateway_pid, gateway_start, lab, latest, live, marker, never_arrives, pending, psql,
                      psql_start, records, run, same, session, sessions, sluice, test, token, wire)
 from pgwire import CANCEL_REQUEST, Closed, errors, kinds, query
 from rogue import Rogue, data_row, row_description
 
-SYS_TGKILL = 234  # x86-64
+SYS_TGKILL = 234  # x86-64, as what follows
+PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_ATTACH, PTRACE_DETACH, WALL = 12, 13, 16, 17, 0x40000000
+REG_ORIG_RAX, REG_RIP, NO_SYSCALL = 15, 16, 2**64 - 1  # places in struct user_regs_struct
 
 
 def pgbench_start(seconds, clients=8):
@@ -186,33 +188,110 @@ def gateway_killed_under_load():
     same(psql("agent-7", "-c", "select 1", check_rc=True).stdout, "1\n", "a session after the restart")
 
 
+def worker_threads():
+    """Worker's number -> thread id. EAL's thread 1 is worker 0."""
+    pid, found = gateway_pid(), {}
+    for t in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{t}/comm", encoding="ascii") as f:
+            name = f.read().strip()
+        if name.startswith("rte-worker-"):
+            found[int(name.rsplit("-", 1)[1]) - 1] = int(t)
+    return found
+
+
+def worker_signal(number, what=signal.SIGSEGV):
+    check(ctypes.CDLL(None).syscall(SYS_TGKILL, gateway_pid(), worker_threads()[number], int(what)) == 0, "tgkill")
+
+
+def worker_jump(number):
+    """The worker goes on at address 0, as after a call through a bad pointer: a fault of its own code."""
+    libc, tid = ctypes.CDLL(None, use_errno=True), worker_threads()[number]
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    libc.ptrace.restype = ctypes.c_long
+    regs = (ctypes.c_ulonglong * 27)()
+    check(libc.ptrace(PTRACE_ATTACH, tid, None, None) == 0, "ptrace")
+    os.waitpid(tid, WALL)
+    check(libc.ptrace(PTRACE_GETREGS, tid, None, regs) == 0, "the registers")
+    regs[REG_RIP], regs[REG_ORIG_RAX] = 0, NO_SYSCALL
+    check(libc.ptrace(PTRACE_SETREGS, tid, None, regs) == 0, "new registers")
+    check(libc.ptrace(PTRACE_DETACH, tid, None, None) == 0, "detaching")
+
+
+def answers(w):
+    try:
+        return w.simple("select 6") == [[b"6"]]
+    except (Closed, OSError):
+        return False
+
+
+def backends():
+    """Of the target's, those in an open transaction."""
+    return int(admin("select count(*) from pg_stat_activity where state = 'idle in transaction'"))
+
+
+def worker_dies(kill, number, opened, held=()):
+    """Kills it; returns the sessions that live. Those of the dead one have ended on both sides, and in the records; what they
+    waited for, of the approvals in `held`, is denied."""
+    def states():
+        return [s["state"] for s in sessions(100)]
+    before, gaps = len(opened) + len(held), states().count("gap")
+    kill(number)
+    # Nothing is sent to the target: it hears of it all the same.
+    eventually(lambda: backends() < len(opened), "the target hears that sessions have ended", 5)
+    check(gateway_alive(), "the whole gateway has ended")
+    alive = [w for w in opened if answers(w)]
+    check(0 < len(alive) < len(opened), f"{len(alive)} of {len(opened)} sessions live")
+    eventually(lambda: backends() == len(alive), f"{len(alive)} transactions at the target ({backends()})", 5)
+    waiting = [approval(i)["state"] for i in held]
+    check(set(waiting) <= {"pending", "denied"}, f"approvals: {waiting}")
+    lost = before - len(alive) - waiting.count("pending")
+    eventually(lambda: states().count("gap") - gaps == lost, f"{lost} sessions have a gap ({gaps} before, {states()})")
+    same(states().count("live"), before - lost, "live sessions in the records")
+    health = api_ok(None, "GET", "/v1/health")
+    check(any(f"worker {number} has died" in r for r in health["reasons"]), f"health: {health}")
+    contains(gateway_log(), f"worker {number}: SIGSEGV", "the log")
+    return alive
+
+
 @test
 def d06_worker_crashes():
-    """Its sessions end; those of the other worker go on."""
+    """Its sessions end, on both sides and in the records; those of the others go on; new ones are served. The last one takes
+    the gateway with it."""
     lab("gateway", "stop")
-    gateway_start(GW_WORKERS=2)
+    gateway_start(GW_WORKERS=3)
     opened = []
     try:
-        opened += [session("agent-7", timeout=5) for _ in range(12)]
-        pid = gateway_pid()
-        threads = {open(f"/proc/{pid}/task/{t}/comm", encoding="ascii").read().strip(): int(t) for t in os.listdir(f"/proc/{pid}/task")}
-        libc = ctypes.CDLL(None)
-        libc.syscall(SYS_TGKILL, pid, threads["rte-worker-1"], int(signal.SIGSEGV))
-        time.sleep(1)
-        check(gateway_alive(), "the whole gateway has ended")
-        alive = 0
-        for w in opened:
-            try:
-                alive += w.simple("select 6") == [[b"6"]]
-            except (Closed, OSError):
-                pass
-        check(0 < alive < len(opened), f"{alive} of {len(opened)} sessions live")
+        opened += [session("agent-7", timeout=5) for _ in range(18)]
+        for w in opened[6:]:
+            w.simple("begin")
+        marks = [marker() for _ in range(6)]
+        for mark, w in zip(marks, opened):
+            w.send(query(f"update customers set city = '{mark}' where id = 30"))
+        held = [pending(mark)["id"] for mark in marks]
+        alive = worker_dies(worker_signal, 0, opened[6:], held)
+        for i, w in zip(held, opened):
+            if approval(i)["state"] == "pending":
+                sluice("alice", "approvals", "deny", i)
+                same(errors(w.until("Z"))[0]["C"], "42501", "the answer to a denied hold")
+                alive.append(w)
+        fresh = [session("agent-7", timeout=5) for _ in range(9)]
+        opened += fresh
+        alive += fresh
+        for w in fresh + opened[:6]:
+            if w in alive:
+                w.simple("begin")
+        never_arrives(*marks)
+        worker_dies(worker_jump, 1, alive)
+        same(psql("agent-7", "-c", "select 1", check_rc=True).stdout, "1\n", "a session on the last worker")
+        worker_signal(2)
+        eventually(lambda: not gateway_alive(), "the gateway ends with its last worker")
     finally:
         for w in opened:
             w.close()
         lab("gateway", "stop", check_rc=False)
         gateway_start()
         forget_tokens()
+    sluice("noc", "sessions", "verify")
 
 
 @test

@@ -1,3 +1,4 @@
+#include "sl_fault.h"
 #include "tcp_answer.h"
 #include "worker_service.h"
 
@@ -612,9 +613,13 @@ static void back_off(struct sl_worker *w)
 /* What was done, packets that made no session ready aside. */
 static uint32_t loop(struct sl_worker *w)
 {
+	uint64_t dead;
 	uint32_t n;
 
 	clock_update(w);
+	dead = sl_fault_dead();
+	if (unlikely(dead != w->dead))
+		worker_heir_note(w, dead);
 	w->nb_packets = sl_net_poll(w->net, w->now_us);
 	n = poll_bus(w);
 	n += poll_store(w);
@@ -624,6 +629,8 @@ static uint32_t loop(struct sl_worker *w)
 	n += worker_services_run(w);
 	if (w->nb_cancels > 0)
 		command_cancel_sweep(w);
+	if (unlikely(w->to_reset != 0))
+		n += worker_heir_run(w);
 	housekeep(w);
 	/* Sending arms timers, so that the next one is known only behind the flush; what a timer sends goes
 	 * with it. */
@@ -678,9 +685,13 @@ static void find_wait(struct sl_worker *w)
 int sl_worker_run(struct sl_worker *w)
 {
 	char name[16];
+	int rc;
 
 	snprintf(name, sizeof(name), "worker%u", w->cfg.worker);
 	sl_counters_register(name);
+	rc = sl_fault_enter(w->cfg.worker);
+	if (rc < 0)
+		return sl_fail(rc);
 	clock_start(w);
 	clock_update(w);
 	wheel_init(&w->deadlines, w->now_us);
@@ -688,8 +699,10 @@ int sl_worker_run(struct sl_worker *w)
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0);
 	find_wait(w);
 	while (!finished(w)) {
-		uint32_t done = loop(w);
+		uint32_t done;
 
+		sl_fault_beat();
+		done = loop(w);
 		if (done > 0 || (w->nb_packets > 0 && !w->resting)) {
 			w->last_work_us = w->now_us;
 			w->resting = false;
@@ -701,5 +714,6 @@ int sl_worker_run(struct sl_worker *w)
 	/* The FINs of the last sessions; what is lost of them the peers find out by themselves. */
 	sl_tcp_flush(w->tcp, w->now_us);
 	sl_net_flush(w->net);
+	sl_fault_leave();
 	return SL_OK;
 }

@@ -145,6 +145,11 @@ struct sl_worker {
 	uint16_t nb_wait;
 	bool resting; /* waits for packets */
 	uint64_t durable_seen;
+	uint64_t dead;     /* the workers that are known to have died, a set bit each */
+	uint64_t to_reset; /* those whose connections' peers this one tells, */
+	uint64_t reset;    /* and has told */
+	uint32_t reset_at, nb_reset;
+	uint64_t next_reset_us;
 	bool draining, stopped;
 	bool arm_all; /* the deadlines of all sessions have moved */
 	uint64_t drain_deadline_us;
@@ -192,6 +197,12 @@ int command_cancel(struct sl_worker *w, uint32_t pid, struct sl_span key);
 void command_cancel_target(struct session *s);
 void command_cancel_run(struct sl_worker *w, struct cancel *c);
 void command_cancel_sweep(struct sl_worker *w);
+
+/* heir.c */
+/* The set of the dead has changed. */
+void worker_heir_note(struct sl_worker *w, uint64_t dead);
+/* While to_reset is not empty. Returns what was sent. */
+uint32_t worker_heir_run(struct sl_worker *w);
 
 /* worker.c */
 /* After anything that may bring a deadline forward. */

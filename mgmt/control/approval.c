@@ -254,6 +254,31 @@ void mg_approvals_gone(struct mg_approvals *a, const struct sl_id *id, uint64_t 
 	forget(a, at);
 }
 
+uint32_t mg_approvals_worker_gone(struct mg_approvals *a, uint32_t worker, uint64_t wall_us)
+{
+	struct pending **at = &a->pending;
+	uint32_t nb = 0;
+
+	mg_grants_worker_gone(a->grants, worker);
+	while (*at != NULL) {
+		json_t *doc;
+
+		if ((*at)->flow.worker != worker) {
+			at = &(*at)->next;
+			continue;
+		}
+		doc = decided_doc((*at)->doc, "denied", json_string("sluice"),
+		                  "the worker of the session has died", wall_us);
+		if (doc == NULL || store_doc(a, &(*at)->id, doc) != SL_OK)
+			sl_log(SL_LOG_ERROR, "approval",
+			       "a denied approval could not be stored: it shows as expired after a restart");
+		json_decref(doc);
+		forget(a, at);
+		nb++;
+	}
+	return nb;
+}
+
 /* ---- decisions ---- */
 
 static bool text_is(const json_t *o, const char *key, const char *want)

@@ -32,6 +32,11 @@ void mg_approvals_free(struct mg_approvals *a);
 void mg_approvals_hold(struct mg_approvals *a, const struct sl_msg *msg, uint64_t wall_us);
 /* SL_MSG_SESSION_END: what was granted for the session ends with it. */
 void mg_approvals_session_end(struct mg_approvals *a, const struct sl_id *session);
+/*
+ * The worker has died: what its sessions wait for is denied, what was granted for them ends. Returns how many
+ * approvals were pending. One that cannot be stored is decided all the same: its command will never run.
+ */
+uint32_t mg_approvals_worker_gone(struct mg_approvals *a, uint32_t worker, uint64_t wall_us);
 /* SL_MSG_HOLD_GONE from this worker. */
 void mg_approvals_gone(struct mg_approvals *a, const struct sl_id *id, uint64_t wall_us);
 

@@ -104,6 +104,18 @@ const struct mg_granted *mg_grants_find(struct mg_grants *g, const struct sl_msg
 	return NULL;
 }
 
+void mg_grants_worker_gone(struct mg_grants *g, uint32_t worker)
+{
+	struct grant **at = &g->first;
+
+	while (*at != NULL) {
+		if ((*at)->until_us == 0 && sl_id_maker_of(&(*at)->session) == (int)worker)
+			drop(g, at);
+		else
+			at = &(*at)->next;
+	}
+}
+
 void mg_grants_session_end(struct mg_grants *g, const struct sl_id *session)
 {
 	struct grant **at = &g->first;

@@ -30,6 +30,8 @@ void mg_grants_add(struct mg_grants *g, const struct sl_msg_hold *h, const struc
 /* The grant that covers this need of a hold; NULL none. Good until the next call. */
 const struct mg_granted *mg_grants_find(struct mg_grants *g, const struct sl_msg_hold *h,
                                         const struct sl_msg_need *need, uint64_t wall_us);
+/* The worker (the maker of their sessions' ids) has died: the grants of its sessions go. */
+void mg_grants_worker_gone(struct mg_grants *g, uint32_t worker);
 /* The session's grants go. */
 void mg_grants_session_end(struct mg_grants *g, const struct sl_id *session);
 

@@ -82,6 +82,23 @@ void mg_sessions_end(struct mg_sessions *s, const struct sl_flow_ref *flow)
 		drop(s, at);
 }
 
+uint32_t mg_sessions_worker_gone(struct mg_sessions *s, uint32_t worker)
+{
+	uint32_t before = s->nb;
+
+	for (uint32_t i = 0; i < BUCKETS; i++) {
+		struct mg_live **at = &s->bucket[i];
+
+		while (*at != NULL) {
+			if ((*at)->flow.worker == worker)
+				drop(s, at);
+			else
+				at = &(*at)->next;
+		}
+	}
+	return before - s->nb;
+}
+
 /* Walks all: asked by people only. */
 const struct mg_live *mg_sessions_find(const struct mg_sessions *s, const char *client, const char *resource)
 {

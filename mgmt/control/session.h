@@ -29,6 +29,8 @@ void mg_sessions_free(struct mg_sessions *s);
 int mg_sessions_add(struct mg_sessions *s, const struct sl_flow_ref *flow, const struct sl_endpoint *client,
                     const char *user, const char *resource, uint64_t wall_us);
 void mg_sessions_end(struct mg_sessions *s, const struct sl_flow_ref *flow);
+/* The worker has died: all of its sessions. Returns how many they were. */
+uint32_t mg_sessions_worker_gone(struct mg_sessions *s, uint32_t worker);
 /* By "address:port" of the client and the resource, as in the session's first record. NULL none. */
 const struct mg_live *mg_sessions_find(const struct mg_sessions *s, const char *client, const char *resource);
 uint32_t mg_sessions_nb(const struct mg_sessions *s);

@@ -629,6 +629,37 @@ static void test_gone(void **state)
 	assert_int_equal(w->nb_sent, 0);
 }
 
+/* The worker of the flow dies: what it waits for is denied, what its sessions were granted ends. */
+static void test_worker_gone(void **state)
+{
+	struct sl_msg_hold how = {.policy_version = 3};
+	struct world *w = *state;
+	uint64_t later = mg_wall_us() + 60000000;
+	struct sl_id first = hold(w), second;
+	char text[16];
+
+	assert_int_equal(mg_approvals_worker_gone(w->approvals, 2, mg_wall_us()), 0); /* another one */
+	assert_int_equal(mg_approvals_nb_pending(w->approvals), 1);
+	w->nb_sent = 0;
+	assert_int_equal(mg_approvals_worker_gone(w->approvals, 3, mg_wall_us()), 1);
+	assert_int_equal(mg_approvals_nb_pending(w->approvals), 0);
+	read_state(w, &first, text, sizeof(text));
+	assert_string_equal(text, "denied");
+	assert_int_equal(decide(w, &first, true, "i", "carol", "dba"), SL_E_EXISTS);
+	assert_int_equal(w->nb_sent, 0); /* there is nobody to be told */
+	need(&how, "asked-once", "dba", 4)->grant = SL_GRANT_SESSION;
+	w->ids.maker = 3;
+	how.session = sl_id_make(&w->ids, mg_wall_us());
+	second = hold_in(w, true, later, &how);
+	assert_int_equal(decide(w, &second, true, "i", "carol", "dba"), SL_OK);
+	(void)mg_approvals_worker_gone(w->approvals, 2, mg_wall_us());
+	hold_in(w, true, later, &how); /* granted */
+	assert_int_equal(mg_approvals_nb_pending(w->approvals), 0);
+	(void)mg_approvals_worker_gone(w->approvals, 3, mg_wall_us());
+	hold_in(w, true, later, &how);
+	assert_int_equal(mg_approvals_nb_pending(w->approvals), 1);
+}
+
 /* C07: what was pending when the gateway stopped is never run. */
 static void test_restart(void **state)
 {
@@ -870,6 +901,11 @@ static void test_sessions(void **state)
 	assert_int_equal(mg_sessions_nb(s), 2);
 	mg_sessions_end(s, &b);
 	assert_int_equal(mg_sessions_nb(s), 1);
+	assert_int_equal(mg_sessions_add(s, &a, &ea, "alice", "shop", 1), SL_OK);
+	assert_int_equal(mg_sessions_worker_gone(s, 1), 1);
+	assert_null(mg_sessions_find(s, "10.0.0.2:1000", "shop"));
+	assert_non_null(mg_sessions_find(s, "10.0.0.1:1000", "shop"));
+	assert_int_equal(mg_sessions_worker_gone(s, 7), 0);
 	mg_sessions_free(s);
 }
 
@@ -877,26 +913,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	        T(test_two_rules),
-	        T(test_grant_of_one_rule),
-	        T(test_grant_ends_meanwhile),
-	        T(test_bad_needs),
-	        T(test_order_of_rules),
-	        T(test_quorum),
-	        T(test_grants),
-	        T(test_grant_ends),
-	        T(test_approve),
-	        T(test_deny),
-	        T(test_who_may),
-	        T(test_expiry),
-	        T(test_gone),
-	        T(test_restart),
-	        T(test_limit),
-	        T(test_same_id),
-	        T(test_store_fails),
-	        T(test_master_key),
-	        T(test_credentials),
-	        cmocka_unit_test(test_sessions),
+	        T(test_two_rules),  T(test_grant_of_one_rule), T(test_grant_ends_meanwhile),
+	        T(test_bad_needs),  T(test_order_of_rules),    T(test_quorum),
+	        T(test_grants),     T(test_grant_ends),        T(test_approve),
+	        T(test_deny),       T(test_who_may),           T(test_expiry),
+	        T(test_gone),       T(test_worker_gone),       T(test_restart),
+	        T(test_limit),      T(test_same_id),           T(test_store_fails),
+	        T(test_master_key), T(test_credentials),       cmocka_unit_test(test_sessions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

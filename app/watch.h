@@ -1,0 +1,18 @@
+/*
+ * The thread that takes signals and watches the workers (sl_fault.h). It takes no lock and allocates nothing,
+ * so that it still runs when all else waits for something that a dead worker holds.
+ */
+#ifndef WATCH_H
+#define WATCH_H
+
+#include "sl_mgmt.h"
+
+/* Before the first thread is made: all others inherit it. SIGTERM and SIGINT are for the watch's thread. */
+void watch_block_signals(void);
+/* Starts it; SIGTERM and SIGINT drain the gateway. 0, SL_E_SYS. */
+int watch_start(struct sl_mgmt *mgmt, uint32_t grace_ms);
+void watch_stop(void);
+/* Until no worker runs. */
+void watch_wait_workers(void);
+
+#endif
