@@ -452,8 +452,11 @@ static void merge(struct sql_parser *p)
 	sql_take(p);
 	sql_need_kw(p, KW_INTO);
 	sql_add_kinds(p, BIT(MERGE));
-	sql_relation_expr(p, SL_SQL_READS);
+	/* As one that is written: a WITH query of the same name does not hide it. */
+	sql_relation_expr(p, SL_SQL_READS | SL_SQL_UPDATES);
 	target = last_relation(p);
+	if (!p->failed)
+		p->out->relations[target].access = SL_SQL_READS;
 	alias(p);
 	sql_need_kw(p, KW_USING);
 	table_ref(p);

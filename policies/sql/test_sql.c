@@ -314,6 +314,21 @@ static void test_set_names(void **state)
 	}
 }
 
+/* What MERGE writes to is a table, also where a WITH query has its name. */
+static void test_merge_target(void **state)
+{
+	struct sl_sql sql;
+
+	(void)state;
+	sl_sql_scan(sl_span_str("WITH t AS (SELECT 1) MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE"),
+	            &sql);
+	assert_true(sql.complete);
+	assert_int_equal(sql.nb_relations, 2);
+	assert_true(sl_span_is(sql.relations[0].name.name, "t"));
+	assert_int_equal(sql.relations[0].access, SL_SQL_READS | SL_SQL_DELETES);
+	assert_int_equal(sql.relations[1].access, SL_SQL_READS);
+}
+
 static void test_main_and_text(void **state)
 {
 	struct sl_sql sql;
@@ -402,9 +417,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_plain),         cmocka_unit_test(test_attacks),
-	        cmocka_unit_test(test_set_names),     cmocka_unit_test(test_main_and_text),
-	        cmocka_unit_test(test_nul_is_opaque), cmocka_unit_test(test_bounds),
-	        cmocka_unit_test(test_names),
+	        cmocka_unit_test(test_set_names),     cmocka_unit_test(test_merge_target),
+	        cmocka_unit_test(test_main_and_text), cmocka_unit_test(test_nul_is_opaque),
+	        cmocka_unit_test(test_bounds),        cmocka_unit_test(test_names),
 	};
 
 	printf("%zu statements\n", (sizeof(plain) + sizeof(attacks)) / sizeof(plain[0]));

@@ -2,21 +2,25 @@
  * Compares the parser with PostgreSQL's own, taken from libpg_query: sql_oracle FILE... reads SQL scripts as
  * psql does, gives each statement that PostgreSQL's parser accepts to both, and counts. It fails when the
  * parser says that a statement writes other relations than it does, or misses one that it reads or a function
- * that it calls, or when it understands less than 99.8 % of them.
+ * that it calls, or when it understands less than 99.8 % of them. With --generate SEED SECONDS the statements
+ * are made at random (generate.c) and not read from files.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <jansson.h>
 #include <pg_query.h>
 
+#include "generate.h"
 #include "sl_sql.h"
 
 #define NAMES_MAX     512
 #define NAME_TEXT_MAX 160
 #define COMPLETE_MIN  0.998
-#define SHOWN_MAX     40 /* complaints that are printed */
+#define TEXT_MAX      16384 /* bytes of a generated statement; a longer one is cut, and mostly refused */
+#define SHOWN_MAX     40    /* complaints that are printed */
 
 struct names {
 	uint32_t nb;
@@ -411,16 +415,32 @@ static int script(const char *name)
 	return 0;
 }
 
+static void generated(const char *seed_text, const char *seconds)
+{
+	static char text[TEXT_MAX];
+	uint64_t seed = strtoull(seed_text, NULL, 10) * 2 + 1;
+	time_t end = time(NULL) + strtol(seconds, NULL, 10);
+
+	printf("seed %s\n", seed_text);
+	do {
+		generate(&seed, text, sizeof(text));
+		statement(text);
+	} while (time(NULL) < end);
+}
+
 int main(int argc, char **argv)
 {
+	bool made = argc == 4 && strcmp(argv[1], "--generate") == 0;
 	double complete;
 
-	for (int i = 1; i < argc; i++) {
+	if (made)
+		generated(argv[2], argv[3]);
+	for (int i = 1; !made && i < argc; i++) {
 		if (script(argv[i]) != 0)
 			return 1;
 	}
 	if (count.statements == 0) {
-		(void)fprintf(stderr, "usage: sql_oracle FILE...\n");
+		(void)fprintf(stderr, "usage: sql_oracle FILE... | --generate SEED SECONDS\n");
 		return 2;
 	}
 	complete = 1.0 - (double)count.incomplete / (double)count.statements;
