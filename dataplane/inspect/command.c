@@ -12,6 +12,7 @@
 #include "sl_log.h"
 
 #define APPROVAL_TEXT_MAX 128 /* bytes of one parameter in what an approver reads */
+#define APPROVAL_LINE_MAX 192 /* and of its line */
 
 struct judgement {
 	enum sl_decision_kind decision;
@@ -201,31 +202,39 @@ static void copy_name(char *out, size_t cap, const char *s)
 	snprintf(out, cap, "%s", s != NULL ? s : "");
 }
 
-/* Parameters under the text, for the approver: values in quotes, so that none can pass for another. */
+/* One parameter in a line of its own: values in quotes, so that none can pass for another. */
+static size_t hold_param(const struct sl_param *p, uint32_t number, char *out, size_t cap)
+{
+	char value[APPROVAL_TEXT_MAX], plain[APPROVAL_TEXT_MAX], bytes[32] = "";
+	struct sl_span text = p->value;
+	bool cut = false;
+
+	if (p->value.p == NULL)
+		return (size_t)snprintf(out, cap, "\n$%u = NULL", number);
+	if (p->format != 0) {
+		long k = pgvalue_text(p->type, text, plain, sizeof(plain), &cut);
+
+		if (k < 0 || cut)
+			return (size_t)snprintf(out, cap, "\n$%u = (%zu binary bytes)", number, p->value.n);
+		text = sl_span(plain, (size_t)k);
+	}
+	if (text.n > APPROVAL_TEXT_MAX / 2)
+		snprintf(bytes, sizeof(bytes), " (%zu bytes)", text.n);
+	return (size_t)snprintf(out, cap, "\n$%u = \"%s\"%s", number,
+	                        sl_log_quote(text, value, sizeof(value)), bytes);
+}
+
+/* Parameters under the text, for the approver, who is told when there are more than fit. */
 static void hold_params(struct sl_msg_hold *hold, const struct sl_ev_command *c)
 {
 	size_t cap = sizeof(hold->text), n = hold->text_n;
-	char value[APPROVAL_TEXT_MAX], plain[APPROVAL_TEXT_MAX];
+	uint32_t i = 0;
 
-	for (uint32_t i = 0; i < c->nb_params && n + APPROVAL_TEXT_MAX + 32 < cap; i++) {
-		const struct sl_param *p = &c->params[i];
-		struct sl_span text = p->value;
-		bool cut = false;
-
-		if (p->format != 0 && text.p != NULL) {
-			long k = pgvalue_text(p->type, text, plain, sizeof(plain), &cut);
-
-			text = k < 0 || cut ? SL_SPAN_EMPTY : sl_span(plain, (size_t)k);
-		}
-		if (p->value.p == NULL)
-			n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n$%u = NULL", i + 1);
-		else if (text.p == NULL)
-			n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n$%u = (%zu binary bytes)",
-			                      i + 1, p->value.n);
-		else
-			n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n$%u = \"%s\"", i + 1,
-			                      sl_log_quote(text, value, sizeof(value)));
-	}
+	for (; i < c->nb_params && n + 2 * APPROVAL_LINE_MAX <= cap; i++)
+		n += hold_param(&c->params[i], i + 1, (char *)hold->text + n, cap - n);
+	if (i < c->nb_params)
+		n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n(%u more parameters)",
+		                      c->nb_params - i);
 	hold->text_n = (uint32_t)n;
 }
 
@@ -255,7 +264,9 @@ static void fill_hold(struct sl_inspect *in, const struct sl_event *ev, const st
 {
 	const struct statement *st = &in->w->stmt;
 	struct statement_at at = {0};
-	struct sl_span text = statement_take(st, &at, sizeof(hold->text), in->w->chunk);
+	/* Room for the line that says how many parameters are not shown. */
+	size_t max = sizeof(hold->text) - (ev->command.nb_params > 0 ? APPROVAL_LINE_MAX : 0);
+	struct sl_span text = statement_take(st, &at, max, in->w->chunk);
 
 	hold->session = in->id;
 	hold->cmd = ev->cmd;
@@ -419,15 +430,34 @@ static const struct outcome *outcome_of(enum sl_decision d)
 	return d >= SL_DECISION_APPROVED && d <= SL_DECISION_CANCELLED ? &outcomes[d] : NULL;
 }
 
+/* An approval is nothing to a caller whose login has run out meanwhile. */
+static const struct outcome *too_late(const struct sl_inspect *in, const struct sl_msg_decision **d,
+                                      struct sl_msg_decision *instead)
+{
+	static const struct outcome expired = {"denied", SL_RSN_AUTH, "your login has expired: log in again"};
+
+	if ((*d)->decision != SL_DECISION_APPROVED || in->who->expires_us == 0 ||
+	    in->w->wall_us < in->who->expires_us)
+		return NULL;
+	*instead = (struct sl_msg_decision){.approval = (*d)->approval, .decision = SL_DECISION_DENIED};
+	copy_name(instead->by, sizeof(instead->by), "sluice");
+	copy_name(instead->note, sizeof(instead->note), "approved, but the caller's login had expired");
+	*d = instead;
+	return &expired;
+}
+
 int sl_inspect_decision(struct sl_inspect *in, const struct sl_msg_decision *d, struct sl_verdict *v)
 {
-	const struct outcome *o = outcome_of(d->decision);
-	size_t note_n = strnlen(d->note, sizeof(d->note));
+	const struct outcome *o = outcome_of(d->decision), *late;
+	struct sl_msg_decision instead;
+	size_t note_n;
 	int rc;
 
 	if (o == NULL || !in->hold.on ||
 	    memcmp(d->approval.b, in->hold.approval.b, sizeof(d->approval.b)) != 0)
 		return sl_fail(SL_E_INVAL);
+	late = too_late(in, &d, &instead);
+	o = late != NULL ? late : o;
 	/* No block at all while the store fails: an approval cannot be recorded, so it cannot be acted upon
 	 * yet. */
 	(void)record_event_id(in);
@@ -442,9 +472,10 @@ int sl_inspect_decision(struct sl_inspect *in, const struct sl_msg_decision *d, 
 	}
 	sl_count(SL_C_DENIED);
 	in->nb_denied++;
-	deny(in, v, o->code, SL_E_POLICY_DENIED, o->message);
+	deny(in, v, o->code, o->code == SL_RSN_AUTH ? SL_E_AUTH : SL_E_POLICY_DENIED, o->message);
 	v->reason.event_id = sl_span_str(in->event_id);
-	if (note_n > 0 && d->decision == SL_DECISION_DENIED) {
+	note_n = strnlen(d->note, sizeof(d->note));
+	if (note_n > 0 && o->code == SL_RSN_REFUSED) {
 		snprintf(in->message, sizeof(in->message), "%s: %.*s", o->message, (int)note_n, d->note);
 		one_line(in->message);
 		v->reason.message = sl_span_str(in->message);

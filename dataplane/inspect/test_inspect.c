@@ -223,6 +223,102 @@ static void test_two_holds(void **state)
 	fx_down(&f);
 }
 
+static bool shows(const struct fx *f, const char *part)
+{
+	return memmem(f->hold.text, f->hold.text_n, part, strlen(part)) != NULL;
+}
+
+/* What an approver is not shown, the approver is told of. */
+static void test_hold_params(void **state)
+{
+	static struct sl_param params[64];
+	char value[200], *text = malloc(SL_BUS_TEXT_MAX + 1);
+	struct fx f;
+
+	(void)state;
+	assert_non_null(text);
+	memset(value, 'v', sizeof(value));
+	for (int i = 0; i < 64; i++)
+		params[i] = (struct sl_param){.value = sl_span(value, sizeof(value))};
+	fx_up(&f, policy_one);
+	session(&f, "agents");
+	assert_int_equal(command_with(&f, SL_PHASE_EXECUTE, "UPDATE t SET a = $1 WHERE b = $2", params, 64),
+	                 SL_OK);
+	assert_true(shows(&f, "...\" (200 bytes)\n$2"));
+	assert_true(shows(&f, " more parameters)"));
+	assert_false(shows(&f, "$64"));
+	decide(&f, SL_DECISION_CANCELLED, "", SL_OK);
+	/* no room for any: of a text that just fits, and of one that does not */
+	for (size_t n = SL_BUS_TEXT_MAX - 192; n <= SL_BUS_TEXT_MAX; n += 192) {
+		memset(text, ' ', n);
+		memcpy(text, "UPDATE t SET a = $1 WHERE b", 27);
+		text[n] = '\0';
+		assert_int_equal(command_with(&f, SL_PHASE_EXECUTE, text, params, 64), SL_OK);
+		assert_true(shows(&f, "(64 more parameters)") || f.hold.text_total > f.hold.text_n);
+		assert_true(f.hold.text_n <= sizeof(f.hold.text));
+		decide(&f, SL_DECISION_CANCELLED, "", SL_OK);
+	}
+	close_flow(&f);
+	fx_down(&f);
+	free(text);
+}
+
+/* The caller's login runs out while the command is held: an approval is too late. */
+static void test_hold_outlives_login(void **state)
+{
+	const char *groups[] = {"agents", NULL};
+	struct sl_event ev = {.kind = SL_EV_SESSION};
+	struct sl_identity who = identity(groups);
+	const struct sl_resource *res;
+	struct fx f;
+
+	(void)state;
+	who.expires_us = T_WALL_US + 5;
+	fx_up(&f, policy_one);
+	flow_new(&f);
+	assert_int_equal(sl_inspect_login(f.in, &who, SL_SPAN_LIT("shop"), SL_SPAN_LIT("shop"), SL_SPAN_EMPTY,
+	                                  SL_SPAN_EMPTY, &res),
+	                 SL_OK);
+	assert_int_equal(sl_inspect_event(f.in, &ev, &f.v, NULL), SL_OK);
+	assert_int_equal(command(&f, "UPDATE t SET a = 1 WHERE b = 2"), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_PARK);
+	sl_inspect_worker_time(f.w, 2000, T_WALL_US + 5);
+	decide(&f, SL_DECISION_APPROVED, "fine", SL_OK);
+	expect_denied(&f, SL_RSN_AUTH, "login has expired");
+	close_flow(&f);
+	read_records(&f);
+	expect_text(&f, 2, "o", "denied");
+	expect_text(&f, 2, "by", "sluice");
+	fx_down(&f);
+}
+
+/* Parse under one policy, Execute under the next: judged when it is to run, by the policy of then. */
+static void test_policy_between(void **state)
+{
+	static const char lax[] = RESOURCE ROLE("agent", "agents", "read, insert, update");
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, lax);
+	session(&f, "agents");
+	assert_int_equal(command_with(&f, SL_PHASE_PREPARE, "UPDATE t SET a = 1", NULL, 0), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_ALLOW);
+	assert_int_equal(command_with(&f, SL_PHASE_PREPARE, "UPDATE t SET a = 1 WHERE b", NULL, 0), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_ALLOW);
+	apply(&f, policy_one);
+	assert_int_equal(command_with(&f, SL_PHASE_EXECUTE, "UPDATE t SET a = 1", NULL, 0), SL_OK);
+	expect_denied(&f, SL_RSN_POLICY, "need a WHERE clause");
+	assert_int_equal(command_with(&f, SL_PHASE_EXECUTE, "UPDATE t SET a = 1 WHERE b", NULL, 0), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_PARK);
+	assert_int_equal(f.hold.policy_version, 2);
+	decide(&f, SL_DECISION_CANCELLED, "", SL_OK);
+	apply(&f, policy_two);
+	assert_int_equal(command_with(&f, SL_PHASE_EXECUTE, "UPDATE t SET a = 1 WHERE b", NULL, 0), SL_OK);
+	expect_denied(&f, SL_RSN_POLICY, "update");
+	close_flow(&f);
+	fx_down(&f);
+}
+
 static void test_hold_without_message(void **state)
 {
 	struct sl_event ev = {.kind = SL_EV_COMMAND, .cmd = 1};
@@ -676,6 +772,9 @@ int main(void)
 	        cmocka_unit_test(test_allow_and_deny),
 	        cmocka_unit_test(test_hold),
 	        cmocka_unit_test(test_two_holds),
+	        cmocka_unit_test(test_hold_params),
+	        cmocka_unit_test(test_hold_outlives_login),
+	        cmocka_unit_test(test_policy_between),
 	        cmocka_unit_test(test_hold_without_message),
 	        cmocka_unit_test(test_long_text),
 	        cmocka_unit_test(test_params),

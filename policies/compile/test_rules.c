@@ -188,6 +188,9 @@ static void test_schedule(void **state)
 	when("schedule: {zone: America/New_York, days: [sun], from: '20:00', to: '24:00'}",
 	     "2026-03-02T01:30", "2026-03-01T20:30");
 	when("schedule: {zone: Etc/UTC, to: '12:00'}", "2026-03-02T11:59", "2026-03-02T12:00");
+	/* a clock that was never set is no way round a rule */
+	when("schedule: {days: [thu], to: '12:00'}", "1970-01-01T00:00", "1970-01-01T12:00");
+	when("schedule: {zone: America/New_York, days: [wed]}", "1970-01-01T00:00", "1970-01-01T12:00");
 	when("schedule: {notAfter: 2026-03-02T00:00:00Z}", "2026-03-01T23:59", "2026-03-02T00:00");
 	when("schedule: {notBefore: 2026-03-02T00:00:00Z}", "2026-03-02T00:00", "2026-03-01T23:59");
 }

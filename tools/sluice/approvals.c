@@ -157,7 +157,11 @@ static void print_approval(const json_t *a)
 		line("note", js(a, "note"));
 	}
 	line("sha256", js(a, "statement_sha256"));
-	puts("statement");
+	if (json_is_true(json_object_get(a, "statement_truncated")))
+		printf("statement, its start only: it has %llu bytes\n",
+		       (unsigned long long)ju(a, "statement_bytes"));
+	else
+		puts("statement");
 	text_block(stdout, "    ", sl_span_str(js(a, "statement")), STATEMENT_BYTES_MAX);
 	free(cmd);
 }
