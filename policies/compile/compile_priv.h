@@ -9,12 +9,14 @@
 #include "sl_policy.h"
 #include "sl_yaml.h"
 
-#define CP_NAME_MAX          63
-#define CP_TEXT_MAX          512
-#define CP_GLOB_MAX          SL_POLICY_GLOB_MAX /* the evaluation has room for no more */
-#define CP_LIST_MAX          1024
-#define CP_PATTERN_MAX       1024
-#define CP_REPEAT_MAX        32 /* bounded repeats, nested ones multiplied: each costs the pattern engine states */
+#define CP_NAME_MAX    63
+#define CP_TEXT_MAX    512
+#define CP_GLOB_MAX    SL_POLICY_GLOB_MAX /* the evaluation has room for no more */
+#define CP_LIST_MAX    1024
+#define CP_PATTERN_MAX 1024
+#define CP_REPEAT_MAX  32 /* bounded repeats, nested ones multiplied: each costs the pattern engine states */
+#define CP_REPEATS_MAX                                                                                       \
+	64 /* all of one pattern together: measured, 128 of them cost half a microsecond a statement */
 #define CP_FILE_BYTES_MAX    (256u << 10)
 #define CP_IDPS_MAX          16
 #define CP_EXPIRES_MAX_S     (7u * 86400)

@@ -12,6 +12,8 @@ struct lint {
 	uint32_t depth;
 	uint32_t inside[GROUPS_MAX + 1]; /* the largest so far */
 	uint32_t atom;                   /* of what stands before p: 1, or a group's */
+	uint32_t total[GROUPS_MAX + 1];  /* all of them together */
+	uint32_t atom_total;             /* of the group that stands before p; else 0 */
 };
 
 /* Behind a [character class]. */
@@ -63,45 +65,73 @@ static void keep_largest(struct lint *l, uint32_t n)
 		l->inside[l->depth] = n;
 }
 
+/* {n} behind a group or a single element. NULL, or what is wrong. */
+static const char *lint_repeat(struct lint *l)
+{
+	uint32_t n = repeat_count(l->p, &l->p), before = l->atom_total;
+
+	if (n == 0) { /* a brace that is a plain character */
+		l->atom = 1;
+		l->atom_total = 0;
+		return NULL;
+	}
+	if (n * (n > CP_REPEAT_MAX ? 1 : l->atom) > CP_REPEAT_MAX)
+		return "a bounded repeat goes over 32 (nested ones are multiplied)";
+	keep_largest(l, n * l->atom);
+	l->atom *= n;
+	l->atom_total = n * (before > 0 ? before : 1);
+	l->total[l->depth] += l->atom_total - before;
+	return l->total[l->depth] > CP_REPEATS_MAX ? "its bounded repeats count to more than 64 together"
+	                                           : NULL;
+}
+
+/* Behind a group: what is in it counts for the one around it. */
+static const char *lint_close(struct lint *l)
+{
+	l->p++;
+	if (l->depth == 0)
+		return NULL;
+	l->atom = l->inside[l->depth];
+	l->atom_total = l->total[l->depth--];
+	keep_largest(l, l->atom);
+	l->total[l->depth] += l->atom_total;
+	return l->total[l->depth] > CP_REPEATS_MAX ? "its bounded repeats count to more than 64 together"
+	                                           : NULL;
+}
+
 /* One element of the pattern. NULL, or what is wrong. */
 static const char *lint_step(struct lint *l)
 {
-	uint32_t n;
-
 	switch (*l->p) {
 	case '\\':
 		l->p += l->p[1] != '\0' ? 2 : 1;
-		l->atom = 1;
-		return NULL;
+		break;
 	case '[':
 		l->p = skip_class(l->p);
-		l->atom = 1;
-		return NULL;
+		break;
 	case '(':
 		if (l->depth == GROUPS_MAX)
 			return "parentheses are nested too deep";
 		l->inside[++l->depth] = 1;
+		l->total[l->depth] = 0;
 		l->p++;
-		return NULL;
+		break;
 	case ')':
-		if (l->depth > 0) {
-			l->atom = l->inside[l->depth--];
-			keep_largest(l, l->atom);
-		}
-		l->p++;
-		return NULL;
+		return lint_close(l);
 	case '{':
-		n = repeat_count(l->p, &l->p);
-		n *= n > CP_REPEAT_MAX ? 1 : l->atom;
-		keep_largest(l, n);
-		l->atom = n > 0 ? n : 1;
-		return n > CP_REPEAT_MAX ? "a bounded repeat goes over 32 (nested ones are multiplied)"
-		                         : NULL;
-	default:
-		l->atom = strchr("?*+", *l->p) != NULL ? l->atom : 1;
+		return lint_repeat(l);
+	case '?':
+	case '*':
+	case '+':
 		l->p++;
-		return NULL;
+		return NULL; /* of the same element */
+	default:
+		l->p++;
+		break;
 	}
+	l->atom = 1;
+	l->atom_total = 0;
+	return NULL;
 }
 
 int cp_check_pattern(struct compiler *c, const struct sl_yaml_node *item)

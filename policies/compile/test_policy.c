@@ -100,6 +100,11 @@ static const struct bad_row bad_rows[] = {
         {DOC("Rule", "r", "  action: deny\n  pattern: '[^;]{200}b'\n"), 6, 12, "bounded repeat", ""},
         {DOC("Rule", "r", "  action: deny\n  pattern: '(a{8}b){8}'\n"), 6, 12, "bounded repeat", ""},
         {DOC("Rule", "r", "  action: deny\n  pattern: '((a{6}){3}|b){2,}'\n"), 6, 12, "bounded repeat", ""},
+        {DOC("Rule", "r", "  action: deny\n  pattern: 'a.{32}b.{32}c.{1}d'\n"), 6, 12, "64 together", ""},
+        {DOC("Rule", "r", "  action: deny\n  pattern: '(a{16}|b{17})c{16}(d{16})'\n"), 6, 12, "64 together",
+         ".*"},
+        {DOC("Rule", "r", "  action: deny\n  pattern: '((a{5}|b{5}|c{5}|d{4}){4})'\n"), 6, 12, "64 together",
+         ""},
         {DOC("Rule", "r", "  action: deny\n  pattern: '\\Qa\\E'\n"), 6, 12, "\\Q", ""},
         {DOC("Rule", "r", "  action: deny\n  pattern: ''\n"), 6, 12, "empty", ""},
         {DOC("Rule", "r", "  action: deny\n  kinds: [drop]\n  message: \"a\\nb\"\n"), 7, 12, "control", ""},
@@ -183,6 +188,24 @@ static void test_refused(void **state)
 		    strcmp(err.file, "p.yaml") != 0)
 			fail_msg("want %u:%u %s (%s)\ngot %d %s\nin\n%s", r->line, r->column, r->part,
 			         r->hint, rc, line, r->text);
+	}
+}
+
+/* Costly to look at, but not to the engine, or within the bounds. */
+static void test_patterns_taken(void **state)
+{
+	static const char *const patterns[] = {
+	        ".*drop",         "a.{32}b.{32}c", "(a{8}b){4}c{32}",   "[0-9]{3}-[0-9]{2}-[0-9]{4}",
+	        "(a{4}|b{4}){8}", "x{,3}",         "(([a-z]+)+ )+drop", "a{16}(b{16})c{32}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text), DOC("Rule", "r", "  action: deny\n  pattern: '%s'\n"),
+		         patterns[i]);
+		sl_policy_free(good(text));
 	}
 }
 
@@ -424,6 +447,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_refused),
+	        cmocka_unit_test(test_patterns_taken),
 	        cmocka_unit_test(test_nothing_is_a_policy),
 	        cmocka_unit_test(test_values),
 	        cmocka_unit_test(test_insecure_provider),
