@@ -232,9 +232,9 @@ static void hold_params(struct sl_msg_hold *hold, const struct sl_ev_command *c)
 
 	for (; i < c->nb_params && n + 2 * APPROVAL_LINE_MAX <= cap; i++)
 		n += hold_param(&c->params[i], i + 1, (char *)hold->text + n, cap - n);
-	if (i < c->nb_params)
+	if (i < c->nb_params || c->nb_more > 0)
 		n += (size_t)snprintf((char *)hold->text + n, cap - n, "\n(%u more parameters)",
-		                      c->nb_params - i);
+		                      c->nb_params - i + c->nb_more);
 	hold->text_n = (uint32_t)n;
 }
 
