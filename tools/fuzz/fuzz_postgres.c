@@ -15,7 +15,16 @@
 
 #define SIDE_BYTES 65536
 #define MARKER     "DENY"
-#define NOT_TEXT   255
+/* The first byte of an input. */
+#define RANDOM      1 /* verdicts, SL_AGAIN and room come from the input; else from markers in texts */
+#define IN_SESSION  2
+#define BINDING     4 /* the target's certificate has a channel binding */
+#define OFFER_TLS   8
+#define REQUIRE_TLS 16
+#define SMALL       32 /* a message limit of 1 KB */
+#define SCARCE      64
+#define ORIGIN      128 /* the catalog is asked for before the session begins */
+#define NOT_TEXT    255
 
 /* Follows a stream of messages: type, length, body. Text of Query and Parse is searched for the marker. */
 struct check {
@@ -38,7 +47,8 @@ struct world {
 	bool parked;
 	uint8_t verdict_byte;
 	size_t taken, nb_takes;
-	bool scarce; /* a block now and then is not to be had */
+	bool scarce;    /* a block now and then is not to be had */
+	bool direct[2]; /* what the side has sent and was not consumed is TLS's */
 };
 
 static uint8_t take(struct world *w)
@@ -107,17 +117,19 @@ static size_t on_room(void *ctx, enum sl_side to)
 	struct world *w = ctx;
 
 	(void)to;
-	return w->verdict_byte & 1 && (take(w) & 7) == 0 ? take(w) : 1u << 16;
+	return w->verdict_byte & RANDOM && (take(w) & 7) == 0 ? take(w) : 1u << 16;
 }
 
 static int on_upgrade(void *ctx, enum sl_side side)
 {
-	(void)ctx;
-	return side == SL_TARGET ? SL_OK : SL_E_PROTO_UNSUPPORTED;
+	struct world *w = ctx;
+
+	return side == SL_TARGET || (w->verdict_byte & OFFER_TLS) ? SL_OK : SL_E_PROTO_UNSUPPORTED;
 }
 
 static int on_upgrade_direct(void *ctx, enum sl_side side)
 {
+	((struct world *)ctx)->direct[side] = true;
 	return on_upgrade(ctx, side);
 }
 
@@ -127,7 +139,12 @@ static size_t on_channel_binding(void *ctx, enum sl_side side, uint8_t *out)
 
 	(void)side;
 	memset(out, 'b', 32);
-	return w->verdict_byte & 4 ? 32 : 0;
+	return w->verdict_byte & BINDING ? 32 : 0;
+}
+
+static bool has(struct sl_span s, const char *what)
+{
+	return s.n > 0 && memmem(s.p, s.n, what, strlen(what)) != NULL;
 }
 
 /* What a session credential's login gets; the nonce is known, so that a corpus can go on from it. */
@@ -135,7 +152,16 @@ static const struct sl_auth_more auth_more = {.salt = SL_SPAN_LIT("saltsaltsalts
 
 static bool marked(struct sl_span s)
 {
-	return s.n > 0 && memmem(s.p, s.n, MARKER, sizeof(MARKER) - 1) != NULL;
+	return has(s, MARKER);
+}
+
+static enum sl_action command(const struct sl_ev_command *c, uint8_t r)
+{
+	if (marked(c->text) || (r & 0x70) == 0x10)
+		return SL_ACT_DENY;
+	if ((r & 0x70) == 0x20 || (c->phase != SL_PHASE_PREPARE && has(c->text, "HOLD")))
+		return SL_ACT_PARK;
+	return SL_ACT_ALLOW;
 }
 
 static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
@@ -144,7 +170,7 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 	struct world *w = ctx;
 	uint8_t r = 0;
 
-	if (w->verdict_byte & 1) {
+	if (w->verdict_byte & RANDOM) {
 		r = take(w);
 		if ((r & 15) == 0)
 			return SL_AGAIN;
@@ -155,20 +181,22 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 	v->auth = &auth_more;
 	switch (ev->kind) {
 	case SL_EV_AUTH:
-		v->action = r & 16 ? SL_ACT_PARK : SL_ACT_ALLOW;
+		v->action = r & 16 || has(ev->auth.token, "park") ? SL_ACT_PARK
+		            : has(ev->auth.token, "bad")          ? SL_ACT_DENY
+		                                                  : SL_ACT_ALLOW;
 		w->parked = v->action == SL_ACT_PARK;
 		break;
 	case SL_EV_SESSION:
-		if (r & 16)
+		if (r & 32)
+			v->action = SL_ACT_DENY;
+		if (r & 16 || (w->verdict_byte & ORIGIN))
 			v->origin_query = SL_SPAN_LIT("catalog");
 		break;
 	case SL_EV_COMMAND:
 		must(ev->cmd > 0);
 		for (uint32_t i = 0; i < ev->command.nb_params; i++)
 			must(ev->command.params[i].value.n <= SIDE_BYTES);
-		v->action = marked(ev->command.text) || (r & 0x70) == 0x10 ? SL_ACT_DENY
-		            : (r & 0x70) == 0x20                           ? SL_ACT_PARK
-		                                                           : SL_ACT_ALLOW;
+		v->action = command(&ev->command, r);
 		w->parked = v->action == SL_ACT_PARK;
 		break;
 	case SL_EV_ROWMETA:
@@ -177,8 +205,11 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 		break;
 	case SL_EV_FIELD:
 		must(ev->field.want == 1);
-		v->action = r & 64 ? SL_ACT_ALLOW : (r & 48) == 48 ? SL_ACT_DENY : SL_ACT_REPLACE;
-		v->replace = r & 128 ? SL_SPAN_EMPTY : sl_span(by, (size_t)r + 1);
+		v->action = r & 64                                                ? SL_ACT_ALLOW
+		            : (r & 48) == 48 || has(ev->field.column.name, "bad") ? SL_ACT_DENY
+		                                                                  : SL_ACT_REPLACE;
+		v->replace = r & 128 || has(ev->field.column.name, "nul") ? SL_SPAN_EMPTY
+		                                                          : sl_span(by, (size_t)r + 1);
 		break;
 	default:
 		break;
@@ -208,6 +239,10 @@ static void feed(struct world *w, enum sl_side s, size_t limit)
 		return;
 	}
 	must(used <= n);
+	if (w->direct[s]) {
+		w->direct[s] = false;
+		used = n = w->in_n[s];
+	}
 	memmove(w->in[s], w->in[s] + used, w->in_n[s] - used);
 	w->in_n[s] -= used;
 	if (rc == SL_CLOSED)
@@ -222,14 +257,19 @@ static void give(struct world *w, enum sl_side s, const void *b, size_t n)
 	w->in_n[s] += n;
 }
 
-static void login(struct world *w, bool tls)
+/* op: 8 TLS, 16 at once, 32 protocol 3.2, 64 TLS and channel binding required, 128 no binding. */
+static void login(struct world *w, uint8_t op)
 {
-	static struct sl_login l;
+	struct sl_login l = {
+	        .user = SL_SPAN_LIT("svc"), .secret = SL_SPAN_LIT("pw"), .database = SL_SPAN_LIT("db")};
 
-	l.user = SL_SPAN_LIT("svc");
-	l.secret = SL_SPAN_LIT("pw");
-	l.tls_offered = tls;
+	l.tls_offered = (op & 8) != 0;
+	l.tls_direct = (op & 16) != 0;
+	l.minor = op & 32 ? 2 : 0;
+	l.tls_required = (op & 64) != 0;
+	l.binding = op & 64 ? SL_BINDING_REQUIRE : op & 128 ? SL_BINDING_OFF : SL_BINDING_PREFER;
 	(void)sl_postgres_decoder.login(w->st, &l);
+	w->direct[SL_TARGET] = false; /* nothing was fed: all that comes is inside */
 }
 
 /* A whole login, so that the session is reached with each input. */
@@ -243,7 +283,7 @@ static void enter_session(struct world *w)
 
 	give(w, SL_CLIENT, client, sizeof(client));
 	feed(w, SL_CLIENT, SIZE_MAX);
-	login(w, false);
+	login(w, 0);
 	give(w, SL_TARGET, target, sizeof(target) - 1);
 	feed(w, SL_TARGET, SIZE_MAX);
 	must(!w->ended && w->in_n[0] == 0 && w->in_n[1] == 0);
@@ -294,7 +334,7 @@ static void step(struct world *w)
 				v.action = SL_ACT_PARK;
 			must(sl_postgres_decoder.resume(w->st, &v) == SL_OK);
 		} else if (!w->session) {
-			login(w, op & 8);
+			login(w, op);
 		}
 		break;
 	case 6:
@@ -341,7 +381,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct sl_io io = {&w,      on_event,   on_pass,           on_add,
 	                         on_room, on_upgrade, on_upgrade_direct, on_channel_binding,
 	                         on_take, on_give};
-	uint8_t out[16];
+	uint8_t out[300];
 
 	if (size < 2)
 		return 0;
@@ -357,9 +397,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w.st = st;
 	w.p = data + 1;
 	w.end = data + size;
-	w.scarce = (data[0] & 64) != 0;
+	w.scarce = (data[0] & SCARCE) != 0;
+	w.verdict_byte = data[0] & OFFER_TLS; /* no verdicts of the input on the way into the session */
+	cfg.client_tls_offered = (data[0] & OFFER_TLS) != 0;
+	cfg.client_tls_required = (data[0] & REQUIRE_TLS) != 0 && (data[0] & IN_SESSION) == 0;
+	if (data[0] & SMALL)
+		cfg.message_max = 1024;
 	must(sl_postgres_decoder.open(st, &cfg, &io) == SL_OK);
-	if (data[0] & 2)
+	if (data[0] & IN_SESSION)
 		enter_session(&w);
 	w.verdict_byte = data[0];
 	while (w.p < w.end && !w.ended)
