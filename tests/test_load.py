@@ -2,8 +2,13 @@
 import hashlib
 import os
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
-from labtest import (CA, CLIENT, LISTENER, admin, check, contains, direct, gateway_start, lab, run, same, sluice, test, token)
+from labtest import (CA, CLIENT, LISTENER, admin, api_ok, check, contains, direct, gateway_start, lab, records, run, same, session, sessions,
+                     sluice, test, token)
+from pgwire import query
 
 SECONDS = int(os.environ.get("PGBENCH_SECONDS", "20"))
 ROWS_100MB = 100_000  # of about 1,050 bytes
@@ -105,6 +110,63 @@ def copy_100mb_each_way():
                 os.unlink(f"{base}.{end}")
 
 
+RULES = 10_000
+
+
+def many_rules(documents, name):
+    """The current policy and 10,000 rules of which the last denies reading the table `either` and says which version it is of."""
+    form = "kind: Rule\nversion: 1\nmetadata: {{name: {}}}\nspec: {{action: deny, relations: [{}]{}}}\n"
+    rules = [form.format(f"r{i}", f"private.t{i}", "") for i in range(RULES - 1)]
+    return "\n---\n".join([documents, *rules, form.format(f"both-{name}", "either", f", message: version {name}")])
+
+
+@test
+def reload_of_10000_rules_under_load():
+    """Under a second each; no statement of the load is lost, and each is judged by one version, which its record names."""
+    prepare(4)
+    current = api_ok("admin", "GET", "/v1/policies/current")["documents"]
+    documents = current if isinstance(current, str) else "\n---\n".join(d if isinstance(d, str) else d["text"] for d in current)
+    texts, rule_of, took = [many_rules(documents, name) for name in "AB"], {}, []
+    seconds, answers, over = 9, [], threading.Event()
+
+    def ask():
+        with session("bench", "bench", application_name="asks") as w:
+            while not over.is_set():
+                w.send(query("select 1 from either"))
+                answers.append(str(w.until("Z")))
+
+    with ThreadPoolExecutor(2) as pool:
+        load = pool.submit(through_gateway, "pgbench", "-n", "-c", "8", "-j", "1", "-T", str(seconds), "-M", "prepared")
+        try:
+            rule_of[api_ok("admin", "POST", "/v1/policies", texts[1])["version"]] = "both-B"
+            asking = pool.submit(ask)
+            for i in range(6):
+                began = time.monotonic()
+                version = api_ok("admin", "POST", "/v1/policies", texts[i % 2])["version"]
+                took.append(time.monotonic() - began)
+                rule_of[version] = f"both-{'AB'[i % 2]}"
+                time.sleep(0.5)
+            over.set()
+            asking.result()
+            out = load.result()
+        finally:
+            over.set()
+            api_ok("admin", "POST", "/v1/policies", documents)
+    contains(out, "number of failed transactions: 0 (0.000%)", "pgbench")
+    done = int(re.search(r"number of transactions actually processed: (\d+)", out).group(1))
+    same(int(admin("select count(*) from pgbench_history", "bench")), done, "rows of the history")
+    balanced("reloads")
+    check(all("version A" in a or "version B" in a for a in answers), f"an answer of no version: {[a for a in answers if 'version' not in a][:3]}")
+    mine = next(s for s in sessions(20) if api_ok("noc", "GET", f"/v1/sessions/{s['id']}/records?limit=1")["records"][0].get("app") == "asks")
+    judged = [(r["policy_version"], r["rule"]) for r in records(mine["id"])
+              if r["kind"] == "command" and r.get("rule", "").startswith("both-")]
+    check(len(judged) == len(answers), f"{len(judged)} records of {len(answers)} statements")
+    check(all(rule_of[v] == rule for v, rule in judged), "a record names another version than its rule is of")
+    check(len({v for v, _ in judged}) > 3, f"versions that judged: {set(judged)}")
+    print(f"{max(took):.2f} s at most, {len(answers)} asked", end=" ", flush=True)
+    check(max(took) < 1, f"a reload took {max(took):.2f} s: {took}")
+
+
 @test
 def records_verify_after_load():
     sluice("noc", "sessions", "verify")
@@ -114,7 +176,6 @@ def records_verify_after_load():
 def idle_gateway_rests():
     """Adaptive polling: under 2 % of a core when there is nothing to do."""
     from labtest import gateway_pid  # pylint: disable=import-outside-toplevel
-    import time  # pylint: disable=import-outside-toplevel
 
     def ticks():
         with open(f"/proc/{gateway_pid()}/stat", encoding="ascii") as f:
