@@ -359,23 +359,23 @@ static void conn_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us
 		tcp_data_input(c, s, now_us);
 }
 
-static void demux(struct sl_tcp *t, struct tcp_seg *s, uint64_t hash, uint64_t now_us)
+static void demux(struct sl_tcp *t, struct tcp_run_of *r, uint32_t changes, uint64_t now_us)
 {
-	struct sl_tcp_conn *c = tcp_table_find(t, hash);
+	struct tcp_seg *s = &r->seg;
+	/* What an earlier segment of the burst has opened or ended, the look at the whole of it has not seen.
+	 */
+	struct sl_tcp_conn *c = changes == t->table.changes ? r->c : tcp_table_find(t, r->hash);
 
 	s->opts.has_ts = s->opts.has_ts && !t->cfg.no_timestamps;
 	if (c == NULL)
-		c = tcp_passive_input(t, s, hash, now_us);
+		c = tcp_passive_input(t, s, r->hash, now_us);
 	if (c == NULL)
 		return;
 	conn_input(c, s, now_us);
 	tcp_notify(c);
 }
 
-/*
- * What the segments of a burst need is fetched for all of them before the first one is worked on. Only hints:
- * each connection is looked up when its turn comes.
- */
+/* What the segments of a burst need is fetched for all of them before the first one is worked on. */
 static void fetch(const struct sl_tcp *t, struct tcp_burst *b)
 {
 	for (uint16_t i = 0; i < b->nb; i++) {
@@ -383,28 +383,22 @@ static void fetch(const struct sl_tcp *t, struct tcp_burst *b)
 		rte_prefetch0(&t->table.bucket[b->run[i].hash & t->table.mask]);
 	}
 	for (uint16_t i = 0; i < b->nb; i++) {
-		const struct sl_tcp_conn *c = tcp_table_find(t, b->run[i].hash);
+		const struct sl_tcp_conn *c = b->run[i].c = tcp_table_find(t, b->run[i].hash);
 
-		if (c == NULL)
-			continue;
-		for (uint32_t line = 0; line < TCP_CONN_HOT_LINES; line++)
+		for (uint32_t line = 0; c != NULL && line < TCP_CONN_HOT_LINES; line++)
 			rte_prefetch0((const uint8_t *)c + line * TCP_LINE);
-		rte_prefetch0(&c->stat);
 	}
 }
 
 static void burst_input(struct sl_tcp *t, struct tcp_burst *b, uint64_t now_us)
 {
-	if (b->nb > 1)
-		fetch(t, b);
-	else if (b->nb == 1)
-		b->run[0].hash = tcp_tuple_hash(t, &b->run[0].seg.tuple);
-	for (uint16_t i = 0; i < b->nb; i++) {
-		struct tcp_seg *s = &b->run[i].seg;
+	uint32_t changes = t->table.changes;
 
-		demux(t, s, b->run[i].hash, now_us);
-		if (s->m != NULL)
-			tcp_chain_free(s->m);
+	fetch(t, b);
+	for (uint16_t i = 0; i < b->nb; i++) {
+		demux(t, &b->run[i], changes, now_us);
+		if (b->run[i].seg.m != NULL)
+			tcp_chain_free(b->run[i].seg.m);
 	}
 }
 

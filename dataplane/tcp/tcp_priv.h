@@ -407,7 +407,8 @@ struct tcp_table {
 	void *mem;
 	struct tcp_bucket *bucket; /* mask + 1, then those that chains go on in */
 	uint32_t mask, nb, used;
-	uint32_t free; /* of those: through `more`; 0: none */
+	uint32_t changes; /* additions and removals ever */
+	uint32_t free;    /* of those: through `more`; 0: none */
 };
 
 /* Connections that have something to send, first come first served. Each is in it once at most. */
@@ -478,6 +479,7 @@ struct tcp_run_of {
 	struct tcp_seg seg;
 	struct rte_mbuf *tail; /* of seg.m */
 	uint64_t hash;
+	struct sl_tcp_conn *c; /* whose it is, unless the table has changed since */
 };
 
 struct tcp_burst {
@@ -674,7 +676,25 @@ uint32_t tcp_ts_now(uint32_t offset, uint64_t now_us);
 /* tcp_timer.c */
 void tcp_timers_init(struct sl_tcp *t);
 void tcp_timer_set(struct sl_tcp_conn *c, enum tcp_timer_id id, uint64_t when_us);
-void tcp_timer_off(struct sl_tcp_conn *c, enum tcp_timer_id id);
+static inline uint32_t *tcp_timer(struct sl_tcp_conn *c, enum tcp_timer_id id)
+{
+	switch (id) {
+	case TCP_TMR_RTX:
+		return &c->tmr_rtx;
+	case TCP_TMR_LOSS:
+		return &c->tmr_loss;
+	case TCP_TMR_DELACK:
+		return &c->tmr_delack;
+	case TCP_TMR_KEEP:
+		return &c->tmr_keep;
+	default:
+		return &c->tmr_life;
+	}
+}
+static inline void tcp_timer_off(struct sl_tcp_conn *c, enum tcp_timer_id id)
+{
+	*tcp_timer(c, id) = 0;
+}
 void tcp_timer_remove(struct sl_tcp_conn *c);
 /* When it is due; 0: it is off. */
 uint64_t tcp_timer_at(const struct sl_tcp_conn *c, enum tcp_timer_id id);

@@ -68,6 +68,7 @@ int tcp_table_add(struct sl_tcp *t, struct sl_tcp_conn *c)
 		return sl_fail(SL_E_NOMEM);
 	b->hash[i] = c->hash;
 	b->conn[i] = c->index + 1;
+	t->table.changes++;
 	c->hashed = true;
 	return SL_OK;
 }
@@ -99,6 +100,7 @@ void tcp_table_del(struct sl_tcp *t, struct sl_tcp_conn *c)
 		t->table.free = before->more;
 		before->more = 0;
 	}
+	t->table.changes++;
 	c->hashed = false;
 }
 

@@ -76,38 +76,17 @@ static void wheel_enter(struct sl_tcp_conn *c, uint64_t when_us)
 	wheel_link(w, c, ms);
 }
 
-static uint32_t *timer(struct sl_tcp_conn *c, enum tcp_timer_id id)
-{
-	switch (id) {
-	case TCP_TMR_RTX:
-		return &c->tmr_rtx;
-	case TCP_TMR_LOSS:
-		return &c->tmr_loss;
-	case TCP_TMR_DELACK:
-		return &c->tmr_delack;
-	case TCP_TMR_KEEP:
-		return &c->tmr_keep;
-	default:
-		return &c->tmr_life;
-	}
-}
-
 void tcp_timer_set(struct sl_tcp_conn *c, enum tcp_timer_id id, uint64_t when_us)
 {
 	uint64_t last = c->t->now_us + TIMER_SPAN_MAX;
 
-	*timer(c, id) = cut(to_ms(when_us < last ? when_us : last));
+	*tcp_timer(c, id) = cut(to_ms(when_us < last ? when_us : last));
 	wheel_enter(c, when_us);
-}
-
-void tcp_timer_off(struct sl_tcp_conn *c, enum tcp_timer_id id)
-{
-	*timer(c, id) = 0;
 }
 
 uint64_t tcp_timer_at(const struct sl_tcp_conn *c, enum tcp_timer_id id)
 {
-	uint32_t at = *timer((struct sl_tcp_conn *)(uintptr_t)c, id);
+	uint32_t at = *tcp_timer((struct sl_tcp_conn *)(uintptr_t)c, id);
 	uint64_t now_ms = c->t->now_us / TCP_MS;
 
 	return at != 0 ? (now_ms + (uint64_t)(int64_t)(int32_t)(at - (uint32_t)now_ms)) * TCP_MS : 0;
