@@ -111,7 +111,7 @@ struct sl_ev_command {
 	struct sl_span op;   /* "query", "parse", "execute", "function call", "copy fail" ...: for people */
 	const struct sl_param *params;
 	uint32_t nb_params;
-	bool unread; /* the target may read the text by other rules than ours: it is opaque */
+	bool unread;      /* the target may read the text by other rules than ours: it is opaque */
 	uint32_t nb_more; /* parameters behind these, that were not read */
 };
 

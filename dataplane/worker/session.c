@@ -403,7 +403,8 @@ static void flow_failed(struct session *s, int err)
 	else if (err == SL_E_TLS_ALPN && s->state == SESSION_CLIENT)
 		session_end(s, err, SL_RSN_NONE, sl_err_text(err)); /* nobody who would understand a word */
 	else if (err == SL_E_TLS_ALPN)
-		session_end(s, err, SL_RSN_UNAVAILABLE, "the target does not agree on the protocol inside TLS");
+		session_end(s, err, SL_RSN_UNAVAILABLE,
+		            "the target does not agree on the protocol inside TLS");
 	else if (err == SL_E_PROTO_TARGET_AUTH)
 		session_end(s, err, SL_RSN_UNAVAILABLE, "the target refused the stored credential");
 	else if (target->end != SL_OK)
