@@ -167,18 +167,17 @@ static void take_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t no
 	if (c->sack_ok)
 		tcp_sack_input(c, s, &a, now_us);
 	take_rtt(c, &a, now_us);
-	repaired = tcp_tlp_ack(c, s, &a);
+	repaired = tcp_tlp_ack(c, s, &a) && c->ca_state == TCP_CA_OPEN;
 	tcp_recovery_ack(c, &a, now_us);
 	if (repaired)
 		tcp_recovery_tlp_repaired(c);
 	move_window(c, &a, now_us);
 	count_delivery(c, &a, now_us);
-	if (a.advanced) {
+	if (a.advanced)
 		tcp_rtx_timer_update(c, true, now_us);
+	if (a.advanced || a.sacked > 0) {
+		c->nb_tlp = 0;
 		tcp_tlp_schedule(c, now_us);
-	} else if (c->loss_timer == TCP_LOSS_TLP &&
-	           (c->ca_state != TCP_CA_OPEN || c->board.sacked_bytes > 0)) {
-		tcp_loss_timer_off(c);
 	}
 	watch_reneging(c, now_us);
 	if (fin)

@@ -44,7 +44,7 @@ static void join(struct tcp_run_of *r, const struct tcp_seg *s)
 	a->m->nb_segs = (uint16_t)(a->m->nb_segs + s->m->nb_segs);
 	a->m->pkt_len += s->len;
 	a->len += s->len;
-	a->flags |= s->flags;
+	a->flags = s->flags; /* PSH counts at the end */
 	a->parts++;
 	sl_count(SL_C_TCP_MERGED);
 }

@@ -102,6 +102,7 @@ struct packet {
 	uint8_t flags;
 	bool by_ref;    /* a chain of references to the pieces, else a copy */
 	bool is_new;    /* sent for the first time */
+	bool push;      /* the peer shall not wait for more, whatever follows */
 	uint16_t probe; /* it tries this MSS; 0: it is no probe */
 };
 
@@ -145,7 +146,8 @@ static void fit_packet(const struct sl_tcp_conn *c, struct packet *o)
  * PSH: it should not wait for more. */
 static bool ends_pushed(const struct sl_tcp_conn *c, const struct packet *o)
 {
-	return (o->seq + o->n == c->snd_end && !c->more) || (o->n > payload_max(c) && o->probe == 0);
+	return o->push || (o->seq + o->n == c->snd_end && !c->more) ||
+	       (o->n > payload_max(c) && o->probe == 0);
 }
 
 static int send_packet(struct sl_tcp_conn *c, const struct packet *o, uint64_t now_us)
@@ -467,23 +469,39 @@ static int send_new(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
 	return SEND_OK;
 }
 
-/* RFC 8985, 7.3: new data if the peer's window takes some, else the last segment again. */
-void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us)
+/* The last segment that the peer may not have, up to a segment of it. NULL: there is none, or no memory. */
+static struct tcp_sent *last_missing(struct sl_tcp_conn *c)
 {
 	struct tcp_sent *e = TAILQ_LAST(&c->board.all, tcp_sent_list);
 	uint32_t max = payload_max(c), data;
+
+	if (e != NULL && e->flags & TCP_SENT_SACKED) /* its neighbour is not */
+		e = TAILQ_PREV(e, tcp_sent_list, order);
+	if (e == NULL)
+		return NULL;
+	data = e->end - e->seq - (e->flags & TCP_SENT_FIN ? 1 : 0);
+	return data > max ? tcp_sent_split(c, e, e->seq + (data - 1) / max * max) : e;
+}
+
+/*
+ * RFC 8985, 7.3: new data if the peer's window takes some, else the last segment again; in recovery what is
+ * known to be lost comes first. A probe of new data has PSH where time is short: there it is seldom data that
+ * was lost, mostly an ACK, and a peer would delay that of a lone segment.
+ */
+void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	struct tcp_sent *e = TAILQ_FIRST(&c->board.lost);
 	struct packet o;
 
-	if (c->tlp_open || e == NULL)
-		return;
-	if (next_new(c, max, &o)) {
+	c->nb_tlp++;
+	if (e == NULL && next_new(c, payload_max(c), &o)) {
+		o.push = c->near;
 		if (send_new_packet(c, &o, now_us) < 0)
 			return;
 		c->tlp_is_rxt = false;
 	} else {
-		data = e->end - e->seq - (e->flags & TCP_SENT_FIN ? 1 : 0);
-		if (data > max)
-			e = tcp_sent_split(c, e, e->seq + (data - 1) / max * max);
+		if (e == NULL)
+			e = last_missing(c);
 		if (e == NULL || resend(c, e, now_us) < 0)
 			return;
 		c->tlp_is_rxt = true;
@@ -518,6 +536,7 @@ static int send_stream(struct sl_tcp_conn *c, uint64_t now_us)
 	bool doubted = c->ca_state == TCP_CA_LOSS && c->frto_new;
 	bool was_limited = c->cwnd_limited;
 	uint32_t pipe, before = c->snd_nxt;
+	bool again = false;
 	int r = SEND_OK;
 
 	if (c->snd_una == tx_last_seq(c))
@@ -530,12 +549,12 @@ static int send_stream(struct sl_tcp_conn *c, uint64_t now_us)
 		;
 	doubted = doubted && seq_lt(c->recover, c->snd_nxt);
 	while (!doubted && r >= 0 && (r = send_lost(c, &pipe, now_us)) > 0)
-		;
+		again = true;
 	while (r == SEND_NONE && (r = send_new(c, &pipe, now_us)) > 0)
 		r = SEND_NONE;
 	judge_cwnd(c, was_limited, c->snd_nxt != before, pipe);
 	tcp_rtx_timer_update(c, false, now_us);
-	if (c->snd_nxt != before)
+	if (c->snd_nxt != before || again)
 		tcp_tlp_schedule(c, now_us);
 	return r;
 }

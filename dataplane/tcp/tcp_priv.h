@@ -33,8 +33,11 @@
 #define TCP_RTX_RETRIES       12              /* R2 of RFC 9293: 5 minutes at the smallest RTO */
 #define TCP_RATE_PAUSE        (1000 * TCP_MS) /* a delivery rate over more than this says nothing */
 #define TCP_DELACK            (40 * TCP_MS)
+#define TCP_DELACK_MORE       TCP_MS /* the same for a segment without PSH */
 #define TCP_DELACK_SEGMENTS   2
 #define TCP_QUICKACK_SEGMENTS 16
+#define TCP_ACK_AGAIN         2U /* a peer that had more to say and fell silent is told again so often, */
+#define TCP_ACK_AGAIN_US      (2 * TCP_MS) /* first after this time, which doubles */
 #define TCP_TIME_WAIT_SPAN    (60 * TCP_S)
 #define TCP_ORPHAN_IDLE       (60 * TCP_S)  /* a released connection without progress, FIN_WAIT_2 among it */
 #define TCP_ORPHAN_MAX        (600 * TCP_S) /* a released connection in all */
@@ -46,8 +49,10 @@
 #define TCP_MIN_RTT_SPAN      (60 * TCP_S)   /* the smallest round-trip time is that of one to two of these */
 #define TCP_REO_PERSIST       16             /* recoveries that a larger reordering window lasts (RFC 8985) */
 #define TCP_TLP_ACK_DELAY     (200 * TCP_MS) /* what a peer may wait with the ACK of a lone segment */
-#define TCP_TLP_MIN           (2 * TCP_MS)
-#define TCP_RENEGE_WAIT       (10U * 1000) /* us: a peer seems to have dropped what it had SACKed */
+#define TCP_TLP_MIN           TCP_MS
+#define TCP_TLP_AGAIN_MAX     (TCP_RTO_MIN / 8) /* probes no later than this go in recovery too, */
+#define TCP_TLP_MAX           3U                /* and so many without an answer, each after twice the time */
+#define TCP_RENEGE_WAIT       (10U * 1000)      /* us: a peer seems to have dropped what it had SACKed */
 #define TCP_SENT_MIN          64U /* small segments that may be in flight with the smallest window, */
 #define TCP_SENT_FACTOR       4U  /* and per full segment of the window */
 #define TCP_IW_SEGMENTS       10
@@ -249,6 +254,7 @@ struct sl_tcp_conn {
 	bool counted : 1;                      /* for its listener and its source */
 	bool impatient : 1;                    /* user_timeout_ms is set */
 	bool soft : 1;                         /* soft_err is set */
+	bool near : 1;                         /* round trips are short beside what timers wait */
 	bool undo_armed : 1;                   /* undo is what it takes to take the last reduction back */
 	uint8_t state : 4, ca_state : 4;       /* enum tcp_state, enum tcp_ca_state */
 	uint8_t snd_shift, rcv_shift;
@@ -264,7 +270,9 @@ struct sl_tcp_conn {
 	uint16_t adv_mss;              /* the MSS option we send */
 	uint8_t delack_segs, quickack;
 	uint8_t nb_keep;
-	uint8_t wnd_again; /* window updates left to send without being asked */
+	/* Window updates, and ACKs to a silent peer, left to send without being asked; probes without an
+	 * answer. */
+	uint8_t wnd_again : 3, ack_again : 2, nb_tlp : 3;
 	uint8_t nb_rtx;
 	uint8_t rto_shift : 4, loss_timer : 4; /* enum tcp_loss_timer */
 

@@ -146,28 +146,54 @@ void tcp_rack_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 	}
 }
 
-/* 7.2: a probe two round trips after the last thing that happened. */
-static uint64_t probe_time(const struct sl_tcp_conn *c, uint64_t now_us)
+/* The peer may wait with its ACK: it has got one segment, and a probe would be that segment again. */
+static bool waits_for_delayed_ack(const struct sl_tcp_conn *c)
 {
-	uint64_t when = now_us + (c->srtt_us != 0 ? 2 * (uint64_t)c->srtt_us : TCP_S);
-	uint64_t rto = tcp_timer_at(c, TCP_TMR_RTX);
+	const struct tcp_sent *e = TAILQ_FIRST(&c->board.all);
 
-	when += c->board.nb == 1 && TAILQ_FIRST(&c->board.all)->nb_segs == 1 ? TCP_TLP_ACK_DELAY
-	                                                                     : TCP_TLP_MIN;
-	return rto != 0 && rto < when ? rto : when;
+	return c->board.nb == 1 && e->nb_segs == 1 &&
+	       !(seq_lt(c->snd_nxt, c->snd_end) && seq_lt(c->snd_nxt, c->snd_una + c->snd_wnd));
+}
+
+/* 7.2: a probe two round trips after the last thing that happened; twice that behind one without an answer.
+ */
+static uint64_t probe_delay(const struct sl_tcp_conn *c)
+{
+	uint64_t us = c->srtt_us != 0 ? 2 * (uint64_t)c->srtt_us : TCP_S;
+
+	us += waits_for_delayed_ack(c) ? TCP_TLP_ACK_DELAY : TCP_TLP_MIN;
+	return us << c->nb_tlp;
+}
+
+/*
+ * The RFC probes once, at the end of a flight, and leaves any other silence to the timeout. On a short path
+ * that is a thousand round trips: there probes go in recovery too, and more than one.
+ */
+static bool may_probe(const struct sl_tcp_conn *c, uint64_t delay_us)
+{
+	bool reneged = (TAILQ_FIRST(&c->board.all)->flags & TCP_SENT_SACKED) != 0;
+
+	if (c->nb_tlp >= TCP_TLP_MAX || c->frto || reneged || (c->ca_state == TCP_CA_LOSS && c->nb_rtx > 0))
+		return false;
+	if (delay_us <= TCP_TLP_AGAIN_MAX)
+		return true;
+	return !c->tlp_open && c->board.sacked_bytes == 0 &&
+	       (c->ca_state == TCP_CA_OPEN || c->ca_state == TCP_CA_CWR);
 }
 
 void tcp_tlp_schedule(struct sl_tcp_conn *c, uint64_t now_us)
 {
+	uint64_t delay, rto = tcp_timer_at(c, TCP_TMR_RTX);
+
 	if (c->loss_timer == TCP_LOSS_REO)
 		return;
-	if (!c->sack_ok || c->tlp_open || c->board.nb == 0 || c->board.sacked_bytes > 0 ||
-	    (c->ca_state != TCP_CA_OPEN && c->ca_state != TCP_CA_CWR)) {
+	delay = c->sack_ok && c->board.nb > 0 ? probe_delay(c) : 0;
+	if (delay == 0 || !may_probe(c, delay)) {
 		tcp_loss_timer_off(c);
 		return;
 	}
 	c->loss_timer = TCP_LOSS_TLP;
-	tcp_timer_set(c, TCP_TMR_LOSS, probe_time(c, now_us));
+	tcp_timer_set(c, TCP_TMR_LOSS, rto != 0 && rto < now_us + delay ? rto : now_us + delay);
 }
 
 void tcp_loss_timer_off(struct sl_tcp_conn *c)

@@ -19,7 +19,11 @@ static void advance(struct sl_tcp_conn *c, uint32_t to)
 	tcp_post(c, SL_TCP_EV_READABLE);
 }
 
-/* RFC 5681, 4.2, with quick ACKs at the start, when the peer's window is small. */
+/*
+ * RFC 5681, 4.2, with quick ACKs at the start, when the peer's window is small. A segment without PSH is not
+ * the end of what the peer has to say (RFC 9293, 3.9.1.2): when no other follows, it is the peer that waits,
+ * with a window of one segment or behind a lost ACK.
+ */
 static void schedule_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
 	c->delack_segs = (uint8_t)u32_min(c->delack_segs + s->parts, UINT8_MAX);
@@ -29,8 +33,20 @@ static void schedule_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_
 	} else if (c->delack_segs >= TCP_DELACK_SEGMENTS) {
 		c->ack_now = true;
 	} else if (c->tmr_delack == 0) {
-		tcp_timer_set(c, TCP_TMR_DELACK, now_us + TCP_DELACK);
+		tcp_timer_set(c, TCP_TMR_DELACK,
+		              now_us + (s->flags & RTE_TCP_PSH_FLAG ? TCP_DELACK : TCP_DELACK_MORE));
 	}
+}
+
+/*
+ * On a short path a lost ACK would cost a thousand round trips in the peer's timers: one that has more to say
+ * hears it again. A peer without SACK would count the duplicates.
+ */
+static void repeat_acks(struct sl_tcp_conn *c, const struct tcp_seg *s)
+{
+	bool more = !(s->flags & (RTE_TCP_PSH_FLAG | RTE_TCP_FIN_FLAG)) && c->sack_ok && c->near;
+
+	c->ack_again = more ? TCP_ACK_AGAIN : 0;
 }
 
 static void take_in_order(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
@@ -82,6 +98,7 @@ static void take_out_of_order(struct sl_tcp_conn *c, const struct tcp_seg *s, ui
 
 	if (r != NULL)
 		tcp_dsack_note(c, s->seq, seq_min(r->end, s->seq + s->len));
+	c->quickack = TCP_QUICKACK_SEGMENTS; /* the peer's window becomes small again */
 	TCP_TRACE(c, OOO, s->seq, s->len);
 	if (!tcp_rcvq_out_of_order(c, s) && r == NULL) {
 		TCP_TRACE(c, OOO_DROP, s->seq, s->len);
@@ -170,6 +187,7 @@ void tcp_data_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 	if (s->len > 0) {
 		TCP_TRACE(c, RX, s->seq, s->len);
 		tcp_tune_received(c, s, now_us);
+		repeat_acks(c, s);
 	}
 	if (s->len > 0 && s->seq == c->rcv_nxt)
 		take_in_order(c, s, now_us);

@@ -322,6 +322,7 @@ void tcp_recovery_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 	c->ca_state = TCP_CA_LOSS;
 	c->recover = c->snd_nxt;
 	c->tlp_open = false;
+	c->nb_tlp = 0;
 	c->dupacks = 0;
 	tcp_loss_timer_off(c);
 	tcp_rack_timeout(c, now_us);

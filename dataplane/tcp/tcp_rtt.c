@@ -28,6 +28,7 @@ void tcp_rtt_sample(struct sl_tcp_conn *c, uint64_t rtt_us)
 		c->rttvar_us = c->rttvar_us - c->rttvar_us / 4 + diff / 4;
 		c->srtt_us = c->srtt_us - c->srtt_us / 8 + r / 8;
 	}
+	c->near = 2 * (uint64_t)c->srtt_us + TCP_TLP_MIN <= TCP_TLP_AGAIN_MAX;
 	rto = c->srtt_us + u32_max(4 * c->rttvar_us, (uint32_t)TCP_RTO_MIN);
 	c->rto_us = u32_min(rto, (uint32_t)TCP_RTO_MAX);
 }

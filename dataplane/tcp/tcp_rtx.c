@@ -110,4 +110,5 @@ void tcp_loss_expired(struct sl_tcp_conn *c, uint64_t now_us)
 		tcp_send_tlp(c, now_us);
 		tcp_rtx_timer_update(c, true, now_us);
 	}
+	tcp_tlp_schedule(c, now_us);
 }

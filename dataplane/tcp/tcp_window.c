@@ -60,12 +60,17 @@ void tcp_ack_is_sent(struct sl_tcp_conn *c, uint64_t now_us)
 	c->delack_segs = 0;
 	c->last_ack_sent = c->rcv_nxt;
 	c->has_dsack = false;
-	if (c->wnd_again == 0) {
+	if (c->wnd_again > 0) {
+		c->wnd_again--;
+		tcp_timer_set(c, TCP_TMR_DELACK,
+		              now_us + (TCP_WND_AGAIN_US << (TCP_WND_AGAIN - 1 - c->wnd_again)));
+	} else if (c->ack_again > 0) {
+		c->ack_again--;
+		tcp_timer_set(c, TCP_TMR_DELACK,
+		              now_us + (TCP_ACK_AGAIN_US << (TCP_ACK_AGAIN - 1 - c->ack_again)));
+	} else {
 		tcp_timer_off(c, TCP_TMR_DELACK);
-		return;
 	}
-	c->wnd_again--;
-	tcp_timer_set(c, TCP_TMR_DELACK, now_us + (TCP_WND_AGAIN_US << (TCP_WND_AGAIN - 1 - c->wnd_again)));
 }
 
 void sl_tcp_hold(struct sl_tcp_conn *c, bool on)

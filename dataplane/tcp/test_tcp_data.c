@@ -23,7 +23,7 @@ static void expect_ack(struct peer *p, uint32_t ack)
 
 static void data_in(struct peer *p, uint32_t at, const char *text)
 {
-	peer_tx(p, F_ACK, p->seq + at, p->ack, text, (uint32_t)strlen(text));
+	peer_tx(p, F_ACK | F_PSH, p->seq + at, p->ack, text, (uint32_t)strlen(text));
 }
 
 static void ack_in(struct peer *p, uint32_t ack, uint16_t wnd, const struct tcp_range *sack, uint32_t nb)
@@ -63,6 +63,13 @@ static void expect_read(struct peer *p, const char *text)
 	sl_tcp_consume(p->e.c, n);
 }
 
+/* The round-trip time is `us`. */
+static void rtt_is(struct peer *p, uint32_t us)
+{
+	p->e.c->srtt_us = 0;
+	tcp_rtt_sample(p->e.c, us);
+}
+
 /* Two segments or 40 ms; at once at the start. */
 static void test_delayed_ack(void **state)
 {
@@ -89,6 +96,81 @@ static void test_delayed_ack(void **state)
 	expect(&p, p.ack, p.seq + at + 4, 10);
 	peer_run(&p, 100000);
 	peer_none(&p);
+	peer_fini(&p);
+}
+
+/* A peer that has more to say (no PSH) is not kept waiting for long; on a short path it hears it again. */
+static void test_ack_without_push(void **state)
+{
+	for (int sack = 0; sack < 2; sack++) {
+		struct peer p;
+
+		peer_init(&p, NULL);
+		p.sack = sack == 1;
+		peer_connect(&p);
+		p.e.c->quickack = 0;
+		peer_tx(&p, F_ACK, p.seq, p.ack, "1", 1);
+		peer_none(&p);
+		peer_run(&p, TCP_DELACK_MORE + TCP_MS);
+		expect_ack(&p, p.seq + 1);
+		for (uint32_t i = 0; i < TCP_ACK_AGAIN * p.sack; i++) {
+			uint64_t us = 0;
+
+			for (; !peer_rx(&p); us += TCP_MS / 2)
+				peer_run(&p, TCP_MS / 2);
+			assert_in_range(us, (TCP_ACK_AGAIN_US << i) - TCP_MS,
+			                (TCP_ACK_AGAIN_US << i) + TCP_MS);
+			assert_int_equal(p.got.ack, p.seq + 1);
+		}
+		peer_run(&p, TCP_S);
+		peer_none(&p);
+		/* The end of what it has to say ends that, too. */
+		peer_tx(&p, F_ACK, p.seq + 1, p.ack, "2", 1);
+		peer_tx(&p, F_ACK | F_PSH, p.seq + 2, p.ack, "3", 1);
+		expect_ack(&p, p.seq + 3);
+		peer_run(&p, TCP_S);
+		peer_none(&p);
+		peer_fini(&p);
+	}
+}
+
+/* On a long path the peer's own timers are not what costs. */
+static void test_ack_once_on_long_path(void **state)
+{
+	struct peer p;
+
+	peer_init(&p, NULL);
+	p.sack = true;
+	peer_connect(&p);
+	rtt_is(&p, 100 * 1000);
+	peer_tx(&p, F_ACK, p.seq, p.ack, "1", 1);
+	expect_ack(&p, p.seq + 1);
+	peer_run(&p, TCP_S);
+	peer_none(&p);
+	peer_fini(&p);
+}
+
+/* Behind a loss the peer's window is small: each segment is acknowledged at once for a while. */
+static void test_quick_acks_after_loss(void **state)
+{
+	struct peer p;
+
+	peer_init(&p, NULL);
+	p.sack = true;
+	peer_connect(&p);
+	p.e.c->quickack = 0;
+	data_in(&p, 1, "b");
+	expect_ack(&p, p.seq);
+	data_in(&p, 0, "a");
+	expect_ack(&p, p.seq + 2);
+	for (uint32_t i = 0; i < TCP_QUICKACK_SEGMENTS; i++) {
+		data_in(&p, 2 + i, "c");
+		expect_ack(&p, p.seq + 3 + i);
+	}
+	data_in(&p, 2 + TCP_QUICKACK_SEGMENTS, "d");
+	peer_none(&p);
+	peer_run(&p, 50000);
+	expect_ack(&p, p.seq + 3 + TCP_QUICKACK_SEGMENTS);
 	peer_fini(&p);
 }
 
@@ -671,8 +753,13 @@ static void test_sack_and_rto(void **state)
 	p.now += 100;
 	ack_in(&p, p.ack, 65535, &r, 1);
 	peer_run(&p, 10000);
-	expect(&p, p.ack, p.seq, MSS); /* RACK: the one behind it arrived */
-	peer_run(&p, 202000);
+	expect(&p, p.ack, p.seq, MSS);               /* RACK: the one behind it arrived */
+	for (uint32_t i = 0; i < TCP_TLP_MAX; i++) { /* on so short a path silence is probed first */
+		peer_run(&p, TCP_TLP_AGAIN_MAX);
+		(void)peer_drain(&p);
+	}
+	assert_int_equal(p.e.c->ca_state, TCP_CA_RECOVERY);
+	peer_run(&p, 225000);
 	expect(&p, p.ack, p.seq, MSS);
 	assert_int_equal(p.e.c->board.sacked_bytes, MSS);
 	ack_in(&p, p.ack + 2 * MSS, 65535, NULL, 0);
@@ -816,6 +903,9 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_delayed_ack),
+	        cmocka_unit_test(test_ack_without_push),
+	        cmocka_unit_test(test_ack_once_on_long_path),
+	        cmocka_unit_test(test_quick_acks_after_loss),
 	        cmocka_unit_test(test_overlap),
 	        cmocka_unit_test(test_sack_blocks),
 	        cmocka_unit_test(test_ooo_bound),

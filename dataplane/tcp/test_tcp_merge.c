@@ -133,6 +133,7 @@ static void test_acks(void **state)
 	p.seq += 16 * LEN;
 	(void)peer_drain(&p);
 	in_row(&p, 1);
+	segs[0].flags |= F_PSH;
 	burst(&p, 1);
 	p.seq += LEN;
 	peer_none(&p); /* delayed */

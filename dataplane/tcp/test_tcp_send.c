@@ -23,6 +23,30 @@ static void ack_in(struct peer *p, uint32_t ack, uint16_t wnd)
 	peer_send(p, &s);
 }
 
+/* The round-trip time is `us`. */
+static void rtt_is(struct peer *p, uint32_t us)
+{
+	p->e.c->srtt_us = 0;
+	tcp_rtt_sample(p->e.c, us);
+}
+
+/* The peer has [from, to) of what it waits for. */
+static void sack_in(struct peer *p, uint32_t from, uint32_t to)
+{
+	struct seg s = {.seq = p->seq,
+	                .ack = p->ack,
+	                .flags = F_ACK,
+	                .wnd = WND,
+	                .sport = p->sport,
+	                .dport = p->dport,
+	                .nb_opts = 12,
+	                .opts = {1, 1, 5, 10}};
+
+	sl_put_be32(s.opts + 4, p->ack + from);
+	sl_put_be32(s.opts + 8, p->ack + to);
+	peer_send(p, &s);
+}
+
 /* A round trip of n bytes. */
 static void round_trip(struct peer *p, uint32_t n)
 {
@@ -84,6 +108,72 @@ static void test_probe_for_timeout(void **state)
 	peer_none(&p);
 	peer_run(&p, 8000);
 	assert_int_equal(peer_drain(&p), 1);
+	peer_fini(&p);
+}
+
+/* What a probe of a silence on a path of `rtt` is, and that after the probes the timeout comes. */
+static void probes(uint32_t rtt, bool in_recovery, uint32_t want)
+{
+	struct peer p;
+	uint32_t nb = 0, at = 0;
+
+	connect_with(&p, true);
+	rtt_is(&p, rtt);
+	write_out(&p, 14 * MSS);
+	assert_true(peer_drain(&p) > 0); /* the window: 10 segments */
+	p.now += rtt;
+	if (in_recovery) {
+		sack_in(&p, MSS, 4 * MSS); /* the first is lost; so is what is sent again, or its ACK */
+		assert_int_equal(p.e.c->ca_state, TCP_CA_RECOVERY);
+		assert_true(peer_drain(&p) > 0);
+	}
+	for (; p.e.c->ca_state != TCP_CA_LOSS; at += 1000) {
+		assert_true(at < TCP_S);
+		peer_run(&p, 1000);
+		if (p.e.c->ca_state != TCP_CA_LOSS && peer_rx(&p)) {
+			nb++;
+			assert_int_equal(p.got.len, MSS);
+			/* New data, and at once an answer to it. */
+			if (rtt < RTT && seq_lt(p.ack + 9 * MSS, p.got.seq))
+				assert_true(p.got.flags & F_PSH);
+		}
+	}
+	assert_int_equal(nb, want);
+	peer_fini(&p);
+}
+
+/* RFC 8985, 7, and beyond where time is short: in recovery, too, and more than one. */
+static void test_probes(void **state)
+{
+	probes(RTT, false, 1);
+	probes(RTT, true, 0);
+	probes(300, false, TCP_TLP_MAX);
+	probes(300, true, TCP_TLP_MAX);
+}
+
+/* With one segment in flight and more waiting, nothing is gained by waiting for a delayed ACK. */
+static void test_probe_of_lone_segment(void **state)
+{
+	struct peer p;
+
+	connect_with(&p, true);
+	rtt_is(&p, 300);
+	p.e.c->cwnd = MSS;
+	write_out(&p, 2 * MSS);
+	assert_int_equal(peer_drain(&p), 1);
+	peer_run(&p, 3000);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.seq, p.ack + MSS);
+	p.now += 300;
+	ack_in(&p, p.ack + 2 * MSS, WND); /* only the ACK was lost: the window stays */
+	assert_int_equal(p.e.c->ca_state, TCP_CA_OPEN);
+	assert_true(p.e.c->cwnd >= MSS);
+	peer_run(&p, TCP_S);
+	peer_none(&p);
+	write_out(&p, MSS); /* nothing waits behind it */
+	assert_int_equal(peer_drain(&p), 1);
+	peer_run(&p, TCP_TLP_ACK_DELAY / 2);
+	peer_none(&p);
 	peer_fini(&p);
 }
 
@@ -219,6 +309,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_rto),
 	        cmocka_unit_test(test_probe_for_timeout),
+	        cmocka_unit_test(test_probes),
+	        cmocka_unit_test(test_probe_of_lone_segment),
 	        cmocka_unit_test(test_growth),
 	        cmocka_unit_test(test_growth_after_timeout),
 	        cmocka_unit_test(test_shut_is_not_idle),

@@ -174,7 +174,7 @@ static void test_info(void **state)
 	assert_int_equal(i.not_sent_bytes, 10);
 	sl_tcp_flush(p.h.t, p.now);
 	peer_drain(&p);
-	peer_tx(&p, F_ACK, p.seq, p.ack, "abc", 3);
+	peer_tx(&p, F_ACK | F_PSH, p.seq, p.ack, "abc", 3);
 	peer_run(&p, 2000);
 	peer_drain(&p);
 	sl_tcp_get_info(p.e.c, &i);
