@@ -14,9 +14,11 @@
 
 #define NET_LINKS_MAX    SL_NET_IFS_MAX
 #define NET_ADDRS_MAX    (SL_NET_IFS_MAX + NET_LINKS_MAX) /* and a link-local one on each link */
-#define NET_TX_QUEUE     64 /* packets per port that wait for the flush; full: sent at once */
-#define NET_WAIT_SLOTS   64 /* neighbours per worker that packets wait for */
-#define NET_WAIT_PACKETS 16 /* packets that wait for one neighbour */
+#define NET_TX_QUEUE     64   /* packets per port that wait for the flush; full: sent at once */
+#define NET_LATE_US      5000 /* a worker that polls after so long was away: it reads more than one burst, */
+#define NET_LATE_BURSTS  64   /* of each port so many at most */
+#define NET_WAIT_SLOTS   64   /* neighbours per worker that packets wait for */
+#define NET_WAIT_PACKETS 16   /* packets that wait for one neighbour */
 #define NET_WAIT_POLL_US                                                                                     \
 	1000 /* how often a worker without ARP looks whether its neighbours have resolved                    \
 	      */
@@ -145,6 +147,7 @@ struct sl_net {
 	struct net_up up;
 	struct net_wait wait[NET_WAIT_SLOTS];
 	uint16_t nb_wait;
+	uint64_t polled_us;
 	uint64_t wait_look_us; /* when the waiting packets are looked at without a change of the table */
 	uint32_t neigh_seen;   /* the table's change count at the last look */
 	struct net_bucket echo;

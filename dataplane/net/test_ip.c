@@ -498,14 +498,32 @@ static void test_poll(void **state)
 	assert_true(up0 > 20 && up0 < 80);
 }
 
+/* A worker that was away reads what has piled up before it does anything else. */
+static void test_poll_after_pause(void **state)
+{
+	struct rig_frame f;
+
+	(void)state;
+	assert_int_equal(sl_net_poll(net, now), 0);
+	rig_ether(&f, our_mac(0), mac_peer, 0, 0x88b5); /* worker 0 counts it, and no more */
+	for (int i = 0; i < 3 * SL_PORT_BURST + 4; i++)
+		rig_put(&port_b, rig_mbuf(f.b, f.n));
+	now += NET_LATE_US;
+	assert_int_equal(sl_net_poll(net, now), SL_PORT_BURST);
+	now += NET_LATE_US + 1;
+	assert_int_equal(sl_net_poll(net, now), 2 * SL_PORT_BURST + 4);
+	assert_int_equal(sl_net_poll(net, now), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        T(test_tcp_goes_up), T(test_ethernet), T(test_vlan),          T(test_ip_header),
-	        T(test_addresses),   T(test_echo),     T(test_echo_rate),     T(test_icmp_errors),
-	        T(test_routes),      T(test_config),   T(test_output_limits), T(test_poll),
+	        T(test_tcp_goes_up),      T(test_ethernet), T(test_vlan),          T(test_ip_header),
+	        T(test_addresses),        T(test_echo),     T(test_echo_rate),     T(test_icmp_errors),
+	        T(test_routes),           T(test_config),   T(test_output_limits), T(test_poll),
+	        T(test_poll_after_pause),
 	};
 	int failed;
 
