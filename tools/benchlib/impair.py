@@ -3,6 +3,7 @@ same impairment (frames passed on by the same ports and the same shim, no TCP in
 of a stream both ways through the relay.
 """
 import json
+import statistics
 import time
 
 from . import base
@@ -23,17 +24,17 @@ PORT_IPERF, PORT_UP, PORT_DOWN, PORT_ECHO = 5201, 5301, 5302, 5303
 SEED = 20261121
 
 
-def options(case):
-    return ["--impair", f"seed={SEED},{CASES[case]}".rstrip(",")] if CASES[case] else []
+def options(case, run=0):
+    return ["--impair", f"seed={SEED + run},{CASES[case]}"] if CASES[case] else []
 
 
-def gateway(wires, case, families=(4,)):
+def gateway(wires, case, families=(4,), run=0):
     listen = []
     for f in families:
         for port in (PORT_IPERF, PORT_UP, PORT_DOWN):
             listen += ["--listen", f"relay,{endpoint(IP[f]['gw_client'], port)},{endpoint(IP[f]['target'], port)}"]
         listen += ["--listen", f"echo,{endpoint(IP[f]['gw_client'], PORT_ECHO)}"]
-    return wires.gateway_up(*listen, *options(case), families=families)
+    return wires.gateway_up(*listen, *options(case, run), families=families)
 
 
 def stream(wires, ns, *args):
@@ -77,9 +78,9 @@ def echo(wires, nb, seconds, family=4):
     return nb * 8 / max(out["seconds"], 1e-6) / 1e6
 
 
-def iperf(wires, host, reverse, seconds):
-    """Mbit/s as the receiver counts them."""
-    args = ["iperf3", "-c", host, "-p", str(PORT_IPERF), "-t", str(seconds), "-J"] + (["-R"] if reverse else [])
+def iperf(wires, host, reverse, seconds, congestion):
+    """Mbit/s as the receiver counts them. The congestion control is that of whichever kernel sends."""
+    args = ["iperf3", "-c", host, "-p", str(PORT_IPERF), "-t", str(seconds), "-J", "-C", congestion] + (["-R"] if reverse else [])
     done = wires.run(wires.client, "taskset", "-c", str(base.FIRST), *args, check=False, timeout=seconds + 60)
     try:
         return json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"] / 1e6
@@ -87,25 +88,33 @@ def iperf(wires, host, reverse, seconds):
         raise Broken(f"iperf3 against {host}: {done.stdout[-300:]}{done.stderr[-300:]}") from e
 
 
-def goodput(wires, host, seconds):
+def goodput(wires, host, seconds, congestion):
     server = wires.start(wires.target, "iperf3", "-s", "-p", str(PORT_IPERF))
     time.sleep(0.5)
     try:
-        return [iperf(wires, host, reverse, seconds) for reverse in (False, True)]
+        return [iperf(wires, host, reverse, seconds, congestion) for reverse in (False, True)]
     finally:
         server.kill()
         server.wait()
 
 
+def medians(runs):
+    return [statistics.median(r[i] for r in runs) for i in range(2)]
+
+
 def measure(wires, case, args):
-    out = {"case": case, "impair": CASES[case], "bytes": args.bytes}
-    wires.wire_up(*options(case))
-    out["linux_mbit"] = goodput(wires, IP[4]["wire_target"], args.seconds)
-    gateway(wires, case)
-    out["sluice_mbit"] = goodput(wires, IP[4]["gw_client"], args.seconds)
-    # As much as there is patience for: a goodput of a tenth of what iperf3 saw is still taken.
-    limit = [60 + 10 * args.bytes * 8 / 1e6 / max(m, 0.1) for m in out["sluice_mbit"]]
-    out["digest_mbit"] = [digest(wires, d, args.bytes, limit[i]) for i, d in enumerate(("up", "down"))]
+    """Runs one after the other, each with dice of its own, which both paths get."""
+    out = {"case": case, "impair": CASES[case], "bytes": args.bytes, "linux_runs": [], "sluice_runs": []}
+    for run in range(args.runs):
+        wires.wire_up(*options(case, run))
+        out["linux_runs"].append(goodput(wires, IP[4]["wire_target"], args.seconds, args.congestion))
+        gateway(wires, case, run=run)
+        out["sluice_runs"].append(goodput(wires, IP[4]["gw_client"], args.seconds, args.congestion))
+    out["linux_mbit"], out["sluice_mbit"] = medians(out["linux_runs"]), medians(out["sluice_runs"])
+    if args.bytes:
+        # As much as there is patience for: a goodput of a tenth of what iperf3 saw is still taken.
+        limit = [60 + 10 * args.bytes * 8 / 1e6 / max(m, 0.1) for m in out["sluice_mbit"]]
+        out["digest_mbit"] = [digest(wires, d, args.bytes, limit[i]) for i, d in enumerate(("up", "down"))]
     last = wires.down()
     out["errors"], out["retransmits"] = last.get("errors"), last.get("counters", {}).get("tcp_retransmits", 0)
     return out
@@ -123,7 +132,8 @@ def show(results):
         for i in range(2):
             ours, linux = r["sluice_mbit"][i], r["linux_mbit"][i]
             cells.append(f"{ours:.1f} | {linux:.1f} | {ours / max(linux, 0.01):.2f}")
-        say(f"| {r['case']} | {' | '.join(cells)} | equal, 2 x {r['bytes'] >> 20} MiB |")
+        digests = f"equal, 2 x {r['bytes'] >> 20} MiB" if r["bytes"] else "not taken"
+        say(f"| {r['case']} | {' | '.join(cells)} | {digests} |")
 
 
 def main(args):
