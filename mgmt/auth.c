@@ -15,6 +15,56 @@ struct login {
 	char resource[SL_BUS_NAME_MAX];
 };
 
+/* A policy that has dropped the provider has dropped whom it named. */
+static bool provider_there(const struct sl_snapshot *snap, const char *name, const char *issuer)
+{
+	for (uint32_t i = 0; i < snap->nb_idps; i++)
+		if (strcmp(snap->idps[i].name, name) == 0 && strcmp(snap->idps[i].issuer, issuer) == 0)
+			return true;
+	return false;
+}
+
+static void end_provider(struct sl_mgmt *m, const struct mg_provider *p)
+{
+	struct sl_msg *msg = calloc(1, sizeof(*msg));
+
+	if (msg == NULL) {
+		sl_fail(SL_E_NOMEM);
+		sl_log(SL_LOG_ERROR, "auth", "no memory to end the sessions of provider \"%s\"", p->name);
+		return;
+	}
+	sl_log(SL_LOG_INFO, "auth", "provider \"%s\" is not in the policy any more: its sessions end",
+	       p->name);
+	msg->type = SL_MSG_KILL;
+	memcpy(msg->identity.provider, p->name, sizeof(p->name));
+	memcpy(msg->identity.issuer, p->issuer, sizeof(p->issuer));
+	for (uint32_t i = 0; i < m->nb_workers; i++) {
+		msg->flow = (struct sl_flow_ref){.worker = i};
+		mg_out_send(m, i, msg);
+	}
+	free(msg);
+}
+
+void mg_auth_policy(struct sl_mgmt *m, const struct sl_snapshot *snap)
+{
+	struct mg_provider *now = calloc(snap->nb_idps + 1, sizeof(*now));
+
+	for (uint32_t i = 0; i < m->nb_providers; i++)
+		if (!provider_there(snap, m->providers[i].name, m->providers[i].issuer))
+			end_provider(m, &m->providers[i]);
+	if (now == NULL) { /* the old list stays: at worst a provider is ended twice */
+		sl_fail(SL_E_NOMEM);
+		return;
+	}
+	for (uint32_t i = 0; i < snap->nb_idps; i++) {
+		snprintf(now[i].name, sizeof(now[i].name), "%s", snap->idps[i].name);
+		snprintf(now[i].issuer, sizeof(now[i].issuer), "%s", snap->idps[i].issuer);
+	}
+	free(m->providers);
+	m->providers = now;
+	m->nb_providers = snap->nb_idps;
+}
+
 static const char text_generic[] = "no such resource or not allowed";
 
 static void refuse(struct login *l, int err, bool retry, const char *text)
@@ -123,16 +173,6 @@ static void send_salt(struct login *l, struct sl_span id)
 	free(msg);
 }
 
-/* A policy that has dropped the provider has dropped whom it named. */
-static bool provider_there(const struct sl_snapshot *snap, const struct sl_identity *who)
-{
-	for (uint32_t i = 0; i < snap->nb_idps; i++)
-		if (strcmp(snap->idps[i].name, who->provider) == 0 &&
-		    strcmp(snap->idps[i].issuer, who->issuer) == 0)
-			return true;
-	return false;
-}
-
 /* One text whatever was wrong with it: who guesses does not learn which ids there are. */
 static void judge_proof(struct login *l, const struct sl_msg_auth *a, struct sl_span id)
 {
@@ -142,7 +182,7 @@ static void judge_proof(struct login *l, const struct sl_msg_auth *a, struct sl_
 	                      : mg_screds_check(l->m->screds, id, sl_span(a->token, a->token_n), a->proof,
 	                                        l->resource, mg_wall_us(), signature, who);
 
-	if (err == SL_OK && !provider_there(mg_policy_current(l->m->policy), who))
+	if (err == SL_OK && !provider_there(mg_policy_current(l->m->policy), who->provider, who->issuer))
 		err = sl_fail(SL_E_CRED_PROVIDER);
 	if (err == SL_E_SCRAM_PROOF || err == SL_E_CRED_UNKNOWN)
 		mg_throttle_failed(l->m->throttle, &l->client.addr, id, mg_mono_us());

@@ -192,6 +192,7 @@ static void policy_changed(void *ctx, const struct sl_snapshot *snap)
 
 	/* A provider that cannot be used is logged; the others go on. */
 	(void)mg_oidc_policy(m->oidc, snap);
+	mg_auth_policy(m, snap);
 	sl_log(SL_LOG_INFO, "mgmt", "policy version %llu is in force", (unsigned long long)snap->version);
 }
 
@@ -403,6 +404,7 @@ void sl_mgmt_free(struct sl_mgmt *m)
 	mg_sessions_free(m->sessions);
 	mg_screds_free(m->screds);
 	mg_throttle_free(m->throttle);
+	free(m->providers);
 	mg_creds_free(m->creds);
 	free_event(m->ev_bus);
 	free_event(m->ev_stop);

@@ -34,6 +34,12 @@ struct mg_lane {
 	bool gone;    /* it has died: nothing is sent to it or heard from it */
 };
 
+/* A provider that sessions may be of. */
+struct mg_provider {
+	char name[SL_BUS_NAME_MAX];
+	char issuer[SL_BUS_NAME_MAX * 2];
+};
+
 struct sl_mgmt {
 	struct event_base *base;
 	struct sl_bus *bus;
@@ -49,6 +55,8 @@ struct sl_mgmt {
 	struct mg_oidc *oidc;
 	struct mg_creds *creds;
 	struct mg_screds *screds;
+	struct mg_provider *providers; /* of the policy in force */
+	uint32_t nb_providers;
 	struct mg_throttle *throttle; /* of logins by session credentials */
 	struct mg_sessions *sessions;
 	struct mg_approvals *approvals;
@@ -73,5 +81,7 @@ void mg_gone_health(const struct sl_mgmt *m, json_t *reasons);
 
 /* SL_MSG_AUTH. The answer goes out now or later. */
 void mg_auth(struct sl_mgmt *m, const struct sl_msg *msg);
+/* Another policy: sessions of providers that it does not have any more end, on all workers. */
+void mg_auth_policy(struct sl_mgmt *m, const struct sl_snapshot *snap);
 
 #endif

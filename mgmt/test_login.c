@@ -154,6 +154,7 @@ static void test_provider_gone(void **state)
 	struct world *w = *state;
 	struct reply r = make(w, "bot", "{\"resources\":[\"shop\"]}");
 	char id[32], password[64], *text = malloc(16384), *name;
+	struct sl_msg *m;
 
 	put_target(w);
 	snprintf(id, sizeof(id), "%s", str(&r, "id"));
@@ -163,6 +164,13 @@ static void test_provider_gone(void **state)
 	name = strstr(text, "name: lab");
 	memcpy(name, "name: bal", 9);
 	assert_int_equal(status_as(w, "admins", "POST", "/v1/policies", YAML_TYPE, text), 200);
+	/* whoever came by it is told to go, each worker once; whoever comes is refused */
+	m = worker_wait(w, SL_MSG_KILL);
+	assert_int_equal(m->flow.generation, 0);
+	assert_string_equal(m->identity.provider, "lab");
+	assert_string_equal(m->identity.issuer, w->idp.issuer);
+	assert_string_equal(m->identity.subject, "");
+	sl_bus_worker_done(w->bus, 0, m);
 	refused(w, id, password, "shop", SL_E_CRED_PROVIDER, "authentication failed");
 	free(text);
 }

@@ -195,3 +195,28 @@ def credential_by_sluice():
         with open(passfile, encoding="ascii") as f:
             same(f.read().splitlines(), lines[:2], "the file after the logout")
         check("shop" not in sluice("agent-8", "logins").stdout, "a login is left")
+
+
+@test
+def a07_provider_leaves_the_policy():
+    """Sessions of its callers end, by token or by credential; nobody new comes by what it vouched for under that name."""
+    documents = api_ok("noc", "GET", "/v1/policies/current")["documents"]
+    text = documents if isinstance(documents, str) else "\n---\n".join(d if isinstance(d, str) else d["text"] for d in documents)
+    changed = text.replace("  name: lab\n", "  name: other-lab\n", 1)
+    check(changed != text, "the current policy has no provider of that name")
+    cred = made()
+    by_cred, by_token = use_start(cred), use_start({"username": "shop", "password": token("agent-8")})
+    for p in (by_cred, by_token):
+        p.stdin.write("select 'there';\n")
+        p.stdin.flush()
+        same(p.stdout.readline(), "there\n", "a session")
+    try:
+        api_ok("admin", "POST", "/v1/policies", changed)
+        eventually(lambda: not any(s["state"] == "live" for s in api_ok("noc", "GET", "/v1/sessions?limit=20")["sessions"]),
+                   "the end of the sessions", KILLED_S)
+        contains(use(cred, "-c", "select 1").stderr, "authentication failed")
+    finally:
+        api_ok("admin", "POST", "/v1/policies", text)
+    for p in (by_cred, by_token):
+        p.stdin.write("select 1;\n")
+        contains(finish(p)[2], "identity provider", "what the client reads")

@@ -338,16 +338,24 @@ static bool is_of(const struct session *s, const struct sl_identity *who)
 {
 	const struct sl_identity *is = caller_of(s);
 
-	if (is == NULL || strcmp(is->subject, who->subject) != 0 || strcmp(is->issuer, who->issuer) != 0)
+	if (is == NULL || strcmp(is->issuer, who->issuer) != 0)
 		return false;
-	return who->credential[0] == '\0' || strcmp(is->credential, who->credential) == 0;
+	if (who->subject[0] == '\0')
+		return strcmp(is->provider, who->provider) == 0;
+	return strcmp(is->subject, who->subject) == 0 &&
+	       (who->credential[0] == '\0' || strcmp(is->credential, who->credential) == 0);
+}
+
+static const char *kill_reason(const struct sl_identity *who)
+{
+	if (who->subject[0] == '\0')
+		return "the policy has no longer this identity provider";
+	return who->credential[0] != '\0' ? "the session credential was revoked"
+	                                  : "session ended by an operator";
 }
 
 static void kill_sessions(struct sl_worker *w, const struct sl_msg *m)
 {
-	const char *why = m->flow.generation == 0 && m->identity.credential[0] != '\0'
-	                          ? "the session credential was revoked"
-	                          : "session ended by an operator";
 	struct session *s = session_find(w, &m->flow);
 
 	if (s != NULL)
@@ -355,7 +363,7 @@ static void kill_sessions(struct sl_worker *w, const struct sl_msg *m)
 	for (uint32_t i = 0; m->flow.generation == 0 && i < w->cfg.max_sessions; i++) {
 		s = w->sessions[i];
 		if (s != NULL && is_of(s, &m->identity))
-			session_end(s, SL_E_FLOW_KILLED, SL_RSN_SHUTDOWN, why);
+			session_end(s, SL_E_FLOW_KILLED, SL_RSN_SHUTDOWN, kill_reason(&m->identity));
 	}
 }
 

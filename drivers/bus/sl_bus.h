@@ -48,8 +48,8 @@ enum sl_msg_type {
 	SL_MSG_DECISION,  /* a hold's end */
 	SL_MSG_ASKED,     /* a hold waits for people (`approval`): its client may be told */
 	SL_MSG_SNAPSHOT,  /* judge by this policy from now on */
-	/* end this session; flow.generation 0: all sessions of identity.credential, or when that is "" all of
-	 * the identity's issuer and subject */
+	/* end this session; flow.generation 0: all sessions of identity.credential, when that is "" all of
+	 * the identity's issuer and subject, when that is "" too all of its issuer and provider */
 	SL_MSG_KILL,
 	SL_MSG_DRAIN,     /* accept nothing new; stop when the last session ends or at deadline_us */
 	SL_MSG_TCP_QUERY, /* look at TCP connections; a worker without a free message does not answer */
