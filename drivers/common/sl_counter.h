@@ -42,6 +42,9 @@
 	X(SL_C_ALLOWED, "commands allowed")                                                                  \
 	X(SL_C_DENIED, "commands denied")                                                                    \
 	X(SL_C_HELD, "commands held for approval")                                                           \
+	X(SL_C_LIMITED, "commands denied or held because of a limit")                                        \
+	X(SL_C_CUT, "results cut because of a limit")                                                        \
+	X(SL_C_LOCKS, "identities locked by a breaker")                                                      \
 	X(SL_C_ROWS, "rows sent to clients")                                                                 \
 	X(SL_C_FIELDS_MASKED, "fields masked")                                                               \
 	X(SL_C_RECORDS, "records written")                                                                   \

@@ -142,6 +142,8 @@ enum sl_flow_control {
 	X(SL_E_POLICY_SYNTAX, 'R', "policy document malformed")                                              \
 	X(SL_E_POLICY_PATTERN, 'R', "pattern cannot be compiled")                                            \
 	X(SL_E_POLICY_DENIED, 'R', "denied by policy")                                                       \
+	X(SL_E_POLICY_LIMIT, 'R', "over a limit of the policy")                                              \
+	X(SL_E_POLICY_LOCKED, 'R', "the identity is locked by a breaker of the policy")                      \
 	X(SL_E_POLICY_CHANGED, 'R', "the policy's masks changed: the session must begin again")              \
 	X(SL_E_STORE_OPEN, 'S', "store cannot be opened")                                                    \
 	X(SL_E_STORE_WRITE, 'S', "store cannot be written")                                                  \
