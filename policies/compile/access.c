@@ -42,8 +42,8 @@ static int check_names(struct compiler *c, const struct sl_yaml_node *map, const
 	return SL_OK;
 }
 
-static int globs(struct compiler *c, const struct sl_yaml_node *map, const char *key, enum cp_need need,
-                 enum cp_kind kind, struct sl_strings *out)
+int cp_globs(struct compiler *c, const struct sl_yaml_node *map, const char *key, enum cp_need need,
+             enum cp_kind kind, struct sl_strings *out)
 {
 	int rc = cp_list(c, map, key, need, cp_check_glob, out);
 
@@ -51,7 +51,7 @@ static int globs(struct compiler *c, const struct sl_yaml_node *map, const char 
 }
 
 /* Bits of the roles that a list of globs names. */
-static uint64_t role_bits(const struct compiler *c, const struct sl_strings *list)
+uint64_t cp_role_bits(const struct compiler *c, const struct sl_strings *list)
 {
 	uint64_t bits = 0;
 
@@ -121,7 +121,7 @@ int cp_role(struct compiler *c, const struct cp_doc *d, struct sl_role *out)
 	if (rc == SL_OK)
 		rc = cp_list(c, d->spec, "subjects", CP_OPTIONAL, NULL, &out->subjects);
 	if (rc == SL_OK)
-		rc = globs(c, d->spec, "resources", CP_REQUIRED, CP_RESOURCE, &out->resources);
+		rc = cp_globs(c, d->spec, "resources", CP_REQUIRED, CP_RESOURCE, &out->resources);
 	if (rc == SL_OK)
 		rc = cp_list(c, d->spec, "databases", CP_OPTIONAL, cp_check_glob, &out->databases);
 	if (rc == SL_OK)
@@ -238,7 +238,7 @@ static int names(struct compiler *c, const struct sl_yaml_node *spec, struct sl_
 	return SL_OK;
 }
 
-static int check_hold_only(struct compiler *c, const struct sl_yaml_node *spec)
+int cp_no_approval(struct compiler *c, const struct sl_yaml_node *spec, const char *needs)
 {
 	static const char *const keys[] = {"approvers", "expires", "quorum", "grant"};
 
@@ -246,8 +246,8 @@ static int check_hold_only(struct compiler *c, const struct sl_yaml_node *spec)
 		const struct sl_yaml_node *n = sl_yaml_get(spec, keys[i]);
 
 		if (n != NULL)
-			return cp_fail(c, SL_E_POLICY_SYNTAX, n, NULL,
-			               "\"%s\" means something with action: hold only", n->key);
+			return cp_fail(c, SL_E_POLICY_SYNTAX, n, NULL, "\"%s\" means something with %s only",
+			               n->key, needs);
 	}
 	return SL_OK;
 }
@@ -269,7 +269,7 @@ static int check_allow(struct compiler *c, const struct sl_yaml_node *spec, cons
 /* What does not go together. */
 static int check_rule(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_rule *r)
 {
-	int rc = r->action != SL_RULE_HOLD ? check_hold_only(c, spec) : SL_OK;
+	int rc = r->action != SL_RULE_HOLD ? cp_no_approval(c, spec, "action: hold") : SL_OK;
 
 	if (rc != SL_OK || r->action == SL_RULE_ALLOW)
 		return rc != SL_OK ? rc : check_allow(c, spec, r);
@@ -308,7 +308,7 @@ static int grant(struct compiler *c, const struct sl_yaml_node *spec, struct sl_
 }
 
 /* What a rule says of approval. */
-static int approval(struct compiler *c, const struct sl_yaml_node *spec, struct sl_rule *r)
+int cp_approval(struct compiler *c, const struct sl_yaml_node *spec, struct sl_rule *r)
 {
 	int rc = cp_list(c, spec, "approvers", CP_OPTIONAL, cp_check_group, &r->approvers);
 
@@ -371,9 +371,9 @@ int cp_rule(struct compiler *c, const struct cp_doc *d, struct sl_rule *out)
 	if (rc == SL_OK)
 		rc = cp_bool(c, spec, "shadow", &out->shadow);
 	if (rc == SL_OK)
-		rc = globs(c, spec, "roles", CP_OPTIONAL, CP_ROLE, &out->roles);
+		rc = cp_globs(c, spec, "roles", CP_OPTIONAL, CP_ROLE, &out->roles);
 	if (rc == SL_OK)
-		rc = globs(c, spec, "resources", CP_OPTIONAL, CP_RESOURCE, &out->resources);
+		rc = cp_globs(c, spec, "resources", CP_OPTIONAL, CP_RESOURCE, &out->resources);
 	if (rc == SL_OK)
 		rc = cp_where(c, spec, &out->resources, out->resource_bits);
 	if (rc == SL_OK)
@@ -381,10 +381,10 @@ int cp_rule(struct compiler *c, const struct cp_doc *d, struct sl_rule *out)
 	if (rc == SL_OK)
 		rc = cp_schedule(c, spec, &out->when);
 	if (rc == SL_OK)
-		rc = approval(c, spec, out);
+		rc = cp_approval(c, spec, out);
 	if (rc == SL_OK)
 		rc = check_rule(c, spec, out);
-	out->role_bits = role_bits(c, &out->roles);
+	out->role_bits = cp_role_bits(c, &out->roles);
 	return rc == SL_OK ? default_message(c, out) : rc;
 }
 
@@ -446,14 +446,14 @@ int cp_mask(struct compiler *c, const struct cp_doc *d, struct sl_mask *out)
 	if (rc == SL_OK)
 		rc = cp_detectors(c, spec, out);
 	if (rc == SL_OK)
-		rc = globs(c, spec, "roles", CP_OPTIONAL, CP_ROLE, &out->roles);
+		rc = cp_globs(c, spec, "roles", CP_OPTIONAL, CP_ROLE, &out->roles);
 	if (rc == SL_OK)
-		rc = globs(c, spec, "exceptRoles", CP_OPTIONAL, CP_ROLE, &out->except);
+		rc = cp_globs(c, spec, "exceptRoles", CP_OPTIONAL, CP_ROLE, &out->except);
 	if (rc == SL_OK)
-		rc = globs(c, spec, "resources", CP_OPTIONAL, CP_RESOURCE, &out->resources);
+		rc = cp_globs(c, spec, "resources", CP_OPTIONAL, CP_RESOURCE, &out->resources);
 	if (rc == SL_OK)
 		rc = check_mask(c, spec, out);
-	out->role_bits = role_bits(c, &out->roles);
-	out->except_bits = role_bits(c, &out->except);
+	out->role_bits = cp_role_bits(c, &out->roles);
+	out->except_bits = cp_role_bits(c, &out->except);
 	return rc;
 }

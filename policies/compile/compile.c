@@ -17,13 +17,20 @@ static const char *const kind_names[] = {
         [CP_ROLE] = "Role",
         [CP_RULE] = "Rule",
         [CP_MASK] = "Mask",
+        [CP_LIMIT] = "Limit",
+        [CP_BREAKER] = "Breaker",
         [CP_TEST] = "Test",
         [CP_KINDS] = NULL,
 };
 static const uint32_t kind_max[CP_KINDS] = {
-        [CP_IDP] = CP_IDPS_MAX,          [CP_RESOURCE] = SL_POLICY_RESOURCES_MAX,
-        [CP_ROLE] = SL_POLICY_ROLES_MAX, [CP_RULE] = SL_POLICY_RULES_MAX,
-        [CP_MASK] = SL_POLICY_MASKS_MAX, [CP_TEST] = SL_POLICY_TESTS_MAX,
+        [CP_IDP] = CP_IDPS_MAX,
+        [CP_RESOURCE] = SL_POLICY_RESOURCES_MAX,
+        [CP_ROLE] = SL_POLICY_ROLES_MAX,
+        [CP_RULE] = SL_POLICY_RULES_MAX,
+        [CP_MASK] = SL_POLICY_MASKS_MAX,
+        [CP_LIMIT] = SL_POLICY_LIMITS_MAX,
+        [CP_BREAKER] = SL_POLICY_LIMITS_MAX,
+        [CP_TEST] = SL_POLICY_TESTS_MAX,
 };
 static const char *const doc_keys[] = {"kind", "version", "metadata", "spec", NULL};
 static const char *const metadata_keys[] = {"name", "description", NULL};
@@ -167,6 +174,11 @@ static int take_arrays(struct compiler *c)
 {
 	struct sl_snapshot *s = c->out;
 	uint32_t rules = c->nb[CP_RULE], masks = c->nb[CP_MASK];
+	uint32_t limits = c->nb[CP_LIMIT] + c->nb[CP_BREAKER];
+
+	if (limits > SL_POLICY_LIMITS_MAX)
+		return cp_fail(c, SL_E_LIMIT, NULL, NULL, "more than %d limits and breakers together",
+		               SL_POLICY_LIMITS_MAX);
 
 	s->idps = cp_take(c->arena, c->nb[CP_IDP] * sizeof(*s->idps));
 	s->resources = cp_take(c->arena, c->nb[CP_RESOURCE] * sizeof(*s->resources));
@@ -174,6 +186,7 @@ static int take_arrays(struct compiler *c)
 	s->rules = cp_take(c->arena, rules * sizeof(*s->rules));
 	s->masks = cp_take(c->arena, masks * sizeof(*s->masks));
 	s->whos = cp_take(c->arena, SL_POLICY_WHO_MAX * sizeof(*s->whos));
+	s->limits = cp_take(c->arena, limits * sizeof(*s->limits));
 	s->tests = cp_take(c->arena, c->nb[CP_TEST] * sizeof(*s->tests));
 	/* One more each: the place of the next pattern exists before it is known whether there is one. */
 	c->rule_patterns = cp_take(c->arena, (rules + 1) * sizeof(*c->rule_patterns));
@@ -181,8 +194,9 @@ static int take_arrays(struct compiler *c)
 	c->rule_places = cp_take(c->arena, (rules + 1) * sizeof(*c->rule_places));
 	c->mask_places = cp_take(c->arena, (masks + 1) * sizeof(*c->mask_places));
 	if (s->idps == NULL || s->resources == NULL || s->roles == NULL || s->rules == NULL ||
-	    s->masks == NULL || s->whos == NULL || s->tests == NULL || c->rule_patterns == NULL ||
-	    c->mask_patterns == NULL || c->rule_places == NULL || c->mask_places == NULL)
+	    s->masks == NULL || s->whos == NULL || s->limits == NULL || s->tests == NULL ||
+	    c->rule_patterns == NULL || c->mask_patterns == NULL || c->rule_places == NULL ||
+	    c->mask_places == NULL)
 		return cp_fail(c, SL_E_NOMEM, NULL, NULL, "out of memory");
 	return SL_OK;
 }
@@ -203,6 +217,10 @@ static int read_spec(struct compiler *c, const struct cp_doc *d)
 		return cp_rule(c, d, &s->rules[s->nb_rules++]);
 	case CP_MASK:
 		return cp_mask(c, d, &s->masks[s->nb_masks++]);
+	case CP_LIMIT:
+		return cp_limit(c, d, &s->limits[s->nb_limits++]);
+	case CP_BREAKER:
+		return cp_breaker(c, d, &s->limits[s->nb_limits++]);
 	default:
 		return cp_test(c, d, &s->tests[s->nb_tests++]);
 	}

@@ -27,6 +27,12 @@
 #define CP_ZONES_MAX         64
 #define CP_QUORUM_MAX        16
 #define CP_GRANT_MAX_S       (7u * 86400)
+#define CP_PER_SECOND_MAX    1000000
+#define CP_SESSIONS_MAX      1000000
+#define CP_ROWS_MAX          1000000000ull
+#define CP_BYTES_MAX         (512ull << 30)
+#define CP_DENIALS_MAX       255
+#define CP_WINDOW_MAX_S      86400
 
 enum cp_kind {
 	CP_IDP,
@@ -34,6 +40,8 @@ enum cp_kind {
 	CP_ROLE,
 	CP_RULE,
 	CP_MASK,
+	CP_LIMIT,
+	CP_BREAKER,
 	CP_TEST,
 	CP_KINDS
 };
@@ -117,6 +125,18 @@ int cp_resource(struct compiler *c, const struct cp_doc *d, struct sl_resource *
 int cp_role(struct compiler *c, const struct cp_doc *d, struct sl_role *out);
 int cp_rule(struct compiler *c, const struct cp_doc *d, struct sl_rule *out);
 int cp_mask(struct compiler *c, const struct cp_doc *d, struct sl_mask *out);
+
+/* A list of globs; those without a wildcard must be the name of a role or resource. */
+int cp_globs(struct compiler *c, const struct sl_yaml_node *map, const char *key, enum cp_need need,
+             enum cp_kind kind, struct sl_strings *out);
+uint64_t cp_role_bits(const struct compiler *c, const struct sl_strings *list);
+/* The terms of a hold; cp_no_approval() refuses them where nothing is held. */
+int cp_approval(struct compiler *c, const struct sl_yaml_node *spec, struct sl_rule *r);
+int cp_no_approval(struct compiler *c, const struct sl_yaml_node *spec, const char *needs);
+
+/* ---- limit.c ---- */
+int cp_limit(struct compiler *c, const struct cp_doc *d, struct sl_limit *out);
+int cp_breaker(struct compiler *c, const struct cp_doc *d, struct sl_limit *out);
 
 /* ---- test_doc.c ---- */
 int cp_test(struct compiler *c, const struct cp_doc *d, struct sl_policy_test *out);

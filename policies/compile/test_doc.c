@@ -5,7 +5,8 @@
 
 #define STATEMENT_MAX 65536
 
-static const char *const test_keys[] = {"identity", "source", "resource", "database", "time", "cases", NULL};
+static const char *const test_keys[] = {"identity", "source", "resource", "database",
+                                        "time",     "limits", "cases",    NULL};
 static const char *const identity_keys[] = {"subject", "issuer", "provider", "groups", "claims", NULL};
 static const char *const case_keys[] = {"statement", "expect", "rule", "shadow", "log", NULL};
 static const char *const verdicts[] = {"allow", "deny", "hold", NULL};
@@ -121,6 +122,27 @@ static int cases(struct compiler *c, const struct sl_yaml_node *spec, struct sl_
 	return rc;
 }
 
+static int check_limit(struct compiler *c, const struct sl_yaml_node *item)
+{
+	for (uint32_t i = 0; i < c->out->nb_limits; i++) {
+		if (strcmp(c->out->limits[i].rule.name, item->scalar) == 0)
+			return SL_OK;
+	}
+	return cp_fail(c, SL_E_POLICY_SYNTAX, item, "write it as Limit/name or Breaker/name",
+	               "nothing is called \"%.64s\"", item->scalar);
+}
+
+/* All that are for the caller; an empty list says that there is none. */
+static int limits(struct compiler *c, const struct sl_yaml_node *spec, struct sl_policy_test *t)
+{
+	const struct sl_yaml_node *n = sl_yaml_get(spec, "limits");
+
+	t->has_limits = n != NULL;
+	if (n != NULL && n->type == SL_YAML_LIST && n->first == NULL)
+		return SL_OK;
+	return cp_list(c, spec, "limits", CP_OPTIONAL, check_limit, &t->limits);
+}
+
 int cp_test(struct compiler *c, const struct cp_doc *d, struct sl_policy_test *out)
 {
 	const struct sl_yaml_node *spec = d->spec;
@@ -145,5 +167,7 @@ int cp_test(struct compiler *c, const struct cp_doc *d, struct sl_policy_test *o
 		rc = cp_text(c, spec, "database", CP_OPTIONAL, CP_NAME_MAX, &out->database);
 	if (rc == SL_OK)
 		rc = cp_instant(c, spec, "time", &out->wall_us);
+	if (rc == SL_OK)
+		rc = limits(c, spec, out);
 	return rc == SL_OK ? cases(c, spec, out) : rc;
 }

@@ -195,6 +195,14 @@ static void bind_masks(const struct sl_snapshot *s, struct sl_span resource, str
 	}
 }
 
+static void bind_limits(const struct sl_snapshot *s, struct sl_principal *out)
+{
+	for (uint32_t i = 0; i < s->nb_limits; i++) {
+		if (eval_rule_is_for(out, &s->limits[i].rule))
+			out->limit_bits |= UINT64_C(1) << i;
+	}
+}
+
 /* A resource names its databases exactly; none named: any. */
 static bool has_database(const struct sl_resource *res, struct sl_span database)
 {
@@ -229,5 +237,6 @@ bool sl_eval_bind(const struct sl_snapshot *s, const struct sl_caller *who, cons
 	bind_whos(s, who, out);
 	bind_patterns(s, out);
 	bind_masks(s, resource, out);
+	bind_limits(s, out);
 	return out->role_bits != 0;
 }

@@ -22,7 +22,8 @@ struct sl_principal {
 	uint64_t who_may_bits[SL_POLICY_WHO_MAX /
 	                      64]; /* and those that may hold as far as is known: for others */
 	uint64_t mask_bits[SL_POLICY_MASKS_MAX / 64];
-	uint32_t resource; /* its index in the snapshot; SL_POLICY_RESOURCES_MAX: none of its resources */
+	uint64_t limit_bits; /* limits and breakers that are for this caller here, schedules aside */
+	uint32_t resource;   /* its index in the snapshot; SL_POLICY_RESOURCES_MAX: none of its resources */
 	bool any_mask, any_content_mask;
 	bool any_pattern; /* some rule with a pattern can apply */
 };

@@ -24,6 +24,7 @@
 #define SL_POLICY_GROUPS_MAX    1024 /* distinct group names in all roles */
 #define SL_POLICY_WHO_MAX       256  /* distinct conditions on identities in all rules */
 #define SL_POLICY_LABELS_MAX    16   /* of one resource */
+#define SL_POLICY_LIMITS_MAX    64   /* limits and breakers together: a bit each in the principal */
 #define SL_POLICY_TESTS_MAX     1024
 #define SL_POLICY_DETECTORS_MAX 128
 #define SL_POLICY_GLOB_MAX      127 /* bytes of a glob: two names and a dot */
@@ -175,6 +176,46 @@ struct sl_rule {
 
 #define SL_RULE_ANYBODY UINT32_MAX
 
+/* What a limit counts separately. */
+enum sl_limit_per {
+	SL_PER_IDENTITY, /* issuer and subject; the default */
+	SL_PER_RESOURCE,
+	SL_PER_ROLE, /* each of the caller's roles that the limit is for */
+};
+
+/* What becomes of a command over the limit. */
+enum sl_limit_over {
+	SL_OVER_DENY, /* the next command is denied */
+	SL_OVER_HOLD, /* the next command waits for approval */
+	SL_OVER_CUT,  /* the result ends behind its last complete row; the next command is denied */
+};
+
+/* What returned data is counted by. Windows begin with the minute and the day of UTC. */
+enum sl_limit_window {
+	SL_ROWS_MINUTE,
+	SL_ROWS_DAY,
+	SL_BYTES_MINUTE,
+	SL_BYTES_DAY,
+	SL_LIMIT_WINDOWS
+};
+
+/*
+ * A Limit, or a Breaker: whom it is for, and how much that may be. Numbers that are 0 are no bound. A breaker
+ * has nothing but `denials` in `window_s`, and what it trips on is locked.
+ */
+struct sl_limit {
+	bool breaker;
+	enum sl_limit_per per;
+	enum sl_limit_over over;
+	uint32_t per_second, burst; /* commands */
+	uint32_t sessions;          /* at a time */
+	uint64_t window[SL_LIMIT_WINDOWS];
+	uint32_t denials, window_s;
+	/* The conditions on the caller, the time and the resource, shadow, message ("": what was exceeded is
+	 * said) and the terms of a hold. Its name is "Limit/name" or "Breaker/name", as in records. */
+	struct sl_rule rule;
+};
+
 /* A part of an array of rules' numbers. */
 struct sl_rule_list {
 	uint32_t first, nb;
@@ -245,6 +286,8 @@ struct sl_policy_test {
 	const char *resource, *database;
 	uint64_t wall_us;
 	struct sl_strings groups, claims; /* claims: "name=value" */
+	bool has_limits;
+	struct sl_strings limits; /* has_limits: the limits and breakers that are for this caller there */
 	struct sl_policy_case *cases;
 	uint32_t nb_cases;
 };
@@ -265,6 +308,8 @@ struct sl_snapshot {
 	struct sl_rule_index index;
 	struct sl_mask *masks;
 	uint32_t nb_masks;
+	struct sl_limit *limits;
+	uint32_t nb_limits;
 	struct sl_policy_test *tests;
 	uint32_t nb_tests;
 	struct sl_match_db *statement_db; /* rules' patterns: caseless, dotall, match once; id = rule */
