@@ -66,6 +66,7 @@ enum sl_event_kind {
 	SL_EV_COMMAND,  /* something that the client wants done */
 	SL_EV_RESULT,   /* a command's outcome, when its reply is complete */
 	SL_EV_ROWMETA,  /* the columns of rows to come */
+	SL_EV_ROWS,     /* rows are about to pass: how many may? */
 	SL_EV_FIELD,    /* one value that ROWMETA's verdict asked for */
 	SL_EV_ORIGIN,   /* one column of the target's catalog, answer to SESSION's question */
 	SL_EV_CANCEL,   /* a request to cancel what another flow is doing */
@@ -139,6 +140,16 @@ struct sl_ev_rowmeta {
 	uint16_t *want;
 };
 
+/*
+ * Raised before the first row of a result, and again when what the last verdict allowed has been used up. A
+ * denial ends the result in front of the row at hand: the client gets the reason, and what else comes of the
+ * result is dropped.
+ */
+struct sl_ev_rows {
+	uint64_t rows, bytes; /* of this result that have passed */
+	uint64_t next;        /* bytes of the row at hand */
+};
+
 struct sl_ev_field {
 	uint16_t want; /* what ROWMETA gave for this column */
 	struct sl_column column;
@@ -176,6 +187,7 @@ struct sl_event {
 		struct sl_ev_command command;
 		struct sl_ev_result result;
 		struct sl_ev_rowmeta rowmeta;
+		struct sl_ev_rows rows;
 		struct sl_ev_field field;
 		struct sl_ev_origin origin;
 		struct sl_ev_cancel cancel;
@@ -204,6 +216,9 @@ enum sl_reason_code {
 	SL_RSN_SHUTDOWN,    /* killed by an operator, drain, token expired */
 	SL_RSN_PROTOCOL,    /* the peer broke the protocol */
 	SL_RSN_UNREADABLE,  /* a result that cannot be masked */
+	SL_RSN_LIMIT,       /* over a limit of the policy: 53400 and the like */
+	SL_RSN_SESSIONS,    /* too many sessions of the caller */
+	SL_RSN_LOCKED,      /* the caller's identity is locked */
 };
 
 struct sl_reason {
@@ -233,6 +248,8 @@ struct sl_verdict {
 	 */
 	struct sl_span origin_query;
 	const struct sl_auth_more *auth; /* good for the call */
+	/* Verdict on ROWS only: as many rows and bytes may pass from here on, the row at hand among them. */
+	uint64_t rows, bytes;
 };
 
 struct sl_io {

@@ -20,6 +20,9 @@ struct judgement {
 	const char *message;        /* "" none */
 	enum sl_reason_code code;   /* of a denial */
 	struct sl_eval_result eval; /* as the policy said it */
+	struct limit_over over;     /* and what limits say */
+	uint32_t nb_needs;          /* of a hold: rules and limits that must be satisfied */
+	const struct sl_rule *needs[SL_BUS_NEEDS_MAX];
 };
 
 static struct sl_span cstr(const char *s)
@@ -119,6 +122,8 @@ static void ask_policy(struct sl_inspect *in, struct sl_span text, struct judgem
 	j->code = SL_RSN_POLICY;
 	j->rule = r->rule >= 0 && (uint32_t)r->rule < s->nb_rules ? &s->rules[r->rule] : NULL;
 	j->message = r->decision == SL_DEC_ALLOW ? "" : r->message;
+	for (uint32_t i = 0; r->decision == SL_DEC_HOLD && i < r->nb_holds; i++)
+		j->needs[j->nb_needs++] = &s->rules[r->holds[i]];
 }
 
 /* The groups that may approve. False when they do not fit: fewer would be another rule, and none would mean
@@ -143,16 +148,15 @@ static bool approvers(const struct sl_rule *rule, char *out, size_t cap, uint16_
 _Static_assert(SL_EVAL_HOLDS_MAX <= SL_BUS_NEEDS_MAX, "a request has room for all rules that hold");
 
 /* NULL, or why nobody can be asked. */
-static const char *unaskable(const struct sl_snapshot *s, const struct sl_eval_result *r)
+static const char *unaskable(const struct judgement *j)
 {
 	uint16_t n;
 
-	for (uint32_t i = 0; i < r->nb_holds; i++) {
-		if (!approvers(&s->rules[r->holds[i]], NULL, sizeof(((struct sl_msg_need *)0)->approvers),
-		               &n))
+	for (uint32_t i = 0; i < j->nb_needs; i++) {
+		if (!approvers(j->needs[i], NULL, sizeof(((struct sl_msg_need *)0)->approvers), &n))
 			return "a rule that holds this names more approvers than a request can carry";
 	}
-	return r->nb_holds > 0 ? NULL : "statement not allowed by policy";
+	return j->nb_needs > 0 ? NULL : "statement not allowed by policy";
 }
 
 /* All parameters are here. An approval stands for a hash over all of them. */
@@ -174,6 +178,10 @@ static void judge(struct sl_inspect *in, const struct sl_ev_command *c, bool rea
 		refuse(j, SL_RSN_AUTH, "your login has expired: log in again");
 		return;
 	}
+	if (sl_inspect_locked(in)) {
+		refuse(j, SL_RSN_LOCKED, SL_LOCKED_TEXT);
+		return;
+	}
 	if (!readable) {
 		refuse(j, SL_RSN_POLICY, "too many passwords in one query string");
 		return;
@@ -188,11 +196,50 @@ static void judge(struct sl_inspect *in, const struct sl_ev_command *c, bool rea
 	if ((in->w->sql.kinds & SL_SQL_BIT(SL_SQL_SET)) != 0)
 		why = refused_set(&in->w->sql);
 	if (why == NULL && j->decision == SL_DEC_HOLD)
-		why = unaskable(in->now.slot->s, &j->eval);
+		why = unaskable(j);
 	if (why == NULL && j->decision == SL_DEC_HOLD && !whole(c))
 		why = "its parameters are too large to be read whole: nobody can approve them";
 	if (why != NULL)
 		refuse(j, SL_RSN_POLICY, why);
+}
+
+/* Limits are asked for together with the rules that hold the command. False: they are too many, name too
+ * many approvers, or nobody could read all of the command. */
+static bool hold_by_limits(struct sl_inspect *in, const struct sl_ev_command *c, struct judgement *j)
+{
+	const struct limit_over *o = &j->over;
+
+	if (o->nb_holds > SL_BUS_NEEDS_MAX - j->nb_needs)
+		return false;
+	for (uint32_t i = 0; i < o->nb_holds; i++)
+		j->needs[j->nb_needs++] = &o->holds[i]->rule;
+	if (j->decision != SL_DEC_HOLD) {
+		j->decision = SL_DEC_HOLD;
+		j->rule = j->needs[0];
+		j->message = in->w->over;
+	}
+	return whole(c) && unaskable(j) == NULL;
+}
+
+/* What the policy does not deny may be over a limit. Denials of a limit are none that a breaker counts. */
+static void judge_limits(struct sl_inspect *in, const struct sl_ev_command *c, struct judgement *j)
+{
+	const struct limit_over *o = &j->over;
+
+	if (j->decision == SL_DEC_DENY || in->limits.nb == 0)
+		return;
+	limit_command(in, c, &j->over);
+	if (o->deny != NULL) {
+		refuse(j, SL_RSN_LIMIT, in->w->over);
+		j->rule = &o->deny->rule;
+	} else if (o->nb_holds > 0 && !hold_by_limits(in, c, j)) {
+		refuse(j, SL_RSN_LIMIT, "it is over a limit, and approval cannot be asked for");
+		j->rule = &o->holds[0]->rule;
+		limit_undo(in, o);
+		j->over.counted = 0;
+	}
+	if (o->deny != NULL || o->nb_holds > 0)
+		sl_count(SL_C_LIMITED);
 }
 
 /* ---- holds ---- */
@@ -239,14 +286,13 @@ static void hold_params(struct sl_msg_hold *hold, const struct sl_ev_command *c)
 }
 
 /* What each rule asks for; the command must be decided in the shortest of their times. */
-static void fill_needs(struct sl_inspect *in, const struct sl_eval_result *r, struct sl_msg_hold *hold)
+static void fill_needs(struct sl_inspect *in, const struct judgement *j, struct sl_msg_hold *hold)
 {
-	const struct sl_snapshot *s = in->now.slot->s;
 	uint32_t expires_s = UINT32_MAX;
 
-	hold->nb_needs = r->nb_holds;
-	for (uint32_t i = 0; i < r->nb_holds; i++) {
-		const struct sl_rule *rule = &s->rules[r->holds[i]];
+	hold->nb_needs = j->nb_needs;
+	for (uint32_t i = 0; i < j->nb_needs; i++) {
+		const struct sl_rule *rule = j->needs[i];
 		struct sl_msg_need *need = &hold->needs[i];
 
 		copy_name(need->rule, sizeof(need->rule), rule->name);
@@ -276,7 +322,7 @@ static void fill_hold(struct sl_inspect *in, const struct sl_event *ev, const st
 	copy_name(hold->message, sizeof(hold->message), j->message);
 	hold->policy_version = in->now.version;
 	hold->approval = *approval;
-	fill_needs(in, &j->eval, hold);
+	fill_needs(in, j, hold);
 	memcpy(hold->statement_sha256, hash, sizeof(hold->statement_sha256));
 	hold->text_total = (uint32_t)(st->total < UINT32_MAX ? st->total : UINT32_MAX);
 	if (text.n > 0)
@@ -291,6 +337,20 @@ static void fill_hold(struct sl_inspect *in, const struct sl_event *ev, const st
 
 static const char *const verdict_names[] = {
         [SL_DEC_ALLOW] = "allow", [SL_DEC_DENY] = "deny", [SL_DEC_HOLD] = "hold"};
+
+static int denial_err(enum sl_reason_code code)
+{
+	switch (code) {
+	case SL_RSN_AUTH:
+		return SL_E_AUTH;
+	case SL_RSN_LIMIT:
+		return SL_E_POLICY_LIMIT;
+	case SL_RSN_LOCKED:
+		return SL_E_POLICY_LOCKED;
+	default:
+		return SL_E_POLICY_DENIED;
+	}
+}
 
 static void answer(struct sl_inspect *in, const struct sl_event *ev, const struct judgement *j,
                    const struct sl_id *approval, struct sl_verdict *v)
@@ -309,7 +369,8 @@ static void answer(struct sl_inspect *in, const struct sl_event *ev, const struc
 		in->nb_denied++;
 		v->action = SL_ACT_DENY;
 		v->reason.code = j->code;
-		v->reason.err = j->code == SL_RSN_AUTH ? SL_E_AUTH : SL_E_POLICY_DENIED;
+		v->reason.err = denial_err(j->code);
+		v->reason.hint = cstr(j->over.deny != NULL ? j->over.hint : NULL);
 		if (j->message != in->message)
 			copy_name(in->message, sizeof(in->message), j->message);
 	} else {
@@ -350,8 +411,12 @@ static void put_side_effects(const struct sl_inspect *in, const struct judgement
 	rec->s = in->now.slot->s;
 	rec->nb_logs = j->eval.nb_logs;
 	rec->logs = j->eval.logs;
-	rec->nb_holds = j->decision != SL_DEC_DENY ? j->eval.nb_holds : 0;
-	rec->holds = j->eval.holds;
+	rec->nb_holds = j->decision != SL_DEC_DENY ? j->nb_needs : 0;
+	rec->holds = j->needs;
+	if (j->over.shadow != NULL && j->decision == SL_DEC_ALLOW) {
+		rec->shadow = verdict_names[j->over.shadow->over == SL_OVER_HOLD ? SL_DEC_HOLD : SL_DEC_DENY];
+		rec->shadow_rule = cstr(j->over.shadow->rule.name);
+	}
 	if (!j->eval.differs)
 		return;
 	rule = v->rule >= 0 ? &rec->s->rules[v->rule] : NULL;
@@ -378,13 +443,16 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 	if (rc != SL_OK)
 		return rc;
 	judge(in, c, scan(in, c), &j);
+	judge_limits(in, c, &j);
 	/* A prepared statement that would be held is held when it is executed. */
 	if (j.decision == SL_DEC_HOLD && c->phase == SL_PHASE_PREPARE) {
 		j.decision = SL_DEC_ALLOW;
 		j.message = "held when it is executed";
 	}
-	if (j.decision == SL_DEC_HOLD && hold == NULL)
+	if (j.decision == SL_DEC_HOLD && hold == NULL) {
+		limit_undo(in, &j.over);
 		return SL_AGAIN;
+	}
 	if (j.decision == SL_DEC_HOLD) {
 		approval = sl_id_make(&in->w->approval_ids, in->w->wall_us);
 		rec.approval = &approval;
@@ -399,8 +467,12 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 	put_side_effects(in, &j, &rec);
 	(void)record_event_id(in);
 	rc = record_command(in, &rec);
-	if (rc != SL_OK)
+	if (rc != SL_OK) {
+		limit_undo(in, &j.over);
 		return rc;
+	}
+	if (j.decision == SL_DEC_DENY && j.code == SL_RSN_POLICY)
+		limit_denied(in);
 	sl_count(SL_C_COMMANDS);
 	in->nb_commands++;
 	answer(in, ev, &j, &approval, v);
@@ -472,6 +544,8 @@ int sl_inspect_decision(struct sl_inspect *in, const struct sl_msg_decision *d, 
 	}
 	sl_count(SL_C_DENIED);
 	in->nb_denied++;
+	if (d->decision == SL_DECISION_DENIED)
+		limit_denied(in);
 	deny(in, v, o->code, o->code == SL_RSN_AUTH ? SL_E_AUTH : SL_E_POLICY_DENIED, o->message);
 	v->reason.event_id = sl_span_str(in->event_id);
 	note_n = strnlen(d->note, sizeof(d->note));

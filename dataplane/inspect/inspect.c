@@ -71,6 +71,15 @@ void sl_inspect_open(struct sl_inspect *in, struct sl_inspect_worker *w, const s
 	snprintf(in->protocol, sizeof(in->protocol), "%s", protocol);
 	in->source = client->addr;
 	in->client_tls = client_tls;
+	in->limits.identity = SL_USAGE_NONE;
+}
+
+static void free_identity(struct sl_inspect *in)
+{
+	if (in->who != NULL)
+		sl_cleanse(in->who, identity_bytes(in->who));
+	free(in->who);
+	in->who = NULL;
 }
 
 /* An allocation per login: few callers have as many groups as fit. */
@@ -78,7 +87,7 @@ static bool keep_identity(struct sl_inspect *in, const struct sl_identity *who)
 {
 	size_t n = identity_bytes(who);
 
-	sl_inspect_free(in);
+	free_identity(in);
 	in->who = malloc(n);
 	if (in->who != NULL)
 		memcpy(in->who, who, n);
@@ -110,8 +119,12 @@ int sl_inspect_login(struct sl_inspect *in, const struct sl_identity *who, struc
 		return sl_fail(SL_E_NOTFOUND);
 	if (!in->now.has_role)
 		return sl_fail(SL_E_POLICY_DENIED);
-	rc = record_session(in, target_user, app);
+	rc = limit_bind(in, true);
+	if (rc == SL_OK)
+		rc = record_session(in, target_user, app);
 	in->began = rc == SL_OK;
+	if (rc != SL_OK)
+		limit_drop(in);
 	return rc;
 }
 
@@ -146,6 +159,7 @@ static int on_result(struct sl_inspect *in, const struct sl_event *ev)
 	if (rc != SL_OK)
 		return rc;
 	sl_count_n(SL_C_ROWS, r->rows);
+	limit_result(in, r);
 	/* A refusal of ours may be told before older commands have ended. */
 	if (!r->local || ev->cmd == in->now.last_cmd)
 		policy_unpin(in, ev->cmd);
@@ -167,6 +181,8 @@ int sl_inspect_event(struct sl_inspect *in, const struct sl_event *ev, struct sl
 		return on_result(in, ev);
 	case SL_EV_ROWMETA:
 		return mask_rowmeta(in, ev, v);
+	case SL_EV_ROWS:
+		return limit_rows(in, ev, v);
 	case SL_EV_FIELD:
 		return mask_field(in, ev, v);
 	case SL_EV_SESSION:
@@ -212,6 +228,7 @@ int sl_inspect_close(struct sl_inspect *in, int err, struct sl_span why, uint64_
 			return rc;
 	}
 	in->ended = true;
+	limit_drop(in);
 	policy_drop(in);
 	origins_put(in->origins);
 	in->origins = NULL;
@@ -220,10 +237,9 @@ int sl_inspect_close(struct sl_inspect *in, int err, struct sl_span why, uint64_
 
 void sl_inspect_free(struct sl_inspect *in)
 {
-	if (in->who != NULL)
-		sl_cleanse(in->who, identity_bytes(in->who));
-	free(in->who);
-	in->who = NULL;
+	if (in->w != NULL)
+		limit_drop(in);
+	free_identity(in);
 }
 
 struct sl_id sl_inspect_session(const struct sl_inspect *in)

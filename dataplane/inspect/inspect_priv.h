@@ -17,13 +17,14 @@
 #define CHUNK_MAX          SL_RECORD_TEXT_MAX
 #define PARAM_TEXT_MAX     512  /* bytes of one parameter in a record */
 #define PARAMS_MAX         3072 /* of all of them, encoded */
-#define RECORD_HEAD_MAX    2560 /* what a COMMAND record needs besides text and parameters */
+#define RECORD_HEAD_MAX    2624 /* what a COMMAND record needs besides text and parameters */
 #define NAME_RECORD_MAX    256  /* bytes of a rule's name, an application's name and the like in a record */
 #define MESSAGE_RECORD_MAX 512
 #define ERROR_TEXT_MAX     200 /* of the target's error message, when no mask applies */
 #define SNAPSHOTS_MAX      64  /* policy versions in use on a worker at a time */
 #define ORIGIN_TABLES_MAX  64  /* on a worker: one for each resource, database and set of masks in use */
 #define ORIGIN_QUERY_MAX   (32u * 1024)
+#define FLOW_LIMITS_MAX    32 /* limits of one flow; those per role count once for each role */
 
 /* ---- the policy in use: policy.c ---- */
 
@@ -44,6 +45,26 @@ struct binding {
 	bool pinned;
 	uint8_t gen;       /* names this binding in want numbers; 6 bits */
 	uint64_t last_cmd; /* the last command that it let through and that will have a result */
+};
+
+/* ---- limits: limit.c ---- */
+
+/* What a flow is counted under. */
+struct flow_limits {
+	uint32_t identity; /* its entry in the table of usage; SL_USAGE_NONE: none is taken */
+	uint32_t nb;
+	struct {
+		uint32_t limit, entry;
+	} v[FLOW_LIMITS_MAX];
+};
+
+/* What limits say of a command. The first that denies it is named; all that hold it are asked for. */
+struct limit_over {
+	const struct sl_limit *deny, *shadow; /* NULL: none */
+	const struct sl_limit *holds[FLOW_LIMITS_MAX];
+	uint32_t nb_holds;
+	const char *hint; /* of deny */
+	uint32_t counted; /* bits of flow_limits.v: rates that counted the command */
 };
 
 /* ---- origins: origin.c ---- */
@@ -69,6 +90,7 @@ struct sl_inspect_worker {
 	uint8_t mask[MASK_SCRATCH_MAX];
 	uint8_t value[MASK_SCRATCH_MAX]; /* a value brought into a form that can be scanned */
 	char query[ORIGIN_QUERY_MAX];
+	char over[MESSAGE_MAX];        /* which limit, in words */
 	uint8_t record[SL_RECORD_MAX]; /* being encoded */
 };
 
@@ -99,6 +121,18 @@ struct sl_inspect {
 	struct {
 		uint64_t cmd, recorded, skipped;
 	} reply;
+	struct flow_limits limits;
+	/* Rows and bytes of the result in hand that were counted before they passed. */
+	struct {
+		bool on, lost; /* lost: under another policy; nothing is given back */
+		uint64_t rows, bytes;
+	} lease;
+	struct {
+		bool on; /* the management core does not know yet */
+		char breaker[SL_BUS_NAME_MAX], event_id[EVENT_ID_MAX];
+		uint32_t denials, window_s;
+		uint64_t wall_us;
+	} trip;
 	char event_id[EVENT_ID_MAX];
 	char message[MESSAGE_MAX];
 };
@@ -135,6 +169,20 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 void deny(struct sl_inspect *in, struct sl_verdict *v, enum sl_reason_code code, int err,
           const char *message);
 
+/* limit.c */
+/* Takes the flow's entries under the policy in use, and gives back those of the one before. At login sessions
+ * over their limit are refused. SL_OK, SL_AGAIN, SL_E_POLICY_LIMIT, SL_E_POLICY_LOCKED, SL_E_LIMIT. */
+int limit_bind(struct sl_inspect *in, bool login);
+void limit_drop(struct sl_inspect *in);
+/* A command that the policy does not deny. What is over in->w->over says. */
+void limit_command(struct sl_inspect *in, const struct sl_ev_command *c, struct limit_over *out);
+void limit_undo(struct sl_inspect *in, const struct limit_over *o);
+/* A command was denied by policy or by an approver: breakers count it. */
+void limit_denied(struct sl_inspect *in);
+int limit_rows(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
+/* The result is whole. */
+void limit_result(struct sl_inspect *in, const struct sl_ev_result *r);
+
 /* mask.c */
 int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
 int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
@@ -158,7 +206,7 @@ struct command_record {
 	uint32_t nb_logs;
 	const int32_t *logs; /* rules of s that only log */
 	uint32_t nb_holds;
-	const int32_t *holds; /* rules of s that hold it; none when it is not held */
+	const struct sl_rule *const *holds; /* rules and limits that hold it; none when it is not held */
 };
 int record_session(struct sl_inspect *in, struct sl_span target_user, struct sl_span app);
 int record_refused(struct sl_inspect *in, int err, struct sl_span user, struct sl_span resource,

@@ -191,6 +191,7 @@ static int check_query(struct sl_inspect *in)
 int policy_bind(struct sl_inspect *in)
 {
 	struct slot *current = in->w->current;
+	int rc;
 
 	if (current == NULL || current->s == NULL)
 		return sl_fail(SL_E_POLICY_DENIED);
@@ -202,5 +203,10 @@ int policy_bind(struct sl_inspect *in)
 		in->now = (struct binding){0};
 	}
 	bind(in, current);
+	rc = in->began ? limit_bind(in, false) : SL_OK;
+	if (rc != SL_OK) {
+		in->now = (struct binding){0};
+		return rc;
+	}
 	return check_query(in);
 }

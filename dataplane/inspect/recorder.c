@@ -274,13 +274,16 @@ static const char *phase_name(enum sl_phase phase)
 	return "unknown";
 }
 
-static void put_rules(struct sl_record_writer *rw, const char *key, const struct sl_snapshot *s,
-                      const int32_t *rules, uint32_t nb)
+static void put_rules(struct sl_record_writer *rw, const struct command_record *c)
 {
-	if (nb > 0)
-		sl_record_array(rw, key, nb);
-	for (uint32_t i = 0; i < nb; i++)
-		sl_record_item(rw, sl_span_str(s->rules[rules[i]].name));
+	if (c->nb_logs > 0)
+		sl_record_array(rw, "lr", c->nb_logs);
+	for (uint32_t i = 0; i < c->nb_logs; i++)
+		sl_record_item(rw, sl_span_str(c->s->rules[c->logs[i]].name));
+	if (c->nb_holds > 0)
+		sl_record_array(rw, "hr", c->nb_holds);
+	for (uint32_t i = 0; i < c->nb_holds; i++)
+		sl_record_item(rw, sl_span_str(c->holds[i]->name));
 }
 
 /* The COMMAND record: its head, parameters and the first part of the text. */
@@ -316,8 +319,7 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 		sl_record_str(&rw, "sv", sl_span_str(c->shadow));
 	if (c->shadow_rule.n > 0)
 		sl_record_str(&rw, "sr", head(c->shadow_rule, NAME_RECORD_MAX));
-	put_rules(&rw, "lr", c->s, c->logs, c->nb_logs);
-	put_rules(&rw, "hr", c->s, c->holds, c->nb_holds);
+	put_rules(&rw, c);
 	return put_barrier(in, &rw, SL_REC_COMMAND);
 }
 

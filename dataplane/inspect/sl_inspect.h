@@ -20,6 +20,7 @@
 #include "sl_eval.h"
 #include "sl_snapshot.h"
 #include "sl_store.h"
+#include "sl_usage.h"
 
 struct sl_inspect_worker;
 struct sl_inspect;
@@ -27,6 +28,7 @@ struct sl_inspect;
 struct sl_inspect_worker_cfg {
 	uint32_t worker;
 	struct sl_store *store;
+	struct sl_usage *usage;   /* shared by all workers; NULL: nobody whom a limit is for can log in */
 	uint32_t id_salt;         /* for session and approval ids */
 	uint64_t reply_bytes_max; /* of reply data recorded per command; the rest is counted. Default 1 MiB */
 	bool record_replies;
@@ -51,7 +53,8 @@ void sl_inspect_open(struct sl_inspect *in, struct sl_inspect_worker *w, const s
 /*
  * The caller is known (AUTH_OK). Binds to the worker's snapshot, writes the SESSION record. 0; SL_AGAIN;
  * SL_E_POLICY_DENIED when the caller has no role on this resource and database; SL_E_NOTFOUND no such
- * resource. *res is good until the next call.
+ * resource; SL_E_POLICY_LIMIT too many sessions (sl_inspect_why() names the limit); SL_E_POLICY_LOCKED;
+ * SL_E_LIMIT no room to count what the caller uses. *res is good until the next call.
  */
 int sl_inspect_login(struct sl_inspect *in, const struct sl_identity *who, struct sl_span resource,
                      struct sl_span database, struct sl_span target_user, struct sl_span app,
@@ -61,10 +64,10 @@ int sl_inspect_refused(struct sl_inspect *in, int err, struct sl_span user, stru
                        struct sl_span text);
 
 /*
- * Judges one event (COMMAND, RESULT, ROWMETA, FIELD, ORIGIN, SESSION, ERROR, NOTE; not AUTH and CANCEL, which
- * are the flow's). Returns like sl_io.event. For a hold (*v PARK with SL_RSN_HELD) *hold is filled as far as
- * inspection knows it (all but flow reference), and the caller sends it; hold may be NULL when no message is
- * free: COMMAND events then get SL_AGAIN.
+ * Judges one event (COMMAND, RESULT, ROWMETA, ROWS, FIELD, ORIGIN, SESSION, ERROR, NOTE; not AUTH and CANCEL,
+ * which are the flow's). Returns like sl_io.event. For a hold (*v PARK with SL_RSN_HELD) *hold is filled as
+ * far as inspection knows it (all but flow reference), and the caller sends it; hold may be NULL when no
+ * message is free: COMMAND events then get SL_AGAIN.
  *
  * COMMAND with phase PREPARE: a hold verdict is given as ALLOW (the EXECUTE is judged again); deny is DENY.
  * COMMAND without text (phase OTHER) is judged by kind FUNCTION_CALL for op "function call", else denied
@@ -88,6 +91,16 @@ int sl_inspect_decision(struct sl_inspect *in, const struct sl_msg_decision *d, 
  * Call before they are sent. Returns SL_OK or SL_AGAIN (no block: send nothing, try again).
  */
 int sl_inspect_reply(struct sl_inspect *in, uint64_t cmd, struct sl_span bytes);
+
+/* For the caller, behind a login refused with SL_E_POLICY_LIMIT. */
+const char *sl_inspect_why(const struct sl_inspect *in);
+
+/* A breaker has locked this flow's identity by its last denial. _take fills the message for the management
+ * core, once. */
+bool sl_inspect_tripped(const struct sl_inspect *in);
+void sl_inspect_trip_take(struct sl_inspect *in, struct sl_msg_locked *out);
+/* The identity is locked, by whatever flow. */
+bool sl_inspect_locked(const struct sl_inspect *in);
 
 /* See above. 0: nothing to wait for. */
 uint64_t sl_inspect_barrier(const struct sl_inspect *in);

@@ -25,6 +25,7 @@
 struct fx {
 	char dir[64];
 	struct sl_store *store;
+	struct sl_usage *usage;
 	struct sl_inspect_worker *w;
 	struct sl_snapshot *policy[8]; /* all that were made, the latest last */
 	uint32_t nb_policies;
@@ -82,6 +83,7 @@ static inline void fx_up(struct fx *f, const char *yaml)
 	if (sl_store_open(&cfg, &f->store, err, sizeof(err)) != SL_OK)
 		fail_msg("store: %s", err);
 	wcfg.store = f->store;
+	wcfg.usage = f->usage = sl_usage_new(1, 0);
 	assert_int_equal(sl_inspect_worker_new(&wcfg, &f->w), SL_OK);
 	sl_inspect_worker_time(f->w, 1000, T_WALL_US);
 	if (yaml != NULL)
@@ -336,6 +338,7 @@ static inline void fx_down(struct fx *f)
 		sl_inspect_free(f->in);
 	free(f->in);
 	sl_inspect_worker_free(f->w);
+	sl_usage_free(f->usage);
 	sl_store_close(f->store);
 	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", f->dir);
 	assert_int_equal(system(cmd), 0);

@@ -14,6 +14,8 @@ int command_event(struct session *s, const struct sl_event *ev, struct sl_verdic
 	struct sl_msg_hold *hold = NULL;
 	int rc;
 
+	if (s->cutting)
+		return SL_AGAIN;
 	if (w->hold_msg == NULL)
 		w->hold_msg = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
 	if (w->hold_msg != NULL)
@@ -165,35 +167,57 @@ int command_cancel(struct sl_worker *w, uint32_t pid, struct sl_span key)
 	return SL_OK;
 }
 
-void command_cancel_target(struct session *s)
+static struct cancel *cancel_new(struct session *s)
 {
 	struct sl_worker *w = s->w;
 	struct cancel *c = NULL;
 
 	if (s->flow.dec->cancel_request == NULL || s->target.port == 0)
-		return;
+		return NULL;
 	for (uint32_t i = 0; i < CANCELS_MAX && c == NULL; i++) {
 		if (!w->cancels[i].used)
 			c = &w->cancels[i];
 	}
 	if (c == NULL) {
 		sl_fail(SL_E_LIMIT);
-		return;
+		return NULL;
 	}
 	memset(c, 0, sizeof(*c));
 	c->n = s->flow.dec->cancel_request(s->dec_state, c->bytes, sizeof(c->bytes));
 	if (c->n == 0)
-		return;
+		return NULL;
 	c->peer = (struct peer){PEER_CANCEL, SL_TARGET, NULL, c};
 	if (sl_tcp_connect(w->tcp, &s->target, &c->peer, w->now_us, &c->peer.conn) < 0)
-		return;
+		return NULL;
 	c->used = true;
 	c->deadline_us = w->now_us + CANCEL_TIMEOUT_US;
 	w->nb_cancels++;
+	return c;
+}
+
+bool command_cancel_target(struct session *s)
+{
+	return cancel_new(s) != NULL;
+}
+
+void command_cut(struct session *s)
+{
+	struct cancel *c = cancel_new(s);
+
+	if (c == NULL)
+		return; /* the rest of the result comes, and is dropped */
+	c->cuts = session_ref(s);
+	s->cutting = true;
 }
 
 static void cancel_free(struct sl_worker *w, struct cancel *c)
 {
+	struct session *s = c->cuts.generation != 0 ? session_find(w, &c->cuts) : NULL;
+
+	if (s != NULL) {
+		s->cutting = false;
+		session_ready(s);
+	}
 	sl_tcp_release(c->peer.conn);
 	sl_cleanse(c, sizeof(*c));
 	w->nb_cancels--;

@@ -111,7 +111,7 @@ void login_answer(struct session *s, struct sl_msg *m)
 }
 
 /* The refusal is recorded, then told; what the client hears is less than what the record says. */
-static int refuse(struct session *s, int err, bool retry, const char *text)
+static int refuse_as(struct session *s, int err, enum sl_reason_code code, const char *text)
 {
 	struct login *l = s->login;
 	struct sl_verdict v = {.action = SL_ACT_DENY};
@@ -121,7 +121,7 @@ static int refuse(struct session *s, int err, bool retry, const char *text)
 	if (rc == SL_AGAIN)
 		return SL_AGAIN;
 	sl_count(SL_C_AUTH_FAILED);
-	v.reason.code = retry ? SL_RSN_UNAVAILABLE : SL_RSN_AUTH;
+	v.reason.code = code;
 	v.reason.err = err;
 	v.reason.message = sl_span_str(text);
 	(void)sl_flow_resume(&s->flow, &v);
@@ -145,6 +145,29 @@ static int salted(struct session *s, const struct sl_msg *m)
 	return SL_OK;
 }
 
+static int refuse(struct session *s, int err, bool retry, const char *text)
+{
+	return refuse_as(s, err, retry ? SL_RSN_UNAVAILABLE : SL_RSN_AUTH, text);
+}
+
+/* Inspection said no. Of what the caller may not do it is told nothing. */
+static int refuse_login(struct session *s, int err)
+{
+	switch (err) {
+	case SL_E_STORE_WRITE:
+		return refuse(s, err, true, "the gateway cannot record this session: try again later");
+	case SL_E_POLICY_LIMIT:
+		return refuse_as(s, err, SL_RSN_SESSIONS, sl_inspect_why(s->inspect));
+	case SL_E_POLICY_LOCKED:
+		return refuse_as(s, err, SL_RSN_LOCKED, SL_LOCKED_TEXT);
+	case SL_E_LIMIT:
+		return refuse_as(s, err, SL_RSN_LIMIT,
+		                 "the gateway has no room to count what you use: try again later");
+	default:
+		return refuse(s, err, false, "no such resource, or not allowed on it");
+	}
+}
+
 static int accepted(struct session *s, struct sl_msg *m)
 {
 	struct sl_worker *w = s->w;
@@ -158,10 +181,8 @@ static int accepted(struct session *s, struct sl_msg *m)
 	                      sl_span_str(ok->target_user), sl_span_str(l->app), &s->resource);
 	if (rc == SL_AGAIN)
 		return SL_AGAIN;
-	if (rc == SL_E_STORE_WRITE)
-		return refuse(s, rc, true, "the gateway cannot record this session: try again later");
 	if (rc < 0)
-		return refuse(s, rc, false, "no such resource, or not allowed on it");
+		return refuse_login(s, rc);
 	snprintf(l->target_user, sizeof(l->target_user), "%s", ok->target_user);
 	if (sl_secret_set(&l->secret, sl_secret_span(&ok->secret)) < 0)
 		return refuse(s, SL_E_SEAL, true, "the gateway cannot use its credential");

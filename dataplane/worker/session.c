@@ -59,6 +59,8 @@ static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v
 		if (ev->cmd != 0)
 			s->cmd = ev->cmd;
 		rc = sl_inspect_event(s->inspect, ev, v, NULL);
+		if (rc == SL_OK && ev->kind == SL_EV_ROWS && v->action == SL_ACT_DENY)
+			command_cut(s);
 		break;
 	}
 	worker_give_back(s->w, sl_inspect_released(s->w->inspect));
@@ -364,6 +366,24 @@ static int say_ended(struct session *s)
 	return SL_OK;
 }
 
+/* A breaker tripped: the lock holds, the management core keeps it and ends the identity's other sessions. */
+static int say_locked(struct session *s)
+{
+	struct sl_worker *w = s->w;
+	struct sl_msg *m;
+
+	if (!sl_inspect_tripped(s->inspect))
+		return SL_OK;
+	m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
+	if (m == NULL)
+		return SL_AGAIN;
+	m->type = SL_MSG_LOCKED;
+	m->flow = session_ref(s);
+	sl_inspect_trip_take(s->inspect, &m->locked);
+	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
+	return SL_OK;
+}
+
 /* SL_OK: all is said, recorded and gone. */
 static int closing_step(struct session *s)
 {
@@ -382,7 +402,7 @@ static int closing_step(struct session *s)
 		if (s->opened)
 			sl_count(SL_C_SESSIONS_ENDED);
 	}
-	if (say_ended(s) == SL_AGAIN)
+	if (say_locked(s) == SL_AGAIN || say_ended(s) == SL_AGAIN)
 		return SL_AGAIN;
 	rc = s->evicted ? SL_E_FLOW_UNAUTH : sl_flow_drain(&s->flow);
 	if (rc == SL_MORE && w->now_us < s->deadline_us)
@@ -424,7 +444,7 @@ static void run_flow(struct session *s)
 		return;
 	}
 	rc = sl_flow_run(&s->flow);
-	set_starving(s, rc == SL_AGAIN);
+	set_starving(s, say_locked(s) == SL_AGAIN || rc == SL_AGAIN);
 	if (rc == SL_CLOSED)
 		session_end(s, SL_OK, SL_RSN_NONE, "closed by the client");
 	else if (rc < 0)

@@ -16,6 +16,7 @@
 #include "sl_store.h"
 #include "sl_tcp.h"
 #include "sl_tls.h"
+#include "sl_usage.h"
 
 #define SL_WORKER_LISTENERS_MAX 64
 
@@ -39,6 +40,7 @@ struct sl_worker_cfg {
 	        *workers; /* all of them once they run: what one that has died leaves. NULL: none */
 	struct sl_bus *bus;
 	struct sl_store *store;
+	struct sl_usage *usage; /* the same for all workers */
 	struct sl_net_shared *net;
 	struct rte_mempool *pool;    /* the stack's own: what it sends and what it copies */
 	struct rte_mempool *rx_pool; /* what the ports receive into */

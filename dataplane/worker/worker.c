@@ -233,6 +233,7 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 	struct sl_inspect_worker_cfg icfg = {
 	        .worker = cfg->worker,
 	        .store = cfg->store,
+	        .usage = cfg->usage,
 	        .id_salt = cfg->id_salt,
 	        .reply_bytes_max = cfg->reply_bytes_max,
 	        .record_replies = cfg->record_replies,
@@ -362,7 +363,11 @@ static void kill_sessions(struct sl_worker *w, const struct sl_msg *m)
 		session_end(s, SL_E_FLOW_KILLED, SL_RSN_SHUTDOWN, "session ended by an operator");
 	for (uint32_t i = 0; m->flow.generation == 0 && i < w->cfg.max_sessions; i++) {
 		s = w->sessions[i];
-		if (s != NULL && is_of(s, &m->identity))
+		if (s == NULL || !is_of(s, &m->identity))
+			continue;
+		if (sl_inspect_locked(s->inspect))
+			session_end(s, SL_E_POLICY_LOCKED, SL_RSN_SHUTDOWN, "your identity was locked");
+		else
 			session_end(s, SL_E_FLOW_KILLED, SL_RSN_SHUTDOWN, kill_reason(&m->identity));
 	}
 }

@@ -84,9 +84,10 @@ struct session {
 	bool gone_said;  /* the approvers were told */
 	bool hold_ended; /* a decision waits to be recorded */
 	bool held;
-	bool target_open;     /* TCP to the target is established */
-	bool undrained;       /* the client did not take its last bytes: reset it */
-	bool running;         /* when it ended, the target was still at work */
+	bool target_open; /* TCP to the target is established */
+	bool undrained;   /* the client did not take its last bytes: reset it */
+	bool cutting; /* a cancel of ours is on its way to the target: no new command before it is there */
+	bool running; /* when it ended, the target was still at work */
 	uint64_t hold_end_us; /* wall time: denied here when nobody has said anything by then */
 	struct sl_id approval;
 	struct sl_msg_decision decision;
@@ -107,6 +108,7 @@ struct cancel {
 	uint8_t bytes[CANCEL_BYTES_MAX];
 	size_t n;
 	uint64_t deadline_us;
+	struct sl_flow_ref cuts; /* the session that waits for it; generation 0: none */
 	bool used, ready;
 };
 
@@ -193,8 +195,11 @@ void command_hold_deadline(struct session *s);
 int command_decide_step(struct session *s);
 /* CancelRequest: finds the flow, here or on another worker. */
 int command_cancel(struct sl_worker *w, uint32_t pid, struct sl_span key);
-/* Asks the target to stop what the session is doing there. */
-void command_cancel_target(struct session *s);
+/* Asks the target to stop what the session is doing there. False: it could not be asked. */
+bool command_cancel_target(struct session *s);
+/* The same because its result was cut: the next command waits until the target has been asked, so that it is
+ * not the one that is stopped. */
+void command_cut(struct session *s);
 void command_cancel_run(struct sl_worker *w, struct cancel *c);
 void command_cancel_sweep(struct sl_worker *w);
 

@@ -37,6 +37,7 @@ enum sl_msg_type {
 	SL_MSG_HOLD_GONE,     /* its client cancelled or went away */
 	SL_MSG_SESSION_END,   /* a session that was authenticated has ended */
 	SL_MSG_SNAPSHOT_FREE, /* the worker dropped its last use of a snapshot: release one count */
+	SL_MSG_LOCKED,        /* a breaker has locked an identity */
 	SL_MSG_CANCEL,        /* cancel request for a flow of another worker (passed on by management) */
 	SL_MSG_STOPPED,       /* the worker has drained and stopped */
 	SL_MSG_TCP_PAGE,      /* answers to TCP_QUERY: some connections, */
@@ -150,6 +151,20 @@ struct sl_msg_decision {
 	char note[256];
 };
 
+/* What the caller is told. */
+#define SL_LOCKED_TEXT "your identity is locked until an operator releases it"
+
+/* The lock holds already (sl_usage.h): this is for the store and for people. */
+struct sl_msg_locked {
+	struct sl_id session;
+	char event_id[48]; /* of the last denial */
+	char resource[SL_BUS_NAME_MAX];
+	char breaker[SL_BUS_NAME_MAX];
+	uint32_t denials, window_s;
+	uint64_t wall_us;
+	struct sl_identity identity;
+};
+
 #define SL_BUS_TCP_ROWS   40 /* connections in a page */
 #define SL_BUS_TCP_EVENTS 32 /* of a trace */
 #define SL_BUS_TCP_TEXT   96 /* an event in words, with NUL */
@@ -229,6 +244,7 @@ struct sl_msg {
 		struct sl_id approval; /* HOLD_GONE, ASKED */
 		struct sl_id session;  /* SESSION_END, KILL */
 		struct sl_msg_decision decision;
+		struct sl_msg_locked locked;
 		struct sl_identity identity; /* KILL of an identity */
 		struct {
 			uint32_t pid;

@@ -175,7 +175,7 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 		if ((r & 15) == 0)
 			return SL_AGAIN;
 	}
-	v->reason.code = (enum sl_reason_code)(r % 11);
+	v->reason.code = (enum sl_reason_code)(r % 14);
 	v->reason.message = SL_SPAN_LIT("no");
 	v->reason.event_id = SL_SPAN_LIT("1");
 	v->auth = &auth_more;
@@ -202,6 +202,12 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 	case SL_EV_ROWMETA:
 		for (uint32_t i = 0; i < ev->rowmeta.nb_columns; i++)
 			ev->rowmeta.want[i] = ev->rowmeta.columns[i].name.n % 2;
+		break;
+	case SL_EV_ROWS:
+		must(ev->rows.next > 0);
+		v->action = (r & 112) == 112 ? SL_ACT_DENY : SL_ACT_ALLOW;
+		v->rows = (r & 3) + 1;
+		v->bytes = ev->rows.next + r;
 		break;
 	case SL_EV_FIELD:
 		must(ev->field.want == 1);

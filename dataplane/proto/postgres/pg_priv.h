@@ -182,6 +182,10 @@ struct pg_rows {
 	bool refused; /* its rows cannot be masked */
 	uint16_t nb_columns, nb_wanted;
 	uint64_t rows, bytes;
+	/* What may still pass before ROWS is asked again; what was counted so far; the row in hand is
+	 * counted. */
+	uint64_t left_rows, left_bytes, counted;
+	bool metered;
 	uint32_t masked;
 	/* The row in hand: judged up to column `col` at `off`; then passed out with its edits. */
 	bool judging, emitting;
@@ -300,6 +304,7 @@ struct pg {
 	bool got_reply; /* FunctionCall: its answer came */
 	bool copy_out, copy_done;
 	bool drop;  /* the result was refused: replies are swallowed up to ReadyForQuery */
+	bool cut;   /* because of a limit */
 	bool fatal; /* the target has said that it ends the session */
 	bool sql_deallocated;
 	uint64_t failed_cmd;
@@ -473,6 +478,8 @@ int pg_rows_describe(struct pg *d, const struct pg_msg *m, uint64_t cmd);
 /* Results without columns of their own (COPY, function call) under a pseudo column. *wanted: they would have
  * to be masked. */
 int pg_rows_opaque(struct pg *d, const char *name, uint64_t cmd, bool *wanted);
+/* May this row pass? SL_OK: it may, and was counted; or the result was cut (drop is set). */
+int pg_rows_meter(struct pg *d, const struct pg_msg *m, uint64_t cmd);
 /* A DataRow of which values are wanted. SL_OK: it is on its way (passed, emitting, or the result was
  * refused). */
 int pg_rows_judge(struct pg *d, const struct pg_msg *m, uint64_t cmd);

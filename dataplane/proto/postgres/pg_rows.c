@@ -17,6 +17,8 @@ void pg_rows_reset(struct pg *d)
 	r->have = r->refused = false;
 	r->nb_columns = 0;
 	r->rows = r->bytes = 0;
+	r->left_rows = r->left_bytes = r->counted = 0;
+	r->metered = false;
 	r->masked = 0;
 	r->judging = r->emitting = false;
 }
@@ -169,6 +171,36 @@ int pg_rows_refuse(struct pg *d, const char *text, const struct sl_reason *reaso
 	return SL_OK;
 }
 
+int pg_rows_meter(struct pg *d, const struct pg_msg *m, uint64_t cmd)
+{
+	struct pg_rows *r = &d->rows;
+	struct sl_event ev = {.kind = SL_EV_ROWS, .cmd = cmd};
+	struct sl_verdict v;
+	int rc;
+
+	if (r->metered)
+		return SL_OK;
+	if (r->left_rows == 0 || r->left_bytes < m->size) {
+		ev.rows.rows = r->rows;
+		ev.rows.bytes = r->counted;
+		ev.rows.next = m->size;
+		rc = pg_event(d, &ev, &v);
+		if (rc != SL_OK)
+			return rc;
+		if (v.action != SL_ACT_ALLOW || v.rows == 0 || v.bytes < m->size) {
+			d->cut = true;
+			return pg_rows_refuse(d, "the result is over a limit of the policy", &v.reason);
+		}
+		r->left_rows = v.rows;
+		r->left_bytes = v.bytes;
+	}
+	r->left_rows--;
+	r->left_bytes -= m->size;
+	r->counted += m->size;
+	r->metered = true;
+	return SL_OK;
+}
+
 /* ---- one row ---- */
 
 static int field(struct pg *d, const struct pg_wanted *w, struct sl_span value, uint64_t cmd,
@@ -258,7 +290,7 @@ static int emit_begin(struct pg *d, const struct pg_msg *m)
 	uint64_t size = m->size;
 	uint8_t head[PG_HEADER] = {'D'};
 
-	r->judging = false;
+	r->judging = r->metered = false;
 	r->rows++;
 	for (uint16_t i = 0; i < r->nb_edits; i++)
 		size = size + r->edits[i].ins - r->edits[i].del;

@@ -100,12 +100,17 @@ static int row_description(struct pg *d, const struct pg_msg *m, struct pg_entry
 static int data_row(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 {
 	struct pg_rows *r = &d->rows;
+	int rc;
 
 	if ((e->kind != PG_Q_SIMPLE && e->kind != PG_Q_EXECUTE) || !r->have || d->got_error)
 		return unexpected(d);
+	rc = d->drop || r->refused ? SL_OK : pg_rows_meter(d, m, e->cmd);
+	if (rc != SL_OK)
+		return rc;
 	if (d->drop)
 		return out(d, m, e);
 	if (r->nb_wanted == 0 && !r->refused) {
+		r->metered = false;
 		r->rows++;
 		r->bytes += m->size;
 		return out(d, m, e);
@@ -147,8 +152,9 @@ static int result_done(struct pg *d, const struct pg_entry *e, struct sl_span ta
 	if (d->drop) {
 		r.tag = SL_SPAN_EMPTY;
 		r.failed = true;
-		r.sqlstate = SL_SPAN_LIT("42501");
-		r.message = SL_SPAN_LIT("the reply was withheld: it could not be masked");
+		r.sqlstate = d->cut ? SL_SPAN_LIT("53400") : SL_SPAN_LIT("42501");
+		r.message = d->cut ? SL_SPAN_LIT("the rest of the reply was withheld: over a limit")
+		                   : SL_SPAN_LIT("the reply was withheld: it could not be masked");
 	}
 	return pg_result(d, &r, e->cmd);
 }
@@ -230,12 +236,23 @@ static int copy_out_response(struct pg *d, const struct pg_msg *m, struct pg_ent
 
 static int copy_data(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 {
+	int rc = SL_OK;
+
 	if (!d->copy_out)
 		return unexpected(d);
-	if (m->type == 'c')
+	if (m->type == 'c') {
 		d->copy_out = false;
-	else if (!d->drop)
+		return out(d, m, e);
+	}
+	if (!d->drop)
+		rc = pg_rows_meter(d, m, e->cmd);
+	if (rc != SL_OK)
+		return rc;
+	if (!d->drop) {
+		d->rows.metered = false;
+		d->rows.rows++;
 		d->rows.bytes += m->size;
+	}
 	return out(d, m, e);
 }
 
@@ -243,7 +260,7 @@ static int function_response(struct pg *d, const struct pg_msg *m, struct pg_ent
 {
 	struct sl_ev_result r = {.tag = SL_SPAN_LIT("FUNCTION CALL")};
 	bool wanted = false;
-	int rc;
+	int rc = SL_OK;
 
 	if (e->kind != PG_Q_FUNCTION || d->got_reply || d->got_error)
 		return unexpected(d);
@@ -257,7 +274,11 @@ static int function_response(struct pg *d, const struct pg_msg *m, struct pg_ent
 		if (rc < 0)
 			return rc;
 	}
-	r.bytes = m->size;
+	if (!d->drop)
+		rc = pg_rows_meter(d, m, e->cmd);
+	if (rc != SL_OK)
+		return rc;
+	r.bytes = d->drop ? 0 : m->size;
 	r.failed = d->drop;
 	rc = pg_result(d, &r, e->cmd);
 	if (rc != SL_OK)
@@ -284,7 +305,7 @@ static int ready_for_query(struct pg *d, const struct pg_msg *m, struct pg_entry
 	if (tx == 'I')
 		pg_portals_end(d, e->seq);
 	pg_rows_reset(d);
-	d->drop = false;
+	d->drop = d->cut = false;
 	pg_queue_pop(d);
 	if (tx == 'I' && pg_queue_n(d) == 0)
 		pg_trim(d);

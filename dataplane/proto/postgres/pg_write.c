@@ -62,7 +62,12 @@ static const char *reason_sqlstate(enum sl_reason_code code)
 	case SL_RSN_SHUTDOWN:
 		return "57P01";
 	case SL_RSN_AUTH:
+	case SL_RSN_LOCKED:
 		return "28000";
+	case SL_RSN_LIMIT:
+		return "53400";
+	case SL_RSN_SESSIONS:
+		return "53300";
 	case SL_RSN_PROTOCOL:
 		return "08P01";
 	default:

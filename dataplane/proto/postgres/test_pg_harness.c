@@ -104,6 +104,10 @@ static void log_event(struct text *t, const struct sl_event *ev)
 		        ev->result.failed ? " failed" : "", ev->result.local ? " local" : "",
 		        ev->result.sqlstate.n > 0 ? " " : "", S(ev->result.sqlstate));
 		break;
+	case SL_EV_ROWS:
+		pgt_put(t, "!: ROWS %u %u %u\n", (unsigned)ev->cmd, (unsigned)ev->rows.rows,
+		        (unsigned)ev->rows.next);
+		break;
 	case SL_EV_ROWMETA:
 		pgt_put(t, "!: ROWMETA %u %u\n", (unsigned)ev->cmd, ev->rowmeta.nb_columns);
 		break;
@@ -185,6 +189,13 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 		v->reason.code = SL_RSN_HELD;
 	} else if (ev->kind == SL_EV_FIELD) {
 		verdict_field(w, &ev->field, v);
+	} else if (ev->kind == SL_EV_ROWS) {
+		v->bytes = UINT64_MAX;
+		v->rows = w->opts->rows_max != 0 ? w->opts->rows_lease : UINT64_MAX;
+		if (w->opts->rows_max != 0 && ev->rows.rows >= w->opts->rows_max) {
+			deny(v, "over");
+			v->reason.code = SL_RSN_LIMIT;
+		}
 	} else if (ev->kind == SL_EV_ROWMETA) {
 		for (uint32_t i = 0; i < ev->rowmeta.nb_columns; i++) {
 			for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++)
@@ -202,7 +213,8 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 
 	if (w->again && rnd(w) % 3 == 0)
 		return SL_AGAIN;
-	log_event(&w->events, ev);
+	if (ev->kind != SL_EV_ROWS || w->opts->rows_max != 0)
+		log_event(&w->events, ev);
 	verdicts(w, ev, v);
 	return SL_OK;
 }

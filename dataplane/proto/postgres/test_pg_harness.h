@@ -30,6 +30,8 @@ struct pgh_opts {
 	bool no_binding;      /* the target's certificate has no channel binding */
 	bool no_blocks;       /* behind the first one, the login's, none is to be had */
 	uint32_t message_max; /* 0: 64 KB */
+	uint32_t rows_max;    /* of a result; 0: as many as there are, and ROWS is not in the transcript */
+	uint32_t rows_lease;  /* allowed at a time */
 };
 
 /* Replays it whole, byte by byte, at every cut, and with random SL_AGAIN and little room; fails the test on a

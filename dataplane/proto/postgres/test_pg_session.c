@@ -402,6 +402,55 @@ static void test_bye(void **state)
 	run(PGH_LOGIN "B: shutdown the end\n>C: E FATAL 57P01 the end\n");
 }
 
+/* Over a limit: complete rows, an error, nothing else of the result; the session goes on. */
+static void test_cut(void **state)
+{
+	const struct pgh_opts two = {.rows_max = 2, .rows_lease = 1},
+	                      lease = {.rows_max = 2, .rows_lease = 2};
+
+	(void)state;
+	pgh_run(PGH_LOGIN
+	        "C: Q big\n!: COMMAND 1 simple big\n>T: Q big\n"
+	        "T: T a\nT: D 1\nT: D 2\nT: D 3\nT: D 4\nT: C SELECT 4\nT: Z I\n"
+	        "!: ROWMETA 1 1\n!: ROWS 1 0 12\n!: ROWS 1 1 12\n!: ROWS 1 2 12\n"
+	        "!: RESULT 1  rows=2 masked=0 failed 53400\n"
+	        ">C: T a:25:0\n>C: D 1\n>C: D 2\n>C: E ERROR 53400 over D=event EV\n>C: Z I\n"
+	        "C: Q next\n!: COMMAND 2 simple next\n>T: Q next\nT: T a\nT: D 1\nT: C SELECT 1\nT: Z I\n"
+	        "!: ROWMETA 2 1\n!: ROWS 2 0 12\n!: RESULT 2 SELECT 1 rows=1 masked=0\n"
+	        ">C: T a:25:0\n>C: D 1\n>C: C SELECT 1\n>C: Z I\n",
+	        &two);
+	/* The target took the cancel; in a transaction, which has failed then. */
+	pgh_run(PGH_LOGIN "C: Q big\n!: COMMAND 1 simple big\n>T: Q big\n"
+	                  "T: T a\nT: D 1\nT: D 2\nT: D 3\nT: E ERROR 57014 canceling\nT: Z E\n"
+	                  "!: ROWMETA 1 1\n!: ROWS 1 0 12\n!: ROWS 1 2 12\n"
+	                  "!: RESULT 1  rows=2 masked=0 failed 57014\n"
+	                  ">C: T a:25:0\n>C: D 1\n>C: D 2\n>C: E ERROR 53400 over D=event EV\n>C: Z E\n",
+	        &lease);
+	/* In a pipeline what stands behind it up to Sync does not run. */
+	pgh_run(PGH_LOGIN
+	        "C: P |q\nC: B |\nC: D P|\nC: E |0\nC: S\n"
+	        "!: COMMAND 1 prepare q\n!: COMMAND 2 execute q\n"
+	        ">T: P |q\n>T: B |\n>T: D P|\n>T: E |0\n>T: S\n"
+	        "T: 1\nT: 2\nT: T a\nT: D 1\nT: D 2\nT: D 3\nT: E ERROR 57014 canceling\nT: Z I\n"
+	        "!: ROWMETA 2 1\n!: ROWS 2 0 12\n!: ROWS 2 2 12\n"
+	        "!: RESULT 2  rows=2 masked=0 failed 57014\n"
+	        ">C: 1\n>C: 2\n>C: T a:25:0\n>C: D 1\n>C: D 2\n>C: E ERROR 53400 over D=event EV\n>C: Z I\n",
+	        &lease);
+	/* COPY, and rows that are masked. */
+	pgh_run(PGH_LOGIN
+	        "C: Q copy t to stdout\n!: COMMAND 1 simple copy t to stdout\n>T: Q copy t to stdout\n"
+	        "T: H\nT: d one\nT: d two\nT: d three\nT: c\nT: C COPY 3\nT: Z I\n"
+	        "!: ROWMETA 1 1\n!: ROWS 1 0 8\n!: ROWS 1 2 10\n!: RESULT 1  rows=2 masked=0 failed 53400\n"
+	        ">C: H\n>C: d one\n>C: d two\n>C: E ERROR 53400 over D=event EV\n>C: Z I\n",
+	        &lease);
+	pgh_run(PGH_LOGIN "C: Q big\n!: COMMAND 1 simple big\n>T: Q big\n"
+	                  "T: T ssn\nT: D 1\nT: D 2\nT: D 3\nT: C SELECT 3\nT: Z I\n"
+	                  "!: ROWMETA 1 1\n!: ROWS 1 0 12\n!: FIELD ssn=1\n!: FIELD ssn=2\n!: ROWS 1 2 12\n"
+	                  "!: RESULT 1  rows=2 masked=2 failed 53400\n"
+	                  ">C: T ssn:25:0\n>C: D #\n>C: D #\n>C: E ERROR 53400 over D=event EV\n>C: Z I\n",
+	        &lease);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +458,7 @@ int main(void)
 	        cmocka_unit_test(test_p23_denied_simple),
 	        cmocka_unit_test(test_p15_batch),
 	        cmocka_unit_test(test_p24_denied_behind_rows),
+	        cmocka_unit_test(test_cut),
 	        cmocka_unit_test(test_p21_extended),
 	        cmocka_unit_test(test_parameter_types),
 	        cmocka_unit_test(test_closed_statement),
