@@ -36,6 +36,7 @@
 
 #define BUS_MESSAGES      256
 #define BLOCKS_PER_WORKER 2048
+#define USAGE_PER_SESSION 4 /* entries in the table of what limits count */
 #define DRAIN_GRACE_MS    5000
 #define MBUF_CACHE        256
 
@@ -45,6 +46,7 @@ struct gateway {
 	struct sl_port *ports[SL_NET_PORTS_MAX];
 	struct sl_net_shared *net;
 	struct sl_store *store;
+	struct sl_usage *usage;
 	struct sl_bus *bus;
 	struct sl_mgmt *mgmt;
 	struct sl_worker_listener listeners[SL_WORKER_LISTENERS_MAX];
@@ -229,6 +231,15 @@ static int start_listeners(struct gateway *g)
 	return SL_OK;
 }
 
+/* Room for what all sessions can be counted under, most of it shared by sessions of one caller. */
+static struct sl_usage *new_usage(const struct gateway *g)
+{
+	uint64_t n = g->cfg.workers * g->cfg.max_sessions * USAGE_PER_SESSION;
+
+	return sl_usage_new((uint32_t)g->cfg.workers,
+	                    n < SL_USAGE_ENTRIES_MAX ? (uint32_t)n : SL_USAGE_ENTRIES_MAX);
+}
+
 static int start_workers(struct gateway *g)
 {
 	struct sl_worker_cfg cfg = {
@@ -251,6 +262,11 @@ static int start_workers(struct gateway *g)
 	        .full_poll = g->cfg.full_poll,
 	};
 
+	cfg.usage = g->usage = new_usage(g);
+	if (g->usage == NULL) {
+		snprintf(g->err, sizeof(g->err), "out of memory");
+		return SL_E_NOMEM;
+	}
 	if (getrandom(cfg.secret, sizeof(cfg.secret), 0) != sizeof(cfg.secret) ||
 	    getrandom(&cfg.id_salt, sizeof(cfg.id_salt), 0) != sizeof(cfg.id_salt)) {
 		snprintf(g->err, sizeof(g->err), "no random numbers to be had");
@@ -339,6 +355,7 @@ static long status_json(void *ctx, char *out, size_t cap)
 static int start_mgmt(struct gateway *g)
 {
 	struct sl_mgmt_cfg cfg = {
+	        .usage = g->usage,
 	        .listen = g->cfg.mgmt_listen,
 	        .cert_file = g->cfg.mgmt_cert,
 	        .key_file = g->cfg.mgmt_key,
@@ -413,6 +430,7 @@ static void gateway_stop(struct gateway *g)
 		sl_worker_free(g->workers[i]);
 	for (uint32_t i = 0; i < g->cfg.nb_listeners; i++)
 		sl_tls_ctx_free(g->listeners[i].tls);
+	sl_usage_free(g->usage);
 	if (g->store != NULL)
 		sl_store_close(g->store);
 	if (g->net != NULL)

@@ -137,7 +137,9 @@ static void admit(struct login *l, const struct sl_identity *who, const uint8_t 
 	 */
 	if (l->m->lanes[l->flow.worker].gone)
 		return;
-	if (res == NULL)
+	if (mg_locks_has(l->m->locks, who->issuer, who->subject))
+		refuse(l, sl_fail(SL_E_POLICY_LOCKED), false, SL_LOCKED_TEXT);
+	else if (res == NULL)
 		refuse(l, SL_E_NOTFOUND, false, text_generic);
 	else
 		accept_login(l, who, res, signature);

@@ -59,6 +59,9 @@ static void on_message(struct sl_mgmt *m, uint32_t worker, const struct sl_msg *
 		mg_sessions_end(m->sessions, &msg->flow);
 		mg_approvals_session_end(m->approvals, &msg->session);
 		break;
+	case SL_MSG_LOCKED:
+		mg_locks_add(m->locks, &msg->locked);
+		break;
 	case SL_MSG_SNAPSHOT_FREE:
 		mg_policy_release(msg->snapshot);
 		break;
@@ -244,6 +247,21 @@ static int open_screds(struct sl_mgmt *m)
 	return rc;
 }
 
+/* Before any worker runs. */
+static int open_usage(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *err, size_t err_cap)
+{
+	int rc = mg_locks_new(m->store, cfg->usage, m->nb_workers, mg_out_send, m, &m->locks);
+
+	if (rc != SL_OK)
+		snprintf(err, err_cap, "locks cannot be read: %s", sl_err_text(rc));
+	if (rc != SL_OK)
+		return rc;
+	rc = mg_usage_new(m->base, m->store, cfg->usage, &m->usage);
+	if (rc != SL_OK)
+		snprintf(err, err_cap, "what limits have used cannot be read: %s", sl_err_text(rc));
+	return rc;
+}
+
 static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *err, size_t err_cap)
 {
 	const struct mg_policy_cfg policy = {.store = m->store,
@@ -280,6 +298,8 @@ static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *er
 			snprintf(err, err_cap, "session credentials cannot be read: %s", sl_err_text(rc));
 	}
 	if (rc == SL_OK)
+		rc = open_usage(m, cfg, err, err_cap);
+	if (rc == SL_OK)
 		rc = mg_policy_new(&policy, cfg->policy_bootstrap, &m->policy, err, err_cap);
 	if (rc != SL_OK)
 		return rc;
@@ -287,6 +307,7 @@ static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *er
 	rest.approvals = m->approvals;
 	rest.creds = m->creds;
 	rest.screds = m->screds;
+	rest.locks = m->locks;
 	rest.sessions = m->sessions;
 	return mg_rest_new(&rest, &m->rest, err, err_cap);
 }
@@ -401,6 +422,8 @@ void sl_mgmt_free(struct sl_mgmt *m)
 	mg_out_free(m);
 	mg_policy_free(m->policy);
 	mg_approvals_free(m->approvals);
+	mg_usage_free(m->usage);
+	mg_locks_free(m->locks);
 	mg_sessions_free(m->sessions);
 	mg_screds_free(m->screds);
 	mg_throttle_free(m->throttle);

@@ -9,6 +9,7 @@
 #include "approval.h"
 #include "credential.h"
 #include "job.h"
+#include "lock.h"
 #include "oidc.h"
 #include "policy.h"
 #include "rest.h"
@@ -17,6 +18,7 @@
 #include "sl_mgmt.h"
 #include "tcp_query.h"
 #include "throttle.h"
+#include "usage.h"
 
 /* Messages for one worker that found no room in its ring. Past the bound nothing more is taken from that
  * worker. */
@@ -60,6 +62,8 @@ struct sl_mgmt {
 	struct mg_throttle *throttle; /* of logins by session credentials */
 	struct mg_sessions *sessions;
 	struct mg_approvals *approvals;
+	struct mg_locks *locks;
+	struct mg_usage *usage;
 	struct mg_policy *policy;
 	struct mg_tcp *tcp;
 	struct mg_rest *rest;

@@ -11,6 +11,7 @@
 
 #include "sl_bus.h"
 #include "sl_store.h"
+#include "sl_usage.h"
 
 struct sl_mgmt;
 
@@ -22,6 +23,7 @@ struct sl_mgmt_cfg {
 	                                 NULL */
 	struct sl_bus *bus;
 	struct sl_store *store;
+	struct sl_usage *usage; /* shared with the workers; NULL: no limits */
 	uint32_t nb_workers;
 	/* Workers that have died, a set bit each; more with every call. NULL: none does. */
 	uint64_t (*dead)(void);

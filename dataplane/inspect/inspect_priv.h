@@ -60,8 +60,8 @@ struct flow_limits {
 
 /* What limits say of a command. The first that denies it is named; all that hold it are asked for. */
 struct limit_over {
-	const struct sl_limit *deny, *shadow; /* NULL: none */
-	const struct sl_limit *holds[FLOW_LIMITS_MAX];
+	const struct sl_limit *deny, *shadow;               /* NULL: none */
+	const struct sl_limit *holds[SL_BUS_NEEDS_MAX + 1]; /* one more than can be asked for */
 	uint32_t nb_holds;
 	const char *hint; /* of deny */
 	uint32_t counted; /* bits of flow_limits.v: rates that counted the command */

@@ -178,7 +178,8 @@ static void note_over(struct sl_inspect *in, const struct sl_limit *l, uint64_t 
 	} else if (l->over == SL_OVER_HOLD && (out->nb_holds == 0 || out->holds[out->nb_holds - 1] != l)) {
 		if (out->nb_holds == 0 && out->deny == NULL)
 			say(in, l, max, what);
-		out->holds[out->nb_holds++] = l;
+		if (out->nb_holds <= SL_BUS_NEEDS_MAX)
+			out->holds[out->nb_holds++] = l;
 	}
 }
 

@@ -308,6 +308,48 @@ static void test_over_hold(void **state)
 	fx_down(&f);
 }
 
+/* Rules and limits that hold a command are asked together; too many of them deny it. */
+static void test_hold_with_rules(void **state)
+{
+	static const char rule[] =
+	        "---\n{kind: Rule, version: 1, metadata: {name: ask}, spec: {action: hold, kinds: "
+	        "[delete], approvers: [owners], expires: 2m}}\n";
+	char policy[8192] = POLICY("");
+	struct fx f;
+
+	(void)state;
+	strcat(policy, rule);
+	for (int i = 0; i < 4; i++)
+		snprintf(policy + strlen(policy), sizeof(policy) - strlen(policy),
+		         LIMIT("a%d", "commands: {perSecond: 1, burst: %d}, over: hold, approvers: [leads], "
+		                      "expires: 1m"),
+		         i, i == 0 ? 1 : 2);
+	fx_up(&f, policy);
+	session(&f, "agents");
+	allowed(&f, "SELECT 1");
+	assert_int_equal(command(&f, "DELETE FROM t WHERE a = 1"), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_PARK);
+	assert_int_equal(f.hold.nb_needs, 2);
+	assert_string_equal(f.hold.needs[0].rule, "ask");
+	assert_string_equal(f.hold.needs[1].rule, "Limit/a0");
+	assert_string_equal(f.hold.needs[1].approvers, "leads");
+	assert_int_equal(f.hold.expires_us, T_WALL_US + 60 * S);
+	assert_int_equal(sl_inspect_decision(f.in,
+	                                     &(struct sl_msg_decision){.approval = f.hold.approval,
+	                                                               .decision = SL_DECISION_APPROVED},
+	                                     &f.v),
+	                 SL_OK);
+	denied(&f, "DELETE FROM t WHERE a = 2", SL_RSN_LIMIT, "more limits than approval");
+	/* Without the rule there is room for four. */
+	assert_int_equal(command(&f, "SELECT 2"), SL_OK);
+	assert_int_equal(f.hold.nb_needs, 4);
+	close_flow(&f);
+	read_records(&f);
+	expect_text(&f, 2, "ru", "ask");
+	assert_int_equal(value(&f, 2, "hr").nb_items, 2);
+	fx_down(&f);
+}
+
 static void test_breaker(void **state)
 {
 	const char *agents[] = {"agents", NULL};
@@ -427,12 +469,13 @@ static void test_no_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_commands),      cmocka_unit_test(test_messages_and_shadow),
-	        cmocka_unit_test(test_sessions),      cmocka_unit_test(test_cut_rows),
-	        cmocka_unit_test(test_cut_bytes),     cmocka_unit_test(test_shared),
-	        cmocka_unit_test(test_over_deny),     cmocka_unit_test(test_over_hold),
-	        cmocka_unit_test(test_breaker),       cmocka_unit_test(test_breaker_window),
-	        cmocka_unit_test(test_policy_change), cmocka_unit_test(test_no_room),
+	        cmocka_unit_test(test_commands),        cmocka_unit_test(test_messages_and_shadow),
+	        cmocka_unit_test(test_sessions),        cmocka_unit_test(test_cut_rows),
+	        cmocka_unit_test(test_cut_bytes),       cmocka_unit_test(test_shared),
+	        cmocka_unit_test(test_over_deny),       cmocka_unit_test(test_over_hold),
+	        cmocka_unit_test(test_hold_with_rules), cmocka_unit_test(test_breaker),
+	        cmocka_unit_test(test_breaker_window),  cmocka_unit_test(test_policy_change),
+	        cmocka_unit_test(test_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 #include "approval.h"
 #include "credential.h"
+#include "lock.h"
 #include "oidc.h"
 #include "policy.h"
 #include "session.h"
@@ -32,6 +33,7 @@ struct mg_rest_cfg {
 	struct mg_approvals *approvals;
 	struct mg_creds *creds;
 	struct mg_screds *screds;
+	struct mg_locks *locks;
 	struct mg_sessions *sessions;
 	struct mg_jobs *jobs;
 	struct mg_tcp *tcp;

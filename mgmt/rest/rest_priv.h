@@ -61,6 +61,8 @@ void mg_get_approvals(struct request *q);
 void mg_get_approval(struct request *q);
 void mg_post_approve(struct request *q);
 void mg_post_deny(struct request *q);
+void mg_get_locks(struct request *q);
+void mg_delete_lock(struct request *q);
 void mg_put_credential(struct request *q);
 void mg_get_credentials(struct request *q);
 void mg_delete_credential(struct request *q);

@@ -22,6 +22,8 @@ const struct route mg_routes[] = {
         {EVHTTP_REQ_GET, "/v1/approvals/{}", ROLE_VIEWER, BODY_NONE, mg_get_approval},
         {EVHTTP_REQ_POST, "/v1/approvals/{}/approve", ROLE_APPROVER, BODY_JSON_OPTIONAL, mg_post_approve},
         {EVHTTP_REQ_POST, "/v1/approvals/{}/deny", ROLE_APPROVER, BODY_JSON_OPTIONAL, mg_post_deny},
+        {EVHTTP_REQ_GET, "/v1/locks", ROLE_VIEWER, BODY_NONE, mg_get_locks},
+        {EVHTTP_REQ_DELETE, "/v1/locks/{}", ROLE_OPERATOR, BODY_NONE, mg_delete_lock},
         {EVHTTP_REQ_GET, "/v1/credentials", ROLE_ADMIN, BODY_NONE, mg_get_credentials},
         {EVHTTP_REQ_PUT, "/v1/credentials/{}", ROLE_ADMIN, BODY_JSON, mg_put_credential},
         {EVHTTP_REQ_DELETE, "/v1/credentials/{}", ROLE_ADMIN, BODY_NONE, mg_delete_credential},

@@ -112,8 +112,11 @@ void mg_get_metrics(struct request *q)
 	                    "gauge\nsl_live_sessions %u\n"
 	                    "# HELP sl_pending_approvals commands that wait for a person\n# TYPE "
 	                    "sl_pending_approvals gauge\n"
-	                    "sl_pending_approvals %u\n",
-	                    mg_sessions_nb(q->cfg->sessions), mg_approvals_nb_pending(q->cfg->approvals));
+	                    "sl_pending_approvals %u\n"
+	                    "# HELP sl_locked_identities identities that a breaker has locked\n# TYPE "
+	                    "sl_locked_identities gauge\nsl_locked_identities %u\n",
+	                    mg_sessions_nb(q->cfg->sessions), mg_approvals_nb_pending(q->cfg->approvals),
+	                    mg_locks_nb(q->cfg->locks));
 	n = evbuffer_get_length(buf);
 	mg_reply_bytes(q, 200, "text/plain; version=0.0.4; charset=utf-8",
 	               sl_span(evbuffer_pullup(buf, -1), n));

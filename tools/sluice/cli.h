@@ -107,6 +107,8 @@ int cmd_approvals_ls(struct cli *c);
 int cmd_approvals_show(struct cli *c);
 int cmd_approvals_approve(struct cli *c);
 int cmd_approvals_deny(struct cli *c);
+int cmd_locks_ls(struct cli *c);
+int cmd_locks_release(struct cli *c);
 int cmd_policy_show(struct cli *c);
 int cmd_policy_versions(struct cli *c);
 int cmd_policy_check(struct cli *c);

@@ -65,6 +65,8 @@ static const struct command {
         {"approvals", "show", 1, 1, 0, cmd_approvals_show, "ID", "one of them, whole"},
         {"approvals", "approve", 1, 1, OPT_NOTE, cmd_approvals_approve, "ID [--note TEXT]", "lets it run"},
         {"approvals", "deny", 1, 1, OPT_NOTE, cmd_approvals_deny, "ID [--note TEXT]", "refuses it"},
+        {"locks", "ls", 0, 0, 0, cmd_locks_ls, "", "identities that a breaker has locked"},
+        {"locks", "release", 1, 1, 0, cmd_locks_release, "ID", "lets one of them in again"},
         {"policy", "show", 0, 1, 0, cmd_policy_show, "[VERSION]", "the policy in force, or an earlier one"},
         {"policy", "versions", 0, 0, 0, cmd_policy_versions, "", "all versions"},
         {"policy", "check", 1, 256, OPT_REMOTE, cmd_policy_check, "FILE... [--remote]",

@@ -99,6 +99,22 @@ static const char *rule_name(const struct sl_snapshot *s, int32_t rule)
 	return rule >= 0 ? s->rules[rule].name : "";
 }
 
+/* Schedules as they are at the caller's time. */
+static uint64_t limits_of(const struct sl_snapshot *s, const struct asker *a)
+{
+	struct sl_principal p;
+	uint64_t bits;
+
+	if (!sl_eval_bind(s, &a->who, a->resource, a->database, &p))
+		return 0;
+	bits = p.limit_bits;
+	for (uint32_t i = 0; i < s->nb_limits; i++) {
+		if (s->limits[i].rule.when != NULL && !sl_schedule_open(s->limits[i].rule.when, a->wall_us))
+			bits &= ~(UINT64_C(1) << i);
+	}
+	return bits;
+}
+
 /* ---- test ---- */
 
 static bool asker_of_test(const struct sl_snapshot *s, const struct sl_policy_test *t, struct asker *a)
@@ -164,6 +180,26 @@ static bool run_case(const struct sl_snapshot *s, const struct sl_policy_test *t
 	return false;
 }
 
+/* Exactly the limits that the test names are for its caller. */
+static bool run_limits(const struct sl_snapshot *s, const struct sl_policy_test *t, const struct asker *a)
+{
+	uint64_t bits = limits_of(s, a);
+	bool good = true;
+
+	for (uint32_t i = 0; i < s->nb_limits; i++) {
+		bool is = (bits >> i & 1) != 0, expected = false;
+
+		for (uint32_t k = 0; k < t->limits.nb; k++)
+			expected |= strcmp(t->limits.v[k], s->limits[i].rule.name) == 0;
+		if (is == expected)
+			continue;
+		good = false;
+		printf("%s: %s: %s %s\n", t->file, t->name, s->limits[i].rule.name,
+		       is ? "applies, and is not expected" : "does not apply");
+	}
+	return good;
+}
+
 int cmd_policy_test(struct cli *c)
 {
 	struct policy_file *f = policy_files_load(c->arg, (unsigned int)c->nb_args);
@@ -181,6 +217,8 @@ int cmd_policy_test(struct cli *c)
 			else
 				bad++;
 		}
+		if (fits && t->has_limits)
+			*(run_limits(s, t, &a) ? &good : &bad) += 1;
 		if (!fits)
 			complain("%s: %s: the identity does not fit", t->file, t->name);
 	}
@@ -318,6 +356,35 @@ static void print_roles(const struct sl_snapshot *s, const struct asker *a)
 	putchar('\n');
 }
 
+/* A bound with its name, behind the ones before. */
+static void print_bound(uint64_t n, const char *what)
+{
+	if (n != 0)
+		printf(", %llu %s", (unsigned long long)n, what);
+}
+
+static void print_limit(const struct sl_limit *l)
+{
+	static const char *const pers[] = {"identity", "resource", "role"};
+	static const char *const overs[] = {"deny", "hold", "cut"};
+	static const char *const windows[SL_LIMIT_WINDOWS] = {"rows a minute", "rows a day", "bytes a minute",
+	                                                      "bytes a day"};
+
+	if (l->breaker) {
+		printf("%s applies: locks after %u denials in %u s%s\n", l->rule.name, l->denials,
+		       l->window_s, l->rule.shadow ? ", in shadow" : "");
+		return;
+	}
+	printf("%s applies: per %s", l->rule.name, pers[l->per]);
+	print_bound(l->per_second, "commands a second");
+	if (l->burst != l->per_second)
+		print_bound(l->burst, "at once");
+	print_bound(l->sessions, "sessions");
+	for (unsigned int i = 0; i < SL_LIMIT_WINDOWS; i++)
+		print_bound(l->window[i], windows[i]);
+	printf("; over it: %s%s\n", overs[l->over], l->rule.shadow ? ", in shadow" : "");
+}
+
 static void print_verdict(const struct sl_snapshot *s, const char *what, enum sl_decision_kind decision,
                           int32_t rule, const char *why)
 {
@@ -334,6 +401,7 @@ static void explain(const struct cli *c, const struct sl_snapshot *s, const stru
 	static struct sl_sql sql;
 	struct sl_eval_result r;
 	const char *why;
+	uint64_t limits;
 
 	print_roles(s, a);
 	if (judge(s, a, c->statement, &sql, mark, marks, &r)) {
@@ -346,6 +414,11 @@ static void explain(const struct cli *c, const struct sl_snapshot *s, const stru
 		if (marks[i])
 			printf("rule %s applies: %s%s\n", s->rules[i].name, action_names[s->rules[i].action],
 			       s->rules[i].shadow ? ", in shadow" : "");
+	}
+	limits = limits_of(s, a);
+	for (uint32_t i = 0; i < s->nb_limits; i++) {
+		if (limits >> i & 1)
+			print_limit(&s->limits[i]);
 	}
 	why = r.decision == SL_DEC_ALLOW ? "roles and rules allow each kind, and nothing denies or holds it"
 	                                 : r.message;
