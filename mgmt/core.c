@@ -250,7 +250,10 @@ static int open_screds(struct sl_mgmt *m)
 /* Before any worker runs. */
 static int open_usage(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *err, size_t err_cap)
 {
-	int rc = mg_locks_new(m->store, cfg->usage, m->nb_workers, mg_out_send, m, &m->locks);
+	int rc;
+
+	m->usage_table = cfg->usage;
+	rc = mg_locks_new(m->store, cfg->usage, m->nb_workers, mg_out_send, m, &m->locks);
 
 	if (rc != SL_OK)
 		snprintf(err, err_cap, "locks cannot be read: %s", sl_err_text(rc));

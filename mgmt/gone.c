@@ -20,6 +20,8 @@ static void gone(struct sl_mgmt *m, uint32_t worker)
 	sessions = mg_sessions_worker_gone(m->sessions, worker);
 	holds = mg_approvals_worker_gone(m->approvals, worker, mg_wall_us());
 	sl_store_worker_gone(m->store, worker);
+	if (m->usage_table != NULL)
+		sl_usage_worker_gone(m->usage_table, worker);
 	sl_count(SL_C_WORKERS_DIED);
 	sl_log(SL_LOG_ERROR, "mgmt",
 	       "worker %u has died (%s): %u sessions ended, %u approvals denied; the other workers go on, a "

@@ -64,6 +64,7 @@ struct sl_mgmt {
 	struct mg_approvals *approvals;
 	struct mg_locks *locks;
 	struct mg_usage *usage;
+	struct sl_usage *usage_table;
 	struct mg_policy *policy;
 	struct mg_tcp *tcp;
 	struct mg_rest *rest;

@@ -150,6 +150,13 @@ static int refuse(struct session *s, int err, bool retry, const char *text)
 	return refuse_as(s, err, retry ? SL_RSN_UNAVAILABLE : SL_RSN_AUTH, text);
 }
 
+static enum sl_reason_code refusal_code(const struct sl_msg_auth_no *no)
+{
+	if (no->err == SL_E_POLICY_LOCKED)
+		return SL_RSN_LOCKED;
+	return no->retry ? SL_RSN_UNAVAILABLE : SL_RSN_AUTH;
+}
+
 /* Inspection said no. Of what the caller may not do it is told nothing. */
 static int refuse_login(struct session *s, int err)
 {
@@ -245,7 +252,7 @@ static void answer_step(struct session *s)
 	else if (m->type == SL_MSG_AUTH_SALT)
 		rc = salted(s, m);
 	else
-		rc = refuse(s, m->auth_no.err, m->auth_no.retry, m->auth_no.text);
+		rc = refuse_as(s, m->auth_no.err, refusal_code(&m->auth_no), m->auth_no.text);
 	if (rc == SL_AGAIN)
 		return;
 	if (s->login != NULL)

@@ -4,6 +4,12 @@
  */
 #include "pg_priv.h"
 
+/* Told to somebody who has shown who it is: what it is refused for is no secret. */
+static bool about_limits(enum sl_reason_code code)
+{
+	return code == SL_RSN_SESSIONS || code == SL_RSN_LIMIT || code == SL_RSN_LOCKED;
+}
+
 static int password_take(struct pg *d, const struct sl_verdict *v)
 {
 	struct pg_say s = {0};
@@ -19,7 +25,10 @@ static int password_take(struct pg *d, const struct sl_verdict *v)
 	}
 	d->auth_denied = true;
 	pg_say_reason(&s, &v->reason, "authentication failed");
-	memcpy(s.sqlstate, v->reason.code == SL_RSN_UNAVAILABLE ? "57P03" : "28P01", 5);
+	if (v->reason.code == SL_RSN_UNAVAILABLE)
+		memcpy(s.sqlstate, "57P03", 5);
+	else if (!about_limits(v->reason.code))
+		memcpy(s.sqlstate, "28P01", 5);
 	d->last_word = true;
 	rc = pg_write_say(d, 'E', "FATAL", &s);
 	return rc < 0 ? rc : SL_OK;
