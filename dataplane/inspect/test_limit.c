@@ -339,7 +339,7 @@ static void test_hold_with_rules(void **state)
 	                                                               .decision = SL_DECISION_APPROVED},
 	                                     &f.v),
 	                 SL_OK);
-	denied(&f, "DELETE FROM t WHERE a = 2", SL_RSN_LIMIT, "more limits than approval");
+	denied(&f, "DELETE FROM t WHERE a = 2", SL_RSN_LIMIT, "approval cannot be asked");
 	/* Without the rule there is room for four. */
 	assert_int_equal(command(&f, "SELECT 2"), SL_OK);
 	assert_int_equal(f.hold.nb_needs, 4);
