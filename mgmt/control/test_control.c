@@ -1021,29 +1021,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	        T(test_two_rules),
-	        T(test_grant_of_one_rule),
-	        T(test_grant_ends_meanwhile),
-	        T(test_bad_needs),
-	        T(test_order_of_rules),
-	        T(test_quorum),
-	        T(test_grants),
-	        T(test_grant_ends),
-	        T(test_approve),
-	        T(test_deny),
-	        T(test_who_may),
-	        T(test_expiry),
-	        T(test_gone),
-	        T(test_worker_gone),
-	        T(test_restart),
-	        T(test_limit),
-	        T(test_same_id),
-	        T(test_store_fails),
-	        T(test_master_key),
-	        T(test_credentials),
-	        cmocka_unit_test(test_sessions),
-	        T(test_locks),
-	        T(test_usage_kept),
+	        T(test_two_rules),  T(test_grant_of_one_rule), T(test_grant_ends_meanwhile),
+	        T(test_bad_needs),  T(test_order_of_rules),    T(test_quorum),
+	        T(test_grants),     T(test_grant_ends),        T(test_approve),
+	        T(test_deny),       T(test_who_may),           T(test_expiry),
+	        T(test_gone),       T(test_worker_gone),       T(test_restart),
+	        T(test_limit),      T(test_same_id),           T(test_store_fails),
+	        T(test_master_key), T(test_credentials),       cmocka_unit_test(test_sessions),
+	        T(test_locks),      T(test_usage_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
