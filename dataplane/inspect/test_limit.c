@@ -178,7 +178,7 @@ static void test_cut_rows(void **state)
 	session(&f, "agents");
 	allowed(&f, "SELECT 1");
 	assert_int_equal(pass_rows(&f, 100, 50, &events), 100);
-	assert_in_range(events, 1, 3);
+	assert_in_range(events, 1, 8);
 	result_of(&f, 100, 5000);
 	allowed(&f, "SELECT 2");
 	assert_int_equal(pass_rows(&f, 10000, 50, &events), 4900);
