@@ -276,6 +276,8 @@ int pg_parameter_status(struct pg *d, struct sl_span body)
 		d->scs_on = sl_span_is(value, "on");
 	else if (sl_span_is(name, "client_encoding"))
 		d->utf8 = sl_span_is(value, "UTF8");
+	else if (sl_span_is(name, "server_encoding"))
+		d->server_utf8 = sl_span_is(value, "UTF8");
 	else if (sl_span_is(name, "server_version") && d->start != NULL)
 		(void)sl_span_cstr(value, d->start->version, sizeof(d->start->version));
 	if (d->ts == PG_T_READY && !d->utf8)

@@ -166,6 +166,14 @@ static bool reserve_says(struct pg *d, uint16_t *notice)
 	return false;
 }
 
+static bool is_ascii(struct sl_span text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if (text.p[i] >= 0x80)
+			return false;
+	return true;
+}
+
 /*
  * Raises COMMAND unless it was raised for this message before. SL_OK: judged is ALLOWED or DENIED.
  */
@@ -180,7 +188,7 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 		return d->judged == PG_J_PARKED ? SL_PARK : SL_OK;
 	if (!reserve_says(d, &notice))
 		return wait_replies(d);
-	ev.command.unread = d->scs_was_off;
+	ev.command.unread = d->scs_was_off || (!d->server_utf8 && !is_ascii(c->text));
 	rc = pg_event(d, &ev, &v);
 	if (rc == SL_OK)
 		d->judged_cmd = d->last_cmd = ++d->next_cmd;

@@ -265,6 +265,7 @@ struct pg {
 	struct sl_login login;
 	bool logging_in;
 	bool scs_on, utf8; /* the target's standard_conforming_strings, client_encoding */
+	bool server_utf8;  /* its database's encoding: in others names beyond ASCII are folded otherwise */
 	/* It was off in this session: texts prepared then are read so later, and what is in flight is not
 	 * told of a change in time. So the session's statements stay unread. */
 	bool scs_was_off;

@@ -67,6 +67,31 @@ static void test_login(void **state)
 	        &denied);
 }
 
+/* Names beyond ASCII are folded by the encoding of the database: in another one than UTF8, or one that is not
+ * said, such a text is not vouched for. */
+static void test_server_encoding(void **state)
+{
+	static const char *const says[] = {"T: S server_encoding=LATIN1\n", "",
+	                                   "T: S server_encoding=UTF8\n"};
+	char transcript[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); i++) {
+		const char *to_client = says[i][0] != '\0' ? says[i] + 2 : "";
+
+		snprintf(transcript, sizeof(transcript),
+		         CONNECT "T: R 0\nT: S client_encoding=UTF8\nT: S "
+		                 "standard_conforming_strings=on\n%sT: K 11 22\nT: Z I\n"
+		                 "!: SESSION \n>C: R 0\n>C: S client_encoding=UTF8\n"
+		                 ">C: S standard_conforming_strings=on\n%s%s>C: K 77 88\n>C: Z I\n"
+		                 "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\n"
+		                 "T: C X\nT: Z I\n!: RESULT 1 X rows=0 masked=0\n>C: C X\n>C: Z I\n"
+		                 "C: Q q\xc3\x84\n!: COMMAND 2 simple%s q\xc3\x84\n>T: Q q\xc3\x84\n",
+		         says[i], to_client[0] != '\0' ? ">C:" : "", to_client, i == 2 ? "" : " unread");
+		run(transcript);
+	}
+}
+
 static void test_target_settings(void **state)
 {
 	(void)state;
@@ -669,6 +694,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_login),
+	        cmocka_unit_test(test_server_encoding),
 	        cmocka_unit_test(test_target_settings),
 	        cmocka_unit_test(test_target_auth),
 	        cmocka_unit_test(test_target_channel_binding),
