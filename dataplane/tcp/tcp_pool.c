@@ -32,9 +32,9 @@ void *tcp_pool_take(struct tcp_pool *p)
 {
 	void *obj;
 
-	if (p->free == NULL && !grow(p))
+	obj = p->free != NULL || grow(p) ? p->free : NULL;
+	if (obj == NULL)
 		return NULL;
-	obj = p->free;
 	memcpy(&p->free, obj, sizeof(p->free));
 	p->nb_used++;
 	return obj;

@@ -704,7 +704,7 @@ static void test_order_is_nothing(void **state)
 	(void)state;
 	print_message("seed %u\n", seed);
 	for (int round = 0; round < 60; round++) {
-		int order[NB];
+		int order[NB] = {0};
 		char text[8192];
 		size_t n = (size_t)snprintf(text, sizeof(text), "%s",
 		                            RES("shop") ROLE("a", "read, update, drop"));

@@ -20,6 +20,7 @@
 #define TEST_PG_HARNESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct pgh_opts {
