@@ -145,6 +145,7 @@ static void test_sessions(void **state)
 	                 SL_OK);
 	/* A policy that would have refused them does not end those that are there. */
 	apply(&f, POLICY(LIMIT("few", "sessions: 1")));
+	sl_inspect_free(f.in);
 	free(f.in);
 	f.in = second;
 	allowed(&f, "SELECT 1");

@@ -115,7 +115,7 @@ static int exchange(struct sl_span binding, bool plus, const char *gs2, struct s
 	assert_int_equal(sl_scram_server_first(&s, nonce, sl_span(salt, 16), 4096), SL_OK);
 	assert_memory_equal(s.first, "r=abcCQgH", 9);
 	memcpy(raw, gs2, n);
-	if (gs2[0] == 'p') {
+	if (gs2[0] == 'p' && client_binding.n > 0) {
 		memcpy(raw + n, client_binding.p, client_binding.n);
 		n += client_binding.n;
 	}

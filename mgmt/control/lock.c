@@ -11,6 +11,7 @@
 
 #define TABLE   "lock"
 #define BUCKETS 1024 /* power of two */
+#define HALF_ID ((MG_LOCK_ID - 1) / 2)
 
 struct lock {
 	struct lock *next;
@@ -223,11 +224,16 @@ void mg_locks_list(const struct mg_locks *l, json_t *array)
 static struct lock **find_id(struct mg_locks *l, const char *id)
 {
 	struct sl_usage_key key = {0};
-	char again[MG_LOCK_ID];
+	char half[HALF_ID + 1] = {0}, again[MG_LOCK_ID];
 	struct lock **at;
 
-	if (strlen(id) != MG_LOCK_ID - 1 || sscanf(id, "%16" SCNx64 "%16" SCNx64, &key.a, &key.b) != 2 ||
-	    strcmp(id_of(key, again), id) != 0)
+	if (strlen(id) != MG_LOCK_ID - 1)
+		return NULL;
+	memcpy(half, id, HALF_ID);
+	key.a = strtoull(half, NULL, 16);
+	memcpy(half, id + HALF_ID, HALF_ID);
+	key.b = strtoull(half, NULL, 16);
+	if (strcmp(id_of(key, again), id) != 0) /* anything else than hex digits too */
 		return NULL;
 	at = find(l, key);
 	return *at != NULL ? at : NULL;
