@@ -138,16 +138,15 @@ def locked_out():
 
 @test
 def limit_is_shared_by_two_workers():
-    """Sessions of one caller on two workers, at the same time: together not a row more than one would get, and hardly fewer."""
+    """Sessions of one caller on two workers, at the same time: together they get what one would, and not a row more."""
     lab("gateway", "stop")
     gateway_start(GW_WORKERS=2)
     try:
-        with policy(("Limit", "data", "roles: [reader], rows: {perDay: 5000}, over: cut"),
+        with policy(("Limit", "shared", "roles: [reader], rows: {perDay: 5000}, over: cut"),
                     ("Breaker", "ten", "roles: [reader], denials: 10, window: 1m")):
             began = [psql_start("reader", "-v", "FETCH_COUNT=50", "-c", "select n from generate_series(1, 2000) n") for _ in range(8)]
             rows = sum(len(finish(p)[1].split()) for p in began)
-            # psql shows nothing of the 50 rows among which it was cut; and what another session has in hand can cut early.
-            check(5000 - 8 * 50 - 8 * 5000 // 256 < rows <= 5000, f"{rows} rows of 5000")
+            check(4500 < rows <= 5000, f"{rows} rows of 5000")
             wires = [session("reader") for _ in range(8)]
             try:
                 for i in range(10):

@@ -14,7 +14,7 @@
 #include "sl_counter.h"
 #include "sl_log.h"
 
-#define LEASE_SHARE     256 /* of what is left in the fullest window */
+#define LEASE_SHARE     64 /* of what is left in the fullest window */
 #define LEASE_ROWS_MAX  1024
 #define LEASE_BYTES_MAX (256u * 1024)
 #define NS_A_SECOND     UINT64_C(1000000000)
