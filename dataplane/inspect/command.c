@@ -70,7 +70,8 @@ static void make_opaque(struct sl_sql *sql)
 		sql->stmts[i].kinds |= SL_SQL_BIT(SL_SQL_OPAQUE);
 }
 
-static bool scan(struct sl_inspect *in, const struct sl_ev_command *c)
+/* NULL, or why the statement cannot be recorded without what must not be in a record. */
+static const char *scan(struct sl_inspect *in, const struct sl_ev_command *c)
 {
 	struct sl_sql *sql = &in->w->sql;
 
@@ -78,7 +79,11 @@ static bool scan(struct sl_inspect *in, const struct sl_ev_command *c)
 		sl_sql_scan(c->text, sql);
 		if (c->unread)
 			make_opaque(sql);
-		return statement_set(&in->w->stmt, c->text, sql->kinds);
+		if (c->unread && !statement_set_unread(&in->w->stmt, c->text))
+			return "a password in a text whose backslashes the target may read otherwise";
+		return statement_set(&in->w->stmt, c->text, sql->kinds)
+		               ? NULL
+		               : "too many passwords in one query string";
 	}
 	/* No text to scan: one statement of a kind that only the protocol has. */
 	memset(sql, 0, sizeof(*sql));
@@ -88,7 +93,8 @@ static bool scan(struct sl_inspect *in, const struct sl_ev_command *c)
 	                                                : SL_SQL_BIT(SL_SQL_OPAQUE);
 	sql->stmts[0].kinds = sql->kinds;
 	sql->stmts[0].main = sql->kinds == SL_SQL_BIT(SL_SQL_OPAQUE) ? SL_SQL_OPAQUE : SL_SQL_FUNCTION_CALL;
-	return statement_set(&in->w->stmt, SL_SPAN_EMPTY, 0);
+	(void)statement_set(&in->w->stmt, SL_SPAN_EMPTY, 0);
+	return NULL;
 }
 
 static const char *refused_set(const struct sl_sql *sql)
@@ -165,7 +171,8 @@ static bool whole(const struct sl_ev_command *c)
 	return c->nb_more == 0 && (c->nb_params == 0 || c->params[c->nb_params - 1].more == 0);
 }
 
-static void judge(struct sl_inspect *in, const struct sl_ev_command *c, bool readable, struct judgement *j)
+static void judge(struct sl_inspect *in, const struct sl_ev_command *c, const char *unreadable,
+                  struct judgement *j)
 {
 	const char *why = NULL;
 
@@ -182,8 +189,8 @@ static void judge(struct sl_inspect *in, const struct sl_ev_command *c, bool rea
 		refuse(j, SL_RSN_LOCKED, SL_LOCKED_TEXT);
 		return;
 	}
-	if (!readable) {
-		refuse(j, SL_RSN_POLICY, "too many passwords in one query string");
+	if (unreadable != NULL) {
+		refuse(j, SL_RSN_POLICY, unreadable);
 		return;
 	}
 	if (c->phase == SL_PHASE_OTHER && op_harmless(c->op)) {

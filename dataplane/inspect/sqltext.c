@@ -291,6 +291,20 @@ bool statement_set(struct statement *st, struct sl_span text, uint64_t kinds)
 	return true;
 }
 
+bool statement_set_unread(struct statement *st, struct sl_span text)
+{
+	size_t at = 0;
+
+	st->nb = 0;
+	st->total = 0;
+	if (text.n == 0 || memchr(text.p, '\\', text.n) == NULL)
+		return true;
+	while (at < text.n && keyword_at(text, at) == 0)
+		at++;
+	add_part(st, sl_span_sub(text, 0, at));
+	return at == text.n;
+}
+
 /* ---- cutting ---- */
 
 /* How much of the n bytes at p can be taken so that no character is cut by what follows them at p[n]. May be

@@ -27,6 +27,13 @@ struct statement {
  */
 bool statement_set(struct statement *st, struct sl_span text, uint64_t kinds);
 
+/*
+ * The same for a text whose literals the target may read otherwise (standard_conforming_strings off). Without
+ * a backslash there is no difference; with one, where a password ends is not known: false when there is a
+ * word that one can follow, and st has what stands before it.
+ */
+bool statement_set_unread(struct statement *st, struct sl_span text);
+
 /* A place in a statement. Starts zeroed. */
 struct statement_at {
 	uint32_t part;

@@ -471,6 +471,11 @@ static void test_passwords_and_set(void **state)
 	unread.command.unread = true;
 	assert_int_equal(sl_inspect_event(f.in, &unread, &f.v, NULL), SL_OK);
 	assert_int_equal(f.v.action, SL_ACT_DENY);
+	unread.cmd++;
+	unread.command.text = SL_SPAN_LIT("ALTER ROLE a PASSWORD 'x\\'hidden'");
+	assert_int_equal(sl_inspect_event(f.in, &unread, &f.v, NULL), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_DENY);
+	assert_non_null(memmem(f.v.reason.message.p, f.v.reason.message.n, "backslashes", 11));
 	close_flow(&f);
 	read_records(&f);
 	expect_text(&f, 1, "x", "ALTER ROLE a PASSWORD '***' LOGIN");

@@ -109,6 +109,22 @@ static void test_too_many_passwords(void **state)
 	assert_false(statement_set(&st, sl_span_str(text), SL_SQL_BIT(SL_SQL_ALTER)));
 }
 
+/* What a literal with a backslash ends at is not known when the target reads backslashes: nothing behind the
+ * word is recorded. */
+static void test_unread_passwords(void **state)
+{
+	struct statement st;
+
+	(void)state;
+	assert_true(statement_set_unread(&st, SL_SPAN_LIT("")));
+	assert_true(statement_set_unread(&st, SL_SPAN_LIT("ALTER ROLE a PASSWORD 'x'")));
+	assert_true(statement_set_unread(&st, SL_SPAN_LIT("SELECT 'a\\'b', passwords")));
+	assert_false(statement_set_unread(&st, SL_SPAN_LIT("ALTER ROLE a PassWord 'x\\'secret'")));
+	assert_int_equal(st.total, sizeof("ALTER ROLE a ") - 1);
+	assert_false(statement_set_unread(&st, SL_SPAN_LIT("CONNECTION '\\'")));
+	assert_int_equal(st.total, 0);
+}
+
 /* Time grows with the text's length, not with its square: each of these took minutes otherwise. */
 static void test_linear(void **state)
 {
@@ -234,9 +250,13 @@ static void test_set(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_passwords), cmocka_unit_test(test_too_many_passwords),
-	        cmocka_unit_test(test_cuts),      cmocka_unit_test(test_linear),
-	        cmocka_unit_test(test_bad_utf8),  cmocka_unit_test(test_set),
+	        cmocka_unit_test(test_passwords),
+	        cmocka_unit_test(test_too_many_passwords),
+	        cmocka_unit_test(test_unread_passwords),
+	        cmocka_unit_test(test_cuts),
+	        cmocka_unit_test(test_linear),
+	        cmocka_unit_test(test_bad_utf8),
+	        cmocka_unit_test(test_set),
 	};
 	unsigned int seed = (unsigned int)time(NULL);
 
