@@ -18,10 +18,8 @@
 #include "sl_snapshot.h"
 #include "clock.h"
 #include "credential.h"
-#include "lock.h"
 #include "session.h"
 #include "sl_log.h"
-#include "usage.h"
 
 #define SENT_MAX 2048
 
@@ -911,112 +909,6 @@ static void test_sessions(void **state)
 	mg_sessions_free(s);
 }
 
-/* ---- locks, and what limits have used ---- */
-
-static void on_kill(void *ctx, uint32_t worker, const struct sl_msg *msg)
-{
-	unsigned *killed = ctx;
-
-	assert_int_equal(msg->type, SL_MSG_KILL);
-	assert_int_equal(msg->flow.generation, 0);
-	assert_string_equal(msg->identity.subject, "s1");
-	killed[worker]++;
-}
-
-static struct sl_usage_time now(void)
-{
-	return (struct sl_usage_time){mg_mono_us(), mg_wall_us()};
-}
-
-static bool is_locked(struct sl_usage *u, const char *subject)
-{
-	uint32_t e;
-	bool locked;
-
-	assert_int_equal(sl_usage_take(u, 0, sl_usage_identity("iss", subject), 0, 0, now(), &e), SL_OK);
-	locked = sl_usage_locked(u, e);
-	sl_usage_put(u, 0, e);
-	return locked;
-}
-
-static void test_locks(void **state)
-{
-	struct world *w = *state;
-	struct sl_usage *u = sl_usage_new(2, 0);
-	struct sl_msg_locked m = {.denials = 3, .window_s = 60, .breaker = "Breaker/b", .wall_us = 77};
-	struct sl_identity operator;
-	unsigned killed[2] = {0};
-	struct mg_locks *l;
-	json_t *list = json_array(), *doc = NULL;
-	char id[64];
-
-	identity(&m.identity, "iss", "s1", NULL);
-	identity(&operator, "iss", "op", NULL);
-	assert_int_equal(mg_locks_new(w->store, u, 2, on_kill, killed, &l), SL_OK);
-	assert_false(mg_locks_has(l, "iss", "s1"));
-	mg_locks_add(l, &m);
-	mg_locks_add(l, &m); /* two workers at once: still one lock */
-	assert_true(mg_locks_has(l, "iss", "s1") && mg_locks_nb(l) == 1);
-	assert_false(mg_locks_has(l, "other", "s1") || mg_locks_has(l, "iss", "s2"));
-	assert_true(killed[0] == 2 && killed[1] == 2);
-	mg_locks_free(l);
-	sl_usage_free(u);
-	/* After a restart it is there, and in the table. */
-	u = sl_usage_new(2, 0);
-	assert_int_equal(mg_locks_new(w->store, u, 2, on_kill, killed, &l), SL_OK);
-	assert_true(mg_locks_has(l, "iss", "s1") && is_locked(u, "s1") && !is_locked(u, "s2"));
-	mg_locks_list(l, list);
-	assert_int_equal(json_array_size(list), 1);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "breaker")),
-	                    "Breaker/b");
-	snprintf(id, sizeof(id), "%s", json_string_value(json_object_get(json_array_get(list, 0), "id")));
-	assert_int_equal(mg_locks_release(l, "nothing", &operator, & doc), SL_E_NOTFOUND);
-	assert_int_equal(mg_locks_release(l, "00000000000000000000000000000000", &operator, & doc),
-	                 SL_E_NOTFOUND);
-	assert_int_equal(mg_locks_release(l, id, &m.identity, &doc), SL_E_POLICY_DENIED);
-	assert_int_equal(mg_locks_release(l, id, &operator, & doc), SL_OK);
-	assert_string_equal(json_string_value(json_object_get(doc, "subject")), "s1");
-	assert_true(!mg_locks_has(l, "iss", "s1") && !is_locked(u, "s1") && mg_locks_nb(l) == 0);
-	assert_int_equal(mg_locks_release(l, id, &operator, & doc), SL_E_NOTFOUND);
-	mg_locks_free(l);
-	assert_int_equal(mg_locks_new(w->store, u, 2, on_kill, killed, &l), SL_OK);
-	assert_int_equal(mg_locks_nb(l), 0);
-	mg_locks_free(l);
-	json_decref(list);
-	json_decref(doc);
-	sl_usage_free(u);
-}
-
-static void test_usage_kept(void **state)
-{
-	struct world *w = *state;
-	struct sl_usage_key key = {1, 2};
-	struct sl_usage *u = sl_usage_new(1, 0);
-	struct mg_usage *k;
-	uint32_t e;
-
-	assert_int_equal(mg_usage_new(w->base, w->store, u, &k), SL_OK);
-	assert_int_equal(sl_usage_take(u, 0, key, 0, 0, now(), &e), SL_OK);
-	assert_true(sl_usage_spend(u, e, SL_ROWS_DAY, mg_wall_us(), 30, 100));
-	mg_usage_free(k);
-	sl_usage_free(u);
-	u = sl_usage_new(1, 0);
-	assert_int_equal(mg_usage_new(w->base, w->store, u, &k), SL_OK);
-	assert_int_equal(sl_usage_take(u, 0, key, 0, 0, now(), &e), SL_OK);
-	/* Unless midnight was in between. */
-	assert_true(sl_usage_left(u, e, SL_ROWS_DAY, mg_wall_us(), 100) == 70 ||
-	            mg_wall_us() / 1000000 % 86400 < 10);
-	mg_usage_free(k);
-	sl_usage_free(u);
-	/* What cannot be read does not keep the gateway from starting. */
-	assert_int_equal(sl_store_put(w->store, "usage", SL_SPAN_LIT("day"), SL_SPAN_LIT("??")), SL_OK);
-	u = sl_usage_new(1, 0);
-	sl_log_set_level(SL_LOG_ERROR);
-	assert_int_equal(mg_usage_new(w->base, w->store, u, &k), SL_OK);
-	mg_usage_free(k);
-	sl_usage_free(u);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1028,7 +920,6 @@ int main(void)
 	        T(test_gone),       T(test_worker_gone),       T(test_restart),
 	        T(test_limit),      T(test_same_id),           T(test_store_fails),
 	        T(test_master_key), T(test_credentials),       cmocka_unit_test(test_sessions),
-	        T(test_locks),      T(test_usage_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
