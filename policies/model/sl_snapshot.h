@@ -247,15 +247,49 @@ enum sl_mask_action {
 	SL_MASK_REDACT,  /* the whole value (or the matching part) becomes `text`, default "***" */
 	SL_MASK_PARTIAL, /* all but the first keep_first and last keep_last characters become '*' */
 	SL_MASK_NULL,
+	SL_MASK_HASH,     /* keyed; equal values stay equal, under one key also over columns and resources */
+	SL_MASK_TOKENISE, /* FF1 (NIST SP 800-38G) over its digits and letters; the rest stays */
+	SL_MASK_DATE,     /* cut to `unit` */
 };
+
+enum sl_mask_unit {
+	SL_MASK_YEAR,
+	SL_MASK_MONTH,
+	SL_MASK_DAY,
+	SL_MASK_HOUR,
+};
+
+/* What becomes of an output that is computed from a hidden column. */
+enum sl_mask_derived {
+	SL_DERIVED_MASK, /* masked whole; the default */
+	SL_DERIVED_DENY, /* the statement is denied */
+	SL_DERIVED_ALLOW,
+};
+
+/* What becomes of a statement whose rows a hidden column decides. */
+enum sl_mask_inference {
+	SL_INFERENCE_ALLOW, /* the default */
+	SL_INFERENCE_DENY,  /* the default with `secret` */
+	SL_INFERENCE_HOLD,
+};
+
+#define SL_MASK_KEY_BYTES 32
 
 struct sl_mask {
 	const char *name;
 	enum sl_mask_action action;
 	const char *text;
 	uint32_t keep_first, keep_last;
-	struct sl_strings columns;   /* globs "column", "table.column" or "schema.table.column", ASCII case
-	                                folded; may be empty with a pattern */
+	struct sl_strings columns; /* globs "column", "table.column" or "schema.table.column", ASCII case
+	                              folded; may be empty with a pattern */
+	struct sl_strings types;   /* names of types as pg_type has them (globs): hides columns of them */
+	struct sl_strings json; /* paths: what is hidden in json, jsonb and JSON in text; empty: all of it */
+	struct sl_strings trusted; /* globs of functions whose results and decisions are not the mask's */
+	enum sl_mask_unit unit;    /* DATE */
+	enum sl_mask_derived derived;
+	enum sl_mask_inference inference;
+	bool secret;
+	const uint8_t *key;          /* HASH, TOKENISE: SL_MASK_KEY_BYTES; not in core dumps */
 	struct sl_strings resources; /* globs; empty: all */
 	struct sl_strings roles;     /* applies to callers with one of these roles (globs); empty: all */
 	struct sl_strings except;    /* but not to callers with one of these */

@@ -1,0 +1,61 @@
+/*
+ * What masks of columns mean for a statement before it runs: whether it may learn, in another way than by a
+ * column that can be masked, what is hidden from this caller; and how its reply is to be read. It is judged
+ * by names, and in doubt against the statement.
+ *
+ *  - A statement that is not understood to its end, and one that reads what cannot be followed, is refused.
+ *  - One that writes what it reads from hidden columns elsewhere (INSERT ... SELECT, CREATE TABLE AS, views,
+ * SET b = hidden, set_config(), large objects, NOTIFY ...) is refused.
+ *  - One in which a hidden column decides (SL_SQL_USED) meets the mask's `inference`.
+ *  - One that computes an output from a hidden column meets the mask's `derived`.
+ *  - A function or an operator that is not built in, and not in the mask's trustedFunctions, can read
+ * everything: its outputs are derived from all masks, and where it decides it is a use of all of them.
+ */
+#ifndef SL_PROTECT_H
+#define SL_PROTECT_H
+
+#include "sl_catalog.h"
+#include "sl_eval.h"
+#include "sl_sql_uses.h"
+
+enum sl_protect_mark {
+	/* An output column without an origin can carry what is hidden: it is masked whole. */
+	SL_PROTECT_DERIVED = 1,
+	/* Free text of errors and notices can carry it: only SQLSTATE and names pass. */
+	SL_PROTECT_QUIET = 2,
+	/* Goes on with a statement that had DERIVED (EXECUTE, FETCH of SQL), or makes one to go on with
+	 * (PREPARE, DECLARE): the session remembers. */
+	SL_PROTECT_MAKES = 4,
+	SL_PROTECT_GOES_ON = 8,
+	/* COPY TO: `copy` says which column of it is what. */
+	SL_PROTECT_COPY = 16,
+};
+
+#define SL_PROTECT_COPY_MAX 1664
+
+struct sl_protect_copy {
+	int32_t mask;  /* -1: none */
+	uint32_t type; /* its OID; 0 not known */
+	bool derived;  /* by this mask, masked whole */
+};
+
+struct sl_protect {
+	enum sl_decision_kind decision; /* ALLOW: nothing against it */
+	int32_t mask;                   /* that denies or holds; -1: none in particular */
+	const char *message;            /* for the caller; static. "" with ALLOW */
+	uint32_t marks;                 /* enum sl_protect_mark */
+	int32_t derived_mask;           /* DERIVED: the first mask whose value it can be */
+	uint32_t nb_copy;
+	struct sl_protect_copy copy[SL_PROTECT_COPY_MAX];
+};
+
+/*
+ * Any principal with a mask of columns (p->any_mask). catalog NULL: nothing is known of the target, and all
+ * that names a relation or a function that is not built in is refused. hidden names are compared folded.
+ * Worker thread; no allocation.
+ */
+void sl_protect_statement(const struct sl_snapshot *s, const struct sl_principal *p,
+                          const struct sl_catalog *c, struct sl_span text, const struct sl_sql *sql,
+                          const struct sl_sql_uses *uses, struct sl_protect *out);
+
+#endif

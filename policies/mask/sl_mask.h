@@ -1,0 +1,43 @@
+/*
+ * Values: what becomes of one under a mask. What takes its place is valid for its type in its format, so that
+ * the client's driver goes on; SQL NULL never comes here. docs/policy.md has the table of actions and types.
+ * Worker thread; no allocation.
+ */
+#ifndef SL_MASK_H
+#define SL_MASK_H
+
+#include "sl_catalog.h"
+#include "sl_eval.h"
+
+enum sl_masked {
+	SL_MASKED_PASS = 0, /* the value stays (content: nothing was found in it) */
+	SL_MASKED_NEW,      /* out holds the new value */
+	SL_MASKED_NULL,
+	SL_MASKED_REFUSE, /* it cannot be read, or the new one does not fit: it must not pass */
+};
+
+#define SL_MASK_CONTENT (-1) /* whatever the content patterns and detectors of the caller find */
+
+struct sl_mask_value {
+	int32_t mask;   /* index in the snapshot, or SL_MASK_CONTENT */
+	bool derived;   /* something computed from what the mask hides: all of it goes, whatever the action */
+	uint8_t format; /* 0 text, 1 binary */
+	uint32_t type;  /* its OID; 0 not known */
+	struct sl_span column; /* its name in the reply */
+	struct sl_span value;
+};
+
+struct sl_masker {
+	const struct sl_snapshot *snapshot;
+	const struct sl_principal *who;
+	const struct sl_catalog *catalog; /* NULL: types that are not built in are not known */
+	uint32_t worker;
+	uint8_t *scratch; /* of the worker, scratch_n bytes */
+	size_t scratch_n;
+};
+
+/* *n: bytes written, with SL_MASKED_NEW; never more than cap. */
+enum sl_masked sl_mask(const struct sl_masker *m, const struct sl_mask_value *v, uint8_t *out, size_t cap,
+                       size_t *n);
+
+#endif
