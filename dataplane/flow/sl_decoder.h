@@ -181,6 +181,9 @@ struct sl_event {
 	enum sl_event_kind kind;
 	uint32_t stream; /* 0 in protocols with one */
 	uint64_t cmd;    /* the command's number in the session, from 1 in order of arrival; 0 none */
+	/* What the verdict on that COMMAND had for a mark: in ROWMETA, ROWS, FIELD and RESULT of its reply; 0
+	 * none. */
+	uint32_t mark;
 	union {
 		struct sl_ev_auth auth;
 		struct sl_ev_session session;
@@ -248,6 +251,8 @@ struct sl_verdict {
 	 */
 	struct sl_span origin_query;
 	const struct sl_auth_more *auth; /* good for the call */
+	/* Verdict on COMMAND, also when it is parked: comes back with each event of its reply. */
+	uint32_t mark;
 	/* Verdict on ROWS only: as many rows and bytes may pass from here on, the row at hand among them. */
 	uint64_t rows, bytes;
 };

@@ -52,6 +52,7 @@ static void segment_end(struct pg *d)
 static int refuse_here(struct pg *d, const struct pg_msg *m, bool simple)
 {
 	const struct pg_say *s = d->says[d->judged_say];
+	const struct pg_entry e = {.cmd = d->judged_cmd, .mark = d->judged_mark};
 	struct sl_ev_result r = {.failed = true, .local = true};
 	int rc;
 
@@ -59,7 +60,7 @@ static int refuse_here(struct pg *d, const struct pg_msg *m, bool simple)
 		return SL_AGAIN;
 	r.sqlstate = sl_span_str(s->sqlstate);
 	r.message = sl_span(s->message, s->message_n);
-	rc = pg_result(d, &r, d->judged_cmd);
+	rc = pg_result(d, &r, &e);
 	if (rc != SL_OK)
 		return rc;
 	rc = pg_write_say(d, 'E', "ERROR", s);
@@ -89,7 +90,7 @@ static int refuse(struct pg *d, const struct pg_msg *m)
 	rc = simple ? pg_send_query(d, SL_SPAN_LIT(PG_FAILING_SQL)) : pg_send_failing_parse(d);
 	if (rc < 0)
 		return rc;
-	e = pg_queue_push(d, simple ? PG_Q_SIMPLE : PG_Q_PARSE, d->judged_cmd);
+	e = pg_queue_push(d, simple ? PG_Q_SIMPLE : PG_Q_PARSE, d->judged_cmd, d->judged_mark);
 	e->flags = PG_QF_DENIED;
 	e->slot = d->judged_say;
 	e->seq = d->seg;
@@ -110,7 +111,7 @@ static int refuse(struct pg *d, const struct pg_msg *m)
 static int local_error(struct pg *d, const struct pg_msg *m, const char *sqlstate, const char *text)
 {
 	if (d->judged == PG_J_NONE)
-		d->judged_cmd = 0;
+		d->judged_cmd = d->judged_mark = 0;
 	d->judged_say = pg_say_new(d);
 	if (d->judged_say == PG_NO_SLOT)
 		return wait_replies(d);
@@ -148,7 +149,7 @@ int pg_waits(struct pg *d)
 
 	if (d->judged_notice == PG_NO_SLOT)
 		return SL_OK; /* said before */
-	pg_queue_push(d, PG_Q_NOTICE, d->judged_cmd)->slot = d->judged_notice;
+	pg_queue_push(d, PG_Q_NOTICE, d->judged_cmd, d->judged_mark)->slot = d->judged_notice;
 	d->judged_notice = PG_NO_SLOT;
 	rc = pg_pump(d);
 	return rc < 0 ? rc : SL_OK;
@@ -190,8 +191,10 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 		return wait_replies(d);
 	ev.command.unread = d->scs_was_off || (!d->server_utf8 && !is_ascii(c->text));
 	rc = pg_event(d, &ev, &v);
-	if (rc == SL_OK)
+	if (rc == SL_OK) {
 		d->judged_cmd = d->last_cmd = ++d->next_cmd;
+		d->judged_mark = v.mark;
+	}
 	if (rc == SL_OK && v.action == SL_ACT_PARK)
 		return park(d, &v, notice);
 	pg_say_free(d, notice);
@@ -219,7 +222,7 @@ static int client_query(struct pg *d, const struct pg_msg *m)
 		return rc;
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);
-	pg_queue_push(d, PG_Q_SIMPLE, d->judged_cmd)->seq = d->seg;
+	pg_queue_push(d, PG_Q_SIMPLE, d->judged_cmd, d->judged_mark)->seq = d->seg;
 	segment_end(d);
 	return pass(d, m);
 }
@@ -233,7 +236,7 @@ static int client_function(struct pg *d, const struct pg_msg *m)
 		return rc;
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);
-	pg_queue_push(d, PG_Q_FUNCTION, d->judged_cmd)->seq = d->seg;
+	pg_queue_push(d, PG_Q_FUNCTION, d->judged_cmd, d->judged_mark)->seq = d->seg;
 	segment_end(d);
 	return pass(d, m);
 }
@@ -269,7 +272,7 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 	if (text == NULL)
 		return local_error(d, m, "53400", "prepared statements too large for this gateway");
 	pg_stmt_make(d, slot, name, text);
-	e = pg_queue_push(d, PG_Q_PARSE, d->judged_cmd);
+	e = pg_queue_push(d, PG_Q_PARSE, d->judged_cmd, d->judged_mark);
 	e->slot = slot;
 	e->seq = pg_stmt(d, slot)->seq;
 	return pass_extended(d, m);
@@ -337,8 +340,8 @@ static int client_bind(struct pg *d, const struct pg_msg *m)
 		return refuse(d, m);
 	if (d->judged_seq != pg_stmt(d, stmt)->seq) /* the statement changed while the Bind waited */
 		return local_error(d, m, "26000", "prepared statement does not exist");
-	pg_portal_make(d, slot, b.portal, pg_stmt(d, stmt)->text, d->judged_cmd);
-	e = pg_queue_push(d, PG_Q_BIND, d->judged_cmd);
+	pg_portal_make(d, slot, b.portal, pg_stmt(d, stmt)->text, d->judged_cmd, d->judged_mark);
+	e = pg_queue_push(d, PG_Q_BIND, d->judged_cmd, d->judged_mark);
 	e->slot = slot;
 	e->seq = pg_portal(d, slot)->seq;
 	return pass_bind(d, m);
@@ -359,8 +362,10 @@ static int judge_execute(struct pg *d, struct pg_named *p)
 		return SL_OK;
 	c.text = pg_text_sql(p->text);
 	rc = judge(d, &c);
-	if (rc == SL_OK && d->judged == PG_J_ALLOWED)
+	if (rc == SL_OK && d->judged == PG_J_ALLOWED) {
 		p->cmd = d->judged_cmd;
+		p->mark = d->judged_mark;
+	}
 	return rc;
 }
 
@@ -379,7 +384,7 @@ static int describe_first(struct pg *d, uint16_t slot, struct sl_span name)
 	rc = pg_send_describe_portal(d, name);
 	if (rc < 0)
 		return rc;
-	e = pg_queue_push(d, PG_Q_DESC_PORTAL, p->cmd);
+	e = pg_queue_push(d, PG_Q_DESC_PORTAL, p->cmd, p->mark);
 	e->flags = PG_QF_OURS;
 	e->slot = slot;
 	e->seq = p->seq;
@@ -411,7 +416,7 @@ static int client_execute(struct pg *d, const struct pg_msg *m)
 	rc = describe_first(d, slot, name);
 	if (rc < 0)
 		return rc;
-	e = pg_queue_push(d, PG_Q_EXECUTE, p->cmd);
+	e = pg_queue_push(d, PG_Q_EXECUTE, p->cmd, p->mark);
 	e->slot = slot;
 	e->seq = p->seq;
 	p->running = p->executed = true;
@@ -432,7 +437,7 @@ static int client_describe(struct pg *d, const struct pg_msg *m)
 		return pg_broken(d, "malformed Describe message");
 	if (name.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "name is longer than 63 bytes");
-	e = pg_queue_push(d, what == 'S' ? PG_Q_DESC_STMT : PG_Q_DESC_PORTAL, 0);
+	e = pg_queue_push(d, what == 'S' ? PG_Q_DESC_STMT : PG_Q_DESC_PORTAL, 0, 0);
 	if (what == 'S') {
 		e->slot = pg_stmt_find(d, name);
 		e->seq = e->slot == PG_NO_SLOT ? 0 : pg_stmt(d, e->slot)->seq;
@@ -443,6 +448,7 @@ static int client_describe(struct pg *d, const struct pg_msg *m)
 			d->described = slot;
 			d->described_seq = pg_portal(d, slot)->seq;
 			e->cmd = pg_portal(d, slot)->cmd;
+			e->mark = pg_portal(d, slot)->mark;
 		}
 	}
 	return pass_extended(d, m);
@@ -459,7 +465,7 @@ static int client_close(struct pg *d, const struct pg_msg *m)
 		return pg_broken(d, "malformed Close message");
 	if (name.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "name is longer than 63 bytes");
-	e = pg_queue_push(d, what == 'S' ? PG_Q_CLOSE_STMT : PG_Q_CLOSE_PORTAL, 0);
+	e = pg_queue_push(d, what == 'S' ? PG_Q_CLOSE_STMT : PG_Q_CLOSE_PORTAL, 0, 0);
 	if (what == 'S') {
 		e->slot = pg_stmt_find(d, name);
 		e->seq = e->slot == PG_NO_SLOT ? 0 : pg_stmt(d, e->slot)->seq;
@@ -500,7 +506,7 @@ static int client_sync(struct pg *d, const struct pg_msg *m)
 		return drop(d, m);
 	}
 	d->discard = false;
-	pg_queue_push(d, PG_Q_SYNC, d->last_cmd)->seq = d->seg;
+	pg_queue_push(d, PG_Q_SYNC, d->last_cmd, 0)->seq = d->seg;
 	segment_end(d);
 	return pass(d, m);
 }

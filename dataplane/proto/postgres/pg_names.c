@@ -215,11 +215,13 @@ void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_te
 	make(d, pg_stmt(d, slot), name, text);
 }
 
-void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text, uint64_t cmd)
+void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text, uint64_t cmd,
+                    uint32_t mark)
 {
 	text->refs++;
 	make(d, pg_portal(d, slot), name, text);
 	pg_portal(d, slot)->cmd = cmd;
+	pg_portal(d, slot)->mark = mark;
 }
 
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq)

@@ -115,6 +115,7 @@ struct pg_entry {
 	uint16_t slot; /* of the statement, portal or say */
 	uint32_t seq;  /* the slot's seq then; the segment for SYNC, SIMPLE, FUNCTION */
 	uint64_t cmd;
+	uint32_t mark; /* of the command */
 };
 
 /* Text of a prepared statement, followed by its parameter types; shared by a statement and its portals. */
@@ -133,6 +134,7 @@ struct pg_named {
 	uint32_t seq, seg; /* seg: the pipeline segment (Sync to Sync) that it was made in */
 	struct pg_text *text;
 	uint64_t cmd;
+	uint32_t mark; /* of cmd */
 	char name[PG_NAME_MAX + 1];
 };
 
@@ -294,6 +296,7 @@ struct pg {
 	uint16_t judged_say;
 	uint16_t judged_notice; /* PARKED: what the client is told when it is known that it waits */
 	uint64_t judged_cmd;
+	uint32_t judged_mark;
 	uint32_t judged_seq; /* of the statement that was judged */
 
 	/* The target's stream. */
@@ -331,6 +334,8 @@ struct pg_msg {
 /* ---- pg_write.c: what the gateway says ---- */
 int pg_add(struct pg *d, enum sl_side to, const void *p, size_t n);
 int pg_event(struct pg *d, const struct sl_event *ev, struct sl_verdict *v);
+/* The same, of the command that the entry is for. */
+int pg_event_for(struct pg *d, const struct pg_entry *e, struct sl_event *ev, struct sl_verdict *v);
 /* True when a message of the gateway's own may go to the client now: none is half passed. */
 bool pg_client_free(const struct pg *d);
 bool pg_has_room(struct pg *d);
@@ -393,12 +398,12 @@ void pg_free_all(struct pg *d);
 uint32_t pg_queue_n(const struct pg *d);
 struct pg_entry *pg_queue_head(struct pg *d);
 struct pg_entry *pg_queue_at(const struct pg *d, uint32_t i); /* i from q_head to q_tail - 1 */
-struct pg_entry *pg_queue_push(struct pg *d, enum pg_reply kind, uint64_t cmd);
+struct pg_entry *pg_queue_push(struct pg *d, enum pg_reply kind, uint64_t cmd, uint32_t mark);
 void pg_queue_pop(struct pg *d);
 bool pg_queue_has_sync(const struct pg *d);
 /* Gives everything at the head that needs no reply its turn. SL_OK, SL_AGAIN, < 0. */
 int pg_pump(struct pg *d);
-int pg_result(struct pg *d, const struct sl_ev_result *r, uint64_t cmd);
+int pg_result(struct pg *d, const struct sl_ev_result *r, const struct pg_entry *e);
 
 /* ---- pg_bind.c ---- */
 /* How much of a Bind of that size must be there to judge it. */
@@ -432,7 +437,8 @@ void pg_stmt_types(struct pg *d, uint16_t slot, uint32_t seq, struct sl_span typ
 /* Takes over the reference. */
 void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text);
 /* Takes one of its own. */
-void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text, uint64_t cmd);
+void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text, uint64_t cmd,
+                    uint32_t mark);
 /* The target has confirmed it: older ones of its name are gone. */
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq);
 void pg_portal_confirm(struct pg *d, uint16_t slot, uint32_t seq);
@@ -475,15 +481,15 @@ int pg_parameter_status(struct pg *d, struct sl_span body);
 
 /* ---- pg_rows.c ---- */
 /* RowDescription: raises ROWMETA and keeps what is wanted. */
-int pg_rows_describe(struct pg *d, const struct pg_msg *m, uint64_t cmd);
+int pg_rows_describe(struct pg *d, const struct pg_msg *m, const struct pg_entry *e);
 /* Results without columns of their own (COPY, function call) under a pseudo column. *wanted: they would have
  * to be masked. */
-int pg_rows_opaque(struct pg *d, const char *name, uint64_t cmd, bool *wanted);
+int pg_rows_opaque(struct pg *d, const char *name, const struct pg_entry *e, bool *wanted);
 /* May this row pass? SL_OK: it may, and was counted; or the result was cut (drop is set). */
-int pg_rows_meter(struct pg *d, const struct pg_msg *m, uint64_t cmd);
+int pg_rows_meter(struct pg *d, const struct pg_msg *m, const struct pg_entry *e);
 /* A DataRow of which values are wanted. SL_OK: it is on its way (passed, emitting, or the result was
  * refused). */
-int pg_rows_judge(struct pg *d, const struct pg_msg *m, uint64_t cmd);
+int pg_rows_judge(struct pg *d, const struct pg_msg *m, const struct pg_entry *e);
 int pg_rows_emit(struct pg *d, struct sl_span b, size_t *used);
 void pg_rows_reset(struct pg *d);
 /* Replaces the rest of the result in hand by an ErrorResponse. */

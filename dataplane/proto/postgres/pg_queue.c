@@ -22,11 +22,11 @@ struct pg_entry *pg_queue_head(struct pg *d)
 }
 
 /* pg_queue_ready() has made sure of PG_QUEUE_SLACK. */
-struct pg_entry *pg_queue_push(struct pg *d, enum pg_reply kind, uint64_t cmd)
+struct pg_entry *pg_queue_push(struct pg *d, enum pg_reply kind, uint64_t cmd, uint32_t mark)
 {
 	struct pg_entry *e = pg_queue_at(d, d->q_tail++);
 
-	*e = (struct pg_entry){.kind = (uint8_t)kind, .slot = PG_NO_SLOT, .cmd = cmd};
+	*e = (struct pg_entry){.kind = (uint8_t)kind, .slot = PG_NO_SLOT, .cmd = cmd, .mark = mark};
 	return e;
 }
 
@@ -46,14 +46,14 @@ bool pg_queue_has_sync(const struct pg *d)
 	return false;
 }
 
-int pg_result(struct pg *d, const struct sl_ev_result *r, uint64_t cmd)
+int pg_result(struct pg *d, const struct sl_ev_result *r, const struct pg_entry *e)
 {
-	struct sl_event ev = {.kind = SL_EV_RESULT, .cmd = cmd, .result = *r};
+	struct sl_event ev = {.kind = SL_EV_RESULT, .result = *r};
 	struct sl_verdict v;
 
-	if (cmd == 0)
+	if (e->cmd == 0)
 		return SL_OK;
-	return pg_event(d, &ev, &v);
+	return pg_event_for(d, e, &ev, &v);
 }
 
 static int result_skipped(struct pg *d, const struct pg_entry *e)
@@ -70,7 +70,7 @@ static int result_skipped(struct pg *d, const struct pg_entry *e)
 		r.sqlstate = sl_span_str(s->sqlstate);
 		r.message = sl_span(s->message, s->message_n);
 	}
-	return pg_result(d, &r, e->cmd);
+	return pg_result(d, &r, e);
 }
 
 /* The target drops this one without an answer. */

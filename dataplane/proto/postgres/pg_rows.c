@@ -107,26 +107,26 @@ static void keep_wanted(struct pg *d, uint16_t nb)
 	}
 }
 
-static int rowmeta(struct pg *d, uint16_t nb, uint64_t cmd)
+static int rowmeta(struct pg *d, uint16_t nb, const struct pg_entry *e)
 {
-	struct sl_event ev = {.kind = SL_EV_ROWMETA, .cmd = cmd};
+	struct sl_event ev = {.kind = SL_EV_ROWMETA};
 	struct sl_verdict v;
 
 	memset(d->tmp->meta.want, 0, nb * sizeof(d->tmp->meta.want[0]));
 	ev.rowmeta.columns = d->tmp->meta.columns;
 	ev.rowmeta.nb_columns = nb;
 	ev.rowmeta.want = d->tmp->meta.want;
-	return pg_event(d, &ev, &v);
+	return pg_event_for(d, e, &ev, &v);
 }
 
-int pg_rows_describe(struct pg *d, const struct pg_msg *m, uint64_t cmd)
+int pg_rows_describe(struct pg *d, const struct pg_msg *m, const struct pg_entry *e)
 {
 	uint16_t nb;
 	int rc;
 
 	if (parse_columns(d, m->body, &nb) < 0)
 		return pg_target_broken(d, "malformed RowDescription");
-	rc = rowmeta(d, nb, cmd);
+	rc = rowmeta(d, nb, e);
 	if (rc != SL_OK)
 		return rc;
 	pg_rows_reset(d);
@@ -136,12 +136,12 @@ int pg_rows_describe(struct pg *d, const struct pg_msg *m, uint64_t cmd)
 	return SL_OK;
 }
 
-int pg_rows_opaque(struct pg *d, const char *name, uint64_t cmd, bool *wanted)
+int pg_rows_opaque(struct pg *d, const char *name, const struct pg_entry *e, bool *wanted)
 {
 	int rc;
 
 	d->tmp->meta.columns[0] = (struct sl_column){.name = sl_span_str(name)};
-	rc = rowmeta(d, 1, cmd);
+	rc = rowmeta(d, 1, e);
 	*wanted = rc == SL_OK && d->tmp->meta.want[0] != 0;
 	return rc;
 }
@@ -171,10 +171,10 @@ int pg_rows_refuse(struct pg *d, const char *text, const struct sl_reason *reaso
 	return SL_OK;
 }
 
-int pg_rows_meter(struct pg *d, const struct pg_msg *m, uint64_t cmd)
+int pg_rows_meter(struct pg *d, const struct pg_msg *m, const struct pg_entry *e)
 {
 	struct pg_rows *r = &d->rows;
-	struct sl_event ev = {.kind = SL_EV_ROWS, .cmd = cmd};
+	struct sl_event ev = {.kind = SL_EV_ROWS};
 	struct sl_verdict v;
 	int rc;
 
@@ -184,7 +184,7 @@ int pg_rows_meter(struct pg *d, const struct pg_msg *m, uint64_t cmd)
 		ev.rows.rows = r->rows;
 		ev.rows.bytes = r->counted;
 		ev.rows.next = m->size;
-		rc = pg_event(d, &ev, &v);
+		rc = pg_event_for(d, e, &ev, &v);
 		if (rc != SL_OK)
 			return rc;
 		if (v.action != SL_ACT_ALLOW || v.rows == 0 || v.bytes < m->size) {
@@ -203,11 +203,11 @@ int pg_rows_meter(struct pg *d, const struct pg_msg *m, uint64_t cmd)
 
 /* ---- one row ---- */
 
-static int field(struct pg *d, const struct pg_wanted *w, struct sl_span value, uint64_t cmd,
+static int field(struct pg *d, const struct pg_wanted *w, struct sl_span value, const struct pg_entry *e,
                  struct sl_verdict *v)
 {
 	const char *names = (const char *)&d->rows.mask->wanted[d->rows.nb_wanted];
-	struct sl_event ev = {.kind = SL_EV_FIELD, .cmd = cmd};
+	struct sl_event ev = {.kind = SL_EV_FIELD};
 
 	ev.field.want = w->want;
 	ev.field.value = value;
@@ -216,7 +216,7 @@ static int field(struct pg *d, const struct pg_wanted *w, struct sl_span value, 
 	ev.field.column.attr = w->attr;
 	ev.field.column.type = w->type;
 	ev.field.column.format = w->format;
-	return pg_event(d, &ev, v);
+	return pg_event_for(d, e, &ev, v);
 }
 
 /* Keeps the new value, with its length before it. False: there is no room for it. */
@@ -242,11 +242,11 @@ static bool edit(struct pg *d, uint32_t off, uint32_t len, struct sl_span by)
 }
 
 /* One wanted value. SL_OK: judged (or the result was refused: drop is set). */
-static int judge_value(struct pg *d, struct sl_span value, uint64_t cmd)
+static int judge_value(struct pg *d, struct sl_span value, const struct pg_entry *e)
 {
 	struct pg_rows *r = &d->rows;
 	struct sl_verdict v;
-	int rc = field(d, &r->mask->wanted[r->next], value, cmd, &v);
+	int rc = field(d, &r->mask->wanted[r->next], value, e, &v);
 
 	if (rc != SL_OK)
 		return rc;
@@ -261,7 +261,7 @@ static int judge_value(struct pg *d, struct sl_span value, uint64_t cmd)
 	return SL_OK;
 }
 
-static int judge_columns(struct pg *d, const struct pg_msg *m, uint64_t cmd)
+static int judge_columns(struct pg *d, const struct pg_msg *m, const struct pg_entry *e)
 {
 	struct pg_rows *r = &d->rows;
 	uint32_t len;
@@ -274,7 +274,7 @@ static int judge_columns(struct pg *d, const struct pg_msg *m, uint64_t cmd)
 		if (pg_get_32(&b, &len) < 0 || (len != UINT32_MAX && pg_get_bytes(&b, len, &value) < 0))
 			return pg_target_broken(d, "malformed DataRow");
 		if (wanted && len != UINT32_MAX) {
-			rc = judge_value(d, value, cmd);
+			rc = judge_value(d, value, e);
 			if (rc != SL_OK || d->drop)
 				return rc;
 		}
@@ -322,7 +322,7 @@ static bool row_take(struct pg *d)
 	return false;
 }
 
-int pg_rows_judge(struct pg *d, const struct pg_msg *m, uint64_t cmd)
+int pg_rows_judge(struct pg *d, const struct pg_msg *m, const struct pg_entry *e)
 {
 	struct pg_rows *r = &d->rows;
 	int rc;
@@ -336,7 +336,7 @@ int pg_rows_judge(struct pg *d, const struct pg_msg *m, uint64_t cmd)
 		r->col = r->next = r->nb_edits = 0;
 		r->off = PG_HEADER + 2;
 	}
-	rc = judge_columns(d, m, cmd);
+	rc = judge_columns(d, m, e);
 	if (rc != SL_OK)
 		return rc;
 	if (d->drop) {

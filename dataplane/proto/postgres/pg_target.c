@@ -88,7 +88,7 @@ static int row_description(struct pg *d, const struct pg_msg *m, struct pg_entry
 		                "RowDescription larger than this gateway reads");
 	if (m->all.n < m->size)
 		return SL_MORE;
-	rc = pg_rows_describe(d, m, e->cmd);
+	rc = pg_rows_describe(d, m, e);
 	if (rc != SL_OK)
 		return rc;
 	(void)out(d, m, e);
@@ -104,7 +104,7 @@ static int data_row(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 
 	if ((e->kind != PG_Q_SIMPLE && e->kind != PG_Q_EXECUTE) || !r->have || d->got_error)
 		return unexpected(d);
-	rc = d->drop || r->refused ? SL_OK : pg_rows_meter(d, m, e->cmd);
+	rc = d->drop || r->refused ? SL_OK : pg_rows_meter(d, m, e);
 	if (rc != SL_OK)
 		return rc;
 	if (d->drop)
@@ -124,7 +124,7 @@ static int data_row(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 	}
 	if (m->all.n < m->size)
 		return SL_MORE;
-	return pg_rows_judge(d, m, e->cmd);
+	return pg_rows_judge(d, m, e);
 }
 
 /* "COPY 12": its number, else what was counted. */
@@ -156,7 +156,7 @@ static int result_done(struct pg *d, const struct pg_entry *e, struct sl_span ta
 		r.message = d->cut ? SL_SPAN_LIT("the rest of the reply was withheld: over a limit")
 		                   : SL_SPAN_LIT("the reply was withheld: it could not be masked");
 	}
-	return pg_result(d, &r, e->cmd);
+	return pg_result(d, &r, e);
 }
 
 /* SQL can remove statements that were made by Parse, and make others of their name: then what is known of
@@ -225,7 +225,7 @@ static int copy_out_response(struct pg *d, const struct pg_msg *m, struct pg_ent
 
 	if ((e->kind != PG_Q_SIMPLE && e->kind != PG_Q_EXECUTE) || d->copy_in || d->got_error)
 		return unexpected(d);
-	rc = pg_rows_opaque(d, "copy", e->cmd, &wanted);
+	rc = pg_rows_opaque(d, "copy", e, &wanted);
 	if (rc != SL_OK)
 		return rc;
 	d->copy_out = true;
@@ -245,7 +245,7 @@ static int copy_data(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 		return out(d, m, e);
 	}
 	if (!d->drop)
-		rc = pg_rows_meter(d, m, e->cmd);
+		rc = pg_rows_meter(d, m, e);
 	if (rc != SL_OK)
 		return rc;
 	if (!d->drop) {
@@ -265,7 +265,7 @@ static int function_response(struct pg *d, const struct pg_msg *m, struct pg_ent
 	if (e->kind != PG_Q_FUNCTION || d->got_reply || d->got_error)
 		return unexpected(d);
 	if (!d->rows.refused) { /* two events for one message: the first one is not raised again */
-		rc = pg_rows_opaque(d, "function", e->cmd, &wanted);
+		rc = pg_rows_opaque(d, "function", e, &wanted);
 		if (rc != SL_OK)
 			return rc;
 		d->rows.refused = true;
@@ -275,12 +275,12 @@ static int function_response(struct pg *d, const struct pg_msg *m, struct pg_ent
 			return rc;
 	}
 	if (!d->drop)
-		rc = pg_rows_meter(d, m, e->cmd);
+		rc = pg_rows_meter(d, m, e);
 	if (rc != SL_OK)
 		return rc;
 	r.bytes = d->drop ? 0 : m->size;
 	r.failed = d->drop;
-	rc = pg_result(d, &r, e->cmd);
+	rc = pg_result(d, &r, e);
 	if (rc != SL_OK)
 		return rc;
 	d->got_reply = true;
@@ -322,7 +322,7 @@ static int denied_error(struct pg *d, const struct pg_msg *m, struct pg_entry *e
 
 	r.sqlstate = sl_span_str(s->sqlstate);
 	r.message = sl_span(s->message, s->message_n);
-	rc = pg_result(d, &r, e->cmd);
+	rc = pg_result(d, &r, e);
 	if (rc != SL_OK)
 		return rc;
 	if (!d->drop)
@@ -363,7 +363,7 @@ static int error_reply(struct pg *d, const struct pg_msg *m, struct pg_entry *e,
 
 	r.sqlstate = f->sqlstate;
 	r.message = f->message;
-	rc = pg_result(d, &r, e->cmd);
+	rc = pg_result(d, &r, e);
 	if (rc != SL_OK)
 		return rc;
 	if (d->drop)

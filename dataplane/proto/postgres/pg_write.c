@@ -15,6 +15,13 @@ int pg_event(struct pg *d, const struct sl_event *ev, struct sl_verdict *v)
 	return d->io.event(d->io.ctx, ev, v);
 }
 
+int pg_event_for(struct pg *d, const struct pg_entry *e, struct sl_event *ev, struct sl_verdict *v)
+{
+	ev->cmd = e->cmd;
+	ev->mark = e->mark;
+	return pg_event(d, ev, v);
+}
+
 bool pg_client_free(const struct pg *d)
 {
 	return d->t_left == 0 && !d->rows.emitting;

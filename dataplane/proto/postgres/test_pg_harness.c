@@ -53,6 +53,13 @@ static bool has(struct sl_span s, const char *what)
 
 #define S(s) (int)(s).n, (const char *)(s).p
 
+/* Verdicts on texts with MARK have one. */
+static const char *mark(const struct sl_event *ev)
+{
+	assert_true(ev->mark == 0 || ev->mark == 5);
+	return ev->mark == 5 ? " mark" : "";
+}
+
 static void log_command(struct text *t, const struct sl_event *ev)
 {
 	static const char *const phases[] = {"", "simple", "prepare", "execute", "other"};
@@ -99,20 +106,20 @@ static void log_event(struct text *t, const struct sl_event *ev)
 		log_command(t, ev);
 		break;
 	case SL_EV_RESULT:
-		pgt_put(t, "!: RESULT %u %.*s rows=%u masked=%u%s%s%s%.*s\n", (unsigned)ev->cmd,
+		pgt_put(t, "!: RESULT %u %.*s rows=%u masked=%u%s%s%s%.*s%s\n", (unsigned)ev->cmd,
 		        S(ev->result.tag), (unsigned)ev->result.rows, ev->result.masked,
 		        ev->result.failed ? " failed" : "", ev->result.local ? " local" : "",
-		        ev->result.sqlstate.n > 0 ? " " : "", S(ev->result.sqlstate));
+		        ev->result.sqlstate.n > 0 ? " " : "", S(ev->result.sqlstate), mark(ev));
 		break;
 	case SL_EV_ROWS:
 		pgt_put(t, "!: ROWS %u %u %u\n", (unsigned)ev->cmd, (unsigned)ev->rows.rows,
 		        (unsigned)ev->rows.next);
 		break;
 	case SL_EV_ROWMETA:
-		pgt_put(t, "!: ROWMETA %u %u\n", (unsigned)ev->cmd, ev->rowmeta.nb_columns);
+		pgt_put(t, "!: ROWMETA %u %u%s\n", (unsigned)ev->cmd, ev->rowmeta.nb_columns, mark(ev));
 		break;
 	case SL_EV_FIELD:
-		pgt_put(t, "!: FIELD %.*s=%.*s\n", S(ev->field.column.name), S(ev->field.value));
+		pgt_put(t, "!: FIELD %.*s=%.*s%s\n", S(ev->field.column.name), S(ev->field.value), mark(ev));
 		break;
 	case SL_EV_ORIGIN:
 		pgt_put(t, "!: ORIGIN %u.%u %.*s.%.*s.%.*s\n", ev->origin.table, ev->origin.attr,
@@ -171,6 +178,8 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 	static const char *const wanted[] = {"ssn", "long", "nul", "bad", "keep"};
 
 	v->auth = &auth_more;
+	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "MARK"))
+		v->mark = 5;
 	if (ev->kind == SL_EV_AUTH && parks(&ev->auth))
 		v->action = SL_ACT_PARK;
 	else if (ev->kind == SL_EV_AUTH && has(ev->auth.token, "bad"))

@@ -13,8 +13,8 @@
  *   =: result         expected of feed() when all is quiet: park, again, closed or the error's name
  *
  * Messages are written as `pgh_build` reads them and `pgh_render` writes them. "C: x 00ff" is raw bytes.
- * Verdicts come from markers: DENY or HOLD in a statement; the token (good, bad, park); the columns' names
- * (see verdicts()).
+ * Verdicts come from markers: DENY, HOLD or MARK (a mark, shown in the events of its reply) in a statement;
+ * the token (good, bad, park); the columns' names (see verdicts()).
  */
 #ifndef TEST_PG_HARNESS_H
 #define TEST_PG_HARNESS_H
