@@ -323,7 +323,7 @@ static bool date(struct out *o, struct sl_span v)
 
 static bool stamp(struct out *o, struct sl_span v, const char *zone)
 {
-	int64_t us, days;
+	int64_t us, days, clock;
 	bool bc;
 
 	if (v.n != 8)
@@ -333,10 +333,16 @@ static bool stamp(struct out *o, struct sl_span v, const char *zone)
 		put_str(o, us > 0 ? "infinity" : "-infinity");
 		return true;
 	}
-	days = us / DAY_US - (us % DAY_US < 0);
+	/* In this order: the begin of the earliest day cannot be represented. */
+	days = us / DAY_US;
+	clock = us % DAY_US;
+	if (clock < 0) {
+		days--;
+		clock += DAY_US;
+	}
 	put_date(o, days, &bc);
 	put_char(o, ' ');
-	put_clock(o, us - days * DAY_US);
+	put_clock(o, clock);
 	put_str(o, zone);
 	put_str(o, bc ? " BC" : "");
 	return true;
