@@ -1,6 +1,7 @@
 /*
  * The policy loader: any text. It compiles or says what is wrong; what compiles can judge statements and mask
- * values.
+ * values. The same text again without memory somewhere on the way: then that is what is said, and nothing is
+ * left behind (the leak sanitizer looks).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 
 #include "sl_eval.h"
 #include "sl_policy.h"
+#include "sl_yaml.h"
 
 #define CHECK(cond)                                                                                          \
 	do {                                                                                                 \
@@ -17,11 +19,94 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-/* Before a document may reach the file system or the pattern engine's costly corners: neither is what is
- * fuzzed here. */
-static bool worth_it(const uint8_t *data, size_t n)
+#define TEXT_MAX    16384
+#define FAIL_WITHIN 24 /* allocations, of which one fails */
+
+static unsigned fail_at; /* 0: never; counts down */
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t nb, size_t n);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t nb, size_t n);
+void *__wrap_realloc(void *p, size_t n);
+
+static bool fails(void)
 {
-	return n < 16384 && memmem(data, n, "File", 4) == NULL;
+	return fail_at > 0 && --fail_at == 0;
+}
+
+void *__wrap_malloc(size_t n)
+{
+	return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t nb, size_t n)
+{
+	return fails() ? NULL : __real_calloc(nb, n);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return fails() ? NULL : __real_realloc(p, n);
+}
+
+/* Each reader of a plain value, over each one that there is; also those that policies have no use for. */
+static void read_values(const struct sl_yaml_node *n)
+{
+	uint64_t v;
+	bool b;
+
+	for (; n != NULL; n = n->next) {
+		CHECK(n->line > 0 && n->column > 0);
+		if (n->type != SL_YAML_SCALAR) {
+			read_values(n->first);
+			continue;
+		}
+		CHECK(sl_yaml_bool(n, &b) != SL_OK || strcmp(n->scalar, b ? "true" : "false") == 0);
+		(void)sl_yaml_uint(n, &v);
+		(void)sl_yaml_duration_s(n, &v);
+		(void)sl_yaml_duration_us(n, &v);
+		(void)sl_yaml_ppm(n, &v);
+		(void)sl_yaml_bytes(n, &v);
+	}
+}
+
+static void read_document(struct sl_span text)
+{
+	struct sl_yaml_doc *docs;
+	struct sl_yaml_error err;
+
+	if (sl_yaml_parse(text, &docs, &err) != SL_OK) {
+		CHECK(docs == NULL && err.text[0] != '\0');
+		return;
+	}
+	for (struct sl_yaml_doc *d = docs; d != NULL; d = d->next)
+		read_values(d->root);
+	sl_yaml_free(docs);
+}
+
+/* Which one fails is the text's own choice, so that a finding can be had again. */
+static unsigned choose(const uint8_t *data, size_t n)
+{
+	unsigned h = 0;
+
+	for (size_t i = 0; i < n; i++)
+		h = h * 31 + data[i];
+	return h % FAIL_WITHIN + 1;
+}
+
+static void short_of_memory(const struct sl_policy_source *src, unsigned nth)
+{
+	struct sl_policy_error err;
+	struct sl_snapshot *s;
+
+	fail_at = nth;
+	if (sl_policy_compile(src, 1, 1, 1, &s, &err) == SL_OK)
+		sl_policy_free(s);
+	else
+		CHECK(s == NULL && err.text[0] != '\0');
+	fail_at = 0;
 }
 
 static void use(const struct sl_snapshot *s)
@@ -56,14 +141,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct sl_snapshot *s;
 	char line[1024];
 
-	if (!worth_it(data, n))
+	if (n > TEXT_MAX)
 		return 0;
+	read_document(src.text);
 	if (sl_policy_compile(&src, 1, 1, 1, &s, &err) == SL_OK) {
 		use(s);
 		sl_policy_free(s);
 	} else {
 		CHECK(s == NULL && err.text[0] != '\0');
-		sl_policy_error_str(&err, line, sizeof(line));
+		CHECK(sl_policy_error_str(&err, line, sizeof(line)) == line && line[0] != '\0');
 	}
+	short_of_memory(&src, choose(data, n));
 	return 0;
 }

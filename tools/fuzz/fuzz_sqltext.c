@@ -55,5 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(take_all(&st, max, out) == text.n && (text.n == 0 || memcmp(out, text.p, text.n) == 0));
 	if (statement_set(&st, text, SL_SQL_BIT(SL_SQL_ALTER)))
 		take_all(&st, max, out);
+	if (statement_set_unread(&st, text))
+		take_all(&st, max, out);
 	return 0;
 }
