@@ -265,11 +265,25 @@ static int open_usage(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *er
 	return rc;
 }
 
+/* Keys of masks follow from the master key and their names, so that equal names join over restarts and
+ * policies. */
+static int mask_key(void *ctx, const char *name, uint8_t out[SL_MASK_KEY_BYTES])
+{
+	const struct sl_mgmt *m = ctx;
+	char use[MG_USE_MAX + 1];
+
+	_Static_assert(SL_MASK_KEY_BYTES == MG_DERIVED_BYTES, "one block of HKDF is a key");
+	if (snprintf(use, sizeof(use), "mask key %s", name) >= (int)sizeof(use))
+		return sl_fail(SL_E_INVAL);
+	return mg_creds_derive(m->creds, use, out);
+}
+
 static int open_parts(struct sl_mgmt *m, const struct sl_mgmt_cfg *cfg, char *err, size_t err_cap)
 {
 	const struct mg_policy_cfg policy = {.store = m->store,
 	                                     .jobs = m->jobs,
 	                                     .nb_workers = m->nb_workers,
+	                                     .mask_keys = {mask_key, m},
 	                                     .send = mg_out_send,
 	                                     .changed = policy_changed,
 	                                     .ctx = m};

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(sys.argv[1])
 SCHEMA = json.loads((ROOT / "policies/policy.schema.json").read_text())
 KEYS = {  # of the schema: of the compiler
     "resource": ("resource.c", "resource_keys"), "identityProvider": ("resource.c", "idp_keys"),
-    "role": ("access.c", "role_keys"), "rule": ("access.c", "rule_keys"), "mask": ("access.c", "mask_keys"),
+    "role": ("access.c", "role_keys"), "rule": ("access.c", "rule_keys"), "mask": ("mask.c", "mask_keys"),
     "limit": ("limit.c", "limit_keys"), "breaker": ("limit.c", "breaker_keys"), "test": ("test_doc.c", "test_keys"),
 }
 

@@ -50,7 +50,7 @@ static inline struct sl_snapshot *compile(struct fx *f, const char *yaml)
 	struct sl_snapshot *s = NULL;
 
 	memset(&err, 0, sizeof(err));
-	if (sl_policy_compile(&src, 1, f->nb_policies + 1, 1, &s, &err) != SL_OK)
+	if (sl_policy_compile_keyed(&src, 1, f->nb_policies + 1, 1, &sl_policy_test_keys, &s, &err) != SL_OK)
 		fail_msg("policy %u:%u: %s (%s)", err.line, err.column, err.text, err.hint);
 	f->policy[f->nb_policies++] = s;
 	return s;

@@ -164,7 +164,7 @@ void mg_creds_free(struct mg_creds *c)
  * uniform. */
 int mg_creds_derive(const struct mg_creds *c, const char *use, uint8_t out[MG_DERIVED_BYTES])
 {
-	uint8_t info[64];
+	uint8_t info[MG_USE_MAX + 1];
 	size_t n = strlen(use);
 	unsigned int got = MG_DERIVED_BYTES;
 

@@ -20,7 +20,9 @@ struct mg_creds;
 int mg_creds_new(const char *key_file, struct sl_store *store, struct mg_creds **out, char *err,
                  size_t err_cap);
 void mg_creds_free(struct mg_creds *c);
-/* A key for another use, that follows from the master key and cannot be turned back into it. 0, SL_E_SEAL. */
+/* A key for another use, that follows from the master key and cannot be turned back into it. 0, SL_E_SEAL,
+ * SL_E_INVAL (a use longer than MG_USE_MAX). Any thread. */
+#define MG_USE_MAX       127
 #define MG_DERIVED_BYTES 32
 int mg_creds_derive(const struct mg_creds *c, const char *use, uint8_t out[MG_DERIVED_BYTES]);
 

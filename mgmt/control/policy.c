@@ -188,7 +188,8 @@ static void apply_run(struct mg_job *job)
 	struct apply *a = (struct apply *)job;
 	const struct sl_policy_source source = {"policy.yaml", sl_span(a->text, a->text_n)};
 
-	a->err = sl_policy_compile(&source, 1, a->version, a->nb_workers, &a->snap, &a->where);
+	a->err = sl_policy_compile_keyed(&source, 1, a->version, a->nb_workers, &a->p->cfg.mask_keys,
+	                                 &a->snap, &a->where);
 }
 
 static void apply_done(struct mg_job *job)
@@ -380,7 +381,8 @@ static int compile(struct mg_policy *p, const struct sl_policy_source *sources, 
 	struct sl_policy_error where = {0};
 	struct sl_snapshot *snap = NULL;
 	char text[1200];
-	int rc = sl_policy_compile(sources, nb, version, p->cfg.nb_workers, &snap, &where);
+	int rc = sl_policy_compile_keyed(sources, nb, version, p->cfg.nb_workers, &p->cfg.mask_keys, &snap,
+	                                 &where);
 
 	if (rc != SL_OK) {
 		snprintf(err, err_cap, "policy version %llu does not compile: %s",

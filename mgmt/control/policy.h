@@ -21,6 +21,7 @@ struct mg_policy_cfg {
 	struct sl_store *store;
 	struct mg_jobs *jobs;
 	uint32_t nb_workers;
+	struct sl_policy_keys mask_keys; /* derive() runs in the thread that compiles */
 	mg_send_fn send;
 	/* A snapshot comes into force; the one before is given back after the call. */
 	void (*changed)(void *ctx, const struct sl_snapshot *snap);

@@ -1,4 +1,4 @@
-/* Who may do what: Role, Rule and Mask. */
+/* Who may do what: Role and Rule. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,11 +10,7 @@ static const char *const rule_keys[] = {"action", "kinds",     "withoutWhere", "
                                         "roles",  "resources", "approvers",    "expires", "relations",
                                         "access", "functions", "identity",     "sources", "schedule",
                                         "labels", "shadow",    "quorum",       "grant",   NULL};
-static const char *const mask_keys[] = {"action",      "text",      "keepFirst", "keepLast",
-                                        "columns",     "pattern",   "detectors", "roles",
-                                        "exceptRoles", "resources", NULL};
 static const char *const rule_actions[] = {"deny", "hold", "allow", "log", NULL};
-static const char *const mask_actions[] = {"redact", "partial", "null", NULL};
 
 static bool is_glob(const char *s)
 {
@@ -137,9 +133,8 @@ int cp_role(struct compiler *c, const struct cp_doc *d, struct sl_role *out)
 	return SL_OK;
 }
 
-/* The pattern goes into the database of its kind; id is the rule's or mask's number. */
-static int pattern(struct compiler *c, const struct sl_yaml_node *spec, bool rule, uint32_t id,
-                   uint32_t flags, bool *has)
+int cp_pattern(struct compiler *c, const struct sl_yaml_node *spec, bool rule, uint32_t id, uint32_t flags,
+               bool *has)
 {
 	uint32_t *nb = rule ? &c->nb_rule_patterns : &c->nb_mask_patterns;
 	struct sl_match_pattern *p = (rule ? c->rule_patterns : c->mask_patterns) + *nb;
@@ -160,8 +155,7 @@ static int pattern(struct compiler *c, const struct sl_yaml_node *spec, bool rul
 	return SL_OK;
 }
 
-/* A part of a name that takes more bytes than the catalog's names have would never match. */
-static int check_length(struct compiler *c, const struct sl_yaml_node *item)
+int cp_check_length(struct compiler *c, const struct sl_yaml_node *item)
 {
 	size_t n = 0;
 
@@ -175,14 +169,13 @@ static int check_length(struct compiler *c, const struct sl_yaml_node *item)
 	return SL_OK;
 }
 
-/* "name" or "schema.name". */
-static int check_relation(struct compiler *c, const struct sl_yaml_node *item)
+int cp_check_relation(struct compiler *c, const struct sl_yaml_node *item)
 {
 	const char *dot = strchr(item->scalar, '.');
 
 	if (dot != NULL && (dot == item->scalar || dot[1] == '\0' || strchr(dot + 1, '.') != NULL))
 		return cp_fail(c, SL_E_POLICY_SYNTAX, item, NULL, "a name is written name or schema.name");
-	return check_length(c, item) == SL_OK ? cp_check_glob(c, item) : SL_E_POLICY_SYNTAX;
+	return cp_check_length(c, item) == SL_OK ? cp_check_glob(c, item) : SL_E_POLICY_SYNTAX;
 }
 
 static const struct {
@@ -221,12 +214,12 @@ static int check_access(struct compiler *c, const struct sl_yaml_node *item)
 static int names(struct compiler *c, const struct sl_yaml_node *spec, struct sl_rule *out)
 {
 	struct sl_strings access = {0};
-	int rc = cp_list(c, spec, "relations", CP_OPTIONAL, check_relation, &out->relations);
+	int rc = cp_list(c, spec, "relations", CP_OPTIONAL, cp_check_relation, &out->relations);
 
 	if (rc == SL_OK)
 		rc = cp_list(c, spec, "access", CP_OPTIONAL, check_access, &access);
 	if (rc == SL_OK)
-		rc = cp_list(c, spec, "functions", CP_OPTIONAL, check_relation, &out->functions);
+		rc = cp_list(c, spec, "functions", CP_OPTIONAL, cp_check_relation, &out->functions);
 	if (rc != SL_OK)
 		return rc;
 	if (access.nb > 0 && out->relations.nb == 0)
@@ -337,8 +330,8 @@ static int statement(struct compiler *c, const struct sl_yaml_node *spec, struct
 	if (rc == SL_OK)
 		rc = names(c, spec, r);
 	if (rc == SL_OK)
-		rc = pattern(c, spec, true, id, SL_MATCH_CASELESS | SL_MATCH_DOTALL | SL_MATCH_ONCE,
-		             &r->has_pattern);
+		rc = cp_pattern(c, spec, true, id, SL_MATCH_CASELESS | SL_MATCH_DOTALL | SL_MATCH_ONCE,
+		                &r->has_pattern);
 	return rc;
 }
 
@@ -386,74 +379,4 @@ int cp_rule(struct compiler *c, const struct cp_doc *d, struct sl_rule *out)
 		rc = check_rule(c, spec, out);
 	out->role_bits = cp_role_bits(c, &out->roles);
 	return rc == SL_OK ? default_message(c, out) : rc;
-}
-
-/* "column", "table.column" or "schema.table.column". */
-static int check_column(struct compiler *c, const struct sl_yaml_node *item)
-{
-	const char *s = item->scalar;
-	size_t dots = 0;
-	bool empty_part = s[0] == '.' || s[strlen(s) - 1] == '.' || strstr(s, "..") != NULL;
-
-	for (; *s != '\0'; s++)
-		dots += *s == '.';
-	if (dots > 2 || empty_part)
-		return cp_fail(c, SL_E_POLICY_SYNTAX, item, NULL,
-		               "a column is written column, table.column or schema.table.column");
-	return check_length(c, item) == SL_OK ? cp_check_glob(c, item) : SL_E_POLICY_SYNTAX;
-}
-
-static int check_mask(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_mask *m)
-{
-	const struct sl_yaml_node *keep = sl_yaml_get(spec, "keepFirst");
-	const struct sl_yaml_node *text = sl_yaml_get(spec, "text");
-
-	keep = keep != NULL ? keep : sl_yaml_get(spec, "keepLast");
-	if (keep != NULL && m->action != SL_MASK_PARTIAL)
-		return cp_fail(c, SL_E_POLICY_SYNTAX, keep, NULL,
-		               "\"%s\" means something with action: partial only", keep->key);
-	if (text != NULL && m->action != SL_MASK_REDACT)
-		return cp_fail(c, SL_E_POLICY_SYNTAX, text, NULL,
-		               "\"text\" means something with action: redact only");
-	if (m->columns.nb == 0 && !m->has_content)
-		return cp_fail(c, SL_E_POLICY_SYNTAX, spec, NULL,
-		               "a mask needs \"columns\", \"pattern\" or \"detectors\"");
-	return SL_OK;
-}
-
-int cp_mask(struct compiler *c, const struct cp_doc *d, struct sl_mask *out)
-{
-	const struct sl_yaml_node *spec = d->spec;
-	uint32_t id = (uint32_t)(out - c->out->masks);
-	uint32_t action = 0;
-	int rc = cp_map(c, spec, "spec", mask_keys);
-
-	out->name = d->name;
-	out->text = "***";
-	if (rc == SL_OK)
-		rc = cp_word(c, spec, "action", CP_REQUIRED, mask_actions, &action);
-	out->action = (enum sl_mask_action)action;
-	if (rc == SL_OK)
-		rc = cp_text(c, spec, "text", CP_OPTIONAL, CP_NAME_MAX, &out->text);
-	if (rc == SL_OK)
-		rc = cp_uint(c, spec, "keepFirst", CP_KEEP_MAX, &out->keep_first);
-	if (rc == SL_OK)
-		rc = cp_uint(c, spec, "keepLast", CP_KEEP_MAX, &out->keep_last);
-	if (rc == SL_OK)
-		rc = cp_list(c, spec, "columns", CP_OPTIONAL, check_column, &out->columns);
-	if (rc == SL_OK)
-		rc = pattern(c, spec, false, id, SL_MATCH_START, &out->has_content);
-	if (rc == SL_OK)
-		rc = cp_detectors(c, spec, out);
-	if (rc == SL_OK)
-		rc = cp_globs(c, spec, "roles", CP_OPTIONAL, CP_ROLE, &out->roles);
-	if (rc == SL_OK)
-		rc = cp_globs(c, spec, "exceptRoles", CP_OPTIONAL, CP_ROLE, &out->except);
-	if (rc == SL_OK)
-		rc = cp_globs(c, spec, "resources", CP_OPTIONAL, CP_RESOURCE, &out->resources);
-	if (rc == SL_OK)
-		rc = check_mask(c, spec, out);
-	out->role_bits = cp_role_bits(c, &out->roles);
-	out->except_bits = cp_role_bits(c, &out->except);
-	return rc;
 }

@@ -1,9 +1,12 @@
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "compile_priv.h"
+#include "sl_secret.h"
 
-#define BLOCK_BYTES 16384
+#define BLOCK_BYTES  16384
+#define SECRET_BYTES 4096 /* a page */
 
 struct block {
 	struct block *next;
@@ -11,8 +14,15 @@ struct block {
 	max_align_t bytes[];
 };
 
+struct pages { /* of their own, so that the rest of what is in them is secret too */
+	struct pages *next;
+	size_t used, size;
+	max_align_t bytes[];
+};
+
 struct cp_arena {
 	struct block *blocks;
+	struct pages *secrets;
 };
 
 struct cp_arena *cp_arena_new(void)
@@ -50,10 +60,48 @@ char *cp_copy(struct cp_arena *a, const char *s, size_t n)
 	return out;
 }
 
+void *cp_take_secret(struct cp_arena *a, size_t n)
+{
+	size_t need = (n + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+	struct pages *p = a->secrets;
+	uint8_t *at;
+
+	if (need > SECRET_BYTES - sizeof(*p))
+		return NULL;
+	if (p == NULL || p->size - p->used < need) {
+		p = mmap(NULL, SECRET_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p == MAP_FAILED)
+			return NULL;
+		if (madvise(p, SECRET_BYTES, MADV_DONTDUMP) != 0) {
+			munmap(p, SECRET_BYTES);
+			return NULL;
+		}
+		(void)mlock(p, SECRET_BYTES); /* an account may have no right to lock memory */
+		p->size = SECRET_BYTES - sizeof(*p);
+		p->next = a->secrets;
+		a->secrets = p;
+	}
+	at = (uint8_t *)p->bytes + p->used;
+	p->used += need;
+	return at;
+}
+
+static void free_secrets(struct cp_arena *a)
+{
+	for (struct pages *p = a->secrets; p != NULL;) {
+		struct pages *next = p->next;
+
+		sl_cleanse(p, SECRET_BYTES);
+		munmap(p, SECRET_BYTES);
+		p = next;
+	}
+}
+
 void cp_arena_free(struct cp_arena *a)
 {
 	if (a == NULL)
 		return;
+	free_secrets(a);
 	for (struct block *k = a->blocks; k != NULL;) {
 		struct block *next = k->next;
 

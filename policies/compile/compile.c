@@ -320,7 +320,14 @@ static struct sl_snapshot *new_snapshot(struct cp_arena *arena, uint64_t version
 int sl_policy_compile(const struct sl_policy_source *sources, uint32_t nb, uint64_t version,
                       uint32_t nb_workers, struct sl_snapshot **out, struct sl_policy_error *err)
 {
-	struct compiler c = {.err = err};
+	return sl_policy_compile_keyed(sources, nb, version, nb_workers, NULL, out, err);
+}
+
+int sl_policy_compile_keyed(const struct sl_policy_source *sources, uint32_t nb, uint64_t version,
+                            uint32_t nb_workers, const struct sl_policy_keys *keys, struct sl_snapshot **out,
+                            struct sl_policy_error *err)
+{
+	struct compiler c = {.err = err, .keys = keys};
 	int rc;
 
 	*out = NULL;

@@ -65,7 +65,8 @@ struct cp_arena;
 struct compiler {
 	struct cp_arena *arena;
 	struct sl_policy_error *err;
-	const char *file; /* of the document that is read now */
+	const struct sl_policy_keys *keys; /* NULL: there are none */
+	const char *file;                  /* of the document that is read now */
 	struct cp_doc *docs;
 	uint32_t nb_docs, cap_docs;
 	uint32_t *names; /* open addressing: index of a document + 1; at least twice as many as documents */
@@ -84,6 +85,8 @@ struct compiler {
 struct cp_arena *cp_arena_new(void);
 void *cp_take(struct cp_arena *a, size_t n); /* NULL: out of memory */
 char *cp_copy(struct cp_arena *a, const char *s, size_t n);
+/* Memory that is not dumped, not swapped where that is allowed, and cleared when it goes. */
+void *cp_take_secret(struct cp_arena *a, size_t n);
 void cp_arena_free(struct cp_arena *a);
 
 /* ---- reader.c: a map's members, strictly ---- */
@@ -124,7 +127,6 @@ int cp_idp(struct compiler *c, const struct cp_doc *d, struct sl_idp *out);
 int cp_resource(struct compiler *c, const struct cp_doc *d, struct sl_resource *out);
 int cp_role(struct compiler *c, const struct cp_doc *d, struct sl_role *out);
 int cp_rule(struct compiler *c, const struct cp_doc *d, struct sl_rule *out);
-int cp_mask(struct compiler *c, const struct cp_doc *d, struct sl_mask *out);
 
 /* A list of globs; those without a wildcard must be the name of a role or resource. */
 int cp_globs(struct compiler *c, const struct sl_yaml_node *map, const char *key, enum cp_need need,
@@ -133,8 +135,20 @@ uint64_t cp_role_bits(const struct compiler *c, const struct sl_strings *list);
 /* The terms of a hold; cp_no_approval() refuses them where nothing is held. */
 int cp_approval(struct compiler *c, const struct sl_yaml_node *spec, struct sl_rule *r);
 int cp_no_approval(struct compiler *c, const struct sl_yaml_node *spec, const char *needs);
+/* A part of a name that takes more bytes than the catalog's names have would never match. */
+int cp_check_length(struct compiler *c, const struct sl_yaml_node *item);
+int cp_check_relation(struct compiler *c, const struct sl_yaml_node *item); /* "name" or "schema.name" */
+/* The pattern goes into the database of its kind; id is the rule's or mask's number. */
+int cp_pattern(struct compiler *c, const struct sl_yaml_node *spec, bool rule, uint32_t id, uint32_t flags,
+               bool *has);
+
+/* ---- mask.c ---- */
+int cp_mask(struct compiler *c, const struct cp_doc *d, struct sl_mask *out);
 
 /* ---- limit.c ---- */
+/* Whom, where and when, and the message; the rule is named "kind/name". The keys that d's kind has not are
+ * absent. */
+int cp_conditions(struct compiler *c, const struct cp_doc *d, const char *kind, struct sl_rule *r);
 int cp_limit(struct compiler *c, const struct cp_doc *d, struct sl_limit *out);
 int cp_breaker(struct compiler *c, const struct cp_doc *d, struct sl_limit *out);
 

@@ -83,8 +83,7 @@ static int windows(struct compiler *c, const struct sl_yaml_node *spec, const ch
 	return rc;
 }
 
-/* Whom it is for, and how it is named in records. */
-static int conditions(struct compiler *c, const struct cp_doc *d, const char *kind, struct sl_rule *r)
+int cp_conditions(struct compiler *c, const struct cp_doc *d, const char *kind, struct sl_rule *r)
 {
 	const struct sl_yaml_node *spec = d->spec;
 	char name[CP_NAME_MAX + 16];
@@ -145,7 +144,7 @@ int cp_limit(struct compiler *c, const struct cp_doc *d, struct sl_limit *out)
 	int rc = cp_map(c, spec, "spec", limit_keys);
 
 	if (rc == SL_OK)
-		rc = conditions(c, d, "Limit", &out->rule);
+		rc = cp_conditions(c, d, "Limit", &out->rule);
 	if (rc == SL_OK)
 		rc = cp_word(c, spec, "per", CP_OPTIONAL, pers, &word);
 	out->per = (enum sl_limit_per)word;
@@ -175,7 +174,7 @@ int cp_breaker(struct compiler *c, const struct cp_doc *d, struct sl_limit *out)
 	out->breaker = true;
 	out->per = SL_PER_IDENTITY;
 	if (rc == SL_OK)
-		rc = conditions(c, d, "Breaker", &out->rule);
+		rc = cp_conditions(c, d, "Breaker", &out->rule);
 	out->rule.action = SL_RULE_DENY;
 	if (rc == SL_OK)
 		rc = bound32(c, spec, "denials", CP_DENIALS_MAX, &out->denials);

@@ -22,9 +22,24 @@ struct sl_policy_source {
 };
 
 /*
- * Compiles. 0 with *out, one count, the caller's; SL_E_POLICY_SYNTAX, SL_E_POLICY_PATTERN, SL_E_LIMIT with
- * *err. nb_workers: scratches to make.
+ * Where the keys of masks come from: for a name the same SL_MASK_KEY_BYTES each time. 0, or < 0. The thread
+ * that compiles.
  */
+struct sl_policy_keys {
+	int (*derive)(void *ctx, const char *name, uint8_t out[SL_MASK_KEY_BYTES]);
+	void *ctx;
+};
+
+extern const struct sl_policy_keys sl_policy_test_keys; /* known to everybody: tools and tests only */
+
+/*
+ * Compiles. 0 with *out, one count, the caller's; SL_E_POLICY_SYNTAX, SL_E_POLICY_PATTERN, SL_E_LIMIT with
+ * *err. nb_workers: scratches to make. keys NULL: documents that need one are refused.
+ */
+int sl_policy_compile_keyed(const struct sl_policy_source *sources, uint32_t nb, uint64_t version,
+                            uint32_t nb_workers, const struct sl_policy_keys *keys, struct sl_snapshot **out,
+                            struct sl_policy_error *err);
+/* The same without keys. */
 int sl_policy_compile(const struct sl_policy_source *sources, uint32_t nb, uint64_t version,
                       uint32_t nb_workers, struct sl_snapshot **out, struct sl_policy_error *err);
 /* Only when the last count is gone. */

@@ -29,7 +29,7 @@ static int compile(const char *text, struct sl_snapshot **out, struct sl_policy_
 {
 	struct sl_policy_source src = {"p.yaml", sl_span_str(text)};
 
-	return sl_policy_compile(&src, 1, 7, 2, out, err);
+	return sl_policy_compile_keyed(&src, 1, 7, 2, &sl_policy_test_keys, out, err);
 }
 
 static struct sl_snapshot *good(const char *text)
@@ -108,7 +108,8 @@ static const struct bad_row bad_rows[] = {
         {DOC("Rule", "r", "  action: deny\n  pattern: '\\Qa\\E'\n"), 6, 12, "\\Q", ""},
         {DOC("Rule", "r", "  action: deny\n  pattern: ''\n"), 6, 12, "empty", ""},
         {DOC("Rule", "r", "  action: deny\n  kinds: [drop]\n  message: \"a\\nb\"\n"), 7, 12, "control", ""},
-        {DOC("Mask", "m", "  action: redact\n"), 5, 3, "needs \"columns\", \"pattern\" or \"detectors\"", ""},
+        {DOC("Mask", "m", "  action: redact\n"), 5, 3,
+         "needs \"columns\", \"types\", \"pattern\" or \"detectors\"", ""},
         {DOC("Mask", "m", "  action: redact\n  detectors: [card, crd]\n"), 6, 21, "no detector \"crd\"",
          "detectors.md"},
         {DOC("Rule", "r", "  action: deny\n  kinds: [drop]\n  identity: {claims: {acr: high}}\n"), 7, 28,

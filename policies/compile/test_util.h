@@ -21,7 +21,7 @@ static inline struct sl_snapshot *compile(const char *text)
 	struct sl_snapshot *s;
 	char line[1024];
 
-	if (sl_policy_compile(&src, 1, 1, 1, &s, &err) != SL_OK)
+	if (sl_policy_compile_keyed(&src, 1, 1, 1, &sl_policy_test_keys, &s, &err) != SL_OK)
 		fail_msg("%s", sl_policy_error_str(&err, line, sizeof(line)));
 	return s;
 }

@@ -180,17 +180,17 @@ static void bind_patterns(const struct sl_snapshot *s, struct sl_principal *out)
 		out->any_pattern = s->rules[i].has_pattern && eval_rule_is_for(out, &s->rules[i]);
 }
 
-static void bind_masks(const struct sl_snapshot *s, struct sl_span resource, struct sl_principal *out)
+/* A condition on what is not known of the caller holds: a mask restricts. */
+static void bind_masks(const struct sl_snapshot *s, struct sl_principal *out)
 {
 	for (uint32_t i = 0; i < s->nb_masks; i++) {
 		const struct sl_mask *m = &s->masks[i];
 
-		if (m->roles.nb > 0 && (m->role_bits & out->role_bits) == 0)
-			continue;
-		if ((m->except_bits & out->role_bits) != 0 || !globs_allow(&m->resources, resource))
+		if ((m->except_bits & out->role_bits) != 0 || !eval_rule_is_for(out, &m->rule))
 			continue;
 		set_bit(out->mask_bits, i);
 		out->any_mask = true;
+		out->any_column_mask |= m->columns.nb + m->types.nb > 0;
 		out->any_content_mask |= m->has_content;
 	}
 }
@@ -216,8 +216,6 @@ static bool has_database(const struct sl_resource *res, struct sl_span database)
 bool sl_eval_bind(const struct sl_snapshot *s, const struct sl_caller *who, const struct sl_resource *res,
                   struct sl_span database, struct sl_principal *out)
 {
-	struct sl_span resource = sl_span_str(res->name);
-
 	memset(out, 0, sizeof(*out));
 	out->snapshot_version = s->version;
 	out->resource = res >= s->resources && res < s->resources + s->nb_resources
@@ -236,7 +234,7 @@ bool sl_eval_bind(const struct sl_snapshot *s, const struct sl_caller *who, cons
 	}
 	bind_whos(s, who, out);
 	bind_patterns(s, out);
-	bind_masks(s, resource, out);
+	bind_masks(s, out);
 	bind_limits(s, out);
 	return out->role_bits != 0;
 }

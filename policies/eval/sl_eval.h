@@ -25,7 +25,8 @@ struct sl_principal {
 	uint64_t limit_bits; /* limits and breakers that are for this caller here, schedules aside */
 	uint32_t resource;   /* its index in the snapshot; SL_POLICY_RESOURCES_MAX: none of its resources */
 	bool any_mask, any_content_mask;
-	bool any_pattern; /* some rule with a pattern can apply */
+	bool any_column_mask; /* some mask hides columns, by their names or types */
+	bool any_pattern;     /* some rule with a pattern can apply */
 };
 
 /*

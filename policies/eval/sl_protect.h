@@ -50,9 +50,9 @@ struct sl_protect {
 };
 
 /*
- * Any principal with a mask of columns (p->any_mask). catalog NULL: nothing is known of the target, and all
- * that names a relation or a function that is not built in is refused. hidden names are compared folded.
- * Worker thread; no allocation.
+ * Any principal with a mask of columns (p->any_column_mask). catalog NULL: nothing is known of the target,
+ * and all that names a relation or a function that is not built in is refused. hidden names are compared
+ * folded. Worker thread; no allocation.
  */
 void sl_protect_statement(const struct sl_snapshot *s, const struct sl_principal *p,
                           const struct sl_catalog *c, struct sl_span text, const struct sl_sql *sql,

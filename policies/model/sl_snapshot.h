@@ -282,18 +282,24 @@ struct sl_mask {
 	uint32_t keep_first, keep_last;
 	struct sl_strings columns; /* globs "column", "table.column" or "schema.table.column", ASCII case
 	                              folded; may be empty with a pattern */
-	struct sl_strings types;   /* names of types as pg_type has them (globs): hides columns of them */
-	struct sl_strings json; /* paths: what is hidden in json, jsonb and JSON in text; empty: all of it */
+	struct sl_strings types;   /* names of types as pg_type has them (globs): hides columns of them, of
+	                              arrays of   them and of domains over them */
+	/* Paths: what is hidden in json, jsonb and JSON in text; empty: all of it. "$", then one or more of
+	 * ".name", "..name" (at any depth), "[*]" (each element), "[n]" (that one, from 0); a name has none
+	 * of . [ ] * ' ", no backslash and no control characters. Names are compared exactly. */
+	struct sl_strings json;
 	struct sl_strings trusted; /* globs of functions whose results and decisions are not the mask's */
 	enum sl_mask_unit unit;    /* DATE */
 	enum sl_mask_derived derived;
 	enum sl_mask_inference inference;
 	bool secret;
-	const uint8_t *key;          /* HASH, TOKENISE: SL_MASK_KEY_BYTES; not in core dumps */
-	struct sl_strings resources; /* globs; empty: all */
-	struct sl_strings roles;     /* applies to callers with one of these roles (globs); empty: all */
-	struct sl_strings except;    /* but not to callers with one of these */
-	uint64_t role_bits, except_bits;
+	const char *key_name;
+	const uint8_t *key; /* HASH, TOKENISE: SL_MASK_KEY_BYTES; not in core dumps. NULL else */
+	/* Whom and where it is for, the message ("": what was refused is said) and the terms of
+	 * SL_INFERENCE_HOLD. Its name is "Mask/name", as in records. */
+	struct sl_rule rule;
+	struct sl_strings except; /* but not for callers with one of these roles */
+	uint64_t except_bits;
 	bool has_content; /* masks the parts of any value that its pattern matches or its detectors find */
 	uint64_t detectors[SL_POLICY_DETECTORS_MAX / 64]; /* 1 << the detector's number */
 };

@@ -144,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n > TEXT_MAX)
 		return 0;
 	read_document(src.text);
-	if (sl_policy_compile(&src, 1, 1, 1, &s, &err) == SL_OK) {
+	if (sl_policy_compile_keyed(&src, 1, 1, 1, &sl_policy_test_keys, &s, &err) == SL_OK) {
 		use(s);
 		sl_policy_free(s);
 	} else {

@@ -27,7 +27,7 @@ struct sl_snapshot *policy_compile(const struct policy_file *files, unsigned int
 		src[i].file = files[i].name;
 		src[i].text = sl_span(files[i].text, files[i].n);
 	}
-	if (sl_policy_compile(src, nb, 1, 1, &s, &err) != SL_OK)
+	if (sl_policy_compile_keyed(src, nb, 1, 1, &sl_policy_test_keys, &s, &err) != SL_OK)
 		complain("%s", sl_policy_error_str(&err, text, sizeof(text)));
 	free(src);
 	return s;
