@@ -101,6 +101,16 @@ static void expect_span(struct fx *f, struct sl_column c, struct sl_span value, 
 	}
 }
 
+static void expect_bytes(struct fx *f, struct sl_column c, struct sl_span value, struct sl_span want)
+{
+	uint16_t w = want_of(f, &c);
+
+	assert_int_not_equal(w, 0);
+	assert_int_equal(field_want(f, w, &c, value), SL_OK);
+	assert_int_equal(f->v.action, SL_ACT_REPLACE);
+	assert_true(sl_span_eq(f->v.replace, want));
+}
+
 static void expect(struct fx *f, const char *name, uint32_t type, uint8_t format, const char *value,
                    const char *want)
 {
@@ -125,19 +135,20 @@ static void test_columns_by_name(void **state)
 	expect(&f, "card_number", TEXT, 0, "4111111111111111", "************1111");
 	expect(&f, "gone", TEXT, 0, "x", NULL);
 	assert_int_equal(sl_counter_sum(SL_C_FIELDS_MASKED), masked + 7);
-	/* A masked value is valid for its type: NULL where text is not. */
-	expect(&f, "ssn", INT4, 0, "123456789", NULL);
-	expect(&f, "ssn", INT8, 1, "\x01\x01\x01\x01\x01\x01\x01\x01", NULL);
-	expect(&f, "ssn", NUMERIC, 0, "12", NULL);
-	expect(&f, "ssn", DATE, 0, "2020-01-01", NULL);
-	expect(&f, "ssn", BOOL, 0, "t", NULL);
-	expect(&f, "ssn", UUID, 0, "x", NULL);
-	expect(&f, "ssn", BYTEA, 0, "\\x00", NULL);
-	expect(&f, "ssn", JSON, 0, "{}", NULL);
-	expect(&f, "ssn", JSONB, 1, "\x01{}", NULL);
-	expect(&f, "ssn", TEXT_ARRAY, 0, "{a}", NULL);
-	expect(&f, "ssn", TEXT_ARRAY, 1, "x", NULL);
-	expect(&f, "ssn", CHAR, 1, "x", NULL);
+	/* A masked value is valid for its type. */
+	expect(&f, "ssn", INT4, 0, "123456789", "0");
+	expect_bytes(&f, col("ssn", INT8, 1), SL_SPAN_LIT("\1\1\1\1\1\1\1\1"),
+	             SL_SPAN_LIT("\0\0\0\0\0\0\0\0"));
+	expect(&f, "ssn", NUMERIC, 0, "12", "0");
+	expect(&f, "ssn", DATE, 0, "2020-01-01", "2000-01-01");
+	expect(&f, "ssn", BOOL, 0, "t", "f");
+	expect(&f, "ssn", UUID, 0, "x", "00000000-0000-0000-0000-000000000000");
+	expect(&f, "ssn", BYTEA, 0, "\\x00", "\\x");
+	expect(&f, "ssn", JSON, 0, "{}", "\"***-**\"");
+	expect(&f, "ssn", JSONB, 1, "\x01{}", "\x01\"***-**\"");
+	expect(&f, "ssn", TEXT_ARRAY, 0, "{a}", "{***-**}");
+	expect(&f, "ssn", TEXT_ARRAY, 1, "x", DENIED);
+	expect(&f, "ssn", CHAR, 1, "x", "*");
 	expect(&f, "ssn", 99999, 0, "x", NULL);
 	/* A column of the table that a mask names, of which the origin is not known: hidden rather than
 	 * shown. */
@@ -250,16 +261,16 @@ static void test_content_text(void **state)
 	expect(&f, "note", TEXT, 0, "pay " CARD " now", "pay [card] now");
 	expect(&f, "note", VARCHAR, 0, CARD, "[card]");
 	expect(&f, "note", 0, 0, CARD, "[card]");
-	expect(&f, "note", INT8, 0, CARD, NULL);
+	expect(&f, "note", INT8, 0, CARD, "0");
 	expect(&f, "note", INT8, 0, "12", PASS);
-	expect(&f, "note", NUMERIC, 0, CARD, NULL);
-	expect(&f, "note", JSON, 0, "{\"a\":\"" CARD "\"}", NULL);
+	expect(&f, "note", NUMERIC, 0, CARD, "0");
+	expect(&f, "note", JSON, 0, "{\"a\":\"" CARD "\"}", "{\"a\":\"[card]\"}");
 	expect(&f, "note", JSONB, 0, "{\"a\":1}", PASS);
-	expect(&f, "note", TEXT_ARRAY, 0, "{" CARD "}", NULL);
+	expect(&f, "note", TEXT_ARRAY, 0, "{" CARD "}", "{[card]}");
 	expect(&f, "note", 99999, 0, "(" CARD ")", NULL);
 	expect(&f, "note", DATE, 0, "2020-01-01", PASS);
-	expect(&f, "note", BYTEA, 0, "\\x34313131313131313131313131313131", NULL);
-	expect(&f, "note", BYTEA, 0, CARD, NULL);
+	expect(&f, "note", BYTEA, 0, "\\x34313131313131313131313131313131", "\\x");
+	expect(&f, "note", BYTEA, 0, CARD, "\\x");
 	expect(&f, "note", BYTEA, 0, "\\x00ff", PASS);
 	expect(&f, "note", BYTEA, 0, "\\x0", DENIED);
 	expect(&f, "note", BYTEA, 0, "\\xzz", DENIED);
@@ -295,21 +306,23 @@ static void test_content_binary(void **state)
 	session(&f, "agents");
 	assert_int_equal(command(&f, "SELECT * FROM notes"), SL_OK);
 	expect(&f, "note", TEXT, 1, "pay " CARD, "pay [card]");
-	expect_span(&f, col("note", INT8, 1), be(UINT64_C(4111111111111111), 8), NULL);
+	expect_bytes(&f, col("note", INT8, 1), be(UINT64_C(4111111111111111), 8),
+	             SL_SPAN_LIT("\0\0\0\0\0\0\0\0"));
 	expect_span(&f, col("note", INT8, 1), be(UINT64_C(12), 8), PASS);
 	expect_span(&f, col("note", INT4, 1), be(7, 4), PASS);
 	expect_span(&f, col("note", INT2, 1), be(7, 2), PASS);
 	expect_span(&f, col("note", INT4, 1), be(7, 3), DENIED);
-	expect_span(&f, col("note", FLOAT8, 1), be_double(4111111111111111.0), NULL);
+	expect_bytes(&f, col("note", FLOAT8, 1), be_double(4111111111111111.0),
+	             SL_SPAN_LIT("\0\0\0\0\0\0\0\0"));
 	expect_span(&f, col("note", FLOAT8, 1), be_double(1.5), PASS);
 	expect_span(&f, col("note", FLOAT8, 1), be_double(1e300), PASS);
 	expect_span(&f, col("note", FLOAT4, 1), be(0x3fc00000, 4), PASS);
 	expect(&f, "note", NUMERIC, 1, "whatever", DENIED);
-	expect(&f, "note", JSON, 1, "{\"a\":\"" CARD "\"}", NULL);
-	expect(&f, "note", JSONB, 1, "\x01{\"a\":\"" CARD "\"}", NULL);
+	expect(&f, "note", JSON, 1, "{\"a\":\"" CARD "\"}", "{\"a\":\"[card]\"}");
+	expect(&f, "note", JSONB, 1, "\x01{\"a\":\"" CARD "\"}", "\x01{\"a\":\"[card]\"}");
 	expect(&f, "note", JSONB, 1, "\x01{}", PASS);
 	expect(&f, "note", JSONB, 1, "\x02{}", DENIED);
-	expect(&f, "note", BYTEA, 1, "x " CARD, NULL);
+	expect(&f, "note", BYTEA, 1, "x " CARD, "");
 	expect(&f, "note", TEXT_ARRAY, 1, "whatever", DENIED);
 	expect(&f, "note", 0, 1, "whatever", DENIED);
 	expect(&f, "note", DATE, 1, "abcd", PASS);

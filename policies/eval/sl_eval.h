@@ -110,16 +110,6 @@ struct sl_eval_column {
 int32_t sl_eval_column(const struct sl_snapshot *s, const struct sl_principal *p,
                        const struct sl_eval_column *c);
 
-/*
- * Masks a value by mask index (>= 0), or by content when mask is -1. Writes into out (cap bytes);
- * returns the length, -1 unchanged, -2 it becomes NULL, -3 it does not fit or the engine failed (the caller
- * must not let the value pass). partial counts UTF-8 characters; a value not longer than keep_first +
- * keep_last is masked whole. `column` is the name that the value has in the reply, which detectors take for a
- * hint; "" is none.
- */
-long sl_eval_mask(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t worker, int32_t mask,
-                  struct sl_span value, struct sl_span column, uint8_t *out, size_t cap);
-
 /* Writes the SQL that finds the (oid, attnum, schema, relation, column) of all columns a column mask could
  * name; 0 none needed; -1 does not fit. */
 long sl_eval_origin_query(const struct sl_snapshot *s, const struct sl_principal *p, char *out, size_t cap);

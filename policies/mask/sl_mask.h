@@ -16,6 +16,9 @@ enum sl_masked {
 	SL_MASKED_REFUSE, /* it cannot be read, or the new one does not fit: it must not pass */
 };
 
+#define SL_MASK_JSON_STEPS_MAX                                                                               \
+	256 /* of all JSON paths of a mask together; with more, documents are masked whole */
+
 #define SL_MASK_CONTENT (-1) /* whatever the content patterns and detectors of the caller find */
 
 struct sl_mask_value {
@@ -39,5 +42,11 @@ struct sl_masker {
 /* *n: bytes written, with SL_MASKED_NEW; never more than cap. */
 enum sl_masked sl_mask(const struct sl_masker *m, const struct sl_mask_value *v, uint8_t *out, size_t cap,
                        size_t *n);
+
+/* Can a value of the type hold what content patterns and detectors look for? catalog may be NULL. */
+bool sl_mask_content_type(const struct sl_catalog *catalog, uint32_t type, uint8_t format);
+
+/* How many steps the JSON path has ($.a.b, $.items[*].card, $..ssn, $["a b"][0]); 0: it cannot be read. */
+uint32_t sl_mask_json_steps(const char *path);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sl_eval.h"
+#include "sl_mask.h"
 #include "sl_policy.h"
 #include "sl_yaml.h"
 
@@ -118,9 +119,12 @@ static void use(const struct sl_snapshot *s)
 	                             SL_SPAN_LIT("ssn")};
 	static struct sl_principal p;
 	static struct sl_sql sql;
+	struct sl_masker m = {.snapshot = s, .who = &p};
+	struct sl_mask_value v = {.type = 25, .value = text};
 	struct sl_eval_result r;
 	uint8_t out[256];
 	char query[4096];
+	size_t n;
 
 	(void)sl_eval_bind(s, &who, s->nb_resources > 0 ? &s->resources[0] : &anywhere, SL_SPAN_LIT("shop"),
 	                   &p);
@@ -128,9 +132,12 @@ static void use(const struct sl_snapshot *s)
 	sl_eval_statement(s, &p, 0, UINT64_C(1000000000000000), text, &sql, &r);
 	CHECK(r.message != NULL && r.rule < (int32_t)s->nb_rules);
 	CHECK(p.role_bits != 0 || r.decision != SL_DEC_ALLOW || s->nb_rules > 0);
-	CHECK(sl_eval_mask(s, &p, 0, sl_eval_column(s, &p, &col), text, SL_SPAN_EMPTY, out, sizeof(out)) <=
-	      (long)sizeof(out));
-	CHECK(sl_eval_mask(s, &p, 0, -1, text, SL_SPAN_EMPTY, out, sizeof(out)) <= (long)sizeof(out));
+	v.mask = sl_eval_column(s, &p, &col);
+	(void)sl_mask(&m, &v, out, sizeof(out), &n);
+	CHECK(n <= sizeof(out));
+	v.mask = SL_MASK_CONTENT;
+	(void)sl_mask(&m, &v, out, sizeof(out), &n);
+	CHECK(n <= sizeof(out));
 	CHECK(sl_eval_origin_query(s, &p, query, sizeof(query)) < (long)sizeof(query));
 }
 
