@@ -52,8 +52,9 @@
 	4096 /* bytes a decoder may add on a side while it handles one message, rows apart                   \
 	      */
 
-#define SL_DEC_BINDING_MAX 64 /* bytes of channel binding data */
-#define SL_CANCEL_KEY_MAX  32 /* bytes of a cancel key of the gateway's */
+#define SL_DEC_BINDING_MAX 64          /* bytes of channel binding data */
+#define SL_CANCEL_KEY_MAX  32          /* bytes of a cancel key of the gateway's */
+#define SL_KEEP_MAX        (32 * 1024) /* bytes that a command's verdict may give to keep */
 
 enum sl_side {
 	SL_CLIENT = 0,
@@ -71,6 +72,7 @@ enum sl_event_kind {
 	SL_EV_ORIGIN,   /* one column of the target's catalog, answer to SESSION's question */
 	SL_EV_CANCEL,   /* a request to cancel what another flow is doing */
 	SL_EV_ERROR,    /* the peer's message was refused; the flow ends after it */
+	SL_EV_REPORT,   /* free text of the target's is about to pass: an error, a notice, a notification */
 	SL_EV_NOTE,     /* something to keep in the record: target notices of weight, refused options */
 };
 
@@ -132,9 +134,28 @@ struct sl_column {
 	uint8_t format; /* 0 text, 1 binary */
 };
 
+#define SL_COPY_NULL_MAX 64 /* bytes of the text that stands for NULL */
+
+/* How the target writes the data of a COPY. */
+struct sl_copy {
+	bool binary;
+	struct sl_span kept; /* what the verdict on the COMMAND gave to keep; empty: nothing */
+	/* Out, when columns are wanted and it is not binary. */
+	bool csv, header;
+	uint8_t delimiter, quote, escape; /* the latter two in CSV */
+	uint8_t null_n;
+	char null[SL_COPY_NULL_MAX];
+};
+
+/*
+ * A denial refuses the rows: what else comes of the result is dropped, and the client gets the reason.
+ */
 struct sl_ev_rowmeta {
-	const struct sl_column *columns;
+	/* Of a COPY they have neither name nor type: the verdict fills in the types of those that it wants.
+	 */
+	struct sl_column *columns;
 	uint32_t nb_columns;
+	struct sl_copy *copy; /* the rows come as the data of a COPY; NULL: they do not */
 	/* Out: for each column, 0 pass it unread, else raise FIELD for each value of it with this number.
 	 * Size nb_columns. */
 	uint16_t *want;
@@ -173,6 +194,33 @@ struct sl_ev_error {
 	struct sl_span text; /* what was wrong, for the record */
 };
 
+enum sl_report_kind {
+	SL_REPORT_ERROR = 1,
+	SL_REPORT_NOTICE,
+	SL_REPORT_NOTIFICATION, /* its payload is its MESSAGE */
+};
+
+enum sl_report_text {
+	SL_REPORT_MESSAGE,
+	SL_REPORT_DETAIL,
+	SL_REPORT_HINT,
+	SL_REPORT_WHERE,
+	SL_REPORT_QUERY,
+	SL_REPORT_TEXTS
+};
+
+/*
+ * cmd is 0 where it is not known of which command it is. The verdict is ALLOW, or REPLACE: `replace` stands
+ * for the message, and of the rest only what is no free text passes (severity, SQLSTATE, positions, names of
+ * objects unless v->nameless).
+ */
+struct sl_ev_report {
+	enum sl_report_kind kind;
+	bool unread; /* larger than the decoder reads: sqlstate and texts are not here */
+	struct sl_span sqlstate;
+	struct sl_span text[SL_REPORT_TEXTS]; /* empty: not there */
+};
+
 struct sl_ev_note {
 	struct sl_span code, text;
 };
@@ -181,8 +229,8 @@ struct sl_event {
 	enum sl_event_kind kind;
 	uint32_t stream; /* 0 in protocols with one */
 	uint64_t cmd;    /* the command's number in the session, from 1 in order of arrival; 0 none */
-	/* What the verdict on that COMMAND had for a mark: in ROWMETA, ROWS, FIELD and RESULT of its reply; 0
-	 * none. */
+	/* What the verdict on that COMMAND had for a mark: in ROWMETA, ROWS, FIELD, REPORT and RESULT of its
+	 * reply; 0 none. */
 	uint32_t mark;
 	union {
 		struct sl_ev_auth auth;
@@ -195,6 +243,7 @@ struct sl_event {
 		struct sl_ev_origin origin;
 		struct sl_ev_cancel cancel;
 		struct sl_ev_error error;
+		struct sl_ev_report report;
 		struct sl_ev_note note;
 	};
 };
@@ -202,8 +251,8 @@ struct sl_event {
 enum sl_action {
 	SL_ACT_ALLOW = 0,
 	SL_ACT_DENY,
-	SL_ACT_REPLACE, /* FIELD: v->replace stands in for the value (p NULL: SQL NULL); good until the next
-	                   event */
+	SL_ACT_REPLACE, /* FIELD: v->replace stands in for the value (p NULL: SQL NULL); REPORT: for its
+	                   message. Good until the next event */
 	SL_ACT_PARK,    /* AUTH, COMMAND: resume() will say */
 };
 
@@ -253,6 +302,10 @@ struct sl_verdict {
 	const struct sl_auth_more *auth; /* good for the call */
 	/* Verdict on COMMAND, also when it is parked: comes back with each event of its reply. */
 	uint32_t mark;
+	/* The same, for the ROWMETA of its COPY; good for the call, SL_KEEP_MAX bytes at most. A decoder may
+	 * have room for one: it refuses the next as long as the last one is needed. */
+	struct sl_span keep;
+	bool nameless; /* Verdict on REPORT */
 	/* Verdict on ROWS only: as many rows and bytes may pass from here on, the row at hand among them. */
 	uint64_t rows, bytes;
 };

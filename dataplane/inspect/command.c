@@ -364,7 +364,7 @@ static void answer(struct sl_inspect *in, const struct sl_event *ev, const struc
 {
 	char id[SL_ID_STR_MAX];
 
-	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
+	*v = (struct sl_verdict){.action = SL_ACT_ALLOW, .mark = in->now.hides ? MARK_QUIET : 0};
 	if (j->decision == SL_DEC_ALLOW) {
 		sl_count(SL_C_ALLOWED);
 		if (ev->command.phase != SL_PHASE_PREPARE)

@@ -187,6 +187,8 @@ int sl_inspect_event(struct sl_inspect *in, const struct sl_event *ev, struct sl
 		return mask_field(in, ev, v);
 	case SL_EV_SESSION:
 		return mask_session(in, v);
+	case SL_EV_REPORT:
+		return mask_report(in, ev, v);
 	case SL_EV_ORIGIN:
 		return mask_origin(in, ev);
 	case SL_EV_ERROR:

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "sl_inspect.h"
+#include "sl_protect.h"
 #include "sqltext.h"
 
 #define EVENT_ID_MAX       48  /* "<session>.<number>" and NUL */
@@ -42,6 +43,7 @@ struct binding {
 	uint64_t version;
 	struct sl_principal p;
 	bool has_role;
+	bool hides; /* masks hide columns */
 	bool pinned;
 	uint8_t gen;       /* names this binding in want numbers; 6 bits */
 	uint64_t last_cmd; /* the last command that it let through and that will have a result */
@@ -183,7 +185,17 @@ int limit_rows(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdi
 /* The result is whole. */
 void limit_result(struct sl_inspect *in, const struct sl_ev_result *r);
 
+/* What a command's verdict says to its reply: of enum sl_protect_mark, and the mask of what is derived. */
+#define MARK_QUIET SL_PROTECT_QUIET
+
+/* report.c */
+int mask_report(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
+
 /* mask.c */
+/* What masks the reply of a command; bound anew when it had been left behind. */
+int mask_binding(struct sl_inspect *in, uint64_t cmd, const struct binding **out);
+/* Do content masks find something in a text? True when they cannot say. */
+bool mask_finds(struct sl_inspect *in, const struct binding *b, struct sl_span text);
 int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
 int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
 int mask_session(struct sl_inspect *in, struct sl_verdict *v);

@@ -46,7 +46,7 @@ static uint16_t plan(const struct sl_inspect *in, const struct binding *b, const
 }
 
 /*
- * What the decoder asks before bytes that have no columns it could read (COPY TO, the result of a function
+ * What the decoder asks before bytes that have no columns it could read (the result of a function
  * call): one nameless-typed column, which no real result has.
  */
 static bool is_opaque(const struct sl_ev_rowmeta *m)
@@ -55,8 +55,7 @@ static bool is_opaque(const struct sl_ev_rowmeta *m)
 	       m->columns[0].attr == 0 && m->columns[0].format == 0;
 }
 
-/* The binding that masks the rows of a command; bound anew when it had been left behind. */
-static int binding_for(struct sl_inspect *in, uint64_t cmd, const struct binding **out)
+int mask_binding(struct sl_inspect *in, uint64_t cmd, const struct binding **out)
 {
 	int rc = SL_OK;
 
@@ -72,11 +71,18 @@ int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_ver
 {
 	const struct sl_ev_rowmeta *m = &ev->rowmeta;
 	const struct binding *b;
-	int rc = binding_for(in, ev->cmd, &b);
+	int rc = mask_binding(in, ev->cmd, &b);
 
 	if (rc != SL_OK)
 		return rc;
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
+	if (m->copy != NULL && (!b->has_role || b->p.any_mask || b->p.any_content_mask)) {
+		deny(in, v, SL_RSN_UNREADABLE, SL_E_POLICY_DENIED,
+		     "COPY of a relation with masked columns is not allowed");
+		return SL_OK;
+	}
+	if (m->copy != NULL)
+		return SL_OK;
 	if (is_opaque(m)) {
 		bool any = !b->has_role || b->p.any_mask || b->p.any_content_mask;
 
@@ -142,7 +148,7 @@ int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdi
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
 	b = policy_gen(in, want >> WANT_GEN_SHIFT & WANT_GEN);
 	if (b == NULL) { /* the policy that planned this column has gone: ask the one there is */
-		rc = binding_for(in, ev->cmd, &b);
+		rc = mask_binding(in, ev->cmd, &b);
 		if (rc != SL_OK)
 			return rc;
 		want = plan(in, b, &f->column);
@@ -160,6 +166,14 @@ int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdi
 	v->action = SL_ACT_REPLACE;
 	v->replace = out == SL_MASKED_NEW ? sl_span(in->w->mask, n) : SL_SPAN_EMPTY;
 	return SL_OK;
+}
+
+bool mask_finds(struct sl_inspect *in, const struct binding *b, struct sl_span text)
+{
+	const struct sl_ev_field f = {.column.type = 25, .value = text};
+	size_t n = 0;
+
+	return mask_value(in, b, SL_MASK_CONTENT, &f, &n) != SL_MASKED_PASS;
 }
 
 /* ---- origins ---- */

@@ -151,6 +151,7 @@ static void bind(struct sl_inspect *in, struct slot *slot)
 	b->gen = in->next_gen++ & GEN_MASK;
 	if (res != NULL)
 		b->has_role = sl_eval_bind(slot->s, &who, res, sl_span_str(in->database), &b->p);
+	b->hides = b->has_role && b->p.any_column_mask;
 }
 
 int policy_query(struct sl_inspect *in, struct sl_span *query, uint8_t hash[32])

@@ -64,10 +64,10 @@ int sl_inspect_refused(struct sl_inspect *in, int err, struct sl_span user, stru
                        struct sl_span text);
 
 /*
- * Judges one event (COMMAND, RESULT, ROWMETA, ROWS, FIELD, ORIGIN, SESSION, ERROR, NOTE; not AUTH and CANCEL,
- * which are the flow's). Returns like sl_io.event. For a hold (*v PARK with SL_RSN_HELD) *hold is filled as
- * far as inspection knows it (all but flow reference), and the caller sends it; hold may be NULL when no
- * message is free: COMMAND events then get SL_AGAIN.
+ * Judges one event (COMMAND, RESULT, ROWMETA, ROWS, FIELD, REPORT, ORIGIN, SESSION, ERROR, NOTE; not AUTH and
+ * CANCEL, which are the flow's). Returns like sl_io.event. For a hold (*v PARK with SL_RSN_HELD) *hold is
+ * filled as far as inspection knows it (all but flow reference), and the caller sends it; hold may be NULL
+ * when no message is free: COMMAND events then get SL_AGAIN.
  *
  * COMMAND with phase PREPARE: a hold verdict is given as ALLOW (the EXECUTE is judged again); deny is DENY.
  * COMMAND without text (phase OTHER) is judged by kind FUNCTION_CALL for op "function call", else denied

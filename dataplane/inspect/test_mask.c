@@ -49,9 +49,10 @@ static struct sl_column col(const char *name, uint32_t type, uint8_t format)
 static uint16_t want_of(struct fx *f, const struct sl_column *c)
 {
 	struct sl_event ev = {.kind = SL_EV_ROWMETA, .cmd = f->cmd};
+	struct sl_column column = *c;
 	uint16_t want = 0;
 
-	ev.rowmeta.columns = c;
+	ev.rowmeta.columns = &column;
 	ev.rowmeta.nb_columns = 1;
 	ev.rowmeta.want = &want;
 	assert_int_equal(sl_inspect_event(f->in, &ev, &f->v, NULL), SL_OK);

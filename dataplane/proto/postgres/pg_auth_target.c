@@ -261,7 +261,8 @@ static int login_error(struct pg *d, struct sl_span body)
 	if (f.sqlstate.n == 5)
 		memcpy(sqlstate, f.sqlstate.p, 5);
 	(void)snprintf(text, sizeof(text), "the target refused the login: %.*s",
-	               (int)(f.message.n < 400 ? f.message.n : 400), (const char *)f.message.p);
+	               (int)(f.text[SL_REPORT_MESSAGE].n < 400 ? f.text[SL_REPORT_MESSAGE].n : 400),
+	               (const char *)f.text[SL_REPORT_MESSAGE].p);
 	return pg_fatal(d, SL_TARGET, SL_E_PROTO_TARGET_AUTH, sqlstate, text);
 }
 

@@ -175,6 +175,15 @@ static bool is_ascii(struct sl_span text)
 	return true;
 }
 
+/* What its rows are to be read by cannot be kept: it does not run. */
+static int unkept(struct pg *d)
+{
+	pg_say_set(d->says[d->judged_say], "53400", SL_SPAN_LIT("one COPY under masks at a time"),
+	           SL_SPAN_EMPTY, SL_SPAN_EMPTY);
+	d->judged = PG_J_DENIED;
+	return SL_OK;
+}
+
 /*
  * Raises COMMAND unless it was raised for this message before. SL_OK: judged is ALLOWED or DENIED.
  */
@@ -183,6 +192,7 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 	struct sl_event ev = {.kind = SL_EV_COMMAND, .cmd = d->next_cmd + 1, .command = *c};
 	struct sl_verdict v;
 	uint16_t notice;
+	bool kept;
 	int rc;
 
 	if (d->judged != PG_J_NONE)
@@ -195,9 +205,13 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 		d->judged_cmd = d->last_cmd = ++d->next_cmd;
 		d->judged_mark = v.mark;
 	}
+	kept = rc != SL_OK || v.keep.n == 0 || pg_keep(d, d->judged_cmd, v.keep);
+	/* A held one runs into the refusal of its rows. */
 	if (rc == SL_OK && v.action == SL_ACT_PARK)
 		return park(d, &v, notice);
 	pg_say_free(d, notice);
+	if (rc == SL_OK && v.action == SL_ACT_ALLOW && !kept)
+		return unkept(d);
 	if (rc != SL_OK || v.action == SL_ACT_ALLOW) {
 		pg_say_free(d, d->judged_say);
 		if (rc == SL_OK)

@@ -88,6 +88,8 @@ void pg_trim(struct pg *d)
 		queue_move(d, d->own_queue, PG_QUEUE_OWN);
 	names_trim(d, &d->stmts);
 	names_trim(d, &d->portals);
+	if (d->keep != NULL && (d->judged == PG_J_NONE || d->judged_cmd != d->keep->cmd))
+		pg_keep_free(d);
 }
 
 /* ---- rows under a mask ---- */
@@ -100,6 +102,8 @@ bool pg_row_grow(struct pg *d, uint32_t need)
 
 	while (size < need)
 		size *= GROW;
+	if (size > PG_REPLACE_BYTES)
+		size = PG_REPLACE_BYTES;
 	to = pg_take(d, size);
 	if (to == NULL)
 		return false;
@@ -115,9 +119,10 @@ void pg_row_free(struct pg *d)
 {
 	struct pg_rows *r = &d->rows;
 
-	pg_give(d, r->edits, r->nb_wanted * sizeof(*r->edits));
+	pg_give(d, r->edits, r->edits_max * sizeof(*r->edits));
 	pg_give(d, r->replaced, r->replaced_size);
 	r->edits = NULL;
+	r->edits_max = 0;
 	r->replaced = NULL;
 	r->replaced_size = r->used = 0;
 }
@@ -128,6 +133,53 @@ void pg_mask_free(struct pg *d)
 		pg_give(d, d->rows.mask, d->rows.mask->bytes);
 	d->rows.mask = NULL;
 	d->rows.nb_wanted = 0;
+}
+
+bool pg_edits_grow(struct pg *d, uint32_t max)
+{
+	struct pg_rows *r = &d->rows;
+	uint32_t nb = r->edits_max == 0 ? r->nb_wanted + 1u : r->edits_max * 2;
+	struct pg_edit *to;
+
+	if (r->nb_edits < r->edits_max)
+		return true;
+	if (r->edits_max >= max)
+		return false;
+	to = pg_take(d, nb * sizeof(*to));
+	if (to == NULL)
+		return false;
+	if (r->nb_edits > 0)
+		memcpy(to, r->edits, r->nb_edits * sizeof(*to));
+	pg_give(d, r->edits, r->edits_max * sizeof(*to));
+	r->edits = to;
+	r->edits_max = nb;
+	return true;
+}
+
+/* ---- what verdicts give to keep ---- */
+
+void pg_keep_free(struct pg *d)
+{
+	if (d->keep != NULL)
+		pg_give(d, d->keep, sizeof(*d->keep) + d->keep->n);
+	d->keep = NULL;
+}
+
+bool pg_keep(struct pg *d, uint64_t cmd, struct sl_span bytes)
+{
+	for (uint32_t i = d->q_head; d->keep != NULL && i != d->q_tail; i++)
+		if (pg_queue_at(d, i)->cmd == d->keep->cmd)
+			return false;
+	if (bytes.n > SL_KEEP_MAX)
+		return false;
+	pg_keep_free(d);
+	d->keep = pg_take(d, sizeof(*d->keep) + bytes.n);
+	if (d->keep == NULL)
+		return false;
+	d->keep->cmd = cmd;
+	d->keep->n = (uint32_t)bytes.n;
+	memcpy(d->keep->bytes, bytes.p, bytes.n);
+	return true;
 }
 
 /* ---- the end ---- */
@@ -155,6 +207,8 @@ void pg_free_all(struct pg *d)
 	pg_key_free(d);
 	pg_row_free(d);
 	pg_mask_free(d);
+	pg_copy_free(d);
+	pg_keep_free(d);
 	for (uint16_t i = 0; i < PG_SAYS_MAX; i++)
 		if (d->says[i] != NULL)
 			pg_say_free(d, i);

@@ -36,10 +36,14 @@
 #define PG_TYPES_BYTES    (256 * 1024)   /* and of their parameters' types */
 #define PG_PARAMS_MAX     UINT16_MAX     /* of one Bind: what the protocol can say */
 #define PG_BIND_HEAD      (64 * 1024)    /* of a Bind over the message limit: what it is judged by */
+#define PG_COPY_TMP       (1024 * 1024)  /* a masked value of a COPY as it is */
 #define PG_COLUMNS_MAX    1664           /* MaxTupleAttributeNumber */
 #define PG_WANTED_MAX     PG_COLUMNS_MAX /* columns of one result that are masked */
-#define PG_REPLACE_BYTES  (32 * 1024)    /* new values of one row */
+#define PG_REPLACE_BYTES  (256 * 1024)   /* new values of one row, or of one CopyData message */
 #define PG_REPLACE_FIRST  2048           /* what a row begins with */
+#define PG_COPY_EDITS_MAX 4096           /* values of one CopyData message that are replaced */
+#define PG_COPY_CARRY_MAX (64 * 1024)    /* of a masked value that goes over CopyData messages */
+#define PG_COPY_HEAD      19             /* of the binary format: signature, flags, length of an extension */
 #define PG_COLNAME_BYTES  (48 * 1024)    /* names of masked columns */
 #define PG_QUEUE_MAX      2048           /* expected replies; a power of two */
 #define PG_QUEUE_OWN      32             /* of them in the state itself; a power of two */
@@ -167,6 +171,41 @@ struct pg_wanted {
 	uint32_t table, type;
 };
 
+/* What the verdict on a command gave to keep. */
+struct pg_keep {
+	uint64_t cmd;
+	uint32_t n;
+	uint8_t bytes[];
+};
+
+enum pg_copy_state {
+	PG_COPY_START = 0, /* text, CSV: in front of a field */
+	PG_COPY_PLAIN,
+	PG_COPY_BACKSLASH, /* text: behind one */
+	PG_COPY_QUOTED,
+	PG_COPY_ESCAPE, /* CSV: behind an escape in quotes (which may be the closing quote) */
+	PG_COPY_CLOSED, /* CSV: behind the closing quote */
+	PG_COPY_BINARY, /* the header of the binary format */
+	PG_COPY_EXTENSION,
+	PG_COPY_TUPLE, /* the number of fields */
+	PG_COPY_LENGTH,
+	PG_COPY_VALUE,
+	PG_COPY_END,
+};
+
+/* The data of a COPY under masks, over its messages. */
+struct pg_copy {
+	struct sl_copy format;
+	enum pg_copy_state state;
+	bool header; /* the line in hand has the names */
+	bool broken;
+	uint8_t word[PG_COPY_HEAD], word_n; /* a number that is not whole */
+	uint32_t left;                      /* bytes of the value, or of the extension */
+	uint32_t start;                     /* of the field in hand, in the message in hand */
+	uint8_t *carry;                     /* what former messages had of the masked field in hand */
+	uint32_t carry_n, carry_size;
+};
+
 /* The columns of a result that are masked, and behind them their names. */
 struct pg_mask {
 	uint32_t bytes; /* of the block */
@@ -191,12 +230,15 @@ struct pg_rows {
 	uint32_t masked;
 	/* The row in hand: judged up to column `col` at `off`; then passed out with its edits. */
 	bool judging, emitting;
-	uint16_t col, next, nb_edits, edit;
+	uint16_t col, next;
+	uint32_t nb_edits, edit;
 	uint32_t off, used, total, skip;
-	struct pg_mask *mask;   /* nb_wanted > 0 */
-	struct pg_edit *edits;  /* nb_wanted of them, while a row is in hand */
+	struct pg_mask *mask;  /* nb_wanted > 0 */
+	struct pg_edit *edits; /* edits_max of them, while a row is in hand */
+	uint32_t edits_max;
 	uint8_t *replaced;      /* and its new values */
 	uint32_t replaced_size; /* room there */
+	struct pg_copy *copy;   /* the rows are CopyData under masks */
 };
 
 struct pg_scram {
@@ -246,6 +288,7 @@ struct pg_follow {
 
 /* Good for one call. */
 union pg_tmp {
+	uint8_t bytes[PG_COPY_TMP];
 	struct sl_param params[PG_PARAMS_MAX];
 	struct {
 		struct sl_column columns[PG_COLUMNS_MAX];
@@ -307,9 +350,10 @@ struct pg {
 	bool got_error; /* head: its ErrorResponse came, ReadyForQuery is due */
 	bool got_reply; /* FunctionCall: its answer came */
 	bool copy_out, copy_done;
-	bool drop;  /* the result was refused: replies are swallowed up to ReadyForQuery */
-	bool cut;   /* because of a limit */
-	bool fatal; /* the target has said that it ends the session */
+	bool drop;     /* the result was refused: replies are swallowed up to ReadyForQuery */
+	bool cut;      /* because of a limit */
+	bool resulted; /* the RESULT of the error in hand was raised */
+	bool fatal;    /* the target has said that it ends the session */
 	bool sql_deallocated;
 	uint64_t failed_cmd;
 
@@ -319,6 +363,7 @@ struct pg {
 	struct pg_names stmts, portals;
 	uint32_t text_live, types_live; /* bytes of all texts, and types */
 	struct pg_rows rows;
+	struct pg_keep *keep; /* of the last command that had something to keep */
 	union pg_tmp *tmp;
 	struct pg_entry own_queue[PG_QUEUE_OWN];
 	struct pg_say own_says[PG_SAYS_OWN];
@@ -371,7 +416,7 @@ int pg_get_32(struct sl_span *b, uint32_t *out);
 int pg_get_bytes(struct sl_span *b, size_t n, struct sl_span *out);
 bool pg_span_ieq(struct sl_span a, const char *s);
 struct pg_fields {
-	struct sl_span severity, sqlstate, message;
+	struct sl_span severity, sqlstate, text[SL_REPORT_TEXTS];
 };
 /* ErrorResponse and NoticeResponse. A missing field is empty. 0, or SL_E_PROTO_MALFORMED. */
 int pg_get_fields(struct sl_span body, struct pg_fields *f);
@@ -389,6 +434,11 @@ bool pg_names_grow(struct pg *d, struct pg_names *t);
 bool pg_row_grow(struct pg *d, uint32_t need);
 void pg_row_free(struct pg *d);
 void pg_mask_free(struct pg *d);
+/* Room for one more edit, up to max. */
+bool pg_edits_grow(struct pg *d, uint32_t max);
+/* Keeps bytes for a command. False: what is kept is still needed, or there is no memory. */
+bool pg_keep(struct pg *d, uint64_t cmd, struct sl_span bytes);
+void pg_keep_free(struct pg *d);
 void pg_start_free(struct pg *d);
 /* The session rests: tables that are empty go back. */
 void pg_trim(struct pg *d);
@@ -479,7 +529,35 @@ void pg_key_free(struct pg *d);
 /* ParameterStatus: checks what must hold. SL_OK or an error that was told. */
 int pg_parameter_status(struct pg *d, struct sl_span body);
 
+/* ---- pg_report.c ---- */
+/* An ErrorResponse, NoticeResponse or NotificationResponse that is whole: raises REPORT, and passes or
+ * replaces it. e NULL: of no command. SL_OK, SL_AGAIN, < 0. */
+int pg_report(struct pg *d, const struct pg_msg *m, const struct pg_entry *e, enum sl_report_kind kind);
+int pg_notice(struct pg *d, const struct pg_msg *m, const struct pg_entry *e);
+int pg_notification(struct pg *d, const struct pg_msg *m);
+
+/* ---- pg_copy.c ---- */
+/* CopyOutResponse: raises ROWMETA and keeps what is wanted. */
+int pg_copy_describe(struct pg *d, const struct pg_msg *m, const struct pg_entry *e);
+/* A CopyData of which values are wanted; as pg_rows_judge. */
+int pg_copy_judge(struct pg *d, const struct pg_msg *m, const struct pg_entry *e);
+/* CopyDone may come here. */
+bool pg_copy_whole(const struct pg *d);
+void pg_copy_free(struct pg *d);
+
 /* ---- pg_rows.c ---- */
+/* ROWMETA for the columns in tmp->meta. */
+int pg_rows_meta(struct pg *d, uint16_t nb, struct sl_copy *copy, const struct pg_entry *e,
+                 struct sl_verdict *v);
+/* Keeps which of them are wanted. */
+void pg_rows_keep(struct pg *d, uint16_t nb);
+/* FIELD for a value of the wanted column in turn. */
+int pg_rows_field(struct pg *d, struct sl_span value, const struct pg_entry *e, struct sl_verdict *v);
+/* Puts n bytes, which the caller writes, into the place of `del` bytes of the message in hand. NULL: no room.
+ */
+uint8_t *pg_rows_edit(struct pg *d, uint32_t off, uint32_t del, size_t n);
+/* The row is judged: it goes out with its edits. */
+int pg_rows_out(struct pg *d, const struct pg_msg *m);
 /* RowDescription: raises ROWMETA and keeps what is wanted. */
 int pg_rows_describe(struct pg *d, const struct pg_msg *m, const struct pg_entry *e);
 /* Results without columns of their own (COPY, function call) under a pseudo column. *wanted: they would have

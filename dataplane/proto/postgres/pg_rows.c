@@ -14,6 +14,7 @@ void pg_rows_reset(struct pg *d)
 
 	pg_row_free(d);
 	pg_mask_free(d);
+	pg_copy_free(d);
 	r->have = r->refused = false;
 	r->nb_columns = 0;
 	r->rows = r->bytes = 0;
@@ -71,7 +72,7 @@ static struct pg_mask *mask_take(struct pg *d, uint16_t nb, uint32_t *nb_wanted)
 	return m;
 }
 
-static void keep_wanted(struct pg *d, uint16_t nb)
+void pg_rows_keep(struct pg *d, uint16_t nb)
 {
 	struct pg_rows *r = &d->rows;
 	uint32_t nb_wanted, k = 0;
@@ -107,42 +108,47 @@ static void keep_wanted(struct pg *d, uint16_t nb)
 	}
 }
 
-static int rowmeta(struct pg *d, uint16_t nb, const struct pg_entry *e)
+int pg_rows_meta(struct pg *d, uint16_t nb, struct sl_copy *copy, const struct pg_entry *e,
+                 struct sl_verdict *v)
 {
 	struct sl_event ev = {.kind = SL_EV_ROWMETA};
-	struct sl_verdict v;
 
 	memset(d->tmp->meta.want, 0, nb * sizeof(d->tmp->meta.want[0]));
 	ev.rowmeta.columns = d->tmp->meta.columns;
 	ev.rowmeta.nb_columns = nb;
 	ev.rowmeta.want = d->tmp->meta.want;
-	return pg_event_for(d, e, &ev, &v);
+	ev.rowmeta.copy = copy;
+	return pg_event_for(d, e, &ev, v);
 }
 
 int pg_rows_describe(struct pg *d, const struct pg_msg *m, const struct pg_entry *e)
 {
+	struct sl_verdict v;
 	uint16_t nb;
 	int rc;
 
 	if (parse_columns(d, m->body, &nb) < 0)
 		return pg_target_broken(d, "malformed RowDescription");
-	rc = rowmeta(d, nb, e);
+	rc = pg_rows_meta(d, nb, NULL, e, &v);
 	if (rc != SL_OK)
 		return rc;
 	pg_rows_reset(d);
 	d->rows.have = true;
 	d->rows.nb_columns = nb;
-	keep_wanted(d, nb);
+	pg_rows_keep(d, nb);
+	/* Told when a row comes: this may be a Describe that no Execute follows. */
+	d->rows.refused |= v.action != SL_ACT_ALLOW;
 	return SL_OK;
 }
 
 int pg_rows_opaque(struct pg *d, const char *name, const struct pg_entry *e, bool *wanted)
 {
+	struct sl_verdict v;
 	int rc;
 
 	d->tmp->meta.columns[0] = (struct sl_column){.name = sl_span_str(name)};
-	rc = rowmeta(d, 1, e);
-	*wanted = rc == SL_OK && d->tmp->meta.want[0] != 0;
+	rc = pg_rows_meta(d, 1, NULL, e, &v);
+	*wanted = rc == SL_OK && (d->tmp->meta.want[0] != 0 || v.action != SL_ACT_ALLOW);
 	return rc;
 }
 
@@ -203,9 +209,9 @@ int pg_rows_meter(struct pg *d, const struct pg_msg *m, const struct pg_entry *e
 
 /* ---- one row ---- */
 
-static int field(struct pg *d, const struct pg_wanted *w, struct sl_span value, const struct pg_entry *e,
-                 struct sl_verdict *v)
+int pg_rows_field(struct pg *d, struct sl_span value, const struct pg_entry *e, struct sl_verdict *v)
 {
+	const struct pg_wanted *w = &d->rows.mask->wanted[d->rows.next];
 	const char *names = (const char *)&d->rows.mask->wanted[d->rows.nb_wanted];
 	struct sl_event ev = {.kind = SL_EV_FIELD};
 
@@ -219,25 +225,32 @@ static int field(struct pg *d, const struct pg_wanted *w, struct sl_span value, 
 	return pg_event_for(d, e, &ev, v);
 }
 
+uint8_t *pg_rows_edit(struct pg *d, uint32_t off, uint32_t del, size_t n)
+{
+	struct pg_rows *r = &d->rows;
+	uint8_t *to;
+
+	if (r->nb_edits >= r->edits_max || n > PG_REPLACE_BYTES || r->used > PG_REPLACE_BYTES - n)
+		return NULL;
+	if ((r->replaced == NULL || r->used + n > r->replaced_size) &&
+	    !pg_row_grow(d, (uint32_t)(r->used + n)))
+		return NULL;
+	r->edits[r->nb_edits++] = (struct pg_edit){.off = off, .del = del, .at = r->used, .ins = (uint32_t)n};
+	to = r->replaced + r->used;
+	r->used += (uint32_t)n;
+	return to;
+}
+
 /* Keeps the new value, with its length before it. False: there is no room for it. */
 static bool edit(struct pg *d, uint32_t off, uint32_t len, struct sl_span by)
 {
-	struct pg_rows *r = &d->rows;
-	struct pg_edit *e = &r->edits[r->nb_edits];
+	uint8_t *to = by.n > PG_REPLACE_BYTES ? NULL : pg_rows_edit(d, off, 4 + len, 4 + by.n);
 
-	if (by.n > PG_REPLACE_BYTES - 4 || r->used > PG_REPLACE_BYTES - 4 - by.n)
+	if (to == NULL)
 		return false;
-	if (r->used + 4 + by.n > r->replaced_size && !pg_row_grow(d, (uint32_t)(r->used + 4 + by.n)))
-		return false;
-	e->off = off;
-	e->del = 4 + len;
-	e->at = r->used;
-	e->ins = (uint32_t)(4 + by.n);
-	sl_put_be32(r->replaced + r->used, by.p == NULL ? UINT32_MAX : (uint32_t)by.n);
+	sl_put_be32(to, by.p == NULL ? UINT32_MAX : (uint32_t)by.n);
 	if (by.p != NULL && by.n > 0)
-		memcpy(r->replaced + r->used + 4, by.p, by.n);
-	r->used += e->ins;
-	r->nb_edits++;
+		memcpy(to + 4, by.p, by.n);
 	return true;
 }
 
@@ -246,7 +259,7 @@ static int judge_value(struct pg *d, struct sl_span value, const struct pg_entry
 {
 	struct pg_rows *r = &d->rows;
 	struct sl_verdict v;
-	int rc = field(d, &r->mask->wanted[r->next], value, e, &v);
+	int rc = pg_rows_field(d, value, e, &v);
 
 	if (rc != SL_OK)
 		return rc;
@@ -284,15 +297,15 @@ static int judge_columns(struct pg *d, const struct pg_msg *m, const struct pg_e
 	return r->off == m->size ? SL_OK : pg_target_broken(d, "malformed DataRow");
 }
 
-static int emit_begin(struct pg *d, const struct pg_msg *m)
+int pg_rows_out(struct pg *d, const struct pg_msg *m)
 {
 	struct pg_rows *r = &d->rows;
 	uint64_t size = m->size;
-	uint8_t head[PG_HEADER] = {'D'};
+	uint8_t head[PG_HEADER] = {m->type};
 
 	r->judging = r->metered = false;
 	r->rows++;
-	for (uint16_t i = 0; i < r->nb_edits; i++)
+	for (uint32_t i = 0; i < r->nb_edits; i++)
 		size = size + r->edits[i].ins - r->edits[i].del;
 	r->bytes += size;
 	if (r->nb_edits == 0) {
@@ -316,6 +329,7 @@ static bool row_take(struct pg *d)
 
 	r->used = 0;
 	r->edits = pg_take(d, r->nb_wanted * sizeof(*r->edits));
+	r->edits_max = r->edits != NULL ? r->nb_wanted : 0;
 	if (r->edits != NULL && pg_row_grow(d, PG_REPLACE_FIRST))
 		return true;
 	pg_row_free(d);
@@ -333,7 +347,8 @@ int pg_rows_judge(struct pg *d, const struct pg_msg *m, const struct pg_entry *e
 		if (!row_take(d))
 			return SL_AGAIN;
 		r->judging = true;
-		r->col = r->next = r->nb_edits = 0;
+		r->col = r->next = 0;
+		r->nb_edits = 0;
 		r->off = PG_HEADER + 2;
 	}
 	rc = judge_columns(d, m, e);
@@ -343,7 +358,17 @@ int pg_rows_judge(struct pg *d, const struct pg_msg *m, const struct pg_entry *e
 		d->t_skip = m->size;
 		return SL_OK;
 	}
-	return emit_begin(d, m);
+	return pg_rows_out(d, m);
+}
+
+static void emit_end(struct pg *d)
+{
+	struct pg_rows *r = &d->rows;
+
+	if (r->off < r->total || r->skip > 0 || r->edit < r->nb_edits)
+		return;
+	r->emitting = false;
+	pg_row_free(d);
 }
 
 int pg_rows_emit(struct pg *d, struct sl_span b, size_t *used)
@@ -362,9 +387,11 @@ int pg_rows_emit(struct pg *d, struct sl_span b, size_t *used)
 		if (room == 0)
 			return SL_AGAIN;
 		if (e != NULL && r->off == end) {
-			rc = pg_add(d, SL_CLIENT, r->replaced + e->at, e->ins);
+			rc = e->ins > 0 ? pg_add(d, SL_CLIENT, r->replaced + e->at, e->ins) : SL_OK;
 			r->skip = e->del;
 			r->edit++;
+			if (rc == SL_OK)
+				emit_end(d);
 			return rc;
 		}
 		if (n == 0)
@@ -377,9 +404,6 @@ int pg_rows_emit(struct pg *d, struct sl_span b, size_t *used)
 	}
 	r->off += (uint32_t)n;
 	*used = n;
-	if (r->off == r->total && r->skip == 0 && r->edit == r->nb_edits) {
-		r->emitting = false;
-		pg_row_free(d);
-	}
+	emit_end(d);
 	return SL_OK;
 }

@@ -220,18 +220,19 @@ static int copy_in_response(struct pg *d, const struct pg_msg *m, struct pg_entr
 
 static int copy_out_response(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 {
-	bool wanted = false;
 	int rc;
 
 	if ((e->kind != PG_Q_SIMPLE && e->kind != PG_Q_EXECUTE) || d->copy_in || d->got_error)
 		return unexpected(d);
-	rc = pg_rows_opaque(d, "copy", e, &wanted);
+	if (m->size > PG_HEADER + 3 + 2 * PG_COLUMNS_MAX)
+		return unexpected(d);
+	if (m->all.n < m->size)
+		return SL_MORE;
+	rc = pg_copy_describe(d, m, e);
 	if (rc != SL_OK)
 		return rc;
 	d->copy_out = true;
-	if (wanted)
-		rc = pg_rows_refuse(d, "COPY of a relation with masked columns is not allowed", NULL);
-	return rc < 0 ? rc : out(d, m, e);
+	return out(d, m, e);
 }
 
 static int copy_data(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
@@ -241,6 +242,8 @@ static int copy_data(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 	if (!d->copy_out)
 		return unexpected(d);
 	if (m->type == 'c') {
+		if (!d->drop && !pg_copy_whole(d))
+			return pg_target_broken(d, "the data of a COPY ends within a row");
 		d->copy_out = false;
 		return out(d, m, e);
 	}
@@ -248,12 +251,19 @@ static int copy_data(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 		rc = pg_rows_meter(d, m, e);
 	if (rc != SL_OK)
 		return rc;
-	if (!d->drop) {
+	if (d->drop)
+		return out(d, m, e);
+	if (d->rows.copy == NULL) {
 		d->rows.metered = false;
 		d->rows.rows++;
 		d->rows.bytes += m->size;
+		return out(d, m, e);
 	}
-	return out(d, m, e);
+	if (m->size - 1 > d->cfg.message_max) {
+		d->t_skip = m->size;
+		return pg_rows_refuse(d, "a row of this COPY is too large to be masked", NULL);
+	}
+	return m->all.n < m->size ? SL_MORE : pg_copy_judge(d, m, e);
 }
 
 static int function_response(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
@@ -362,16 +372,18 @@ static int error_reply(struct pg *d, const struct pg_msg *m, struct pg_entry *e,
 	int rc;
 
 	r.sqlstate = f->sqlstate;
-	r.message = f->message;
-	rc = pg_result(d, &r, e);
+	r.message = f->text[SL_REPORT_MESSAGE];
+	rc = d->resulted ? SL_OK : pg_result(d, &r, e);
 	if (rc != SL_OK)
 		return rc;
+	d->resulted = true; /* two events for one message: the first one is not raised again */
 	if (d->drop)
 		d->t_skip = m->size;
-	else
-		d->t_left = m->size; /* also for a Describe of our own: the error stands for the Execute
-		                        behind it */
-	return SL_OK;
+	else /* also for a Describe of our own: the error stands for the Execute behind it */
+		rc = pg_report(d, m, e, SL_REPORT_ERROR);
+	if (rc == SL_OK)
+		d->resulted = false;
+	return rc;
 }
 
 static int error_response(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
@@ -391,9 +403,9 @@ static int error_response(struct pg *d, const struct pg_msg *m, struct pg_entry 
 	if (e == NULL || d->got_error) {
 		if (!fatal)
 			return unexpected(d);
-		d->fatal = true;
-		d->t_left = m->size;
-		return SL_OK;
+		rc = pg_report(d, m, NULL, SL_REPORT_ERROR);
+		d->fatal = rc == SL_OK;
+		return rc;
 	}
 	if ((e->flags & PG_QF_DENIED) && !fatal)
 		rc = denied_error(d, m, e);
@@ -508,9 +520,9 @@ static int message(struct pg *d, const struct pg_msg *m)
 		return SL_AGAIN;
 	switch (m->type) {
 	case 'N':
+		return pg_notice(d, m, e);
 	case 'A':
-		d->t_left = m->size;
-		return SL_OK;
+		return pg_notification(d, m);
 	case 'S':
 		return parameter_status(d, m);
 	case 'K':

@@ -298,6 +298,30 @@ bool pg_span_ieq(struct sl_span a, const char *s)
 	return a.n == strlen(s) && (a.n == 0 || strncasecmp((const char *)a.p, s, a.n) == 0);
 }
 
+static struct sl_span *field_of(struct pg_fields *f, uint8_t field)
+{
+	switch (field) {
+	case 'V':
+		return &f->severity;
+	case 'S': /* translated: where the target is too old for V */
+		return f->severity.n == 0 ? &f->severity : NULL;
+	case 'C':
+		return &f->sqlstate;
+	case 'M':
+		return &f->text[SL_REPORT_MESSAGE];
+	case 'D':
+		return &f->text[SL_REPORT_DETAIL];
+	case 'H':
+		return &f->text[SL_REPORT_HINT];
+	case 'W':
+		return &f->text[SL_REPORT_WHERE];
+	case 'q':
+		return &f->text[SL_REPORT_QUERY];
+	default:
+		return NULL;
+	}
+}
+
 int pg_get_fields(struct sl_span b, struct pg_fields *f)
 {
 	struct sl_span value, *to;
@@ -309,12 +333,7 @@ int pg_get_fields(struct sl_span b, struct pg_fields *f)
 		b = sl_span_sub(b, 1, b.n);
 		if (pg_get_str(&b, &value) < 0)
 			return SL_E_PROTO_MALFORMED;
-		to = field == 'V'   ? &f->severity
-		     : field == 'C' ? &f->sqlstate
-		     : field == 'M' ? &f->message
-		                    : NULL;
-		if (field == 'S' && f->severity.n == 0)
-			to = &f->severity;
+		to = field_of(f, field);
 		if (to != NULL)
 			*to = value;
 	}

@@ -116,10 +116,14 @@ static void log_event(struct text *t, const struct sl_event *ev)
 		        (unsigned)ev->rows.next);
 		break;
 	case SL_EV_ROWMETA:
-		pgt_put(t, "!: ROWMETA %u %u%s\n", (unsigned)ev->cmd, ev->rowmeta.nb_columns, mark(ev));
+		pgt_put(t, "!: ROWMETA %u %u%s%s%.*s\n", (unsigned)ev->cmd, ev->rowmeta.nb_columns, mark(ev),
+		        ev->rowmeta.copy != NULL && ev->rowmeta.copy->kept.n > 0 ? " kept " : "",
+		        S(ev->rowmeta.copy != NULL ? ev->rowmeta.copy->kept : SL_SPAN_EMPTY));
 		break;
 	case SL_EV_FIELD:
-		pgt_put(t, "!: FIELD %.*s=%.*s%s\n", S(ev->field.column.name), S(ev->field.value), mark(ev));
+		pgt_put(t, "!: FIELD %.*s=", S(ev->field.column.name));
+		pgt_bytes(t, ev->field.value.p, ev->field.value.n);
+		pgt_put(t, "%s\n", mark(ev));
 		break;
 	case SL_EV_ORIGIN:
 		pgt_put(t, "!: ORIGIN %u.%u %.*s.%.*s.%.*s\n", ev->origin.table, ev->origin.attr,
@@ -128,6 +132,13 @@ static void log_event(struct text *t, const struct sl_event *ev)
 	case SL_EV_CANCEL:
 		pgt_put(t, "!: CANCEL %u ", ev->cancel.pid);
 		pgt_key(t, ev->cancel.key.p, ev->cancel.key.n);
+		pgt_put(t, "\n");
+		break;
+	case SL_EV_REPORT:
+		pgt_put(t, "!: REPORT %u %u%s %.*s%s", (unsigned)ev->cmd, (unsigned)ev->report.kind,
+		        ev->report.unread ? " unread" : "", S(ev->report.sqlstate), mark(ev));
+		for (int i = 0; i < SL_REPORT_TEXTS; i++)
+			pgt_put(t, "|%.*s", S(ev->report.text[i]));
 		pgt_put(t, "\n");
 		break;
 	case SL_EV_ERROR:
@@ -146,10 +157,36 @@ static void deny(struct sl_verdict *v, const char *message)
 	v->reason.event_id = SL_SPAN_LIT("EV");
 }
 
+/* A value of a COPY: in brackets, "nul" by NULL, "bad" is denied, "keep" allowed, "esc" by what needs
+ * escapes, "big" by 300 "x".
+ */
+static void verdict_copy(struct world *w, const struct sl_ev_field *f, struct sl_verdict *v)
+{
+	size_t n = f->value.n < sizeof(w->replace) - 2 ? f->value.n : sizeof(w->replace) - 2;
+
+	if (sl_span_is(f->value, "keep"))
+		return;
+	v->action = sl_span_is(f->value, "bad") ? SL_ACT_DENY : SL_ACT_REPLACE;
+	v->reason.code = SL_RSN_UNREADABLE;
+	if (sl_span_is(f->value, "nul"))
+		return;
+	w->replace[0] = '<';
+	if (n > 0)
+		memcpy(w->replace + 1, f->value.p, n);
+	w->replace[n + 1] = '>';
+	v->replace = sl_span(w->replace, n + 2);
+	if (sl_span_is(f->value, "esc"))
+		v->replace = SL_SPAN_LIT("a\tb\nc\\d\"e,f");
+}
+
 /* Columns: ssn is replaced by "#", long by 40 "x", nul by NULL; bad is denied, keep allowed; ssn in binary is
  * denied. */
 static void verdict_field(struct world *w, const struct sl_ev_field *f, struct sl_verdict *v)
 {
+	if (f->column.name.n == 0) {
+		verdict_copy(w, f, v);
+		return;
+	}
 	if (has(f->column.name, "bad") || f->column.format == 1) {
 		v->action = SL_ACT_DENY;
 		v->reason.code = SL_RSN_UNREADABLE;
@@ -173,6 +210,35 @@ static bool parks(const struct sl_ev_auth *a)
 	return has(a->token, "park") || (a->step != SL_AUTH_TOKEN && has(a->user, "park"));
 }
 
+static void verdict_report(const struct sl_ev_report *r, struct sl_verdict *v)
+{
+	for (int i = 0; i < SL_REPORT_TEXTS; i++) {
+		if (has(r->text[i], "HIDE"))
+			v->action = SL_ACT_REPLACE;
+		if (has(r->text[i], "NAMES"))
+			v->nameless = true;
+	}
+	if (r->unread)
+		v->action = SL_ACT_REPLACE;
+	v->replace = SL_SPAN_LIT("hidden");
+}
+
+static void verdict_copy_meta(struct world *w, const struct sl_ev_rowmeta *m, struct sl_verdict *v)
+{
+	struct sl_span kept = m->copy->kept;
+	bool binary = m->copy->binary;
+
+	if (w->opts->mask_copy)
+		deny(v, "COPY denied");
+	if (w->opts->copy_want == NULL)
+		return;
+	for (const char *p = w->opts->copy_want; *p != '\0'; p++)
+		m->want[*p - '0'] = 7;
+	*m->copy = w->opts->copy;
+	m->copy->binary = binary;
+	m->copy->kept = kept;
+}
+
 static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdict *v)
 {
 	static const char *const wanted[] = {"ssn", "long", "nul", "bad", "keep"};
@@ -180,6 +246,9 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 	v->auth = &auth_more;
 	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "MARK"))
 		v->mark = 5;
+	if (ev->kind == SL_EV_COMMAND && ev->command.phase != SL_PHASE_PREPARE &&
+	    has(ev->command.text, "KEEP"))
+		v->keep = ev->command.text;
 	if (ev->kind == SL_EV_AUTH && parks(&ev->auth))
 		v->action = SL_ACT_PARK;
 	else if (ev->kind == SL_EV_AUTH && has(ev->auth.token, "bad"))
@@ -205,13 +274,15 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 			deny(v, "over");
 			v->reason.code = SL_RSN_LIMIT;
 		}
+	} else if (ev->kind == SL_EV_REPORT) {
+		verdict_report(&ev->report, v);
+	} else if (ev->kind == SL_EV_ROWMETA && ev->rowmeta.copy != NULL) {
+		verdict_copy_meta(w, &ev->rowmeta, v);
 	} else if (ev->kind == SL_EV_ROWMETA) {
 		for (uint32_t i = 0; i < ev->rowmeta.nb_columns; i++) {
 			for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++)
 				if (has(ev->rowmeta.columns[i].name, wanted[k]))
 					ev->rowmeta.want[i] = 7;
-			if (w->opts->mask_copy && (has(ev->rowmeta.columns[i].name, "copy")))
-				ev->rowmeta.want[i] = 7;
 		}
 	}
 }
@@ -222,7 +293,8 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 
 	if (w->again && rnd(w) % 3 == 0)
 		return SL_AGAIN;
-	if (ev->kind != SL_EV_ROWS || w->opts->rows_max != 0)
+	if ((ev->kind != SL_EV_ROWS || w->opts->rows_max != 0) &&
+	    (ev->kind != SL_EV_REPORT || w->opts->reports))
 		log_event(&w->events, ev);
 	verdicts(w, ev, v);
 	return SL_OK;

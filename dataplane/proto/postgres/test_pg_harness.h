@@ -13,8 +13,10 @@
  *   =: result         expected of feed() when all is quiet: park, again, closed or the error's name
  *
  * Messages are written as `pgh_build` reads them and `pgh_render` writes them. "C: x 00ff" is raw bytes.
- * Verdicts come from markers: DENY, HOLD or MARK (a mark, shown in the events of its reply) in a statement;
- * the token (good, bad, park); the columns' names (see verdicts()).
+ * A report with HIDE in one of its texts has "hidden" in its place (with NAMES also none of the names). KEEP
+ * in a statement gives it something to keep, which ROWMETA of its COPY must show. Verdicts come from markers:
+ * DENY, HOLD or MARK (a mark, shown in the events of its reply) in a statement; the token (good, bad, park);
+ * the columns' names (see verdicts()).
  */
 #ifndef TEST_PG_HARNESS_H
 #define TEST_PG_HARNESS_H
@@ -23,10 +25,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sl_decoder.h"
+
 struct pgh_opts {
 	bool tls_offered, tls_required; /* towards the client */
 	bool origin;                    /* SESSION's verdict asks for the catalog */
-	bool mask_copy;
+	bool mask_copy;                 /* COPY is refused */
+	bool reports;                   /* REPORT is in the transcript */
+	/* Columns of a COPY that are wanted, by their numbers ("02"), and how it is written; NULL: none. */
+	const char *copy_want;
+	struct sl_copy copy;
 	bool session_denied;
 	bool no_binding;      /* the target's certificate has no channel binding */
 	bool no_blocks;       /* behind the first one, the login's, none is to be had */

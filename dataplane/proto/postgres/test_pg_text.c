@@ -8,6 +8,8 @@
 
 #include "test_pg_text.h"
 
+bool pgt_join_copy;
+
 void pgt_put(struct text *t, const char *fmt, ...)
 {
 	va_list ap;
@@ -251,9 +253,41 @@ static void build_fields(struct build *m, char *rest)
 	}
 	if (rest != NULL) {
 		b8(m, 'M');
-		bstr(m, rest);
+		bstr(m, pgt_part(&rest, '|'));
+	}
+	while (rest != NULL) {
+		char *value = pgt_part(&rest, '|'), *field = pgt_part(&value, '=');
+
+		b8(m, (uint8_t)field[0]);
+		bstr(m, value);
 	}
 	b8(m, 0);
+}
+
+/* "3 1" */
+static void build_copy_out(struct build *m, const char *rest)
+{
+	unsigned nb = 1, binary = 0;
+
+	(void)sscanf(rest, "%u %u", &nb, &binary);
+	b8(m, binary);
+	b16(m, nb);
+	while (nb-- > 0)
+		b16(m, binary);
+}
+
+static void build_data(struct build *m, const char *s)
+{
+	unsigned v;
+
+	for (; *s != '\0'; s++) {
+		if (s[0] == '\\' && sscanf(s + 1, "%2x", &v) == 1) {
+			b8(m, v);
+			s += 2;
+		} else {
+			b8(m, (uint8_t)s[0]);
+		}
+	}
 }
 
 /* ParameterDescription: "23 25" */
@@ -336,8 +370,13 @@ static void build_target(struct build *m, char type, char *rest)
 	case 't':
 		build_types(m, rest);
 		break;
-	case 'G':
 	case 'H':
+		build_copy_out(m, rest);
+		break;
+	case 'd':
+		build_data(m, rest);
+		break;
+	case 'G':
 	case 'V':
 		bhex(m, "000000");
 		break;
@@ -392,7 +431,7 @@ static const uint8_t *rstr(struct text *t, const uint8_t *p, const char *after)
 	return p + strlen((const char *)p) + 1;
 }
 
-static void rbytes(struct text *t, const uint8_t *p, size_t n)
+void pgt_bytes(struct text *t, const uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		pgt_put(t, p[i] >= 0x20 && p[i] < 0x7f ? "%c" : "\\%02x", p[i]);
@@ -406,7 +445,7 @@ static const uint8_t *rvalue(struct text *t, const uint8_t *p)
 		pgt_put(t, "NULL");
 		return p + 4;
 	}
-	rbytes(t, p + 4, n);
+	pgt_bytes(t, p + 4, n);
 	return p + 4 + n;
 }
 
@@ -415,7 +454,11 @@ static void render_fields(struct text *t, const uint8_t *p)
 	for (; *p != 0; p += strlen((const char *)p) + 1) {
 		if (*p == 'S')
 			continue;
-		pgt_put(t, *p == 'D' ? " D=%s" : *p == 'H' ? " H=%s" : " %s", (const char *)p + 1);
+		if (strchr("VCM", *p) == NULL)
+			pgt_put(t, " %c=", *p);
+		else
+			pgt_put(t, " ");
+		pgt_put(t, "%s", (const char *)p + 1);
 	}
 }
 
@@ -453,7 +496,7 @@ static void render_backend(struct text *t, uint8_t type, const uint8_t *p, size_
 		pgt_put(t, " %u", sl_get_be32(p));
 		if (n > 4) {
 			pgt_put(t, " ");
-			rbytes(t, p + 4, n - 4);
+			pgt_bytes(t, p + 4, n - 4);
 		}
 		break;
 	case 'S':
@@ -475,6 +518,9 @@ static void render_backend(struct text *t, uint8_t type, const uint8_t *p, size_
 			pgt_put(t, " %s", (const char *)q);
 		break;
 	case 'A':
+		pgt_put(t, " ");
+		(void)rstr(t, p + 4 + strlen((const char *)p + 4) + 1, "");
+		break;
 	case 'G':
 	case 'H':
 	case 't':
@@ -482,7 +528,7 @@ static void render_backend(struct text *t, uint8_t type, const uint8_t *p, size_
 		break;
 	default:
 		pgt_put(t, n > 0 ? " " : "");
-		rbytes(t, p, n);
+		pgt_bytes(t, p, n);
 	}
 }
 
@@ -529,7 +575,7 @@ static void render_frontend(struct text *t, uint8_t type, const uint8_t *p, size
 		break;
 	default:
 		pgt_put(t, n > 0 ? " " : "");
-		rbytes(t, p, n);
+		pgt_bytes(t, p, n);
 	}
 }
 
@@ -554,12 +600,30 @@ static size_t render_bare(struct text *t, const uint8_t *p, size_t n, bool *star
 	return len;
 }
 
+/* The last line is a CopyData: another one goes on in it. */
+static bool joins(struct text *t)
+{
+	size_t at = t->n;
+
+	if (at < 6)
+		return false;
+	for (at--; at > 0 && t->b[at - 1] != '\n';)
+		at--;
+	if (strncmp(t->b + at, ">C: d", 5) != 0)
+		return false;
+	t->b[--t->n] = '\0';
+	return true;
+}
+
 void pgt_render(enum sl_side to, const uint8_t *p, size_t n, bool *started, struct text *t)
 {
 	while (n > 0) {
+		bool joined;
 		size_t len;
 
-		pgt_put(t, to == SL_CLIENT ? ">C: " : ">T: ");
+		joined = to == SL_CLIENT && pgt_join_copy && p[0] == 'd' && joins(t);
+		if (!joined)
+			pgt_put(t, to == SL_CLIENT ? ">C: " : ">T: ");
 		if (to == SL_TARGET && !*started) {
 			len = render_bare(t, p, n, started);
 		} else if (n == 1 || (to == SL_CLIENT && !*started && (p[0] == 'N' || p[0] == 'S'))) {
@@ -573,7 +637,11 @@ void pgt_render(enum sl_side to, const uint8_t *p, size_t n, bool *started, stru
 				pgt_put(t, "part %c %zu\n", p[0], n);
 				break;
 			}
-			if (to == SL_CLIENT)
+			if (joined && len > 5 && t->b[t->n - 1] == 'd' && t->b[t->n - 2] == ' ')
+				pgt_put(t, " ");
+			if (joined)
+				pgt_bytes(t, p + 5, len - 5);
+			else if (to == SL_CLIENT)
 				render_backend(t, p[0], p + 5, len - 5);
 			else
 				render_frontend(t, p[0], p + 5, len - 5);

@@ -2,7 +2,9 @@
  * PostgreSQL messages written as text, one a line, for transcripts: "Q select 1", "B
  * portal|statement|7|NULL", "K 1 2" and "K 1 2+28" (a cancel key's bytes behind the fourth are 0xee), "D
  * 1,NULL", "T id:23 name:25:1" (name, type, format), "startup 3.0 user=a", "pi MECHANISM text" and "pr text"
- * (SASL responses), "x 00ff" (raw bytes). pgt_build reads it, pgt_render writes it.
+ * (SASL responses), "x 00ff" (raw bytes), "H 3 1" (CopyOutResponse: columns, binary; "H": one in text), "E
+ * ERROR 42601 text|D=detail" (further fields by their letters), "d a\\0a" (bytes in hex behind a backslash,
+ * "\\5c" for one). pgt_build reads it, pgt_render writes it.
  */
 #ifndef TEST_PG_TEXT_H
 #define TEST_PG_TEXT_H
@@ -18,7 +20,12 @@ struct text {
 	char *b; /* PGT_TEXT_MAX bytes */
 };
 
+/* CopyData messages of the target's that follow one another are written as one. */
+extern bool pgt_join_copy;
+
 void pgt_put(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Bytes as they are, and in hex what is not printable. */
+void pgt_bytes(struct text *t, const uint8_t *p, size_t n);
 /* A cancel key: its first four bytes as a number, and how many there are behind them. */
 void pgt_key(struct text *t, const uint8_t *p, size_t n);
 /* The next part of *s up to sep. *s moves on, to NULL behind the last one. */
