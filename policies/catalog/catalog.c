@@ -133,6 +133,11 @@ bool sl_catalog_operator(const struct sl_catalog *c, struct sl_span name)
 	return c != NULL && find_named(&c->by_operator, c->operators, SL_SPAN_EMPTY, name);
 }
 
+bool sl_catalog_has_code(const struct sl_catalog *c)
+{
+	return c != NULL && (c->nb_functions > 0 || c->nb_operators > 0);
+}
+
 /* ---- by number ---- */
 
 const struct sl_catalog_relation *catalog_relation(const struct sl_catalog *c, uint32_t oid)

@@ -84,6 +84,8 @@ struct sl_masks sl_catalog_name(const struct sl_catalog *c, struct sl_span name)
 /* Is there a function, an operator of this name that is not of pg_catalog? An empty schema fits any. */
 bool sl_catalog_function(const struct sl_catalog *c, struct sl_span schema, struct sl_span name);
 bool sl_catalog_operator(const struct sl_catalog *c, struct sl_span name);
+/* Is there any function or operator at all that is not of pg_catalog? */
+bool sl_catalog_has_code(const struct sl_catalog *c);
 
 /* A type that is not built in, and every array, range and multirange. NULL: built in, or not known. */
 const struct sl_catalog_type *sl_catalog_type(const struct sl_catalog *c, uint32_t oid);

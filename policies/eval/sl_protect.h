@@ -50,6 +50,13 @@ struct sl_protect {
 };
 
 /*
+ * Can masks of columns matter to this string at all? False: it names no relation and calls no function that
+ * they hide or that could read what they hide, and it may go on as it is. Cheap; true when it is not known.
+ */
+bool sl_protect_needed(const struct sl_snapshot *s, const struct sl_principal *p, const struct sl_catalog *c,
+                       const struct sl_sql *sql);
+
+/*
  * Any principal with a mask of columns (p->any_column_mask). catalog NULL: nothing is known of the target,
  * and all that names a relation or a function that is not built in is refused. hidden names are compared
  * folded. Worker thread; no allocation.

@@ -210,6 +210,8 @@ void sql_create(struct sql_parser *p)
 	enum sql_keyword object;
 
 	before_object(p);
+	if (p->uses != NULL)
+		sql_use_object(p, false);
 	object = sql_peek(p, 0)->kw;
 	sql_add_kinds(p, kinds_of(object));
 	sql_label(p);
@@ -283,6 +285,8 @@ void sql_alter(struct sql_parser *p)
 {
 	enum sql_keyword object = sql_peek(p, 0)->kw;
 
+	if (p->uses != NULL)
+		sql_use_object(p, true);
 	sql_add_kinds(p, kinds_of(object));
 	sql_label(p);
 	switch (object) {

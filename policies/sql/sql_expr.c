@@ -72,8 +72,13 @@ static bool ends_operand(const struct sql_token *t)
 /* A name, and what it is: a call when a parenthesis follows. */
 static void name_or_call(struct sql_parser *p)
 {
-	struct sl_sql_name name = sql_name(p);
+	struct sl_sql_name name;
 
+	if (p->uses != NULL) {
+		sql_use_name_or_call(p);
+		return;
+	}
+	name = sql_name(p);
 	if (sql_is_char(p, '('))
 		sql_add_function(p, name);
 }
@@ -82,7 +87,7 @@ static void name_or_call(struct sql_parser *p)
  * Behind a value: (expression).name is a column of it or a call in functional notation, which only the
  * catalog tells apart.
  */
-static void value_path(struct sql_parser *p)
+void sql_value_path(struct sql_parser *p)
 {
 	while (!p->failed && sql_take_char(p, '.')) {
 		struct sl_sql_name name = {SL_SPAN_EMPTY, sql_peek(p, 0)->text};
@@ -91,6 +96,8 @@ static void value_path(struct sql_parser *p)
 			return;
 		sql_label(p);
 		sql_add_function(p, name);
+		if (p->uses != NULL)
+			sql_use_path(p, name);
 	}
 }
 
@@ -121,11 +128,11 @@ static void character(struct sql_parser *p)
 	switch (sql_peek(p, 0)->c) {
 	case '(':
 		(void)sql_parens(p);
-		value_path(p);
+		sql_value_path(p);
 		break;
 	case '[':
 		brackets(p);
-		value_path(p);
+		sql_value_path(p);
 		break;
 	case ':':
 		if (!cast(p))
@@ -145,6 +152,8 @@ static bool phrase(struct sql_parser *p)
 	switch (kw) {
 	case KW_AS:
 		sql_take(p);
+		if (p->uses != NULL)
+			sql_use_as(p);
 		if (sql_peek(p, 0)->type == TOK_WORD || sql_at_name(p))
 			sql_label(p);
 		return true;
@@ -172,6 +181,8 @@ static bool phrase(struct sql_parser *p)
 	default:
 		return false;
 	}
+	if (p->uses != NULL)
+		sql_use_decides(p);
 	sql_take(p);
 	sql_take(p);
 	return true;
@@ -182,13 +193,15 @@ static void value(struct sql_parser *p)
 {
 	bool param = sql_peek(p, 0)->type == TOK_PARAM;
 
+	if (p->uses != NULL)
+		sql_use_value(p);
 	if (sql_peek(p, 0)->type == TOK_CHAR) {
 		character(p);
 		return;
 	}
 	sql_take(p);
 	if (param)
-		value_path(p);
+		sql_value_path(p);
 }
 
 /* CASE, WHEN, THEN, ELSE, END: true when it was one of them and belongs to a CASE of this expression. */
@@ -202,8 +215,18 @@ static bool case_word(struct sql_parser *p, uint32_t *cases)
 		return false;
 	else if (kw == KW_END)
 		--*cases;
+	if (p->uses != NULL)
+		sql_use_decides(p);
 	sql_take(p);
 	return true;
+}
+
+/* A reserved word of an expression. */
+static void word(struct sql_parser *p)
+{
+	if (p->uses != NULL)
+		sql_use_word(p);
+	sql_take(p);
 }
 
 static void expressions(struct sql_parser *p, bool commas)
@@ -228,7 +251,7 @@ static void expressions(struct sql_parser *p, bool commas)
 		if (sql_at_name(p))
 			name_or_call(p);
 		else if (in_expression(t->kw))
-			sql_take(p);
+			word(p);
 		else
 			break;
 	}
@@ -274,7 +297,7 @@ static void loose_word(struct sql_parser *p)
 		if (sql_at_name(p))
 			name_or_call(p);
 		else
-			sql_take(p);
+			word(p);
 		break;
 	}
 }
@@ -324,7 +347,7 @@ bool sql_parens(struct sql_parser *p)
 				sql_query_tail(p);
 			else if (!sql_is_char(p, ')'))
 				query = false;
-			value_path(p);
+			sql_value_path(p);
 		} else if (sql_at_query(p)) {
 			(void)sql_query(p);
 			query = true;

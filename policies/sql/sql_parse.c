@@ -143,13 +143,19 @@ bool sql_same_name(struct sl_span a, struct sl_span b)
 	return n == sl_sql_name_fold(b, y) && memcmp(x, y, n) == 0;
 }
 
-static bool is_cte(const struct sql_parser *p, struct sl_span name)
+static bool is_cte(const struct sql_parser *p, struct sl_span name, uint32_t *n)
 {
 	for (uint32_t i = p->nb_ctes; i > 0; i--) {
+		*n = i - 1;
 		if (sql_same_name(p->ctes[i - 1], name))
 			return true;
 	}
 	return false;
+}
+
+bool sql_find_cte(const struct sql_parser *p, struct sl_sql_name name, uint32_t *n)
+{
+	return name.schema.n == 0 && is_cte(p, name.name, n);
 }
 
 /* U&"...", whose escapes are not read here: it may be any name. Words and quoted ones have no & there. */
@@ -162,6 +168,7 @@ static bool may_be_any(const struct sl_sql_name *name)
 void sql_add_relation(struct sql_parser *p, struct sl_sql_name name, uint8_t access)
 {
 	struct sl_sql *out = p->out;
+	uint32_t cte = 0;
 
 	if (p->failed)
 		return;
@@ -169,7 +176,7 @@ void sql_add_relation(struct sql_parser *p, struct sl_sql_name name, uint8_t acc
 		sql_fail(p);
 		return;
 	}
-	if (access == SL_SQL_READS && name.schema.n == 0 && is_cte(p, name.name))
+	if (access == SL_SQL_READS && sql_find_cte(p, name, &cte))
 		return;
 	if ((access & SL_SQL_UPDATES) && sql_same_name(name.name, SL_SPAN_LIT("pg_settings")))
 		sql_add_kinds(p, BIT(SET) | BIT(ADMIN)); /* an UPDATE of this view is a SET */
@@ -255,6 +262,13 @@ static bool next_statement(struct sql_parser *p)
 	p->nb_ctes = 0;
 	p->depth = 0;
 	p->prev = (struct sql_token){.type = TOK_END};
+	if (p->uses != NULL)
+		p->uses->c = (struct sql_context){.place = SL_SQL_USED,
+		                                  .base = SL_SQL_OUTPUT,
+		                                  .flow = SL_SQL_TO_REPLY,
+		                                  .role = SQL_ROLE_TOP,
+		                                  .item = SL_SQL_NO_ITEM,
+		                                  .query = p->uses->out->nb_queries};
 	return true;
 }
 
@@ -300,7 +314,7 @@ static void parse(struct sql_parser *p)
 		make_opaque(p);
 }
 
-void sl_sql_scan(struct sl_span text, struct sl_sql *out)
+void sql_parse_text(struct sl_span text, struct sl_sql *out, struct sql_collector *uses)
 {
 	struct sql_parser p;
 
@@ -313,6 +327,7 @@ void sl_sql_scan(struct sl_span text, struct sl_sql *out)
 	p.failed = p.in_schema = false;
 	p.out = out;
 	p.stmt = NULL;
+	p.uses = uses;
 	/* The server would stop at a NUL that the lexer reads over inside a literal or a comment. */
 	if (text.n > 0 && memchr(text.p, 0, text.n) != NULL)
 		p.failed = true;
@@ -325,4 +340,9 @@ void sl_sql_scan(struct sl_span text, struct sl_sql *out)
 		out->kinds = BIT(EMPTY);
 		out->stmts[0] = (struct sl_sql_stmt){.kinds = BIT(EMPTY), .main = SL_SQL_EMPTY, .text = text};
 	}
+}
+
+void sl_sql_scan(struct sl_span text, struct sl_sql *out)
+{
+	sql_parse_text(text, out, NULL);
 }

@@ -11,6 +11,7 @@
 #define SL_SQL_PARSE_PRIV_H
 
 #include "sl_sql.h"
+#include "sl_sql_uses.h"
 #include "sql_lex_priv.h"
 
 #include <string.h>
@@ -20,6 +21,40 @@
 #define SQL_LOOK      4   /* tokens that can be looked at ahead, a power of two */
 
 #define BIT(k) SL_SQL_BIT(SL_SQL_##k)
+
+/* Whose columns the next query's are; it takes the note when it begins. */
+enum sql_role {
+	SQL_ROLE_EXPR,  /* in an expression: the item's that it stands in */
+	SQL_ROLE_TOP,   /* the statement's own */
+	SQL_ROLE_FROM,  /* a row's: FROM, WITH, what INSERT takes its rows from */
+	SQL_ROLE_BRANCH /* in parentheses, the same query */
+};
+
+/* Where the parser stands while it collects uses (sl_sql_uses()). */
+struct sql_context {
+	uint8_t place; /* of a name that comes now */
+	uint8_t base;  /* of an item that is nothing but a name; USED in what an expression reads */
+	uint8_t flow;
+	bool by, outermost, from_call;
+	enum sql_role role; /* of the next query */
+	int16_t item;   /* that the names stand in */
+	int16_t parent; /* of the query's items */
+	uint16_t query;
+};
+
+struct sql_cte_range {
+	uint16_t first, end;
+};
+
+struct sql_collector {
+	struct sl_sql_uses *out;
+	struct sql_context c;
+	bool decides;        /* the item at hand does more than to compute a value */
+	uint32_t item_depth; /* of the parser, where the item's own AS stands */
+	struct sl_span alias;
+	bool bare; /* the last use could be the item's alias without AS */
+	struct sql_cte_range ctes[SQL_CTES_MAX];
+};
 
 struct sql_parser {
 	struct sql_lexer lx;
@@ -34,6 +69,7 @@ struct sql_parser {
 	struct sl_sql_stmt *stmt; /* the one at hand */
 	struct sl_span ctes[SQL_CTES_MAX];
 	uint32_t nb_ctes;
+	struct sql_collector *uses; /* NULL: nobody asks for them */
 };
 
 /* sql_parse.c */
@@ -107,6 +143,10 @@ void sql_label(struct sql_parser *p);
 void sql_add_relation(struct sql_parser *p, struct sl_sql_name name, uint8_t access);
 void sql_add_function(struct sql_parser *p, struct sl_sql_name name);
 bool sql_same_name(struct sl_span a, struct sl_span b);
+/* Is the relation that is read so a WITH query? Then *n is which. */
+bool sql_find_cte(const struct sql_parser *p, struct sl_sql_name name, uint32_t *n);
+/* Reads a text; out is emptied first. */
+void sql_parse_text(struct sl_span text, struct sl_sql *out, struct sql_collector *uses);
 /* A whole statement that another one carries; its kinds are added. */
 void sql_statement(struct sql_parser *p, bool carried);
 /* One that returns rows or changes them: SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE, with WITH. */
@@ -125,6 +165,8 @@ static inline bool sql_at_end(struct sql_parser *p)
 void sql_exprs(struct sql_parser *p);
 /* One, up to a comma too. */
 void sql_expr(struct sql_parser *p);
+/* Behind a value: .name, .* */
+void sql_value_path(struct sql_parser *p);
 /* What is in parentheses: a query, or expressions in which clause words have no meaning of their own. Takes
  * both. True when it was a query. */
 bool sql_parens(struct sql_parser *p);
@@ -145,6 +187,64 @@ enum sl_sql_kind sql_query(struct sql_parser *p);
 /* What may follow a query in parentheses: set operations, ORDER BY, LIMIT ... */
 void sql_query_tail(struct sql_parser *p);
 void sql_relation_expr(struct sql_parser *p, uint8_t access); /* [ONLY] name [*] */
+
+/* sql_uses.c: what only sl_sql_uses() asks for; p->uses is there but where it says that it can be NULL. */
+void sql_use_name_or_call(struct sql_parser *p); /* takes a name, q.* or a call with its arguments */
+/* A call whose name was taken: takes its arguments. */
+void sql_use_call(struct sql_parser *p, struct sl_sql_name name, enum sql_keyword kw);
+void sql_use_path(struct sql_parser *p, struct sl_sql_name name); /* (value).name */
+void sql_use_value(struct sql_parser *p); /* before a token that is neither a name nor a word is taken */
+void sql_use_word(struct sql_parser *p);  /* before a reserved word of an expression is taken */
+void sql_use_as(struct sql_parser *p);    /* behind AS in an expression */
+void sql_use_decides(struct sql_parser *p);
+void sql_use_mark(struct sql_parser *p, enum sl_sql_use_kind kind, uint8_t place);
+/* A row of FROM. relation < 0: from the queries [first, end), a join, or a function. */
+struct sql_row_source {
+	struct sl_span name;
+	int32_t relation;
+	uint16_t first, end;
+	bool join;
+};
+void sql_use_row(struct sql_parser *p, struct sql_row_source from);
+/* (name [type], ...): the columns of the last row. */
+void sql_use_columns(struct sql_parser *p);
+void sql_use_renamed(struct sql_parser *p, int16_t row, struct sl_span name, int16_t position);
+/* A WITH query begins: its row, and its column list when there is one. Returns the row. */
+int16_t sql_use_cte(struct sql_parser *p, struct sl_span name, uint32_t cte);
+void sql_use_cte_ends(struct sql_parser *p, int16_t row, uint32_t cte);
+void sql_use_items(struct sql_parser *p, bool distinct); /* a select list */
+void sql_use_values(struct sql_parser *p);               /* one row of VALUES */
+void sql_use_set(struct sql_parser *p);                  /* a = ..., (b, c) = (...) */
+void sql_use_table(struct sql_parser *p, struct sql_row_source from); /* TABLE t, COPY t: all of a row */
+/* COPY t (a, b): true when the next token was a list. */
+void sql_use_copy_columns(struct sql_parser *p, struct sql_row_source from);
+/* The object of CREATE or ALTER comes next. */
+void sql_use_object(struct sql_parser *p, bool alter);
+/* All uses from `first` on are not read. */
+void sql_use_are_targets(struct sql_parser *p, uint32_t first);
+/* Each gives back the context for sql_use_back(); p->uses may be NULL in these and those below. */
+/* The clause that comes decides, is written, is not read ... */
+struct sql_context sql_use_clause(struct sql_parser *p, uint8_t place, uint8_t flow, bool by);
+struct sql_context sql_use_from_call(struct sql_parser *p); /* a function in FROM */
+struct sql_context sql_use_query(struct sql_parser *p);     /* a query begins */
+static inline void sql_use_back(struct sql_parser *p, const struct sql_context *c)
+{
+	if (p->uses != NULL)
+		p->uses->c = *c;
+}
+static inline struct sql_context sql_use_here(const struct sql_parser *p)
+{
+	return p->uses != NULL ? p->uses->c : (struct sql_context){0};
+}
+static inline void sql_use_role(struct sql_parser *p, enum sql_role role)
+{
+	if (p->uses != NULL)
+		p->uses->c.role = role;
+}
+static inline uint16_t sql_use_nb_queries(const struct sql_parser *p)
+{
+	return p->uses != NULL ? p->uses->out->nb_queries : 0;
+}
 
 /* sql_utility.c */
 void sql_utility(struct sql_parser *p, bool carried);

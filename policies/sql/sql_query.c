@@ -3,27 +3,70 @@
 
 /* ---- FROM ---- */
 
-static void alias(struct sql_parser *p)
+static void alias(struct sql_parser *p, struct sql_row_source from)
 {
 	if (sql_take_kw(p, KW_AS)) {
-		if (!sql_is_char(p, '('))
+		if (!sql_is_char(p, '(')) {
+			from.name = sql_peek(p, 0)->text;
 			sql_label(p);
+		}
 	} else if (sql_at_name(p) && sql_keyword_class(sql_peek(p, 0)->kw) != 'T' && !sql_is_kw(p, KW_SET)) {
+		from.name = sql_peek(p, 0)->text;
 		sql_label(p);
+	}
+	if (p->uses != NULL) {
+		/* A join without an alias has no row of its own. */
+		if (!from.join || from.name.n > 0)
+			sql_use_row(p, from);
+		if (sql_is_char(p, '('))
+			sql_use_columns(p);
 	}
 	if (sql_is_char(p, '('))
 		(void)sql_parens(p);
 }
 
-void sql_relation_expr(struct sql_parser *p, uint8_t access)
+/* The relation that was added last; in `at` the number of relations before it. */
+static struct sql_row_source relation_source(struct sql_parser *p, struct sl_sql_name name, uint32_t at)
+{
+	struct sql_row_source from = {.name = name.name, .relation = -1};
+	uint32_t n = 0;
+
+	if (p->uses == NULL || p->failed)
+		return from;
+	if (p->out->nb_relations > at) {
+		from.relation = (int32_t)at;
+	} else if (sql_find_cte(p, name, &n)) {
+		from.first = p->uses->ctes[n].first;
+		from.end = p->uses->ctes[n].end;
+	}
+	return from;
+}
+
+static struct sl_sql_name relation_expr(struct sql_parser *p, uint8_t access)
 {
 	bool only = sql_take_kw(p, KW_ONLY);
 	bool parens = only && sql_take_char(p, '(');
+	struct sl_sql_name name = sql_name(p);
 
-	sql_add_relation(p, sql_name(p), access);
+	sql_add_relation(p, name, access);
 	if (parens)
 		sql_need_char(p, ')');
 	(void)sql_take_char(p, '*');
+	return name;
+}
+
+void sql_relation_expr(struct sql_parser *p, uint8_t access)
+{
+	(void)relation_expr(p, access);
+}
+
+/* One that is written or deleted from, with its alias. */
+static void target_relation(struct sql_parser *p, uint8_t access)
+{
+	uint32_t at = p->out->nb_relations;
+	struct sl_sql_name name = relation_expr(p, access);
+
+	alias(p, relation_source(p, name, at));
 }
 
 static void table_ref(struct sql_parser *p);
@@ -31,13 +74,24 @@ static void table_ref(struct sql_parser *p);
 /* ON or USING behind a join. */
 static void join_condition(struct sql_parser *p)
 {
+	struct sql_context c = sql_use_clause(p, SL_SQL_USED, SL_SQL_TO_NOTHING, false);
+
 	if (sql_take_kw(p, KW_ON)) {
 		sql_expr(p);
 	} else if (sql_take_kw(p, KW_USING)) {
+		/* What both sides have becomes one column, which may be of either. */
+		if (p->uses != NULL)
+			p->uses->c.flow = c.flow;
 		(void)sql_parens(p);
-		if (sql_take_kw(p, KW_AS))
+		if (sql_take_kw(p, KW_AS)) {
+			if (p->uses != NULL)
+				sql_use_row(p, (struct sql_row_source){.name = sql_peek(p, 0)->text,
+				                                       .relation = -1,
+				                                       .join = true});
 			sql_label(p);
+		}
 	}
+	sql_use_back(p, &c);
 }
 
 /* [NATURAL] [CROSS | INNER | LEFT ...] JOIN. False when there is none. */
@@ -45,6 +99,8 @@ static bool take_join(struct sql_parser *p)
 {
 	bool word = sql_take_kw(p, KW_NATURAL);
 
+	if (word && p->uses != NULL)
+		sql_use_mark(p, SL_SQL_USE_NATURAL, SL_SQL_USED);
 	if (sql_take_kw(p, KW_LEFT) || sql_take_kw(p, KW_RIGHT) || sql_take_kw(p, KW_FULL)) {
 		(void)sql_take_kw(p, KW_OUTER);
 		word = true;
@@ -71,15 +127,21 @@ static void joins(struct sql_parser *p)
 
 static void rows_from(struct sql_parser *p)
 {
+	struct sql_context c = sql_use_from_call(p);
+
 	sql_take(p);
 	sql_need_kw(p, KW_FROM);
 	(void)sql_parens(p);
+	sql_use_back(p, &c);
 }
 
 /* A relation, or a call of a function. */
-static void named_ref(struct sql_parser *p)
+static struct sql_row_source named_ref(struct sql_parser *p)
 {
 	enum sql_keyword kw = sql_peek(p, 0)->kw;
+	uint32_t at = p->out->nb_relations;
+	struct sql_row_source from = {.relation = -1};
+	struct sql_context c;
 	struct sl_sql_name name;
 
 	if (sql_keyword_class(kw) == 'R' && kw != KW_IDENTIFIER && kw != KW_ONLY) {
@@ -89,31 +151,43 @@ static void named_ref(struct sql_parser *p)
 		    kw != KW_CURRENT_TIME && kw != KW_LOCALTIME && kw != KW_LOCALTIMESTAMP &&
 		    kw != KW_CURRENT_ROLE && kw != KW_CURRENT_CATALOG)
 			sql_fail(p);
+		from.name = sql_peek(p, 0)->text;
+		c = sql_use_from_call(p);
 		sql_take(p);
 		if (sql_is_char(p, '('))
 			(void)sql_parens(p);
-		return;
+		sql_use_back(p, &c);
+		return from;
 	}
 	if (kw == KW_ONLY) {
-		sql_relation_expr(p, SL_SQL_READS);
-		return;
+		name = relation_expr(p, SL_SQL_READS);
+		return relation_source(p, name, at);
 	}
 	name = sql_name(p);
 	if (!sql_is_char(p, '(')) {
 		sql_add_relation(p, name, SL_SQL_READS);
 		(void)sql_take_char(p, '*');
-		return;
+		return relation_source(p, name, at);
 	}
+	from.name = name.name;
 	sql_add_function(p, name);
-	(void)sql_parens(p);
+	c = sql_use_from_call(p);
+	if (p->uses != NULL)
+		sql_use_call(p, name, kw);
+	else
+		(void)sql_parens(p);
+	sql_use_back(p, &c);
 	if (sql_is_kw(p, KW_WITH) && sql_peek(p, 1)->kw == KW_ORDINALITY) {
 		sql_take(p);
 		sql_take(p);
 	}
+	return from;
 }
 
 static void table_ref(struct sql_parser *p)
 {
+	struct sql_row_source from = {.relation = -1, .first = sql_use_nb_queries(p)};
+
 	if (!sql_enter(p)) {
 		sql_leave(p);
 		return;
@@ -123,9 +197,12 @@ static void table_ref(struct sql_parser *p)
 		const struct sql_token *t = sql_peek(p, 1);
 
 		if (t->kw == KW_SELECT || t->kw == KW_WITH || t->kw == KW_VALUES || t->kw == KW_TABLE) {
+			sql_use_role(p, SQL_ROLE_FROM);
 			(void)sql_parens(p);
+			from.end = sql_use_nb_queries(p);
 		} else { /* a join, or more parentheses around either */
 			sql_take(p);
+			from.join = true;
 			table_ref(p);
 			if (sql_is_kw(p, KW_UNION) || sql_is_kw(p, KW_INTERSECT) || sql_is_kw(p, KW_EXCEPT) ||
 			    sql_is_kw(p, KW_ORDER) || sql_is_kw(p, KW_LIMIT))
@@ -140,14 +217,17 @@ static void table_ref(struct sql_parser *p)
 			sql_take(p);
 		}
 	} else {
-		named_ref(p);
+		from = named_ref(p);
 	}
-	alias(p);
+	alias(p, from);
 	if (sql_take_kw(p, KW_TABLESAMPLE)) {
+		struct sql_context c = sql_use_clause(p, SL_SQL_USED, SL_SQL_TO_NOTHING, false);
+
 		sql_add_function(p, sql_name(p));
 		(void)sql_parens(p);
 		if (sql_take_kw(p, KW_REPEATABLE))
 			(void)sql_parens(p);
+		sql_use_back(p, &c);
 	}
 	sql_leave(p);
 }
@@ -195,16 +275,37 @@ static void select_into(struct sql_parser *p)
 
 static void group_by(struct sql_parser *p)
 {
+	struct sql_context c = sql_use_clause(p, SL_SQL_USED, SL_SQL_TO_NOTHING, true);
+
 	sql_take(p);
 	sql_need_kw(p, KW_BY);
 	sql_exprs(p);
+	sql_use_back(p, &c);
+}
+
+/* A clause whose expressions decide which rows there are. */
+static void deciding(struct sql_parser *p)
+{
+	struct sql_context c = sql_use_clause(p, SL_SQL_USED, SL_SQL_TO_NOTHING, false);
+
+	sql_exprs(p);
+	sql_use_back(p, &c);
 }
 
 static void select_clauses(struct sql_parser *p)
 {
-	if (!sql_take_kw(p, KW_ALL) && sql_take_kw(p, KW_DISTINCT) && sql_take_kw(p, KW_ON))
+	bool distinct = !sql_take_kw(p, KW_ALL) && sql_take_kw(p, KW_DISTINCT);
+
+	if (distinct && sql_take_kw(p, KW_ON)) {
+		struct sql_context c = sql_use_clause(p, SL_SQL_USED, SL_SQL_TO_NOTHING, true);
+
 		(void)sql_parens(p);
-	sql_exprs(p);
+		sql_use_back(p, &c);
+	}
+	if (p->uses != NULL)
+		sql_use_items(p, distinct);
+	else
+		sql_exprs(p);
 	if (sql_take_kw(p, KW_INTO))
 		select_into(p);
 	if (sql_take_kw(p, KW_FROM))
@@ -212,18 +313,22 @@ static void select_clauses(struct sql_parser *p)
 	if (sql_take_kw(p, KW_INTO))
 		sql_fail(p);
 	if (sql_take_kw(p, KW_WHERE))
-		sql_exprs(p);
+		deciding(p);
 	if (sql_is_kw(p, KW_GROUP))
 		group_by(p);
 	if (sql_take_kw(p, KW_HAVING))
-		sql_exprs(p);
+		deciding(p);
 	if (sql_take_kw(p, KW_WINDOW))
-		sql_exprs(p);
+		deciding(p);
 }
 
 static void values(struct sql_parser *p)
 {
 	do {
+		if (p->uses != NULL) {
+			sql_use_values(p);
+			continue;
+		}
 		if (sql_parens(p)) /* ((SELECT 1)) is a row of one query */
 			continue;
 	} while (!p->failed && sql_take_char(p, ','));
@@ -232,6 +337,7 @@ static void values(struct sql_parser *p)
 static void primary(struct sql_parser *p)
 {
 	if (sql_is_char(p, '(')) {
+		sql_use_role(p, SQL_ROLE_BRANCH);
 		if (!sql_parens(p))
 			sql_fail(p);
 		return;
@@ -242,15 +348,27 @@ static void primary(struct sql_parser *p)
 	} else if (sql_take_kw(p, KW_VALUES)) {
 		values(p);
 	} else {
+		uint32_t at = p->out->nb_relations;
+		struct sl_sql_name name;
+		struct sql_row_source from;
+
 		sql_need_kw(p, KW_TABLE);
-		sql_relation_expr(p, SL_SQL_READS);
+		name = relation_expr(p, SL_SQL_READS);
+		from = relation_source(p, name, at);
+		if (p->uses != NULL)
+			sql_use_table(p, from);
 	}
 }
 
 static bool take_set_operation(struct sql_parser *p)
 {
+	bool all;
+
 	if (!sql_take_kw(p, KW_UNION) && !sql_take_kw(p, KW_INTERSECT) && !sql_take_kw(p, KW_EXCEPT))
 		return false;
+	all = p->prev.kw == KW_UNION && sql_is_kw(p, KW_ALL);
+	if (p->uses != NULL)
+		sql_use_mark(p, SL_SQL_USE_SETOP, all ? SL_SQL_OUTPUT : SL_SQL_USED);
 	if (!sql_take_kw(p, KW_ALL))
 		(void)sql_take_kw(p, KW_DISTINCT);
 	return true;
@@ -259,13 +377,26 @@ static bool take_set_operation(struct sql_parser *p)
 /* FETCH FIRST n ROWS ONLY, FOR UPDATE OF t NOWAIT: words and an expression. */
 static void limit_or_lock(struct sql_parser *p)
 {
+	/* FOR UPDATE OF names relations. */
+	struct sql_context c = sql_use_clause(p, sql_is_kw(p, KW_FOR) ? SL_SQL_TARGET : SL_SQL_USED,
+	                                      SL_SQL_TO_NOTHING, false);
+
 	sql_take(p);
-	for (;;) {
+	do {
 		sql_exprs(p);
-		if (!sql_take_kw(p, KW_ONLY) &&
-		    !(sql_is_kw(p, KW_WITH) && sql_peek(p, 1)->kw == KW_TIES && (sql_take(p), true)))
-			return;
-	}
+	} while (sql_take_kw(p, KW_ONLY) ||
+	         (sql_is_kw(p, KW_WITH) && sql_peek(p, 1)->kw == KW_TIES && (sql_take(p), true)));
+	sql_use_back(p, &c);
+}
+
+static void order_by(struct sql_parser *p)
+{
+	struct sql_context c = sql_use_clause(p, SL_SQL_USED, SL_SQL_TO_NOTHING, true);
+
+	group_by(p);
+	while (sql_take_kw(p, KW_USING)) /* an operator */
+		sql_exprs(p);
+	sql_use_back(p, &c);
 }
 
 void sql_query_tail(struct sql_parser *p)
@@ -275,9 +406,7 @@ void sql_query_tail(struct sql_parser *p)
 	for (;;) {
 		switch (sql_peek(p, 0)->kw) {
 		case KW_ORDER:
-			group_by(p);
-			while (sql_take_kw(p, KW_USING)) /* an operator */
-				sql_exprs(p);
+			order_by(p);
 			break;
 		case KW_LIMIT:
 		case KW_OFFSET:
@@ -300,22 +429,35 @@ static uint32_t last_relation(const struct sql_parser *p)
 
 static void returning(struct sql_parser *p, uint32_t target)
 {
-	if (!sql_take_kw(p, KW_RETURNING))
+	if (p->failed || !sql_take_kw(p, KW_RETURNING))
 		return;
 	p->out->relations[target].access |= SL_SQL_READS;
-	sql_exprs(p);
+	if (p->uses != NULL)
+		sql_use_items(p, false);
+	else
+		sql_exprs(p);
+}
+
+static void set_clause(struct sql_parser *p)
+{
+	if (p->uses != NULL)
+		sql_use_set(p);
+	else
+		sql_exprs(p);
 }
 
 static void where(struct sql_parser *p)
 {
 	if (sql_take_kw(p, KW_WHERE))
-		sql_exprs(p); /* CURRENT OF c is one, too */
+		deciding(p); /* CURRENT OF c is one, too */
 	else
 		p->stmt->no_where = true;
 }
 
 static void on_conflict(struct sql_parser *p, uint32_t target)
 {
+	struct sql_context c;
+
 	if (!sql_take_kw(p, KW_ON))
 		return;
 	sql_need_kw(p, KW_CONFLICT);
@@ -323,9 +465,11 @@ static void on_conflict(struct sql_parser *p, uint32_t target)
 		sql_need_kw(p, KW_CONSTRAINT);
 		(void)sql_name(p);
 	} else if (sql_is_char(p, '(')) {
+		c = sql_use_clause(p, SL_SQL_TARGET, SL_SQL_TO_NOTHING, false);
 		(void)sql_parens(p);
+		sql_use_back(p, &c);
 		if (sql_take_kw(p, KW_WHERE))
-			sql_exprs(p);
+			deciding(p);
 	}
 	sql_need_kw(p, KW_DO);
 	if (sql_take_kw(p, KW_NOTHING))
@@ -334,9 +478,9 @@ static void on_conflict(struct sql_parser *p, uint32_t target)
 	sql_need_kw(p, KW_SET);
 	sql_add_kinds(p, BIT(UPDATE));
 	p->out->relations[target].access |= SL_SQL_UPDATES | SL_SQL_READS;
-	sql_exprs(p);
+	set_clause(p);
 	if (sql_take_kw(p, KW_WHERE))
-		sql_exprs(p);
+		deciding(p);
 }
 
 /* VALUES that stand for nothing but the rows to insert are no query. */
@@ -346,20 +490,35 @@ static void values_of_insert(struct sql_parser *p)
 	sql_query_tail(p);
 }
 
-static void insert(struct sql_parser *p)
+static uint32_t insert_target(struct sql_parser *p)
 {
-	uint32_t target;
-	bool done = false;
+	struct sl_sql_name name;
 
 	sql_take(p);
 	sql_need_kw(p, KW_INTO);
 	sql_add_kinds(p, BIT(INSERT));
-	sql_add_relation(p, sql_name(p), SL_SQL_INSERTS);
-	target = last_relation(p);
-	if (sql_take_kw(p, KW_AS))
+	name = sql_name(p);
+	sql_add_relation(p, name, SL_SQL_INSERTS);
+	if (sql_take_kw(p, KW_AS)) {
+		name.name = sql_peek(p, 0)->text;
 		sql_label(p);
+	}
+	if (p->uses != NULL)
+		sql_use_row(
+		        p, (struct sql_row_source){.name = name.name, .relation = (int32_t)last_relation(p)});
+	return last_relation(p);
+}
+
+static void insert(struct sql_parser *p)
+{
+	uint32_t target = insert_target(p);
+	struct sql_context c = sql_use_clause(p, SL_SQL_TARGET, SL_SQL_TO_WRITE, false);
+	bool done = false;
+
+	sql_use_role(p, SQL_ROLE_FROM);
 	if (sql_is_char(p, '('))
 		done = sql_parens(p);
+	sql_use_role(p, SQL_ROLE_FROM);
 	if (sql_take_kw(p, KW_OVERRIDING)) {
 		sql_label(p);
 		sql_need_kw(p, KW_VALUE);
@@ -374,6 +533,7 @@ static void insert(struct sql_parser *p)
 		(void)sql_query(p);
 	else
 		sql_fail(p);
+	sql_use_back(p, &c);
 	on_conflict(p, target);
 	returning(p, target);
 }
@@ -384,11 +544,10 @@ static void update(struct sql_parser *p)
 
 	sql_take(p);
 	sql_add_kinds(p, BIT(UPDATE));
-	sql_relation_expr(p, SL_SQL_UPDATES | SL_SQL_READS);
-	target = last_relation(p);
-	alias(p);
+	target = p->out->nb_relations;
+	target_relation(p, SL_SQL_UPDATES | SL_SQL_READS);
 	sql_need_kw(p, KW_SET);
-	sql_exprs(p);
+	set_clause(p);
 	if (sql_take_kw(p, KW_FROM))
 		from_list(p);
 	where(p);
@@ -402,9 +561,8 @@ static void delete (struct sql_parser *p)
 	sql_take(p);
 	sql_need_kw(p, KW_FROM);
 	sql_add_kinds(p, BIT(DELETE));
-	sql_relation_expr(p, SL_SQL_DELETES | SL_SQL_READS);
-	target = last_relation(p);
-	alias(p);
+	target = p->out->nb_relations;
+	target_relation(p, SL_SQL_DELETES | SL_SQL_READS);
 	if (sql_take_kw(p, KW_USING))
 		from_list(p);
 	where(p);
@@ -415,20 +573,24 @@ static void delete (struct sql_parser *p)
 static void merge_action(struct sql_parser *p, uint32_t target)
 {
 	uint8_t *access = &p->out->relations[target].access;
+	struct sql_context c;
 
 	if (sql_take_kw(p, KW_UPDATE)) {
 		sql_need_kw(p, KW_SET);
 		sql_add_kinds(p, BIT(UPDATE));
 		*access |= SL_SQL_UPDATES;
-		sql_exprs(p);
+		set_clause(p);
 	} else if (sql_take_kw(p, KW_DELETE)) {
 		sql_add_kinds(p, BIT(DELETE));
 		*access |= SL_SQL_DELETES;
 	} else if (sql_take_kw(p, KW_INSERT)) {
 		sql_add_kinds(p, BIT(INSERT));
 		*access |= SL_SQL_INSERTS;
-		if (sql_is_char(p, '('))
+		if (sql_is_char(p, '(')) {
+			c = sql_use_clause(p, SL_SQL_TARGET, SL_SQL_TO_WRITE, false);
 			(void)sql_parens(p);
+			sql_use_back(p, &c);
+		}
 		if (sql_take_kw(p, KW_OVERRIDING)) {
 			sql_label(p);
 			sql_need_kw(p, KW_VALUE);
@@ -437,7 +599,9 @@ static void merge_action(struct sql_parser *p, uint32_t target)
 			sql_need_kw(p, KW_VALUES);
 		} else {
 			sql_need_kw(p, KW_VALUES);
+			c = sql_use_clause(p, SL_SQL_USED, SL_SQL_TO_WRITE, false);
 			(void)sql_parens(p);
+			sql_use_back(p, &c);
 		}
 	} else {
 		sql_need_kw(p, KW_DO);
@@ -453,11 +617,10 @@ static void merge(struct sql_parser *p)
 	sql_need_kw(p, KW_INTO);
 	sql_add_kinds(p, BIT(MERGE));
 	/* As one that is written: a WITH query of the same name does not hide it. */
-	sql_relation_expr(p, SL_SQL_READS | SL_SQL_UPDATES);
-	target = last_relation(p);
+	target = p->out->nb_relations;
+	target_relation(p, SL_SQL_READS | SL_SQL_UPDATES);
 	if (!p->failed)
 		p->out->relations[target].access = SL_SQL_READS;
-	alias(p);
 	sql_need_kw(p, KW_USING);
 	table_ref(p);
 	joins(p);
@@ -465,7 +628,7 @@ static void merge(struct sql_parser *p)
 	while (!p->failed && sql_take_kw(p, KW_WHEN)) {
 		(void)sql_take_kw(p, KW_NOT);
 		sql_need_kw(p, KW_MATCHED);
-		sql_exprs(p); /* AND condition */
+		deciding(p); /* AND condition */
 		sql_need_kw(p, KW_THEN);
 		if (!p->failed)
 			merge_action(p, target);
@@ -477,12 +640,23 @@ static void merge(struct sql_parser *p)
 static void names(struct sql_parser *p)
 {
 	do {
-		(void)sql_name(p);
+		if (p->uses != NULL)
+			sql_use_name_or_call(p);
+		else
+			(void)sql_name(p);
 	} while (!p->failed && sql_take_char(p, ','));
 }
 
+/* A column that SEARCH or CYCLE makes: it can hold all of the WITH query's. */
+static void made_column(struct sql_parser *p, int16_t row)
+{
+	if (p->uses != NULL)
+		sql_use_renamed(p, row, sql_peek(p, 0)->text, SL_SQL_NO_ITEM);
+	(void)sql_name(p);
+}
+
 /* SEARCH DEPTH FIRST BY names SET name; CYCLE names SET name [TO value DEFAULT value] USING name */
-static void search_cycle(struct sql_parser *p)
+static void search_cycle(struct sql_parser *p, int16_t row)
 {
 	if (sql_take_kw(p, KW_SEARCH)) {
 		sql_label(p);
@@ -490,16 +664,16 @@ static void search_cycle(struct sql_parser *p)
 		sql_need_kw(p, KW_BY);
 		names(p);
 		sql_need_kw(p, KW_SET);
-		(void)sql_name(p);
+		made_column(p, row);
 	}
 	if (sql_take_kw(p, KW_CYCLE)) {
 		names(p);
 		sql_need_kw(p, KW_SET);
-		(void)sql_name(p);
+		made_column(p, row);
 		if (sql_take_kw(p, KW_TO))
 			sql_exprs(p);
 		sql_need_kw(p, KW_USING);
-		(void)sql_name(p);
+		made_column(p, row);
 	}
 }
 
@@ -521,9 +695,14 @@ static void with(struct sql_parser *p)
 		sql_take(p);
 	do {
 		struct sl_sql_name name = sql_name(p);
+		struct sql_context c = sql_use_here(p);
+		uint32_t n = p->nb_ctes;
+		int16_t row = SL_SQL_NO_ROW;
 
 		if (recursive)
 			add_cte(p, name.name);
+		if (p->uses != NULL)
+			row = sql_use_cte(p, name.name, n);
 		if (sql_is_char(p, '('))
 			(void)sql_parens(p);
 		sql_need_kw(p, KW_AS);
@@ -532,12 +711,16 @@ static void with(struct sql_parser *p)
 		sql_need_char(p, '(');
 		if (p->failed || !sql_enter(p))
 			return;
+		sql_use_role(p, SQL_ROLE_FROM);
 		sql_preparable(p);
+		sql_use_back(p, &c);
 		sql_leave(p);
 		sql_need_char(p, ')');
 		if (!recursive)
 			add_cte(p, name.name);
-		search_cycle(p);
+		search_cycle(p, row);
+		if (p->uses != NULL)
+			sql_use_cte_ends(p, row, n);
 	} while (!p->failed && sql_take_char(p, ','));
 }
 
@@ -545,6 +728,7 @@ enum sl_sql_kind sql_query(struct sql_parser *p)
 {
 	enum sl_sql_kind kind = SL_SQL_SELECT;
 	uint32_t nb_ctes = p->nb_ctes;
+	struct sql_context c = sql_use_query(p);
 
 	if (sql_is_kw(p, KW_WITH))
 		with(p);
@@ -571,5 +755,6 @@ enum sl_sql_kind sql_query(struct sql_parser *p)
 		break;
 	}
 	p->nb_ctes = nb_ctes;
+	sql_use_back(p, &c);
 	return kind;
 }

@@ -80,12 +80,15 @@ static void copy_place(struct sql_parser *p, enum sl_sql_kind client)
 		kind = client;
 	sql_add_kinds(p, SL_SQL_BIT(kind));
 	p->stmt->main = kind;
+	/* Options, and which rows are taken in: no value is read that is in a table. */
+	(void)sql_use_clause(p, SL_SQL_TARGET, SL_SQL_TO_NOTHING, false);
 	sql_rest(p);
 }
 
 static void copy(struct sql_parser *p)
 {
 	struct sl_sql_name name;
+	uint32_t first;
 
 	if (sql_take_char(p, '(')) {
 		if (sql_enter(p))
@@ -99,9 +102,15 @@ static void copy(struct sql_parser *p)
 	}
 	(void)sql_take_kw(p, KW_BINARY);
 	name = sql_name(p);
-	if (sql_is_char(p, '('))
+	first = p->uses != NULL ? p->uses->out->nb_uses : 0;
+	if (p->uses != NULL)
+		sql_use_copy_columns(p, (struct sql_row_source){.name = name.name,
+		                                                .relation = (int32_t)p->out->nb_relations});
+	else if (sql_is_char(p, '('))
 		(void)sql_parens(p);
 	if (sql_take_kw(p, KW_FROM)) {
+		if (p->uses != NULL)
+			sql_use_are_targets(p, first);
 		sql_add_relation(p, name, SL_SQL_INSERTS);
 		copy_place(p, SL_SQL_COPY_FROM);
 	} else if (sql_take_kw(p, KW_TO)) {
