@@ -1,8 +1,10 @@
 """tools/bench impair: Linux -> Sluice's relay -> Linux under impairments of the client's wire, beside Linux -> Linux through the
 same impairment (frames passed on by the same ports and the same shim, no TCP in between). Goodput by iperf3, both ways; digests
-of a stream both ways through the relay.
+of streams both ways through the relay and of one to the echo service and back; one to the discard service is counted.
+`--bytes 0` leaves the streams out, `--seconds 0` iperf3.
 """
 import json
+import os
 import statistics
 import time
 
@@ -20,7 +22,9 @@ CASES = {
     "corruption 1 %": "corrupt=10000",
     "delay 50 ms": "delay=25000,queue=65536",
 }
-PORT_IPERF, PORT_UP, PORT_DOWN, PORT_ECHO = 5201, 5301, 5302, 5303
+PORT_IPERF, PORT_UP, PORT_DOWN, PORT_ECHO, PORT_DISCARD = 5201, 5301, 5302, 5303, 5304
+PREFIX = os.environ.get("LAB_PREFIX", "slimpair")
+LEAST_MBIT = 1  # slower than this a stream is given up, where iperf3 has not said what to expect
 SEED = 20261121
 
 
@@ -33,7 +37,7 @@ def gateway(wires, case, families=(4,), run=0):
     for f in families:
         for port in (PORT_IPERF, PORT_UP, PORT_DOWN):
             listen += ["--listen", f"relay,{endpoint(IP[f]['gw_client'], port)},{endpoint(IP[f]['target'], port)}"]
-        listen += ["--listen", f"echo,{endpoint(IP[f]['gw_client'], PORT_ECHO)}"]
+        listen += ["--listen", f"echo,{endpoint(IP[f]['gw_client'], PORT_ECHO)}", "--listen", f"discard,{endpoint(IP[f]['gw_client'], PORT_DISCARD)}"]
     return wires.gateway_up(*listen, *options(case, run), families=families)
 
 
@@ -78,6 +82,16 @@ def echo(wires, nb, seconds, family=4):
     return nb * 8 / max(out["seconds"], 1e-6) / 1e6
 
 
+def discard(wires, nb, seconds, family=4):
+    """Bytes that nobody sends back: the service must have taken each of them."""
+    before = wires.stack.fresh()["services"]["bytes"]
+    out = outcome(stream(wires, wires.client, "connect", IP[family]["gw_client"], PORT_DISCARD, "send", nb), seconds)
+    got = wires.stack.fresh()["services"]["bytes"] - before
+    if got != nb:
+        raise Broken(f"discard: {got} of {nb} bytes were taken")
+    return nb * 8 / max(out["whole_seconds"], 1e-6) / 1e6
+
+
 def iperf(wires, host, reverse, seconds, congestion):
     """Mbit/s as the receiver counts them. The congestion control is that of whichever kernel sends."""
     args = ["iperf3", "-c", host, "-p", str(PORT_IPERF), "-t", str(seconds), "-J", "-C", congestion] + (["-R"] if reverse else [])
@@ -102,45 +116,78 @@ def medians(runs):
     return [statistics.median(r[i] for r in runs) for i in range(2)]
 
 
-def measure(wires, case, args):
-    """Runs one after the other, each with dice of its own, which both paths get."""
-    out = {"case": case, "impair": CASES[case], "bytes": args.bytes, "linux_runs": [], "sluice_runs": []}
+def compare(wires, case, args):
+    """Runs one after the other, each with dice of its own, which all paths get."""
+    runs = {"linux": [], "beside": [], "sluice": []}
     for run in range(args.runs):
         wires.wire_up(*options(case, run))
-        out["linux_runs"].append(goodput(wires, IP[4]["wire_target"], args.seconds, args.congestion))
+        runs["linux"].append(goodput(wires, IP[4]["wire_target"], args.seconds, args.congestion))
+        if args.beside:
+            runs["beside"].append(goodput(wires, IP[4]["wire_target"], args.seconds, args.beside))
         gateway(wires, case, run=run)
-        out["sluice_runs"].append(goodput(wires, IP[4]["gw_client"], args.seconds, args.congestion))
-    out["linux_mbit"], out["sluice_mbit"] = medians(out["linux_runs"]), medians(out["sluice_runs"])
+        runs["sluice"].append(goodput(wires, IP[4]["gw_client"], args.seconds, args.congestion))
+    out = {f"{who}_runs": r for who, r in runs.items() if r}
+    out.update({f"{who}_mbit": medians(r) for who, r in runs.items() if r})
+    return out
+
+
+def streams(wires, case, nb, up, down):
+    """nb bytes each; up and down are what a goodput is expected to be: there is patience for a tenth of it."""
+    gateway(wires, case)
+    limit = {d: 60 + 10 * nb * 8 / 1e6 / max(mbit, LEAST_MBIT) for d, mbit in (("up", up), ("down", down))}
+    out = {d: digest(wires, d, nb, limit[d]) for d in ("up", "down")}
+    out["echo"] = echo(wires, nb, limit["up"] + limit["down"])
+    out["discard"] = discard(wires, nb, limit["up"])
+    return out
+
+
+def measure(wires, case, args):
+    out = {"case": case, "impair": CASES[case], "bytes": args.bytes, "congestion": args.congestion, "beside": args.beside}
+    if args.seconds:
+        out.update(compare(wires, case, args))
     if args.bytes:
-        # As much as there is patience for: a goodput of a tenth of what iperf3 saw is still taken.
-        limit = [60 + 10 * args.bytes * 8 / 1e6 / max(m, 0.1) for m in out["sluice_mbit"]]
-        out["digest_mbit"] = [digest(wires, d, args.bytes, limit[i]) for i, d in enumerate(("up", "down"))]
+        out["stream_mbit"] = streams(wires, case, args.bytes, *out.get("sluice_mbit", (0, 0)))
     last = wires.down()
     out["errors"], out["retransmits"] = last.get("errors"), last.get("counters", {}).get("tcp_retransmits", 0)
     return out
 
 
-def show(results):
+def show_goodput(results, args):
+    beside = f" | Linux, {args.beside}" if args.beside else ""
     say("\nGoodput, Mbit/s (iperf3): Linux -> Sluice relay -> Linux, and Linux -> Linux through the same impairment\n")
-    say("| client's wire, both ways | up: Sluice | Linux | ratio | down: Sluice | Linux | ratio | digests of the stream |")
-    say("|---|---|---|---|---|---|---|---|")
-    for r in results:
-        if "failed" in r:
-            say(f"| {r['case']} | failed: {r['failed']} |")
-            continue
+    say(f"| client's wire, both ways | up: Sluice | Linux, {args.congestion} | ratio{beside} | down: Sluice | Linux, {args.congestion} | ratio{beside} |")
+    say("|---|---|---|---|---|---|---|" + ("---|---|" if beside else ""))
+    for r in (r for r in results if "linux_mbit" in r):
         cells = []
         for i in range(2):
             ours, linux = r["sluice_mbit"][i], r["linux_mbit"][i]
-            cells.append(f"{ours:.1f} | {linux:.1f} | {ours / max(linux, 0.01):.2f}")
-        digests = f"equal, 2 x {r['bytes'] >> 20} MiB" if r["bytes"] else "not taken"
-        say(f"| {r['case']} | {' | '.join(cells)} | {digests} |")
+            cells.append(f"{ours:.1f} | {linux:.1f} | {ours / max(linux, 0.01):.2f}" + (f" | {r['beside_mbit'][i]:.1f}" if beside else ""))
+        say(f"| {r['case']} | {' | '.join(cells)} |")
+
+
+def show_streams(results):
+    say("\nStreams through the gateway, Mbit/s; digests equal, of discard each byte counted\n")
+    say("| client's wire, both ways | MiB each | relay up | relay down | echo | discard | retransmissions |")
+    say("|---|---|---|---|---|---|---|")
+    for r in (r for r in results if "stream_mbit" in r):
+        cells = " | ".join(f"{r['stream_mbit'][k]:.1f}" for k in ("up", "down", "echo", "discard"))
+        say(f"| {r['case']} | {r['bytes'] >> 20} | {cells} | {r['retransmits']} |")
+
+
+def show(results, args):
+    if args.seconds:
+        show_goodput(results, args)
+    if args.bytes:
+        show_streams(results)
+    for r in (r for r in results if "failed" in r):
+        say(f"failed: {r['case']}: {r['failed']}")
 
 
 def main(args):
     base.setup("lab", "bench")
     cases = args.only.split(",") if args.only else list(CASES)
     results = []
-    with base.Wires("slimpair") as wires:
+    with base.Wires(PREFIX) as wires:
         for case in cases:
             say(f"{case} ...")
             try:
@@ -148,5 +195,5 @@ def main(args):
             except Broken as e:
                 results.append({"case": case, "failed": str(e)})
                 say(f"  {e}")
-    show(results)
+    show(results, args)
     return {"results": results}
