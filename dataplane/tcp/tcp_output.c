@@ -280,6 +280,7 @@ static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
 		return err;
 	e->seg_bytes = (uint16_t)payload_max(c);
 	sl_count(SL_C_TCP_RETRANSMITS);
+	c->lossy = true;
 	c->retransmits++;
 	c->bytes_retrans += o.n;
 	prr_count(c, o.n);
@@ -485,8 +486,8 @@ static struct tcp_sent *last_missing(struct sl_tcp_conn *c)
 
 /*
  * RFC 8985, 7.3: new data if the peer's window takes some, else the last segment again; in recovery what is
- * known to be lost comes first. A probe of new data has PSH where time is short: there it is seldom data that
- * was lost, mostly an ACK, and a peer would delay that of a lone segment.
+ * known to be lost comes first. A probe of new data has PSH where time is short and losses are known: there
+ * it is seldom data that is missing, mostly an ACK, and a peer would delay that of a lone segment.
  */
 void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us)
 {
@@ -495,7 +496,7 @@ void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us)
 
 	c->nb_tlp++;
 	if (e == NULL && next_new(c, payload_max(c), &o)) {
-		o.push = c->near;
+		o.push = c->near && c->lossy;
 		if (send_new_packet(c, &o, now_us) < 0)
 			return;
 		c->tlp_is_rxt = false;

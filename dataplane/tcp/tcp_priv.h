@@ -271,8 +271,9 @@ struct sl_tcp_conn {
 	uint8_t delack_segs, quickack;
 	uint8_t nb_keep;
 	/* Window updates, and ACKs to a silent peer, left to send without being asked; probes without an
-	 * answer. */
-	uint8_t wnd_again : 3, ack_again : 2, nb_tlp : 3;
+	 * answer; the path has lost or disordered something already. */
+	uint8_t wnd_again : 3, ack_again : 2, nb_tlp : 2;
+	bool lossy : 1;
 	uint8_t nb_rtx;
 	uint8_t rto_shift : 4, loss_timer : 4; /* enum tcp_loss_timer */
 
@@ -351,6 +352,7 @@ _Static_assert(offsetof(struct sl_tcp_conn, board.lost) == 5 * TCP_LINE, "what i
 _Static_assert(offsetof(struct sl_tcp_conn, tuple) == 7 * TCP_LINE, "addresses are one line");
 _Static_assert(offsetof(struct sl_tcp_conn, trace.ring) == offsetof(struct sl_tcp_conn, stat) + TCP_LINE,
                "counts are one line");
+_Static_assert(TCP_TLP_MAX <= 3 && TCP_ACK_AGAIN <= 3 && TCP_WND_AGAIN <= 7, "counted in a few bits");
 _Static_assert(sizeof(struct sl_tcp_conn) <= TCP_CONN_BYTES, "an idle connection has grown");
 
 LIST_HEAD(tcp_wheel_slot, sl_tcp_conn);

@@ -167,7 +167,7 @@ static uint64_t probe_delay(const struct sl_tcp_conn *c)
 
 /*
  * The RFC probes once, at the end of a flight, and leaves any other silence to the timeout. On a short path
- * that is a thousand round trips: there probes go in recovery too, and more than one.
+ * that is a thousand round trips: there probes go in recovery too, and more than one where losses are known.
  */
 static bool may_probe(const struct sl_tcp_conn *c, uint64_t delay_us)
 {
@@ -175,7 +175,7 @@ static bool may_probe(const struct sl_tcp_conn *c, uint64_t delay_us)
 
 	if (c->nb_tlp >= TCP_TLP_MAX || c->frto || reneged || (c->ca_state == TCP_CA_LOSS && c->nb_rtx > 0))
 		return false;
-	if (delay_us <= TCP_TLP_AGAIN_MAX)
+	if (delay_us <= TCP_TLP_AGAIN_MAX && (c->lossy || !c->tlp_open))
 		return true;
 	return !c->tlp_open && c->board.sacked_bytes == 0 &&
 	       (c->ca_state == TCP_CA_OPEN || c->ca_state == TCP_CA_CWR);
