@@ -17,6 +17,7 @@ PREFIX = os.environ.get("LAB_PREFIX", "slidle")
 DIR = f"/var/lib/sluice-lab/{PREFIX}"
 TICK = os.sysconf("SC_CLK_TCK")
 TARGET, LISTENER, ECHO_PORT = ("10.99.2.2", 5433), ("10.99.1.1", 5433), 7007
+CONTROL = {"client": "10.99.7.2", "gw": "10.99.7.1", "port": 7008}  # a wire of its own between two kernels
 ASKED, ECHOED = 100, 300
 GAP_S = 0.05  # between two first requests: long enough for the gateway to rest again
 LIMIT_SHARE = 0.02
@@ -86,7 +87,17 @@ class Lab:
     def __enter__(self):
         self.lab("up")
         self.lab("gateway", "start")
+        self.control_wire()
         return self
+
+    def control_wire(self):
+        """A pair of veth as the gateway's; who answers stands on the worker's core."""
+        ip = ["ip", "-n", f"{PREFIX}-client"]
+        subprocess.run([*ip, "link", "add", "control", "type", "veth", "peer", "name", "control", "netns", f"{PREFIX}-gw"], check=True)
+        for end in ("client", "gw"):
+            ip = ["ip", "-n", f"{PREFIX}-{end}"]
+            subprocess.run([*ip, "address", "add", f"{CONTROL[end]}/24", "dev", "control"], check=True)
+            subprocess.run([*ip, "link", "set", "control", "up"], check=True)
 
     def __exit__(self, *_):
         for p in self.peers:
@@ -94,9 +105,9 @@ class Lab:
             p.wait()
         self.lab("down")
 
-    def peer(self, end, *args):
-        p = subprocess.Popen(["ip", "netns", "exec", f"{PREFIX}-{end}", "taskset", "-c", str(FIRST), "/usr/bin/python3",
-                              f"{HERE}/idle_peer.py", end, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def peer(self, end, *args, what=None, core=FIRST):
+        p = subprocess.Popen(["ip", "netns", "exec", f"{PREFIX}-{end}", "taskset", "-c", str(core), "/usr/bin/python3",
+                              f"{HERE}/idle_peer.py", what or end, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.peers.append(p)
         return p
 
@@ -120,6 +131,7 @@ def quantiles(us):
 
 def run(lab, sessions, seconds):
     lab.peer("target", *(str(x) for x in TARGET)).stdout.readline()
+    lab.peer("gw", CONTROL["gw"], str(CONTROL["port"]), what="control", core=base.LAST).stdout.readline()
     client = lab.peer("client", *(str(x) for x in LISTENER), lab.lab("token", "bench"))
     opened = tell(client, "connect", sessions)
     if opened["open"] != sessions:
@@ -130,10 +142,11 @@ def run(lab, sessions, seconds):
     first = tell(client, "ask", ASKED, GAP_S)["us"]
     busy = tell(client, "ask", ASKED, 0)["us"]
     time.sleep(2)
-    echo = tell(client, "echo", ECHO_PORT, ECHOED, GAP_S)["us"]
-    echo_busy = tell(client, "echo", ECHO_PORT, ECHOED, 0)["us"]
+    echo = tell(client, "echo", ECHO_PORT, CONTROL["gw"], CONTROL["port"], ECHOED, GAP_S)
+    echo_busy = tell(client, "echo", ECHO_PORT, CONTROL["gw"], CONTROL["port"], ECHOED, 0)
     return {"name": "idle", "sessions": sessions, "open_s": opened["seconds"], "share": share, "total": sum(share.values()),
-            "first_us": quantiles(first), "busy_us": quantiles(busy), "first_echo_us": quantiles(echo), "busy_echo_us": quantiles(echo_busy)}
+            "first_us": quantiles(first), "busy_us": quantiles(busy), "first_echo_us": quantiles(echo["us"]), "busy_echo_us": quantiles(echo_busy["us"]),
+            "first_control_us": quantiles(echo["control_us"]), "busy_control_us": quantiles(echo_busy["control_us"])}
 
 
 def main(args):
@@ -148,7 +161,8 @@ def main(args):
         say(f"{r['sessions']} sessions, opened in {r['open_s']:.1f} s, keep-alive each {args.keepalive} s: {r['total']:.2%} of a core over "
             f"{args.seconds} s (" + ", ".join(f"{n.split('/')[0]} {s:.2%}" for n, s in sorted(r["share"].items()) if s > 0) + ")")
         for name, what in (("first_us", "first request after idleness"), ("busy_us", "requests one behind the other"),
-                           ("first_echo_us", "first byte after idleness to the echo service and back"), ("busy_echo_us", "bytes one behind the other")):
+                           ("first_echo_us", "first byte after idleness to the echo service and back"), ("busy_echo_us", "bytes one behind the other"),
+                           ("first_control_us", "the first byte to an echo through the kernel, in turn"), ("busy_control_us", "one behind the other")):
             say(f"{what}: p50 {r[name]['p50']:.0f} us, p99 {r[name]['p99']:.0f} us, max {r[name]['max']:.0f} us")
         if r["total"] > LIMIT_SHARE:
             r["failed"] = f"{r['total']:.2%} of a core"

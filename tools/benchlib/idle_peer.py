@@ -1,5 +1,6 @@
 """Both ends of `tools/bench idle`, each in its own namespace and process: `target` is a PostgreSQL server that knows one answer,
-`client` opens many sessions, keeps them, and asks when it is told to (a word on stdin, a line of JSON back).
+`client` opens many sessions, keeps them, and asks when it is told to (a word on stdin, a line of JSON back). `control` is an echo
+through the kernel's TCP, by epoll: what the machine itself makes of the same exchange.
 """
 import collections
 import json
@@ -160,25 +161,46 @@ class Client:
         return {"us": sorted(out)}
 
 
-def echo_many(host, port, n, gap):
-    """One byte to the test service and back: the stack and the worker alone, no policy and no record."""
-    out = []
-    with socket.create_connection((host, int(port)), timeout=STEP_S) as s:
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def echo_once(s, gap):
+    time.sleep(gap)
+    began = time.perf_counter()
+    s.sendall(b"x")
+    if s.recv(1) != b"x":
+        raise OSError("no echo")
+    return (time.perf_counter() - began) * 1e6
+
+
+def echo_connection(host, port):
+    s = socket.create_connection((host, int(port)), timeout=STEP_S)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def echo_many(end, control, n, gap):
+    """One byte to the test service and back: the stack and the worker alone, no policy and no record. In turn with the control."""
+    out = {"us": [], "control_us": []}
+    with echo_connection(*end) as s, echo_connection(*control) as kernel:
         for _ in range(int(n)):
-            time.sleep(float(gap))
-            began = time.perf_counter()
-            s.sendall(b"x")
-            if s.recv(1) != b"x":
-                raise OSError("no echo")
-            out.append((time.perf_counter() - began) * 1e6)
-    return {"us": sorted(out)}
+            out["us"].append(echo_once(s, float(gap)))
+            out["control_us"].append(echo_once(kernel, float(gap)))
+    return {k: sorted(v) for k, v in out.items()}
+
+
+def control(host, port):
+    with socket.create_server((host, int(port))) as server:
+        print("ready", flush=True)
+        while True:
+            with server.accept()[0] as conn, selectors.DefaultSelector() as selector:
+                conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                selector.register(conn, selectors.EVENT_READ)
+                while selector.select() and (data := conn.recv(4096)):
+                    conn.sendall(data)
 
 
 def client(host, port, token):
     c = Client(host, port, token)
     can = {"connect": lambda n: c.connect(int(n)), "ask": lambda n, gap: c.ask_many(int(n), float(gap)),
-           "echo": lambda at, n, gap: echo_many(host, at, n, gap)}
+           "echo": lambda at, far, far_port, n, gap: echo_many((host, at), (far, far_port), n, gap)}
     for line in sys.stdin:
         what, *args = line.split()
         print(json.dumps(can[what](*args)), flush=True)
@@ -187,4 +209,4 @@ def client(host, port, token):
 if __name__ == "__main__":
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    {"target": target, "client": client}[sys.argv[1]](*sys.argv[2:])
+    {"target": target, "client": client, "control": control}[sys.argv[1]](*sys.argv[2:])
