@@ -64,7 +64,9 @@ static void wheel_enter(struct sl_tcp_conn *c, uint64_t when_us)
 	struct tcp_wheel *w = &c->t->wheel;
 	uint64_t ms = to_ms(when_us);
 
-	if (w->nb == 0)
+	/* Not while it turns: what enters could come to lie in the slot that is being emptied, 64 ms later.
+	 */
+	if (w->nb == 0 && !w->turning)
 		w->now_ms = c->t->now_us / TCP_MS;
 	if (ms <= w->now_ms)
 		ms = w->now_ms + 1;
@@ -232,6 +234,7 @@ static void wheel_advance(struct sl_tcp *t, uint64_t now_us)
 	struct tcp_wheel *w = &t->wheel;
 	uint64_t to = now_us / TCP_MS, next;
 
+	w->turning = true;
 	while (w->nb > 0 && (next = wheel_next(w)) <= to) {
 		struct sl_tcp_conn *c;
 
@@ -245,6 +248,7 @@ static void wheel_advance(struct sl_tcp *t, uint64_t now_us)
 			conn_expire(c, now_us);
 		}
 	}
+	w->turning = false;
 	if (w->now_ms < to)
 		w->now_ms = to;
 }

@@ -65,11 +65,34 @@ static void test_no_mtu_probe_behind_fin(void **state)
 	peer_fini(&p);
 }
 
+/* The wheel's only entry, at a time that no longer counts; the timer is due 64 ms later, and the worker comes
+ * between the two: the entry moves to the same slot of the next round, and that is the end of it. */
+static void test_entry_moves_to_its_own_slot(void **state)
+{
+	struct peer p;
+	uint64_t at;
+
+	peer_init(&p, NULL);
+	p.h.t->cfg.keepalive_idle_s = 0;
+	peer_connect(&p);
+	peer_run(&p, 10 * TCP_S);
+	assert_int_equal(p.h.t->wheel.nb, 0);
+	at = (p.now / TCP_MS + 10) * TCP_MS;
+	tcp_timer_set(p.e.c, TCP_TMR_RTX, at);
+	tcp_timer_set(p.e.c, TCP_TMR_RTX, at + TCP_WHEEL_SLOTS * TCP_MS);
+	p.now = at + (TCP_WHEEL_SLOTS - 2) * TCP_MS;
+	(void)sl_tcp_tick(p.h.t, p.now);
+	assert_int_equal(p.h.t->wheel.nb, 1);
+	assert_int_equal(tcp_timer_at(p.e.c, TCP_TMR_RTX), at + TCP_WHEEL_SLOTS * TCP_MS);
+	peer_fini(&p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_checksum_of_chains),
 	        cmocka_unit_test(test_no_mtu_probe_behind_fin),
+	        cmocka_unit_test(test_entry_moves_to_its_own_slot),
 	};
 
 	if (test_setup(argc, argv) < 0)
