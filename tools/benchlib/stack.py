@@ -2,6 +2,7 @@
 Each figure is for one busy core of the relay: loops that found nothing to do do not count. testpmd's io forwarding stands in the
 relay's place in the same run.
 """
+import contextlib
 import os
 import shutil
 import signal
@@ -105,6 +106,8 @@ def testpmd(work, args, frame):
         except subprocess.TimeoutExpired:
             pmd.kill()
             pmd.wait()
+        with contextlib.suppress(OSError):
+            os.unlink(f"{work}/memif")  # killed, it leaves its socket behind
     lines = [x.strip() for x in base.tail(f"{work}/testpmd", 1000).splitlines() if "cycles" in x.lower()]
     return {"name": "testpmd", "frame": frame, "mpps": d.get("frames_in", 0) / d["t"] / 1e6, "says": lines}
 

@@ -17,6 +17,7 @@
 #include "sl_counter.h"
 #include "stage.h"
 
+#define FRAME_MIN    60 /* of Ethernet, without its checksum */
 #define EAL_ARGS_MAX 64
 #define MBUF_CACHE   256
 
@@ -303,7 +304,7 @@ static bool parse_option(int opt, char *text, struct options *o)
 	case OPT_SOFTWARE:
 		return o->software_checksum = true;
 	case OPT_FRAME:
-		return u32(text, &o->frame_bytes) && o->frame_bytes >= 60 && o->frame_bytes <= 1514;
+		return u32(text, &o->frame_bytes) && o->frame_bytes >= FRAME_MIN;
 	case OPT_IMPAIR:
 		return parse_impair(text, o);
 	default:
@@ -336,6 +337,8 @@ static const char *check(const struct options *o)
 	if (o->role == ROLE_DRIVE &&
 	    (o->load.kind == LOAD_NONE || o->load.nb_remotes == 0 || o->load.conns == 0))
 		return "drive needs --load, --remote and --conns";
+	if (o->frame_bytes > o->mbuf_bytes)
+		return "a frame is larger than a buffer";
 	return NULL;
 }
 
