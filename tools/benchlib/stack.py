@@ -17,25 +17,20 @@ from .base import Stack, say
 LOADS = {"rr": ("rr", "echo"), "connect": ("connect", "once"), "send": ("send", "discard"), "receive": ("receive", "source")}
 WARM_S = 1.5
 MEMORY = 1024
-FRAME = 14  # of Ethernet around the MTU
-ROOM = 256  # in a buffer beside it
+FRAME = 1514  # the largest that memif takes
 
 
-def devices(work, role, mtu=1500):
-    out = []
-    for i in range(2):
-        out.append(f"--vdev=net_memif{i},role={role},id={i},socket={work}/memif,socket-abstract=no" + (f",bsize={mtu + ROOM}" if mtu > 1500 else ""))
-    return out
+def devices(work, role):
+    return [f"--vdev=net_memif{i},role={role},id={i},socket={work}/memif,socket-abstract=no" for i in range(2)]
 
 
-def eal(work, name, mtu=1500):
+def eal(work, name):
     role = "client" if name == "drive" else "server"
-    return ["--no-huge", "-m", str(MEMORY), f"--file-prefix=slbench-{os.getpid()}-{name}", *devices(work, role, mtu)]
+    return ["--no-huge", "-m", str(MEMORY), f"--file-prefix=slbench-{os.getpid()}-{name}", *devices(work, role)]
 
 
-def ports(mine, mtu=1500):
-    large = ["--mtu", str(mtu), "--mbuf-bytes", str(mtu + ROOM)] if mtu > 1500 else []
-    return [x for i in range(2) for x in ("--port", f"net_memif{i}=10.0.{i + 1}.{mine}/24")] + large
+def ports(mine):
+    return [x for i in range(2) for x in ("--port", f"net_memif{i}=10.0.{i + 1}.{mine}/24")]
 
 
 def window(relay, drive, seconds):
@@ -55,13 +50,13 @@ def difference(first, last):
 def measure(work, name, args, stages):
     load, service = LOADS[name]
     nb = args.clients if name in ("rr", "connect") else args.streams
-    relay = Stack("serve", [*ports(1, args.mtu), "--listen", "relay,10.0.1.1:7000,10.0.2.2:7100", "--max-conns", "65536", "--interval", "100",
-                            *(["--stages"] if stages else [])], eal(work, "relay", args.mtu))
+    relay = Stack("serve", [*ports(1), "--listen", "relay,10.0.1.1:7000,10.0.2.2:7100", "--max-conns", "65536", "--interval", "100",
+                            *(["--stages"] if stages else [])], eal(work, "relay"))
     drive = None
     try:
         relay.ready()
-        drive = Stack("drive", [*ports(2, args.mtu), "--listen", f"{service},10.0.2.2:7100", "--load", load, "--conns", str(nb), "--remote", "10.0.1.1:7000",
-                                "--max-conns", "65536", "--interval", "100"], eal(work, "drive", args.mtu), core=base.FIRST)
+        drive = Stack("drive", [*ports(2), "--listen", f"{service},10.0.2.2:7100", "--load", load, "--conns", str(nb), "--remote", "10.0.1.1:7000",
+                                "--max-conns", "65536", "--interval", "100"], eal(work, "drive"), core=base.FIRST)
         (r0, d0), (r1, d1) = window(relay, drive, args.seconds)
     finally:
         if drive:
@@ -82,16 +77,15 @@ def measure(work, name, args, stages):
 def testpmd(work, args, frame):
     """io forwarding between the same two ports; its own count of cycles for a packet and what came through."""
     command = ["dpdk-testpmd", "--no-huge", "-m", str(MEMORY), "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=error",
-               f"--lcores=0@{base.FIRST},1@{base.LAST}", "--main-lcore=0", f"--file-prefix=slbench-{os.getpid()}-pmd", *devices(work, "server", args.mtu), "--",
-               "--forward-mode=io", "--auto-start", "--total-num-mbufs=16384", f"--mbuf-size={max(2048, args.mtu + ROOM) + 128}", "--record-core-cycles",
+               f"--lcores=0@{base.FIRST},1@{base.LAST}", "--main-lcore=0", f"--file-prefix=slbench-{os.getpid()}-pmd", *devices(work, "server"), "--",
+               "--forward-mode=io", "--auto-start", "--total-num-mbufs=16384", "--record-core-cycles",
                "--no-lsc-interrupt", "--disable-link-check"]
     with open(f"{work}/testpmd", "wb") as log:
         pmd = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
     flood = None
     try:
         time.sleep(3)
-        flood = Stack("flood", ["--port", "net_memif0", "--port", "net_memif1", "--frame", str(frame), "--interval", "100",
-                                  *(["--mbuf-bytes", str(args.mtu + ROOM)] if args.mtu > 1500 else [])], eal(work, "drive", args.mtu), core=base.FIRST)
+        flood = Stack("flood", ["--port", "net_memif0", "--port", "net_memif1", "--frame", str(frame), "--interval", "100"], eal(work, "drive"), core=base.FIRST)
         flood.ready()
         time.sleep(WARM_S)
         first = flood.fresh()
@@ -136,7 +130,7 @@ def main(args):
             say(f"{name} ...")
             try:
                 if name == "testpmd":
-                    results += [testpmd(work, args, frame) for frame in (64, args.mtu + FRAME)]
+                    results += [testpmd(work, args, frame) for frame in (64, FRAME)]
                     continue
                 got = measure(work, name, args, False)
                 got["stages"] = measure(work, name, args, True)["cycles_per_received_packet"]
