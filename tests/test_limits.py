@@ -99,6 +99,7 @@ def trip(times):
 
 @test
 def breaker_locks_until_released():
+    """P34 too: what a transaction did before its identity was locked is rolled back at the target."""
     with policy(("Breaker", "three", "roles: [reader], denials: 3, window: 1m")):
         try:
             with session("reader") as other:

@@ -122,7 +122,7 @@ def many_rules(documents, name):
 
 @test
 def reload_of_10000_rules_under_load():
-    """Under a second each; no statement of the load is lost, and each is judged by one version, which its record names."""
+    """D10. Under a second each; no statement of the load is lost, and each is judged by one version, which its record names."""
     prepare(4)
     current = api_ok("admin", "GET", "/v1/policies/current")["documents"]
     documents = current if isinstance(current, str) else "\n---\n".join(d if isinstance(d, str) else d["text"] for d in current)

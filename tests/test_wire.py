@@ -13,7 +13,7 @@ import pgwire
 from labtest import (CA, CLIENT, DIR, LISTENER, TARGET, admin, check, contains, eventually, gateway_memory, latest, psql, records, same,
                      session, test, token, wire)
 from pgwire import Closed, ServerError, bind, describe, execute, kinds, parse, query, row, startup, sync
-from rogue import Rogue
+from rogue import READY, Rogue
 
 PROTOCOL_32 = (3 << 16) + 2
 
@@ -176,6 +176,35 @@ def p26_cancel_keys():
         check(done.wait(10), "the right key does not cancel")
         same([pgwire.fields(b)["C"] for k, b in got if k == "E"], ["57014"], "errors")
         same(other.simple("select 1"), [[b"1"]], "the other session")
+
+
+@test
+def p26_target_repeats_its_key():
+    """A million times BackendKeyData in the login, keys of every length, and more of them later: bounded, and nobody else is touched."""
+    def key(n):
+        return pgwire.message("K", bytes(4 + n))
+
+    ok = pgwire.message("R", struct.pack("!I", 0))
+    before = gateway_memory()
+    with Rogue(after_auth=ok + key(4) * 1_000_000, answers={"p26 more": key(4) * 100_000 + READY}):
+        with session("reader", "rogue", database="rogue", timeout=30) as w:
+            same(len(w.key), 8, "the client's own key is the gateway's")
+            w.send(query("select 'p26 more'"))
+            try:
+                check("K" not in kinds(w.until("Z")), "the target's key was relayed")
+            except Closed:
+                pass
+    for n in (0, 3, 257, 65000):
+        with Rogue(after_auth=ok + key(n)):
+            try:
+                session("reader", "rogue", database="rogue").close()
+                raise AssertionError(f"a session with a key of {n} bytes")
+            except (ServerError, Closed):
+                pass
+    grown = gateway_memory() - before
+    check(grown < 8 << 20, f"memory grew by {grown >> 10} KiB")
+    with session("agent-8") as w:
+        same(w.simple("select 1"), [[b"1"]], "a session of somebody else")
 
 
 def cancel(pid_and_key):

@@ -111,7 +111,8 @@ struct sl_param {
 struct sl_ev_command {
 	enum sl_phase phase;
 	struct sl_span text; /* the statement, whole */
-	struct sl_span op;   /* "query", "parse", "execute", "function call", "copy fail" ...: for people */
+	struct sl_span op;   /* "query", "parse", "execute", "copy fail" ...; "function call N" names its
+	                        function by number */
 	const struct sl_param *params;
 	uint32_t nb_params;
 	bool unread;      /* the target may read the text by other rules than ours: it is opaque */

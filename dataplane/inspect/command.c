@@ -61,6 +61,13 @@ static bool op_harmless(struct sl_span op)
 	return false;
 }
 
+static bool is_function_call(struct sl_span op)
+{
+	static const char name[] = "function call";
+
+	return sl_span_is(sl_span_sub(op, 0, sizeof(name) - 1), name);
+}
+
 /* What was read may not be what the target reads. */
 static void make_opaque(struct sl_sql *sql)
 {
@@ -85,15 +92,20 @@ static const char *scan(struct sl_inspect *in, const struct sl_ev_command *c)
 		               ? NULL
 		               : "too many passwords in one query string";
 	}
-	/* No text to scan: one statement of a kind that only the protocol has. */
+	/* No text to scan: one statement of a kind that only the protocol has. A function's number says
+	 * nothing about what it does: rules about functions cannot be kept, so it is as dangerous as what
+	 * cannot be read. */
 	memset(sql, 0, sizeof(*sql));
 	sql->nb_stmts = 1;
 	sql->complete = true;
-	sql->kinds = sl_span_is(c->op, "function call") ? SL_SQL_BIT(SL_SQL_FUNCTION_CALL)
-	                                                : SL_SQL_BIT(SL_SQL_OPAQUE);
+	sql->kinds = SL_SQL_BIT(SL_SQL_OPAQUE);
+	sql->stmts[0].main = SL_SQL_OPAQUE;
+	if (is_function_call(c->op)) {
+		sql->kinds |= SL_SQL_BIT(SL_SQL_FUNCTION_CALL);
+		sql->stmts[0].main = SL_SQL_FUNCTION_CALL;
+	}
 	sql->stmts[0].kinds = sql->kinds;
-	sql->stmts[0].main = sql->kinds == SL_SQL_BIT(SL_SQL_OPAQUE) ? SL_SQL_OPAQUE : SL_SQL_FUNCTION_CALL;
-	(void)statement_set(&in->w->stmt, SL_SPAN_EMPTY, 0);
+	(void)statement_set(&in->w->stmt, c->op, 0);
 	return NULL;
 }
 

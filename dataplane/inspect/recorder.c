@@ -290,7 +290,6 @@ static void put_rules(struct sl_record_writer *rw, const struct command_record *
 static int put_command(struct sl_inspect *in, const struct command_record *c, struct sl_span text,
                        uint32_t nb_fit)
 {
-	bool has_text = c->ev->text.n > 0 || c->phase != SL_PHASE_OTHER;
 	uint32_t nb_pairs = 8u + (c->rule.n > 0) + (c->message.n > 0) + (c->approval != NULL) +
 	                    has_params(c->ev) + (c->shadow != NULL) + (c->shadow_rule.n > 0) +
 	                    (c->nb_logs > 0) + (c->nb_holds > 0);
@@ -301,7 +300,7 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 	begin(in, &rw, SL_REC_COMMAND, nb_pairs);
 	sl_record_uint(&rw, "cmd", c->cmd);
 	sl_record_str(&rw, "ph", sl_span_str(phase_name(c->phase)));
-	sl_record_str(&rw, "x", has_text ? text : head(c->ev->op, NAME_RECORD_MAX));
+	sl_record_str(&rw, "x", text);
 	sl_record_str(&rw, "v", sl_span_str(c->verdict));
 	if (c->rule.n > 0)
 		sl_record_str(&rw, "ru", head(c->rule, NAME_RECORD_MAX));
@@ -310,7 +309,7 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 	sl_record_uint(&rw, "pv", c->policy_version);
 	sl_record_str(&rw, "sk", kinds_text(c->kinds, kinds, sizeof(kinds)));
 	sl_record_str(&rw, "h", sl_span_str(hash));
-	sl_record_uint(&rw, "l", has_text ? in->w->stmt.total : head(c->ev->op, NAME_RECORD_MAX).n);
+	sl_record_uint(&rw, "l", in->w->stmt.total);
 	if (c->approval != NULL)
 		sl_record_str(&rw, "ap", sl_span_str(sl_id_str(c->approval, approval)));
 	if (has_params(c->ev))

@@ -70,8 +70,10 @@ int sl_inspect_refused(struct sl_inspect *in, int err, struct sl_span user, stru
  * when no message is free: COMMAND events then get SL_AGAIN.
  *
  * COMMAND with phase PREPARE: a hold verdict is given as ALLOW (the EXECUTE is judged again); deny is DENY.
- * COMMAND without text (phase OTHER) is judged by kind FUNCTION_CALL for op "function call", else denied
- * unless it is one that moves data of a command already judged ("copy fail", "close").
+ * COMMAND without text (phase OTHER) is judged by kinds FUNCTION_CALL and OPAQUE for op "function call N"
+ * (which function that is, is not known), else denied unless it is one that moves data of a command already
+ * judged
+ * ("copy fail", "close"). Its op is recorded, and shown to approvers, in the text's place.
  *
  * Denied whatever the policy says: SET of client_encoding (other than UTF8), and SET that cannot be read.
  * RESET and DISCARD go back to the start-up values: allowed. A command that the decoder calls unread is

@@ -47,7 +47,7 @@ static void test_allow_and_deny(void **state)
 	expect_event_id(&f, 3);
 	assert_int_equal(command(&f, "DROP TABLE t"), SL_OK);
 	expect_denied(&f, SL_RSN_POLICY, "drop");
-	assert_int_equal(command_with(&f, SL_PHASE_OTHER, "function call", NULL, 0), SL_OK);
+	assert_int_equal(command_with(&f, SL_PHASE_OTHER, "function call 715", NULL, 0), SL_OK);
 	expect_denied(&f, SL_RSN_POLICY, "");
 	assert_int_equal(command_with(&f, SL_PHASE_OTHER, "what is this", NULL, 0), SL_OK);
 	expect_denied(&f, SL_RSN_POLICY, "");
@@ -81,7 +81,7 @@ static void test_allow_and_deny(void **state)
 	expect_text(&f, 3, "v", "deny");
 	expect_text(&f, 3, "ru", "no-delete-all");
 	expect_text(&f, 4, "ru", NULL);
-	expect_text(&f, 5, "x", "function call");
+	expect_text(&f, 5, "x", "function call 715");
 	assert_int_equal(num(&f, 8, "k"), SL_REC_END);
 	expect_text(&f, 8, "rs", "client closed");
 	assert_int_equal(num(&f, 8, "nc"), 6);

@@ -70,7 +70,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	memcpy(copy, data, n);
 	memcpy(copy + n, tail, sizeof(tail) - 1);
 	sl_sql_scan(sl_span(copy, n + sizeof(tail) - 1), &b);
-	if (a.complete && !(a.kinds & SL_SQL_BIT(SL_SQL_OPAQUE)) && a.nb_stmts < SL_SQL_STMTS_MAX) {
+	/* As long as there is room for one more. */
+	if (a.complete && !(a.kinds & SL_SQL_BIT(SL_SQL_OPAQUE)) && a.nb_stmts < SL_SQL_STMTS_MAX &&
+	    a.nb_relations < SL_SQL_RELATIONS_MAX) {
 		CHECK(b.stmts[b.nb_stmts - 1].kinds == SL_SQL_BIT(SL_SQL_DROP));
 		CHECK(b.nb_stmts == (a.kinds == SL_SQL_BIT(SL_SQL_EMPTY) ? 1 : a.nb_stmts + 1));
 		same(&a, &b, b.nb_stmts - 1);

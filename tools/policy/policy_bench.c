@@ -1,6 +1,6 @@
 /*
  * What a statement costs to judge: reading it, and reading and judging it under policies of 10 to 10,000
- * rules. One JSON object a line. Usage: policy_bench [SECONDS-EACH]
+ * rules; what one `kind: Limit` adds. One JSON object a line. Usage: policy_bench [SECONDS-EACH]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +9,12 @@
 
 #include "sl_eval.h"
 #include "sl_policy.h"
+#include "sl_usage.h"
 
 #define RULE_BYTES_MAX 256
+#define BATCH          1000 /* between two looks at the clock */
+#define PLENTY         (SL_USAGE_MAX / 2)
+#define LEASE          64
 
 /* About 200 bytes each, as applications send them. */
 static const char *const statements[] = {
@@ -100,11 +104,12 @@ static struct sl_snapshot *policy(unsigned int nb, double *ms)
 	return s;
 }
 
+/* What this thread has used of its core: what others did there meanwhile is not the statement's. */
 static double since(const struct timespec *from)
 {
 	struct timespec to;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &to);
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
 	return (double)(to.tv_sec - from->tv_sec) + (double)(to.tv_nsec - from->tv_nsec) / 1e9;
 }
 
@@ -117,7 +122,7 @@ static double cost(const struct sl_snapshot *s, const struct sl_principal *p, do
 	uint64_t nb = 0;
 	double t = 0;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &from);
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
 	while (t < seconds) {
 		for (size_t i = 0; i < NB_STATEMENTS; i++) {
 			struct sl_span text = sl_span_str(statements[i]);
@@ -155,6 +160,65 @@ static int measure(unsigned int nb, double seconds)
 	return ns < 0 ? -1 : 0;
 }
 
+/* What inspection asks of the table for a command under a limit of commands, and of rows and bytes by the
+ * minute and by the day (dataplane/inspect/limit.c): whether it may go. */
+static bool limit_command(struct sl_usage *u, uint32_t entry, uint64_t now_us)
+{
+	bool ok = sl_usage_rate(u, entry, now_us, 1, 1u << 30);
+
+	for (uint32_t w = 0; w < SL_USAGE_WINDOWS; w++)
+		ok = ok && sl_usage_left(u, entry, w, now_us, PLENTY) > 0;
+	return ok;
+}
+
+/* And for its result: a lease, of which what was not used goes back. */
+static bool limit_result(struct sl_usage *u, uint32_t entry, uint64_t now_us)
+{
+	bool ok = true;
+
+	for (uint32_t w = 0; w < SL_USAGE_WINDOWS; w++)
+		ok = ok && sl_usage_left(u, entry, w, now_us, PLENTY) > 0 &&
+		     sl_usage_spend(u, entry, w, now_us, LEASE, PLENTY);
+	for (uint32_t w = 0; w < SL_USAGE_WINDOWS; w++)
+		sl_usage_give(u, entry, w, now_us, LEASE - 1);
+	return ok;
+}
+
+/* Nanoseconds of one call. The clock of the table moves on as the workers' does, once in a burst. */
+static double limit_cost(bool (*step)(struct sl_usage *, uint32_t, uint64_t), struct sl_usage *u,
+                         uint32_t entry, double seconds)
+{
+	uint64_t nb = 0, now_us = UINT64_C(1700000000000000);
+	struct timespec from;
+	double t = 0;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+	for (; t < seconds; t = since(&from), now_us += BATCH) {
+		for (unsigned int i = 0; i < BATCH; i++) {
+			if (!step(u, entry, now_us))
+				return -1;
+		}
+		nb += BATCH;
+	}
+	return t * 1e9 / (double)nb;
+}
+
+static int measure_limit(double seconds)
+{
+	const struct sl_usage_time now = {UINT64_C(1700000000000000), UINT64_C(1700000000000000)};
+	struct sl_usage *u = sl_usage_new(1, SL_USAGE_ENTRIES_MIN);
+	double command = -1, result = -1;
+	uint32_t entry;
+
+	if (u != NULL && sl_usage_take(u, 0, sl_usage_identity("i", "s"), 0, 0, now, &entry) == SL_OK) {
+		command = limit_cost(limit_command, u, entry, seconds);
+		result = limit_cost(limit_result, u, entry, seconds);
+		printf("{\"limit_command_ns\": %.1f, \"limit_result_ns\": %.1f}\n", command, result);
+	}
+	sl_usage_free(u);
+	return command < 0 || result < 0 ? -1 : 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const unsigned int sizes[] = {10, 100, 1000, 10000};
@@ -171,5 +235,5 @@ int main(int argc, char **argv)
 		if (measure(sizes[i], seconds) < 0)
 			return 1;
 	}
-	return 0;
+	return measure_limit(seconds) < 0;
 }

@@ -1,7 +1,7 @@
 /*
- * Bind. One that fits is read whole. A larger one is judged by its head: the names, and the parameters as far
- * as they lie in it; then it is passed on as it comes, and each byte of it is followed, so that a message
- * whose lengths do not add up is never finished.
+ * Bind, and FunctionCall, whose parameters look the same. One that fits is read whole. A larger one is judged
+ * by its head: the names, and the parameters as far as they lie in it; then it is passed on as it comes, and
+ * each byte of it is followed, so that a message whose lengths do not add up is never finished.
  */
 #include "pg_priv.h"
 
@@ -28,17 +28,13 @@ static int read_param(struct sl_span *b, uint32_t behind, struct sl_param *p)
 	return SL_MORE;
 }
 
-int pg_bind_read(struct pg *d, const struct pg_msg *m, struct pg_bind *o)
+/* Those that are there, with their formats. */
+static int read_params(struct pg *d, struct sl_span *b, struct sl_span formats, uint32_t behind,
+                       struct pg_bind *o)
 {
-	struct sl_span b = m->body, formats, skip;
-	uint32_t behind = m->size - (uint32_t)m->all.n; /* bytes of the message that are not here */
-	uint16_t nf, nr;
+	size_t nf = formats.n / 2;
 	int rc = SL_OK;
 
-	memset(o, 0, sizeof(*o));
-	if (pg_get_str(&b, &o->portal) < 0 || pg_get_str(&b, &o->stmt) < 0 || pg_get_16(&b, &nf) < 0 ||
-	    pg_get_bytes(&b, 2 * (size_t)nf, &formats) < 0 || pg_get_16(&b, &o->nb_params) < 0)
-		return behind > 0 ? SL_E_FLOW_MESSAGE_SIZE : SL_E_PROTO_MALFORMED;
 	if (nf > 1 && nf != o->nb_params)
 		return SL_E_PROTO_MALFORMED;
 	while (o->nb_read < o->nb_params && rc == SL_OK) {
@@ -46,14 +42,43 @@ int pg_bind_read(struct pg *d, const struct pg_msg *m, struct pg_bind *o)
 
 		if (nf > 0)
 			p.format = formats.p[nf == 1 ? 1 : 2 * o->nb_read + 1];
-		rc = read_param(&b, behind, &p);
+		rc = read_param(b, behind, &p);
 		if (rc == SL_OK || p.more > 0)
 			d->tmp->params[o->nb_read++] = p;
 	}
-	if (rc < 0)
+	return rc < 0 ? rc : SL_OK;
+}
+
+int pg_call_read(struct pg *d, const struct pg_msg *m, struct pg_bind *o, uint32_t *function)
+{
+	struct sl_span b = m->body, formats, skip;
+	uint16_t nf;
+	int rc;
+
+	memset(o, 0, sizeof(*o));
+	if (pg_get_32(&b, function) < 0 || pg_get_16(&b, &nf) < 0 ||
+	    pg_get_bytes(&b, 2 * (size_t)nf, &formats) < 0 || pg_get_16(&b, &o->nb_params) < 0)
+		return SL_E_PROTO_MALFORMED;
+	rc = read_params(d, &b, formats, 0, o);
+	if (rc == SL_OK && (pg_get_bytes(&b, 2, &skip) < 0 || b.n != 0))
+		rc = SL_E_PROTO_MALFORMED;
+	return rc;
+}
+
+int pg_bind_read(struct pg *d, const struct pg_msg *m, struct pg_bind *o)
+{
+	struct sl_span b = m->body, formats, skip;
+	uint32_t behind = m->size - (uint32_t)m->all.n; /* bytes of the message that are not here */
+	uint16_t nf, nr;
+	int rc;
+
+	memset(o, 0, sizeof(*o));
+	if (pg_get_str(&b, &o->portal) < 0 || pg_get_str(&b, &o->stmt) < 0 || pg_get_16(&b, &nf) < 0 ||
+	    pg_get_bytes(&b, 2 * (size_t)nf, &formats) < 0 || pg_get_16(&b, &o->nb_params) < 0)
+		return behind > 0 ? SL_E_FLOW_MESSAGE_SIZE : SL_E_PROTO_MALFORMED;
+	rc = read_params(d, &b, formats, behind, o);
+	if (rc < 0 || behind > 0)
 		return rc;
-	if (behind > 0)
-		return SL_OK;
 	if (pg_get_16(&b, &nr) < 0 || pg_get_bytes(&b, 2 * (size_t)nr, &skip) < 0 || b.n != 0)
 		return SL_E_PROTO_MALFORMED;
 	return SL_OK;

@@ -6,6 +6,8 @@
  * What a handler decides is one of: pass the message (c_left), drop it (c_skip), wait (SL_AGAIN, SL_PARK),
  * end the flow (< 0).
  */
+#include <stdio.h>
+
 #include "pg_priv.h"
 
 /* The replies of what went before are needed: makes sure that the target sends them. */
@@ -243,9 +245,18 @@ static int client_query(struct pg *d, const struct pg_msg *m)
 
 static int client_function(struct pg *d, const struct pg_msg *m)
 {
-	struct sl_ev_command c = {.phase = SL_PHASE_OTHER, .op = SL_SPAN_LIT("function call")};
-	int rc = judge(d, &c);
+	struct sl_ev_command c = {.phase = SL_PHASE_OTHER};
+	char op[sizeof("function call 4294967295")];
+	struct pg_bind call;
+	uint32_t function;
+	int rc = pg_call_read(d, m, &call, &function);
 
+	if (rc < 0)
+		return pg_broken(d, "malformed FunctionCall message");
+	c.op = sl_span(op, (size_t)snprintf(op, sizeof(op), "function call %u", (unsigned)function));
+	c.params = d->tmp->params;
+	c.nb_params = call.nb_read;
+	rc = judge(d, &c);
 	if (rc != SL_OK)
 		return rc;
 	if (d->judged == PG_J_DENIED)

@@ -460,6 +460,9 @@ int pg_result(struct pg *d, const struct sl_ev_result *r, const struct pg_entry 
 uint32_t pg_bind_head(const struct pg *d, uint32_t size);
 /* SL_OK, SL_E_PROTO_MALFORMED; SL_E_FLOW_MESSAGE_SIZE: its head holds no parameter. */
 int pg_bind_read(struct pg *d, const struct pg_msg *m, struct pg_bind *o);
+/* FunctionCall, whole: the function by its number in pg_proc, and the arguments. SL_OK, SL_E_PROTO_MALFORMED.
+ */
+int pg_call_read(struct pg *d, const struct pg_msg *m, struct pg_bind *o, uint32_t *function);
 void pg_follow_begin(struct pg_follow *f);
 /* The next bytes, from the message's header on. Returns how many of them add up. */
 size_t pg_follow(struct pg_follow *f, struct sl_span b);

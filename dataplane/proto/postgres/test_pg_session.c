@@ -391,9 +391,12 @@ static void test_copy(void **state)
 static void test_p22_function_call(void **state)
 {
 	(void)state;
-	run(PGH_LOGIN
-	    "C: F\n!: COMMAND 1 other function call\n!: RESULT 1  rows=0 masked=0 failed local 42501\n"
-	    ">C: E ERROR 42501 denied D=event EV\n>C: Z I\n");
+	run(PGH_LOGIN "C: F 715|a|\n!: COMMAND 1 other function call 715|a:0|:0\n"
+	              "!: RESULT 1  rows=0 masked=0 failed local 42501\n"
+	              ">C: E ERROR 42501 denied D=event EV\n>C: Z I\n");
+	/* an argument that is not there, bytes behind the end, formats for other arguments */
+	run(PGH_LOGIN "C: x 460000000e0000000100000001ffff\n!: ERROR proto_malformed\n"
+	              ">C: E FATAL 08P01 malformed FunctionCall message\n=: proto_malformed\n");
 }
 
 static void test_bye(void **state)

@@ -172,6 +172,25 @@ static void build_bind(struct build *m, char *rest, bool binary)
 		b16(m, 1);
 }
 
+/* number|argument... */
+static void build_call(struct build *m, char *rest)
+{
+	char *p = pgt_part(&rest, '|');
+	uint16_t n = 0;
+	size_t at;
+
+	b32(m, p == NULL ? 0 : (uint32_t)atoi(p));
+	b16(m, 0);
+	at = m->n;
+	b16(m, 0);
+	while ((p = pgt_part(&rest, '|')) != NULL) {
+		bvalue(m, p);
+		n++;
+	}
+	sl_put_be16(m->b + at, n);
+	b16(m, 0);
+}
+
 static void build_client(struct build *m, char type, char *rest)
 {
 	char *p, *q;
@@ -206,7 +225,7 @@ static void build_client(struct build *m, char type, char *rest)
 		b32(m, q == NULL ? 0 : (uint32_t)atoi(q));
 		break;
 	case 'F':
-		b32(m, 1);
+		build_call(m, rest);
 		break;
 	default:
 		bbytes(m, rest, strlen(rest));
