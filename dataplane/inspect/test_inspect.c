@@ -771,10 +771,36 @@ static void test_result_text(void **state)
 	fx_down(&f);
 }
 
+/* Which function a number names is not known: a role that may do anything may call it, unless any rule denies
+ * that caller something. A hold is of this one, with its arguments. */
+static void test_function_call(void **state)
+{
+	static const char any[] = RESOURCE ROLE("agent", "agents", "any");
+	static const char some[] = RESOURCE ROLE("agent", "agents", "any")
+	        RULE("no-unlink", "  action: deny\n  functions: [lo_unlink]\n");
+	static const char named[] = RESOURCE ROLE("agent", "agents", "read, function-call");
+	static const char *const policies[] = {any, some, named};
+	struct fx f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		fx_up(&f, policies[i]);
+		session(&f, "agents");
+		assert_int_equal(command_with(&f, SL_PHASE_OTHER, "function call 964", NULL, 0), SL_OK);
+		if (i == 0)
+			assert_int_equal(f.v.action, SL_ACT_ALLOW);
+		else
+			expect_denied(&f, SL_RSN_POLICY, "");
+		close_flow(&f);
+		fx_down(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_allow_and_deny),
+	        cmocka_unit_test(test_function_call),
 	        cmocka_unit_test(test_hold),
 	        cmocka_unit_test(test_two_holds),
 	        cmocka_unit_test(test_hold_params),
