@@ -164,6 +164,23 @@ static void judge_use(struct judge *j, uint32_t i)
 		judge_derived(j, &m, true);
 }
 
+/*
+ * Comparisons that extensions define for their own types under PostgreSQL's names. They are taken for
+ * PostgreSQL's: with citext installed every "=" could be another.
+ */
+static bool is_comparison(struct sl_span op)
+{
+	static const char *const names[] = {
+	        "=",  "<>",  "!=",  "<",    ">",  "<=", ">=", "~~", "!~~", "~", "!~",
+	        "~*", "!~*", "~~*", "!~~*", "||", "+",  "-",  "*",  "/",   "%"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (sl_span_is(op, names[i]))
+			return true;
+	}
+	return false;
+}
+
 static void judge_operators(struct judge *j)
 {
 	const struct sl_sql_uses *u = j->t.uses;
@@ -175,7 +192,8 @@ static void judge_operators(struct judge *j)
 		/* The server may read a run of characters as several. */
 		for (size_t from = 0; from < op.n && !own; from++)
 			for (size_t n = 1; from + n <= op.n && !own; n++)
-				own = sl_catalog_operator(j->t.c, sl_span(op.p + from, n));
+				own = !is_comparison(sl_span(op.p + from, n)) &&
+				      sl_catalog_operator(j->t.c, sl_span(op.p + from, n));
 		if (!own)
 			continue;
 		j->out->marks |= SL_PROTECT_QUIET;

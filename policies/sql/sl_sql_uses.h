@@ -59,8 +59,9 @@ enum sl_sql_use_kind {
 
 struct sl_sql_use {
 	uint8_t kind, place, flow, stmt;
-	bool by;        /* in ORDER BY or GROUP BY, where a name can be that of an output */
-	bool path;      /* CALL: (value).name, a column of it or a function */
+	bool by;   /* in ORDER BY or GROUP BY, where a name can be that of an output */
+	bool path; /* CALL: (value).name, a column of it or a function; the type of a cast, whose functions
+	              may be the database's own */
 	bool from_call; /* in the arguments of a function in FROM: what its row has can be made of it */
 	int16_t item;   /* index in items, SL_SQL_NO_ITEM; RENAMED: the column's place in the list, from 0;
 	                   POSITION: the item's place in its query, from 0 */
@@ -107,7 +108,8 @@ struct sl_sql_uses {
 	struct sl_span operators[SL_SQL_OPERATORS_MAX]; /* runs of operator characters */
 	uint8_t operator_stmt[SL_SQL_OPERATORS_MAX];
 	/* By statement: CREATE or ALTER of what can make a thing appear under another name or from elsewhere:
-	 * foreign tables and servers, extensions, publications; schemas and types that are altered ... */
+	 * foreign tables and servers, extensions, publications, operators, casts; schemas and types that are
+	 * altered ... */
 	bool far[SL_SQL_STMTS_MAX];
 };
 

@@ -51,6 +51,7 @@ static void as_query(struct sql_parser *p)
 		sql_rest(p);
 		return;
 	}
+	sql_use_role(p, SQL_ROLE_TOP);
 	(void)sql_query(p);
 	if (sql_is_kw(p, KW_WITH)) /* [NO] DATA, CHECK OPTION */
 		sql_words(p);

@@ -114,12 +114,16 @@ static void brackets(struct sql_parser *p)
 /* ::type. Its name is no call, whatever is in parentheses behind it. */
 static bool cast(struct sql_parser *p)
 {
+	struct sl_sql_name name;
+
 	if (sql_peek(p, 1)->c != ':')
 		return false;
 	sql_take(p);
 	sql_take(p);
 	(void)sql_take_kw(p, KW_SETOF);
-	(void)sql_name(p);
+	name = sql_name(p);
+	if (p->uses != NULL)
+		sql_use_type(p, name);
 	return true;
 }
 
@@ -335,8 +339,18 @@ static bool at_query_tail(struct sql_parser *p)
 	}
 }
 
+void sql_parens_tail(struct sql_parser *p, enum sql_role role, uint16_t query)
+{
+	struct sql_context c = sql_use_tail(p, role, query);
+
+	sql_query_tail(p);
+	sql_use_back(p, &c);
+}
+
 bool sql_parens(struct sql_parser *p)
 {
+	enum sql_role role = sql_use_here(p).role;
+	uint16_t first = sql_use_nb_queries(p);
 	bool query = false;
 
 	sql_need_char(p, '(');
@@ -344,7 +358,7 @@ bool sql_parens(struct sql_parser *p)
 		if (sql_is_char(p, '(')) {
 			query = sql_parens(p);
 			if (query && at_query_tail(p))
-				sql_query_tail(p);
+				sql_parens_tail(p, role, first);
 			else if (!sql_is_char(p, ')'))
 				query = false;
 			sql_value_path(p);

@@ -239,7 +239,10 @@ void sql_statement(struct sql_parser *p, bool carried)
 {
 	if (sql_enter(p)) {
 		if (at_preparable(p)) {
-			enum sl_sql_kind kind = sql_query(p);
+			enum sl_sql_kind kind;
+
+			sql_use_role(p, SQL_ROLE_TOP);
+			kind = sql_query(p);
 
 			if (!carried)
 				p->stmt->main = kind;
@@ -266,7 +269,7 @@ static bool next_statement(struct sql_parser *p)
 		p->uses->c = (struct sql_context){.place = SL_SQL_USED,
 		                                  .base = SL_SQL_OUTPUT,
 		                                  .flow = SL_SQL_TO_REPLY,
-		                                  .role = SQL_ROLE_TOP,
+		                                  .role = SQL_ROLE_EXPR,
 		                                  .item = SL_SQL_NO_ITEM,
 		                                  .query = p->uses->out->nb_queries};
 	return true;

@@ -37,8 +37,8 @@ struct sql_context {
 	uint8_t flow;
 	bool by, outermost, from_call;
 	enum sql_role role; /* of the next query */
-	int16_t item;   /* that the names stand in */
-	int16_t parent; /* of the query's items */
+	int16_t item;       /* that the names stand in */
+	int16_t parent;     /* of the query's items */
 	uint16_t query;
 };
 
@@ -52,7 +52,8 @@ struct sql_collector {
 	bool decides;        /* the item at hand does more than to compute a value */
 	uint32_t item_depth; /* of the parser, where the item's own AS stands */
 	struct sl_span alias;
-	bool bare; /* the last use could be the item's alias without AS */
+	const uint8_t *operand; /* where OPERATOR(...) ends */
+	bool bare;              /* the last use could be the item's alias without AS */
 	struct sql_cte_range ctes[SQL_CTES_MAX];
 };
 
@@ -170,6 +171,8 @@ void sql_value_path(struct sql_parser *p);
 /* What is in parentheses: a query, or expressions in which clause words have no meaning of their own. Takes
  * both. True when it was a query. */
 bool sql_parens(struct sql_parser *p);
+/* What follows a query in parentheses inside of others; of uses: its role and number. */
+void sql_parens_tail(struct sql_parser *p, enum sql_role role, uint16_t query);
 /* One word, name, value or pair of parentheses outside of any clause. */
 void sql_loose(struct sql_parser *p);
 /* The rest of a statement, for statements whose clauses hold nothing but names and expressions. */
@@ -195,7 +198,8 @@ void sql_use_call(struct sql_parser *p, struct sl_sql_name name, enum sql_keywor
 void sql_use_path(struct sql_parser *p, struct sl_sql_name name); /* (value).name */
 void sql_use_value(struct sql_parser *p); /* before a token that is neither a name nor a word is taken */
 void sql_use_word(struct sql_parser *p);  /* before a reserved word of an expression is taken */
-void sql_use_as(struct sql_parser *p);    /* behind AS in an expression */
+void sql_use_type(struct sql_parser *p, struct sl_sql_name name); /* of a cast */
+void sql_use_as(struct sql_parser *p);                            /* behind AS in an expression */
 void sql_use_decides(struct sql_parser *p);
 void sql_use_mark(struct sql_parser *p, enum sl_sql_use_kind kind, uint8_t place);
 /* A row of FROM. relation < 0: from the queries [first, end), a join, or a function. */
@@ -212,9 +216,9 @@ void sql_use_renamed(struct sql_parser *p, int16_t row, struct sl_span name, int
 /* A WITH query begins: its row, and its column list when there is one. Returns the row. */
 int16_t sql_use_cte(struct sql_parser *p, struct sl_span name, uint32_t cte);
 void sql_use_cte_ends(struct sql_parser *p, int16_t row, uint32_t cte);
-void sql_use_items(struct sql_parser *p, bool distinct); /* a select list */
-void sql_use_values(struct sql_parser *p);               /* one row of VALUES */
-void sql_use_set(struct sql_parser *p);                  /* a = ..., (b, c) = (...) */
+void sql_use_items(struct sql_parser *p, bool distinct);              /* a select list */
+void sql_use_values(struct sql_parser *p);                            /* one row of VALUES */
+void sql_use_set(struct sql_parser *p);                               /* a = ..., (b, c) = (...) */
 void sql_use_table(struct sql_parser *p, struct sql_row_source from); /* TABLE t, COPY t: all of a row */
 /* COPY t (a, b): true when the next token was a list. */
 void sql_use_copy_columns(struct sql_parser *p, struct sql_row_source from);
@@ -227,6 +231,8 @@ void sql_use_are_targets(struct sql_parser *p, uint32_t first);
 struct sql_context sql_use_clause(struct sql_parser *p, uint8_t place, uint8_t flow, bool by);
 struct sql_context sql_use_from_call(struct sql_parser *p); /* a function in FROM */
 struct sql_context sql_use_query(struct sql_parser *p);     /* a query begins */
+/* A set operation behind a query in parentheses goes on with it: that query's role and number. */
+struct sql_context sql_use_tail(struct sql_parser *p, enum sql_role role, uint16_t query);
 static inline void sql_use_back(struct sql_parser *p, const struct sql_context *c)
 {
 	if (p->uses != NULL)

@@ -206,7 +206,7 @@ static void table_ref(struct sql_parser *p)
 			table_ref(p);
 			if (sql_is_kw(p, KW_UNION) || sql_is_kw(p, KW_INTERSECT) || sql_is_kw(p, KW_EXCEPT) ||
 			    sql_is_kw(p, KW_ORDER) || sql_is_kw(p, KW_LIMIT))
-				sql_query_tail(p);
+				sql_parens_tail(p, SQL_ROLE_FROM, from.first);
 			joins(p);
 			sql_need_char(p, ')');
 		}

@@ -113,28 +113,49 @@ struct sql_context sql_use_from_call(struct sql_parser *p)
 struct sql_context sql_use_query(struct sql_parser *p)
 {
 	struct sql_context before = sql_use_here(p);
+	enum sql_role role = before.role;
 	struct sql_context *c;
 
 	if (p->uses == NULL)
 		return before;
+	before.role = SQL_ROLE_EXPR; /* the note is taken */
 	c = &p->uses->c;
 	c->role = SQL_ROLE_EXPR;
 	c->by = false;
 	c->place = SL_SQL_USED;
-	if (before.role == SQL_ROLE_BRANCH)
+	if (role == SQL_ROLE_BRANCH)
 		return before;
 	if (p->uses->out->nb_queries == UINT16_MAX) {
 		sql_fail(p);
 		return before;
 	}
 	c->query = p->uses->out->nb_queries++;
-	c->outermost = before.role == SQL_ROLE_TOP;
+	c->outermost = role == SQL_ROLE_TOP;
 	c->item = c->parent = SL_SQL_NO_ITEM;
-	if (before.role == SQL_ROLE_EXPR) {
+	if (role == SQL_ROLE_EXPR) {
 		c->base = SL_SQL_USED;
 		c->parent = before.item;
 		sql_use_decides(p);
 	}
+	return before;
+}
+
+struct sql_context sql_use_tail(struct sql_parser *p, enum sql_role role, uint16_t query)
+{
+	struct sql_context before = sql_use_here(p);
+	struct sql_context *c;
+
+	if (p->uses == NULL || role == SQL_ROLE_BRANCH)
+		return before;
+	c = &p->uses->c;
+	c->by = false;
+	c->place = SL_SQL_USED;
+	c->query = query;
+	c->outermost = role == SQL_ROLE_TOP;
+	c->parent = role == SQL_ROLE_EXPR ? c->item : SL_SQL_NO_ITEM;
+	c->item = SL_SQL_NO_ITEM;
+	if (role == SQL_ROLE_EXPR)
+		c->base = SL_SQL_USED;
 	return before;
 }
 
@@ -180,6 +201,8 @@ void sql_use_call(struct sql_parser *p, struct sl_sql_name name, enum sql_keywor
 	(void)sql_parens(p);
 	uses->c = before;
 	uses->bare = false;
+	if (kw == KW_OPERATOR) /* what follows is its operand */
+		uses->operand = p->prev.text.p;
 	sql_value_path(p);
 }
 
@@ -194,10 +217,12 @@ void sql_use_path(struct sql_parser *p, struct sl_sql_name name)
 void sql_use_name_or_call(struct sql_parser *p)
 {
 	enum sql_keyword kw = sql_peek(p, 0)->kw;
-	bool alias = ends_value(&p->prev) && sql_keyword_class(kw) != 'T' && p->depth == p->uses->item_depth;
+	bool alias = ends_value(&p->prev) && sql_keyword_class(kw) != 'T' &&
+	             p->depth == p->uses->item_depth && p->prev.text.p != p->uses->operand;
 	struct sl_sql_name name;
 
-	if (sql_peek(p, 0)->type == TOK_UESC) { /* it may be any name */
+	/* It may be any name; COLLATION FOR (...) is no lock. */
+	if (sql_peek(p, 0)->type == TOK_UESC || (kw == KW_COLLATION && sql_peek(p, 1)->kw == KW_FOR)) {
 		sql_fail(p);
 		return;
 	}
@@ -253,10 +278,23 @@ void sql_use_word(struct sql_parser *p)
 	}
 }
 
+void sql_use_type(struct sql_parser *p, struct sl_sql_name name)
+{
+	struct sl_sql_use *u = add_name(p, SL_SQL_USE_CALL, name);
+
+	if (u != NULL)
+		u->path = true;
+}
+
 void sql_use_as(struct sql_parser *p)
 {
+	struct sl_span label = sql_peek(p, 0)->text;
+
+	/* In parentheses it can be the type of a CAST. */
 	if (p->depth == p->uses->item_depth)
-		p->uses->alias = sql_peek(p, 0)->text;
+		p->uses->alias = label;
+	else
+		sql_use_type(p, (struct sl_sql_name){SL_SPAN_EMPTY, label});
 }
 
 /* ---- values and operators ---- */
@@ -589,7 +627,7 @@ static void one_item(struct sql_parser *p, uint16_t position, bool distinct)
 		star_item(p, i, base);
 	else if (!sql_at_name(p) || !name_item(p, i, base))
 		sql_expr(p);
-	if (u->bare && u->out->nb_uses > first)
+	if (u->bare && u->alias.n == 0 && u->out->nb_uses > first)
 		u->out->nb_uses--; /* an alias without AS: `text` has it */
 	if (u->alias.n > 0)
 		i->hash = sl_sql_name_hash(u->alias);
@@ -630,6 +668,7 @@ void sql_use_values(struct sql_parser *p)
 	if (i == NULL)
 		return;
 	u->c.place = before.base == SL_SQL_OUTPUT ? SL_SQL_OUTPUT_EXPR : before.base;
+	u->c.role = SQL_ROLE_EXPR;
 	u->decides = false;
 	u->item_depth = UINT32_MAX;
 	(void)sql_parens(p);
@@ -666,6 +705,7 @@ static void set_targets(struct sql_parser *p)
 		return;
 	}
 	(void)sql_name(p);
+	p->uses->c.place = SL_SQL_USED; /* a subscript is read */
 	while (!p->failed && sql_is_char(p, '['))
 		sql_loose(p);
 }
@@ -741,6 +781,11 @@ void sql_use_object(struct sql_parser *p, bool alter)
 	case KW_TRUSTED:
 	case KW_TRANSFORM:
 	case KW_ACCESS: /* METHOD */
+	case KW_OPERATOR:
+	case KW_CAST:
+	case KW_AGGREGATE:
+	case KW_CONVERSION:
+	case KW_EVENT:
 	case KW_SYSTEM:
 		p->uses->out->far[stmt_of(p)] = true;
 		break;

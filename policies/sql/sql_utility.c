@@ -91,6 +91,7 @@ static void copy(struct sql_parser *p)
 	uint32_t first;
 
 	if (sql_take_char(p, '(')) {
+		sql_use_role(p, SQL_ROLE_TOP);
 		if (sql_enter(p))
 			(void)sql_preparable(p);
 		sql_leave(p);
@@ -135,6 +136,7 @@ static void prepare(struct sql_parser *p)
 	if (sql_is_char(p, '('))
 		(void)sql_parens(p);
 	sql_need_kw(p, KW_AS);
+	sql_use_role(p, SQL_ROLE_TOP);
 	if (!p->failed)
 		(void)sql_preparable(p);
 }
@@ -148,6 +150,7 @@ static void declare(struct sql_parser *p)
 		sql_take(p);
 	}
 	sql_take(p);
+	sql_use_role(p, SQL_ROLE_TOP);
 	if (!p->failed)
 		(void)sql_query(p);
 }

@@ -15,6 +15,7 @@
 
 #include "generate.h"
 #include "sl_sql.h"
+#include "uses.h"
 
 #define NAMES_MAX     512
 #define NAME_TEXT_MAX 160
@@ -33,7 +34,7 @@ struct found {
 };
 
 static struct {
-	unsigned long statements, refused, incomplete, writes, reads, functions;
+	unsigned long statements, refused, incomplete, writes, reads, functions, uses;
 	unsigned long shown;
 } count;
 
@@ -305,6 +306,8 @@ static void compare(json_t *tree, const char *text)
 		count.reads++;
 	if (!within(&theirs.functions, &mine.functions, "call missed:", text))
 		count.functions++;
+	if (!uses_agree(tree, text, &sql, complain))
+		count.uses++;
 }
 
 static void statement(char *text)
@@ -446,8 +449,8 @@ int main(int argc, char **argv)
 	complete = 1.0 - (double)count.incomplete / (double)count.statements;
 	printf("%lu statements (%lu more are refused by PostgreSQL's parser too): %.3f %% understood, %lu "
 	       "not\n"
-	       "wrong write sets: %lu; reads missed: %lu; calls missed: %lu\n",
+	       "wrong write sets: %lu; reads missed: %lu; calls missed: %lu; uses wrong: %lu of %lu in %lu\n",
 	       count.statements, count.refused, 100 * complete, count.incomplete, count.writes, count.reads,
-	       count.functions);
-	return count.writes + count.reads + count.functions > 0 || complete < COMPLETE_MIN;
+	       count.functions, count.uses, uses_compared, uses_complete);
+	return count.writes + count.reads + count.functions + count.uses > 0 || complete < COMPLETE_MIN;
 }
