@@ -382,6 +382,7 @@ static const struct field limit_fields[] = {
         {"sessionMemory", FIELD_BYTES, false, AT(config, session_memory), 1u << 20, 1ull << 40},
         {"messageBytes", FIELD_BYTES, false, AT(config, message_bytes), MESSAGE_MIN, MESSAGE_MAX},
         {"loginTimeout", FIELD_DURATION, false, AT(config, login_timeout_s)},
+        {"catalogAge", FIELD_DURATION32, false, AT(config, catalog_age_s), 1, 86400},
         {"recordReplies", FIELD_BOOL, false, AT(config, record_replies)},
         {"replyRecordBytes", FIELD_BYTES, false, AT(config, reply_bytes)},
         {0},
@@ -753,6 +754,7 @@ int config_load(const char *file, struct config *out, char *err, size_t err_cap)
 	        .max_sessions = 4096,
 	        .message_bytes = 1 << 20,
 	        .login_timeout_s = 10,
+	        .catalog_age_s = 60,
 	        .reply_bytes = 1 << 20,
 	        .record_replies = true,
 	};

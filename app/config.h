@@ -67,6 +67,7 @@ struct config {
 	uint64_t store_bytes;
 	uint64_t max_sessions, max_unauthenticated, session_memory, message_bytes, login_timeout_s,
 	        reply_bytes;
+	uint32_t catalog_age_s;
 	bool record_replies;
 	struct sl_yaml_doc *doc; /* the strings above live in it */
 };

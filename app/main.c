@@ -257,6 +257,7 @@ static int start_workers(struct gateway *g)
 	        .backlog = g->cfg.backlog,
 	        .message_max = g->cfg.message_bytes,
 	        .login_timeout_us = g->cfg.login_timeout_s * 1000000,
+	        .catalog_age_us = g->cfg.catalog_age_s * UINT64_C(1000000),
 	        .reply_bytes_max = g->cfg.reply_bytes,
 	        .record_replies = g->cfg.record_replies,
 	        .full_poll = g->cfg.full_poll,

@@ -69,7 +69,7 @@ enum sl_event_kind {
 	SL_EV_ROWMETA,  /* the columns of rows to come */
 	SL_EV_ROWS,     /* rows are about to pass: how many may? */
 	SL_EV_FIELD,    /* one value that ROWMETA's verdict asked for */
-	SL_EV_ORIGIN,   /* one column of the target's catalog, answer to SESSION's question */
+	SL_EV_CATALOG,  /* a row of the answer to sl_login.query */
 	SL_EV_CANCEL,   /* a request to cancel what another flow is doing */
 	SL_EV_ERROR,    /* the peer's message was refused; the flow ends after it */
 	SL_EV_REPORT,   /* free text of the target's is about to pass: an error, a notice, a notification */
@@ -178,10 +178,11 @@ struct sl_ev_field {
 	struct sl_span value; /* never NULL values: those pass */
 };
 
-struct sl_ev_origin {
-	uint32_t table;
-	uint16_t attr;
-	struct sl_span schema, relation, column;
+#define SL_CATALOG_ROW 7 /* values of a row */
+
+struct sl_ev_catalog {
+	bool end;                           /* the answer is complete; no row */
+	struct sl_span col[SL_CATALOG_ROW]; /* p NULL: SQL NULL */
 };
 
 struct sl_ev_cancel {
@@ -241,7 +242,7 @@ struct sl_event {
 		struct sl_ev_rowmeta rowmeta;
 		struct sl_ev_rows rows;
 		struct sl_ev_field field;
-		struct sl_ev_origin origin;
+		struct sl_ev_catalog catalog;
 		struct sl_ev_cancel cancel;
 		struct sl_ev_error error;
 		struct sl_ev_report report;
@@ -293,13 +294,7 @@ struct sl_auth_more {
 struct sl_verdict {
 	enum sl_action action;
 	struct sl_span replace;
-	struct sl_reason reason; /* spans good until the next call into the flow */
-	/*
-	 * Verdict on SESSION only: a query for the catalog whose rows (table number, column number, schema,
-	 * relation, column) the decoder fetches before the client hears of the login, raising ORIGIN for
-	 * each. Empty: none.
-	 */
-	struct sl_span origin_query;
+	struct sl_reason reason;         /* spans good until the next call into the flow */
 	const struct sl_auth_more *auth; /* good for the call */
 	/* Verdict on COMMAND, also when it is parked: comes back with each event of its reply. */
 	uint32_t mark;
@@ -376,6 +371,12 @@ struct sl_login {
 	uint32_t cancel_pid; /* what the client gets as its cancel key: this, and as much as its protocol has
 	                        of */
 	uint8_t cancel_key[SL_CANCEL_KEY_MAX];
+	/*
+	 * A connection of the gateway's own, without a client: behind the login the decoder asks this and
+	 * raises CATALOG for each row of the answer and at its end, then its feed() returns SL_CLOSED. There
+	 * is no SESSION event. Empty: a client's session.
+	 */
+	struct sl_span query;
 };
 
 enum sl_inject {

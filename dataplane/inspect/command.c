@@ -443,6 +443,23 @@ static void put_side_effects(const struct sl_inspect *in, const struct judgement
 	rec->shadow_rule = rule != NULL ? cstr(rule->name) : SL_SPAN_EMPTY;
 }
 
+/*
+ * May the target's catalog be another one when the command has ended? What was changed inside of a
+ * transaction is seen by others when that ends.
+ */
+static bool changes_catalog(struct sl_inspect *in, uint64_t kinds)
+{
+	const uint64_t ddl = SL_SQL_BIT(SL_SQL_CREATE) | SL_SQL_BIT(SL_SQL_ALTER) | SL_SQL_BIT(SL_SQL_DROP) |
+	                     SL_SQL_BIT(SL_SQL_CALL) | SL_SQL_BIT(SL_SQL_DO) | SL_SQL_BIT(SL_SQL_OPAQUE) |
+	                     SL_SQL_BIT(SL_SQL_FUNCTION_CALL);
+
+	if ((kinds & ddl) != 0) {
+		in->changed_catalog = true;
+		return true;
+	}
+	return in->changed_catalog && (kinds & SL_SQL_BIT(SL_SQL_TRANSACTION)) != 0;
+}
+
 int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,
                   struct sl_msg_hold *hold)
 {
@@ -459,6 +476,8 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 	if (in->hold.on)
 		return sl_fail(SL_E_PROTO_STATE);
 	rc = policy_bind(in);
+	if (rc == SL_OK && policy_blind(&in->now))
+		rc = sl_fail(SL_E_POLICY_CHANGED);
 	if (rc != SL_OK)
 		return rc;
 	judge(in, c, scan(in, c), &j);
@@ -495,6 +514,8 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 	sl_count(SL_C_COMMANDS);
 	in->nb_commands++;
 	answer(in, ev, &j, &approval, v);
+	if (changes_catalog(in, in->w->sql.kinds))
+		v->mark |= MARK_CATALOG;
 	if (j.decision == SL_DEC_HOLD)
 		fill_hold(in, ev, &j, hash, &approval, hold);
 	return SL_OK;

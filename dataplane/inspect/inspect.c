@@ -43,7 +43,6 @@ void sl_inspect_worker_free(struct sl_inspect_worker *w)
 {
 	if (w == NULL)
 		return;
-	origins_free(w);
 	sl_cleanse(w, sizeof(*w));
 	free(w);
 }
@@ -110,7 +109,7 @@ int sl_inspect_login(struct sl_inspect *in, const struct sl_identity *who, struc
 		return sl_fail(SL_E_NOTFOUND);
 	if (!keep_identity(in, who))
 		return sl_fail(SL_E_NOMEM);
-	in->now = (struct binding){0};
+	policy_drop(in);
 	rc = policy_bind(in);
 	if (rc != SL_OK)
 		return rc;
@@ -159,6 +158,11 @@ static int on_result(struct sl_inspect *in, const struct sl_event *ev)
 	if (rc != SL_OK)
 		return rc;
 	sl_count_n(SL_C_ROWS, r->rows);
+	if ((ev->mark & MARK_CATALOG) != 0 && !r->local) {
+		sl_catalog_changed(in->resource);
+		if (sl_span_is(r->tag, "COMMIT"))
+			in->changed_catalog = false;
+	}
 	limit_result(in, r);
 	/* A refusal of ours may be told before older commands have ended. */
 	if (!r->local || ev->cmd == in->now.last_cmd)
@@ -189,8 +193,6 @@ int sl_inspect_event(struct sl_inspect *in, const struct sl_event *ev, struct sl
 		return mask_session(in, v);
 	case SL_EV_REPORT:
 		return mask_report(in, ev, v);
-	case SL_EV_ORIGIN:
-		return mask_origin(in, ev);
 	case SL_EV_ERROR:
 		return in->began ? record_note(in, sl_span_str(sl_err_name(ev->error.err)), ev->error.text)
 		                 : SL_OK;
@@ -198,6 +200,7 @@ int sl_inspect_event(struct sl_inspect *in, const struct sl_event *ev, struct sl
 		return in->began ? record_note(in, ev->note.code, ev->note.text) : SL_OK;
 	case SL_EV_AUTH:
 	case SL_EV_CANCEL:
+	case SL_EV_CATALOG:
 		break;
 	}
 	return sl_fail(SL_E_INVAL);
@@ -232,16 +235,39 @@ int sl_inspect_close(struct sl_inspect *in, int err, struct sl_span why, uint64_
 	in->ended = true;
 	limit_drop(in);
 	policy_drop(in);
-	origins_put(in->origins);
-	in->origins = NULL;
 	return rc;
 }
 
 void sl_inspect_free(struct sl_inspect *in)
 {
-	if (in->w != NULL)
+	if (in->w != NULL) {
 		limit_drop(in);
+		policy_drop(in);
+	}
 	free_identity(in);
+}
+
+int sl_inspect_wants_catalog(struct sl_inspect *in, struct sl_catalog_wanted *out)
+{
+	int rc = in->began && !in->ended ? policy_bind(in) : SL_OK;
+
+	if (rc != SL_OK || !in->began || in->ended || !in->now.has_role || !in->now.p.any_column_mask)
+		return rc;
+	*out = (struct sl_catalog_wanted){
+	        .resource = in->resource,
+	        .database = in->database,
+	        .snapshot = in->now.slot->s,
+	        .has = in->now.catalog,
+	};
+	return 1;
+}
+
+void sl_inspect_set_catalog(struct sl_inspect *in, struct sl_catalog *c)
+{
+	struct sl_catalog *old = in->now.catalog;
+
+	in->now.catalog = sl_catalog_ref(c);
+	sl_catalog_unref(old);
 }
 
 struct sl_id sl_inspect_session(const struct sl_inspect *in)

@@ -23,9 +23,10 @@
 #define MESSAGE_RECORD_MAX 512
 #define ERROR_TEXT_MAX     200 /* of the target's error message, when no mask applies */
 #define SNAPSHOTS_MAX      64  /* policy versions in use on a worker at a time */
-#define ORIGIN_TABLES_MAX  64  /* on a worker: one for each resource, database and set of masks in use */
-#define ORIGIN_QUERY_MAX   (32u * 1024)
-#define FLOW_LIMITS_MAX    32 /* limits of one flow; those per role count once for each role */
+#define FLOW_LIMITS_MAX    32  /* limits of one flow; those per role count once for each role */
+
+/* In a command's mark, beside those of enum sl_protect_mark: the target's catalog may be another one then. */
+#define MARK_CATALOG (UINT32_C(1) << 31)
 
 /* ---- the policy in use: policy.c ---- */
 
@@ -45,8 +46,9 @@ struct binding {
 	bool has_role;
 	bool hides; /* masks hide columns */
 	bool pinned;
-	uint8_t gen;       /* names this binding in want numbers; 6 bits */
-	uint64_t last_cmd; /* the last command that it let through and that will have a result */
+	struct sl_catalog *catalog; /* counted; NULL: not needed, or not given yet */
+	uint8_t gen;                /* names this binding in want numbers; 6 bits */
+	uint64_t last_cmd;          /* the last command that it let through and that will have a result */
 };
 
 /* ---- limits: limit.c ---- */
@@ -69,14 +71,6 @@ struct limit_over {
 	uint32_t counted; /* bits of flow_limits.v: rates that counted the command */
 };
 
-/* ---- origins: origin.c ---- */
-
-struct origins;
-
-struct origin_names {
-	struct sl_span schema, relation, column;
-};
-
 struct sl_inspect_worker {
 	struct sl_inspect_worker_cfg cfg;
 	uint64_t now_us, wall_us;
@@ -85,15 +79,13 @@ struct sl_inspect_worker {
 	struct slot slots[SNAPSHOTS_MAX];
 	struct slot *current; /* NULL: no policy yet, everything is denied */
 	uint32_t nb_released;
-	struct origins *origins[ORIGIN_TABLES_MAX];
 	struct sl_sql sql; /* the scan of the statement at hand */
 	struct statement stmt;
 	uint8_t chunk[CHUNK_MAX];
 	uint8_t mask[MASK_SCRATCH_MAX];
 	uint8_t value[MASK_SCRATCH_MAX]; /* a value brought into a form that can be scanned */
-	char query[ORIGIN_QUERY_MAX];
-	char over[MESSAGE_MAX];        /* which limit, in words */
-	uint8_t record[SL_RECORD_MAX]; /* being encoded */
+	char over[MESSAGE_MAX];          /* which limit, in words */
+	uint8_t record[SL_RECORD_MAX];   /* being encoded */
 };
 
 struct sl_inspect {
@@ -105,6 +97,7 @@ struct sl_inspect {
 	char protocol[32];
 	bool client_tls;
 	bool began, ended;
+	bool changed_catalog; /* a statement of this session may have, and no COMMIT came since */
 	uint64_t next_record;
 	uint64_t barrier;
 	uint64_t nb_commands, nb_denied;
@@ -112,9 +105,6 @@ struct sl_inspect {
 	char resource[SL_BUS_NAME_MAX], database[SL_BUS_NAME_MAX];
 	struct binding now, before; /* `before` is pinned or empty */
 	uint8_t next_gen;
-	struct origins *origins; /* counted */
-	uint8_t query_hash[32];  /* of the origin query of this session; zeros: none was needed */
-	bool session_up;         /* SESSION was judged: the set of masks is fixed from then on */
 	struct {
 		bool on;
 		uint64_t cmd;
@@ -154,16 +144,8 @@ void policy_pin(struct sl_inspect *in, uint64_t cmd);
 void policy_unpin(struct sl_inspect *in, uint64_t cmd); /* the results up to this command are in */
 void policy_drop(struct sl_inspect *in);
 bool policy_usable(const struct sl_inspect *in, const struct binding *b);
-int policy_query(struct sl_inspect *in, struct sl_span *query, uint8_t hash[32]);
-
-/* origin.c: one table for all sessions of a worker with the same resource, database and query. NULL: no table
- * left. */
-struct origins *origins_get(struct sl_inspect_worker *w, const char *resource, const char *database,
-                            const uint8_t hash[32]);
-void origins_put(struct origins *o);
-int origins_add(struct origins *o, const struct sl_ev_origin *ev); /* SL_E_LIMIT */
-bool origins_find(const struct origins *o, uint32_t table, uint16_t attr, struct origin_names *out);
-void origins_free(struct sl_inspect_worker *w);
+/* Does what it hides need the target's catalog? Without one its rows must not pass. */
+bool policy_blind(const struct binding *b);
 
 /* command.c */
 int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,
@@ -199,7 +181,6 @@ bool mask_finds(struct sl_inspect *in, const struct binding *b, struct sl_span t
 int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
 int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
 int mask_session(struct sl_inspect *in, struct sl_verdict *v);
-int mask_origin(struct sl_inspect *in, const struct sl_event *ev);
 
 /* recorder.c: each returns SL_OK (and raises in->next_record), or SL_AGAIN and nothing has changed. */
 struct command_record {

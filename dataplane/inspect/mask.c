@@ -23,10 +23,51 @@ _Static_assert(SL_POLICY_MASKS_MAX < WANT_MASK, "a mask's index fits in a want n
 
 /* ---- which columns ---- */
 
-static uint16_t plan(const struct sl_inspect *in, const struct binding *b, const struct sl_column *c)
+/* The caller's first mask among them, -1 none. */
+static int32_t first_of(const struct sl_principal *p, const struct sl_masks *a, const struct sl_masks *b)
 {
-	struct sl_eval_column ec = {.name = c->name};
-	struct origin_names names;
+	for (uint32_t i = 0; i < SL_CATALOG_MASK_WORDS; i++) {
+		uint64_t w = p->mask_bits[i] & (a->w[i] | b->w[i]);
+
+		if (w != 0)
+			return (int32_t)(i * 64) + __builtin_ctzll(w);
+	}
+	return -1;
+}
+
+/* Of a relation that was made past the gateway, or in a transaction that goes on: it can hold anything. */
+static bool is_new(const struct binding *b, const struct sl_column *c)
+{
+	return b->catalog != NULL && c->table != 0 && !sl_catalog_knows(b->catalog, c->table);
+}
+
+/* By where it comes from and by its name in the reply; what comes of no table can be of any. */
+static int32_t column_mask(const struct binding *b, const struct sl_column *c)
+{
+	static const struct sl_eval_column elsewhere = {
+	        .schema = {(const uint8_t *)"?", 1},
+	        .relation = {(const uint8_t *)"?", 1},
+	        .column = {(const uint8_t *)"?", 1},
+	};
+	struct sl_eval_column ec = c->table != 0 ? elsewhere : (struct sl_eval_column){.name = c->name};
+	const struct sl_catalog_column *k = sl_catalog_column(b->catalog, c->table, c->attr);
+	const struct sl_masks any = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
+	int32_t by_name, by_origin;
+
+	_Static_assert(SL_CATALOG_MASK_WORDS == 4, "all masks are in `any`");
+
+	ec.name = c->name;
+	by_name = sl_eval_column(b->slot->s, &b->p, &ec);
+	by_origin = k != NULL ? first_of(&b->p, &k->hidden, &k->derived) : -1;
+	if (is_new(b, c))
+		by_origin = first_of(&b->p, &any, &any);
+	if (by_name < 0 || by_origin < 0)
+		return by_name > by_origin ? by_name : by_origin;
+	return by_name < by_origin ? by_name : by_origin;
+}
+
+static uint16_t plan(const struct binding *b, const struct sl_column *c)
+{
 	uint32_t want = WANT_SET | (uint32_t)b->gen << WANT_GEN_SHIFT;
 	int32_t mask;
 
@@ -34,15 +75,11 @@ static uint16_t plan(const struct sl_inspect *in, const struct binding *b, const
 		return (uint16_t)want;
 	if (!b->p.any_mask && !b->p.any_content_mask)
 		return 0;
-	if (origins_find(in->origins, c->table, c->attr, &names)) {
-		ec.schema = names.schema;
-		ec.relation = names.relation;
-		ec.column = names.column;
-	}
-	mask = sl_eval_column(b->slot->s, &b->p, &ec);
+	mask = column_mask(b, c);
 	if (mask >= 0)
 		return (uint16_t)(want | ((uint32_t)mask + 1));
-	return b->p.any_content_mask && sl_mask_content_type(NULL, c->type, c->format) ? (uint16_t)want : 0;
+	return b->p.any_content_mask && sl_mask_content_type(b->catalog, c->type, c->format) ? (uint16_t)want
+	                                                                                     : 0;
 }
 
 /*
@@ -67,11 +104,20 @@ int mask_binding(struct sl_inspect *in, uint64_t cmd, const struct binding **out
 	return rc;
 }
 
+/* The same, for what cannot be masked without the target's catalog. */
+static int seeing_binding(struct sl_inspect *in, uint64_t cmd, const struct binding **out)
+{
+	int rc = mask_binding(in, cmd, out);
+
+	return rc == SL_OK && policy_blind(*out) ? sl_fail(SL_E_POLICY_CHANGED) : rc;
+}
+
 int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v)
 {
 	const struct sl_ev_rowmeta *m = &ev->rowmeta;
 	const struct binding *b;
-	int rc = mask_binding(in, ev->cmd, &b);
+	int rc = seeing_binding(in, ev->cmd, &b);
+	bool fresh = false;
 
 	if (rc != SL_OK)
 		return rc;
@@ -89,12 +135,27 @@ int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_ver
 		m->want[0] = any ? WANT_SET : 0;
 		return SL_OK;
 	}
-	for (uint32_t i = 0; i < m->nb_columns; i++)
-		m->want[i] = plan(in, b, &m->columns[i]);
+	for (uint32_t i = 0; i < m->nb_columns; i++) {
+		m->want[i] = plan(b, &m->columns[i]);
+		fresh |= is_new(b, &m->columns[i]);
+	}
+	if (fresh) /* so that the next statement knows it */
+		sl_catalog_changed(in->resource);
 	return SL_OK;
 }
 
 /* ---- values ---- */
+
+/* Computed from what the mask hides, and not hidden by it itself. */
+static bool is_derived(const struct binding *b, int32_t mask, const struct sl_column *c)
+{
+	const struct sl_catalog_column *k =
+	        mask < 0 ? NULL : sl_catalog_column(b->catalog, c->table, c->attr);
+
+	if (mask >= 0 && is_new(b, c))
+		return true;
+	return k != NULL && ((k->derived.w[mask / 64] & ~k->hidden.w[mask / 64]) >> (mask % 64) & 1) != 0;
+}
 
 static enum sl_masked mask_value(struct sl_inspect *in, const struct binding *b, int32_t mask,
                                  const struct sl_ev_field *f, size_t *n)
@@ -103,12 +164,14 @@ static enum sl_masked mask_value(struct sl_inspect *in, const struct binding *b,
 	const struct sl_masker m = {
 	        .snapshot = b->slot->s,
 	        .who = &b->p,
+	        .catalog = b->catalog,
 	        .worker = w->cfg.worker,
 	        .scratch = w->value,
 	        .scratch_n = sizeof(w->value),
 	};
 	const struct sl_mask_value v = {
 	        .mask = mask,
+	        .derived = is_derived(b, mask, &f->column),
 	        .format = f->column.format > 1 ? UINT8_MAX : (uint8_t)f->column.format,
 	        .type = f->column.type,
 	        .column = f->column.name,
@@ -148,10 +211,10 @@ int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdi
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
 	b = policy_gen(in, want >> WANT_GEN_SHIFT & WANT_GEN);
 	if (b == NULL) { /* the policy that planned this column has gone: ask the one there is */
-		rc = mask_binding(in, ev->cmd, &b);
+		rc = seeing_binding(in, ev->cmd, &b);
 		if (rc != SL_OK)
 			return rc;
-		want = plan(in, b, &f->column);
+		want = plan(b, &f->column);
 	}
 	if (want == 0)
 		return SL_OK;
@@ -176,44 +239,16 @@ bool mask_finds(struct sl_inspect *in, const struct binding *b, struct sl_span t
 	return mask_value(in, b, SL_MASK_CONTENT, &f, &n) != SL_MASKED_PASS;
 }
 
-/* ---- origins ---- */
-
-/* Best effort: the flow ends with the error in any case. */
-static int limit(struct sl_inspect *in, const char *what)
-{
-	(void)record_note(in, SL_SPAN_LIT("limit"), sl_span_str(what));
-	return sl_fail(SL_E_LIMIT);
-}
+/* ---- the session ---- */
 
 int mask_session(struct sl_inspect *in, struct sl_verdict *v)
 {
-	struct sl_span query;
 	int rc = policy_bind(in);
 
 	if (rc != SL_OK)
 		return rc;
 	if (!in->now.has_role)
 		return sl_fail(SL_E_POLICY_DENIED);
-	if (policy_query(in, &query, in->query_hash) != SL_OK)
-		return limit(in, "the masks name more columns than one catalog query can ask for");
-	if (query.n > 0 && in->origins == NULL)
-		in->origins = origins_get(in->w, in->resource, in->database, in->query_hash);
-	if (query.n > 0 && in->origins == NULL)
-		return limit(in, "no table left for the origins of masked columns");
-	in->session_up = true;
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
-	v->origin_query = query;
 	return SL_OK;
-}
-
-int mask_origin(struct sl_inspect *in, const struct sl_event *ev)
-{
-	int rc;
-
-	if (in->origins == NULL)
-		return sl_fail(SL_E_PROTO_STATE);
-	rc = origins_add(in->origins, &ev->origin);
-	return rc == SL_E_LIMIT
-	               ? limit(in, "more columns in the database match the masks than origins are kept for")
-	               : rc;
 }

@@ -73,6 +73,12 @@ struct sl_snapshot *sl_inspect_released(struct sl_inspect_worker *w)
 
 /* ---- a flow's bindings ---- */
 
+static void binding_clear(struct binding *b)
+{
+	sl_catalog_unref(b->catalog);
+	*b = (struct binding){0};
+}
+
 static void unpin(struct sl_inspect *in, struct binding *b)
 {
 	if (!b->pinned)
@@ -97,7 +103,7 @@ void policy_unpin(struct sl_inspect *in, uint64_t cmd)
 {
 	if (in->before.slot != NULL && cmd >= in->before.last_cmd) {
 		unpin(in, &in->before);
-		in->before = (struct binding){0};
+		binding_clear(&in->before);
 	}
 	if (cmd >= in->now.last_cmd)
 		unpin(in, &in->now);
@@ -107,8 +113,8 @@ void policy_drop(struct sl_inspect *in)
 {
 	unpin(in, &in->before);
 	unpin(in, &in->now);
-	in->before = (struct binding){0};
-	in->now = (struct binding){0};
+	binding_clear(&in->before);
+	binding_clear(&in->now);
 }
 
 bool policy_usable(const struct sl_inspect *in, const struct binding *b)
@@ -147,46 +153,18 @@ static void bind(struct sl_inspect *in, struct slot *slot)
 	                        .source = in->source};
 	struct binding *b = &in->now;
 
-	*b = (struct binding){.slot = slot, .version = slot->s->version};
+	binding_clear(b);
+	b->slot = slot;
+	b->version = slot->s->version;
 	b->gen = in->next_gen++ & GEN_MASK;
 	if (res != NULL)
 		b->has_role = sl_eval_bind(slot->s, &who, res, sl_span_str(in->database), &b->p);
 	b->hides = b->has_role && b->p.any_column_mask;
 }
 
-int policy_query(struct sl_inspect *in, struct sl_span *query, uint8_t hash[32])
+bool policy_blind(const struct binding *b)
 {
-	struct sl_inspect_worker *w = in->w;
-	long n = sl_eval_origin_query(in->now.slot->s, &in->now.p, w->query, sizeof(w->query));
-
-	if (n < 0)
-		return sl_fail(SL_E_LIMIT);
-	*query = sl_span(w->query, (size_t)n);
-	memset(hash, 0, 32);
-	if (n > 0)
-		hash_bytes(*query, hash);
-	return SL_OK;
-}
-
-/*
- * The columns' origins were asked for once, when the session began. Masks that need others cannot be applied
- * to this session any more, so it ends, and the client's next one begins under the new policy.
- */
-static int check_query(struct sl_inspect *in)
-{
-	static const uint8_t none[32];
-	uint8_t hash[32];
-	struct sl_span query;
-	int rc;
-
-	if (!in->session_up || !in->now.has_role)
-		return SL_OK;
-	rc = policy_query(in, &query, hash);
-	if (rc != SL_OK)
-		return rc;
-	if (memcmp(hash, none, sizeof(hash)) == 0 || memcmp(hash, in->query_hash, sizeof(hash)) == 0)
-		return SL_OK;
-	return sl_fail(SL_E_POLICY_CHANGED);
+	return b->has_role && b->p.any_column_mask && b->catalog == NULL;
 }
 
 int policy_bind(struct sl_inspect *in)
@@ -200,14 +178,13 @@ int policy_bind(struct sl_inspect *in)
 		return SL_OK;
 	if (in->now.pinned) {
 		unpin(in, &in->before);
-		in->before = in->now; /* with its pin */
+		binding_clear(&in->before);
+		in->before = in->now; /* with its pin and its catalog */
 		in->now = (struct binding){0};
 	}
 	bind(in, current);
 	rc = in->began ? limit_bind(in, false) : SL_OK;
-	if (rc != SL_OK) {
-		in->now = (struct binding){0};
-		return rc;
-	}
-	return check_query(in);
+	if (rc != SL_OK)
+		binding_clear(&in->now);
+	return rc;
 }

@@ -16,6 +16,7 @@
 
 #include "sl_addr.h"
 #include "sl_bus.h"
+#include "sl_catalog.h"
 #include "sl_decoder.h"
 #include "sl_eval.h"
 #include "sl_snapshot.h"
@@ -64,7 +65,7 @@ int sl_inspect_refused(struct sl_inspect *in, int err, struct sl_span user, stru
                        struct sl_span text);
 
 /*
- * Judges one event (COMMAND, RESULT, ROWMETA, ROWS, FIELD, REPORT, ORIGIN, SESSION, ERROR, NOTE; not AUTH and
+ * Judges one event (COMMAND, RESULT, ROWMETA, ROWS, FIELD, REPORT, SESSION, ERROR, NOTE; not AUTH and
  * CANCEL, which are the flow's). Returns like sl_io.event. For a hold (*v PARK with SL_RSN_HELD) *hold is
  * filled as far as inspection knows it (all but flow reference), and the caller sends it; hold may be NULL
  * when no message is free: COMMAND events then get SL_AGAIN.
@@ -79,11 +80,25 @@ int sl_inspect_refused(struct sl_inspect *in, int err, struct sl_span user, stru
  * RESET and DISCARD go back to the start-up values: allowed. A command that the decoder calls unread is
  * opaque.
  *
- * SL_E_POLICY_CHANGED: the masks changed so that the origins of this session's columns are not known any
- * more. Each run of a command raises ROWMETA before its rows; the numbers in FIELD come from there.
+ * SL_E_POLICY_CHANGED: masks hide columns from the caller, and nobody gave the catalog that they need. Each
+ * run of a command raises ROWMETA before its rows; the numbers in FIELD come from there.
  */
 int sl_inspect_event(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,
                      struct sl_msg_hold *hold);
+
+/*
+ * Masks of columns need to know the target's catalog (sl_catalog.h) under the policy in use. Before each
+ * SESSION and COMMAND event the worker asks, and gives one that was made for this resource, this database and
+ * this snapshot: 0 none is needed; 1 *out says which, good until the next call; < 0 the flow must end.
+ */
+struct sl_catalog_wanted {
+	const char *resource, *database;
+	const struct sl_snapshot *snapshot;
+	const struct sl_catalog *has; /* the one in use; NULL: none yet */
+};
+int sl_inspect_wants_catalog(struct sl_inspect *in, struct sl_catalog_wanted *out);
+/* Takes a count of its own. */
+void sl_inspect_set_catalog(struct sl_inspect *in, struct sl_catalog *c);
 
 /* The hold's end: writes the DECISION record, fills *v for the decoder's resume(). 0, SL_AGAIN. */
 int sl_inspect_decision(struct sl_inspect *in, const struct sl_msg_decision *d, struct sl_verdict *v);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sl_catalog_build.h"
 #include "sl_counter.h"
 #include "sl_inspect.h"
 #include "sl_policy.h"
@@ -21,6 +22,12 @@
 #define T_BLOCKS  64
 #define T_WALL_US UINT64_C(1700000000000000)
 #define T_RECORDS 512
+
+struct fx_column {
+	uint32_t table;
+	uint16_t attr;
+	const char *schema, *relation, *name;
+};
 
 struct fx {
 	char dir[64];
@@ -40,7 +47,10 @@ struct fx {
 	/* Blocks that were taken to make them scarce. */
 	struct sl_block *taken[T_BLOCKS];
 	uint32_t nb_taken;
-	struct sl_id other; /* the session that they end up in */
+	struct sl_id other;              /* the session that they end up in */
+	const struct fx_column *columns; /* of the target's catalog, by table and number */
+	uint32_t nb_columns;
+	bool no_catalog;
 };
 
 static inline struct sl_snapshot *compile(struct fx *f, const char *yaml)
@@ -134,6 +144,50 @@ static inline int login(struct fx *f, const char *const *groups)
 	return rc;
 }
 
+/* A catalog's row; numbers from 1 to 2^32. */
+static inline void catalog_row(struct sl_catalog_builder *b, const char *kind, const struct fx_column *c)
+{
+	bool relation = kind[0] == '1';
+	char table[16], attr[8];
+	struct sl_span col[SL_CATALOG_COLUMNS] = {[0] = sl_span_str(kind),
+	                                          [3] = sl_span_str(c->name),
+	                                          [4] = SL_SPAN_LIT("t"),
+	                                          [5] = SL_SPAN_LIT("25")};
+
+	snprintf(table, sizeof(table), "%u", c->table);
+	snprintf(attr, sizeof(attr), "%u", relation ? 0 : c->attr);
+	col[1] = sl_span_str(table);
+	col[2] = sl_span_str(attr);
+	if (relation) {
+		col[3] = sl_span_str(c->relation);
+		col[4] = sl_span_str(c->schema);
+		col[5] = SL_SPAN_LIT("0");
+		col[6] = SL_SPAN_LIT("r");
+	}
+	assert_int_equal(sl_catalog_row(b, col), SL_OK);
+}
+
+/* What the worker does before each event that needs it. */
+static inline void give_catalog(struct fx *f)
+{
+	struct sl_catalog_wanted want;
+	struct sl_catalog_builder *b;
+	struct sl_catalog *c;
+
+	if (f->no_catalog || sl_inspect_wants_catalog(f->in, &want) != 1 || want.has != NULL)
+		return;
+	b = sl_catalog_begin(want.snapshot);
+	assert_non_null(b);
+	for (uint32_t i = 0; i < f->nb_columns; i++)
+		if (i == 0 || f->columns[i].table != f->columns[i - 1].table)
+			catalog_row(b, "1", &f->columns[i]);
+	for (uint32_t i = 0; i < f->nb_columns; i++)
+		catalog_row(b, "2", &f->columns[i]);
+	assert_int_equal(sl_catalog_end(b, &c), SL_OK);
+	sl_inspect_set_catalog(f->in, c);
+	sl_catalog_unref(c);
+}
+
 /* Logged in, and the target has accepted. */
 static inline void session(struct fx *f, const char *group)
 {
@@ -141,6 +195,7 @@ static inline void session(struct fx *f, const char *group)
 	struct sl_event ev = {.kind = SL_EV_SESSION};
 
 	assert_int_equal(login(f, groups), SL_OK);
+	give_catalog(f);
 	assert_int_equal(sl_inspect_event(f->in, &ev, &f->v, NULL), SL_OK);
 	assert_int_equal(f->v.action, SL_ACT_ALLOW);
 }
@@ -268,6 +323,7 @@ static inline int command_with(struct fx *f, enum sl_phase phase, const char *te
 	ev.command.params = params;
 	ev.command.nb_params = nb;
 	memset(&f->hold, 0, sizeof(f->hold));
+	give_catalog(f);
 	rc = sl_inspect_event(f->in, &ev, &f->v, &f->hold);
 	if (rc == SL_OK)
 		f->cmd++;

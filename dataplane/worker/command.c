@@ -1,4 +1,4 @@
-#include "worker_priv.h"
+#include "catalog.h"
 
 /* What the client sends behind a held command waits in TCP, which must know that it may be for long. */
 static void set_held(struct session *s, bool held)
@@ -16,6 +16,9 @@ int command_event(struct session *s, const struct sl_event *ev, struct sl_verdic
 
 	if (s->cutting)
 		return SL_AGAIN;
+	rc = catalog_ready(s);
+	if (rc != SL_OK)
+		return rc;
 	if (w->hold_msg == NULL)
 		w->hold_msg = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
 	if (w->hold_msg != NULL)

@@ -1,4 +1,4 @@
-#include "worker_priv.h"
+#include "catalog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,6 +195,9 @@ static int accepted(struct session *s, struct sl_msg *m)
 		return refuse(s, SL_E_SEAL, true, "the gateway cannot use its credential");
 	memcpy(more.signature, ok->signature, sizeof(more.signature));
 	s->target = s->resource->address;
+	rc = catalog_login(s, sl_span_str(l->target_user), sl_secret_span(&l->secret));
+	if (rc < 0)
+		return refuse(s, rc, true, "the gateway has no room for the target's catalog");
 	s->deadline_us = w->now_us + CONNECT_TIMEOUT_US;
 	s->state = SESSION_CONNECT;
 	rc = sl_tcp_connect(w->tcp, &s->target, &s->peer[SL_TARGET], w->now_us, &s->peer[SL_TARGET].conn);

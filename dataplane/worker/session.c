@@ -1,3 +1,4 @@
+#include "catalog.h"
 #include "worker_service.h"
 
 #include <stdio.h>
@@ -45,7 +46,9 @@ static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v
 	case SL_EV_COMMAND:
 		return command_event(s, ev, v);
 	case SL_EV_SESSION:
-		rc = sl_inspect_event(s->inspect, ev, v, NULL);
+		rc = catalog_ready(s);
+		if (rc == SL_OK)
+			rc = sl_inspect_event(s->inspect, ev, v, NULL);
 		if (rc == SL_OK && v->action == SL_ACT_ALLOW) {
 			s->state = SESSION_OPEN;
 			s->opened = true;
@@ -312,6 +315,7 @@ static void session_free(struct session *s)
 	drop_stream(s, SL_CLIENT, s->undrained);
 	drop_stream(s, SL_TARGET, false);
 	login_free(s);
+	catalog_leave(s);
 	sl_inspect_free(s->inspect);
 	w->sessions[s->index] = NULL;
 	w->free_index[w->nb_free++] = s->index;
@@ -427,6 +431,8 @@ static void flow_failed(struct session *s, int err)
 		            "the target does not agree on the protocol inside TLS");
 	else if (err == SL_E_PROTO_TARGET_AUTH)
 		session_end(s, err, SL_RSN_UNAVAILABLE, "the target refused the stored credential");
+	else if (err == SL_E_POLICY_CATALOG)
+		session_end(s, err, SL_RSN_UNAVAILABLE, sl_err_text(err));
 	else if (target->end != SL_OK)
 		session_end(s, err, SL_RSN_UNAVAILABLE, "the target closed the connection");
 	else if (err == SL_E_STORE_WRITE)

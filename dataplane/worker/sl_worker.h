@@ -53,6 +53,7 @@ struct sl_worker_cfg {
 	size_t message_max;
 	size_t session_memory; /* what the tables of all sessions of the worker may take */
 	uint64_t login_timeout_us;
+	uint64_t catalog_age_us; /* a target's catalog is asked for again, for masks; 0: 60 s */
 	uint64_t reply_bytes_max;
 	bool record_replies;
 	bool full_poll;

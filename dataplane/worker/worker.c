@@ -1,3 +1,4 @@
+#include "catalog.h"
 #include "sl_fault.h"
 #include "tcp_answer.h"
 #include "worker_service.h"
@@ -126,6 +127,10 @@ static void tcp_notify(void *ctx, struct sl_tcp_conn *c, void *user, uint32_t ev
 		((struct cancel *)p->owner)->ready = true;
 		return;
 	}
+	if (p->kind == PEER_CATALOG) {
+		catalog_notify(p->owner, events);
+		return;
+	}
 	s = p->owner;
 	if (p->side == SL_TARGET && (events & SL_TCP_EV_CONNECTED) != 0)
 		s->target_open = true;
@@ -191,7 +196,7 @@ static int stack_new(struct sl_worker *w)
 	tcp.ops = &tcp_ops;
 	tcp.ctx = w;
 	if (tcp.max_conns == 0)
-		tcp.max_conns = 2 * cfg->max_sessions + CANCELS_MAX;
+		tcp.max_conns = 2 * cfg->max_sessions + CANCELS_MAX + CATALOGS_MAX;
 	if (tcp.max_time_wait == 0)
 		tcp.max_time_wait = 4 * cfg->max_sessions;
 	memcpy(tcp.secret, cfg->secret, sizeof(tcp.secret));
@@ -250,6 +255,8 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 	if (w == NULL)
 		return SL_E_NOMEM;
 	w->cfg = *cfg;
+	if (w->cfg.catalog_age_us == 0)
+		w->cfg.catalog_age_us = CATALOG_AGE_US;
 	TAILQ_INIT(&w->starving);
 	TAILQ_INIT(&w->waiting);
 	TAILQ_INIT(&w->ready);
@@ -285,6 +292,8 @@ void sl_worker_free(struct sl_worker *w)
 	if (w->hold_msg != NULL)
 		sl_bus_worker_done(w->cfg.bus, w->cfg.worker, w->hold_msg);
 	session_free_pool(w);
+	if (w->bufs != NULL)
+		catalogs_free(w);
 	sl_buf_pool_free(w->bufs);
 	worker_services_free(w);
 	sl_mem_free(w->mem);
@@ -640,6 +649,8 @@ static uint32_t loop(struct sl_worker *w)
 		w->next_net_us = sl_net_tick(w->net, w->now_us);
 	n += run_ready(w);
 	n += worker_services_run(w);
+	if (w->nb_fetches > 0 || w->now_us >= w->next_catalog_us)
+		n += catalogs_run(w);
 	if (w->nb_cancels > 0)
 		command_cancel_sweep(w);
 	if (unlikely(w->to_reset != 0))

@@ -17,8 +17,10 @@
 #define HOLD_MARGIN_US     (5 * 1000000ull) /* beyond an approval's expiry, which the management core keeps */
 #define CANCELS_MAX        64               /* cancel requests under way to targets */
 #define CANCEL_TIMEOUT_US  (5 * 1000000ull)
-#define CANCEL_BYTES_MAX   272 /* PostgreSQL: 12, and a key of up to 256 */
-#define EVICT_SHARE        32  /* of the sessions: the places that connections without a login leave free */
+#define CANCEL_BYTES_MAX   272               /* PostgreSQL: 12, and a key of up to 256 */
+#define CATALOG_AGE_US     (60 * 1000000ull) /* unless the configuration says so */
+#define CATALOGS_MAX       64                /* of resources and databases at a time */
+#define EVICT_SHARE        32 /* of the sessions: the places that connections without a login leave free */
 
 /*
  * Free record blocks without which nothing is fed: what one feed can bring to the client at most is a full
@@ -38,6 +40,7 @@ enum session_state {
 enum peer_kind {
 	PEER_SESSION,
 	PEER_CANCEL,
+	PEER_CATALOG,
 };
 
 /* What a TCP connection's user pointer points to. */
@@ -59,6 +62,9 @@ struct login {
 	struct sl_secret secret;
 };
 
+struct catalog;
+struct fetch;
+
 struct session {
 	struct sl_worker *w;
 	struct session *next; /* in the list of blocks to use again */
@@ -77,6 +83,7 @@ struct session {
 	const struct sl_worker_listener *listener;
 	const struct sl_resource *resource; /* good until SESSION_OPEN */
 	struct sl_endpoint target;
+	struct catalog *catalog; /* NULL: no mask hides a column from the caller */
 	struct login *login;
 	bool authenticated; /* management counts it as live */
 	bool opened;        /* the target had accepted the login */
@@ -134,6 +141,9 @@ struct sl_worker {
 	TAILQ_HEAD(, session) starving;
 	TAILQ_HEAD(, session) waiting; /* for the client's token, the oldest first */
 	uint32_t nb_waiting;
+	struct catalog *catalogs[CATALOGS_MAX];
+	uint32_t nb_fetches; /* of them under way */
+	uint64_t next_catalog_us;
 	struct cancel cancels[CANCELS_MAX];
 	uint32_t nb_cancels;
 	struct sl_msg *hold_msg;         /* kept for the next hold */

@@ -37,6 +37,7 @@
 	X(SL_C_TLS_HANDSHAKES, "TLS handshakes finished")                                                    \
 	X(SL_C_SESSIONS, "sessions opened")                                                                  \
 	X(SL_C_SESSIONS_ENDED, "sessions ended")                                                             \
+	X(SL_C_CATALOGS, "catalogs of targets read, for masks of columns")                                   \
 	X(SL_C_AUTH_FAILED, "logins refused")                                                                \
 	X(SL_C_COMMANDS, "commands judged")                                                                  \
 	X(SL_C_ALLOWED, "commands allowed")                                                                  \

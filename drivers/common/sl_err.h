@@ -145,6 +145,7 @@ enum sl_flow_control {
 	X(SL_E_POLICY_LIMIT, 'R', "over a limit of the policy")                                              \
 	X(SL_E_POLICY_LOCKED, 'R', "the identity is locked by a breaker of the policy")                      \
 	X(SL_E_POLICY_CHANGED, 'R', "the policy's masks changed: the session must begin again")              \
+	X(SL_E_POLICY_CATALOG, 'R', "the target's catalog, which masks of columns need, cannot be read")     \
 	X(SL_E_STORE_OPEN, 'S', "store cannot be opened")                                                    \
 	X(SL_E_STORE_WRITE, 'S', "store cannot be written")                                                  \
 	X(SL_E_STORE_CORRUPT, 'S', "store does not verify")                                                  \

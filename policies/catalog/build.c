@@ -7,7 +7,7 @@
 #include "sl_counter.h"
 
 #define TEXT_BLOCK  (64u * 1024)
-#define KINDS       9
+#define KINDS       10
 #define GLOB_PARTS  3
 #define NO_RELATION UINT32_MAX
 
@@ -417,6 +417,12 @@ static int on_row_type(struct sl_catalog_builder *b, const struct row *r)
 	return relation == NO_RELATION ? sl_fail(SL_E_PROTO_TARGET) : add_edge(b, relation, &ref);
 }
 
+static int on_newest(struct sl_catalog_builder *b, const struct row *r)
+{
+	b->c->newest = r->a;
+	return SL_OK;
+}
+
 static int on_function(struct sl_catalog_builder *b, const struct row *r)
 {
 	struct sl_catalog *c = b->c;
@@ -481,8 +487,8 @@ static int on_type(struct sl_catalog_builder *b, const struct row *r)
 int sl_catalog_row(struct sl_catalog_builder *b, const struct sl_span col[SL_CATALOG_COLUMNS])
 {
 	static int (*const on[KINDS + 1])(struct sl_catalog_builder *, const struct row *) = {
-	        NULL,    on_relation, on_column,   on_inherits, on_rule,
-	        on_rule, on_function, on_operator, on_type,     on_row_type,
+	        NULL,        on_relation, on_column, on_inherits, on_rule,   on_rule,
+	        on_function, on_operator, on_type,   on_row_type, on_newest,
 	};
 	struct row r;
 	int rc = read_row(col, &r);
@@ -683,6 +689,7 @@ struct sl_catalog_builder *sl_catalog_begin(const struct sl_snapshot *s)
 		return NULL;
 	}
 	atomic_init(&b->c->refs, 1);
+	b->c->newest = UINT32_MAX;
 	return b;
 }
 

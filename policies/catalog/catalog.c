@@ -47,6 +47,27 @@ void catalog_free(struct sl_catalog *c)
 	free(c);
 }
 
+/* ---- changes ---- */
+
+#define CHANGES_MAX 256 /* a power of two */
+
+static _Atomic uint64_t changes[CHANGES_MAX];
+
+static _Atomic uint64_t *changes_of(const char *resource)
+{
+	return &changes[name_hash(sl_span_str(resource)) & (CHANGES_MAX - 1)];
+}
+
+void sl_catalog_changed(const char *resource)
+{
+	atomic_fetch_add_explicit(changes_of(resource), 1, memory_order_release);
+}
+
+uint64_t sl_catalog_changes(const char *resource)
+{
+	return atomic_load_explicit(changes_of(resource), memory_order_acquire);
+}
+
 /* ---- by name ---- */
 
 /* FNV-1a: names are the target's, chains are bounded by what a catalog may hold. */
@@ -139,6 +160,11 @@ bool sl_catalog_has_code(const struct sl_catalog *c)
 }
 
 /* ---- by number ---- */
+
+bool sl_catalog_knows(const struct sl_catalog *c, uint32_t oid)
+{
+	return c != NULL && oid <= c->newest;
+}
 
 const struct sl_catalog_relation *catalog_relation(const struct sl_catalog *c, uint32_t oid)
 {

@@ -30,6 +30,7 @@ struct text_block {
 
 struct sl_catalog {
 	_Atomic uint32_t refs;
+	uint32_t newest; /* OID of a relation */
 	uint32_t nb_relations, nb_columns, nb_functions, nb_operators, nb_types, nb_names;
 	struct sl_catalog_relation *relations; /* by OID */
 	struct sl_catalog_column *columns;     /* by relation and number */

@@ -9,12 +9,6 @@
 #include "sl_catalog_build.h"
 #include "sl_counter.h"
 
-#define TEXT(x)  TEXT_(x)
-#define TEXT_(x) #x
-#define RULE     TEXT(262144)
-
-_Static_assert(SL_CATALOG_RULE_MAX == 262144, "as in the query");
-
 /* Which types a type is made of; which relations hold what others do (or their parts). */
 static const char head[] =
         "SET search_path = pg_catalog; SET jit = off; "
@@ -55,7 +49,8 @@ static const char head[] =
         "), hid (oid) AS (SELECT rel.oid FROM rel JOIN att ON att.attrelid = rel.oid"
         " JOIN made ON made.oid = att.atttypid JOIN pg_catalog.pg_type n ON n.oid = made.part WHERE (";
 
-/* Behind the condition. Views with functions that are not built in can hold anything. */
+/* Behind the condition; '@' is how many characters of a rule are read. Views with functions that are not
+ * built in can hold anything. */
 static const char tail[] =
         ") UNION SELECT r.ev_class FROM pg_catalog.pg_rewrite r"
         " JOIN pg_catalog.pg_depend d ON d.objid = r.oid"
@@ -76,11 +71,11 @@ static const char tail[] =
         " LEFT JOIN names ON names.oid = a.atttypid WHERE a.attnum > 0 AND NOT a.attisdropped"
         " UNION ALL SELECT 3, i.inhrelid, 0, NULL, NULL, i.inhparent, NULL FROM pg_catalog.pg_inherits i"
         " JOIN hid ON hid.oid = i.inhrelid"
-        " UNION ALL SELECT 4, r.ev_class, 0, NULL, NULL, 0::oid, CASE WHEN length(r.ev_action::text) <= " RULE
+        " UNION ALL SELECT 4, r.ev_class, 0, NULL, NULL, 0::oid, CASE WHEN length(r.ev_action::text) <= @"
         " THEN r.ev_action::text END FROM pg_catalog.pg_rewrite r JOIN hid ON hid.oid = r.ev_class"
         " WHERE r.ev_type = '1'"
         " UNION ALL SELECT 5, d.adrelid, d.adnum, NULL, NULL, 0::oid, CASE WHEN length(d.adbin::text) "
-        "<= " RULE " THEN d.adbin::text END FROM pg_catalog.pg_attrdef d JOIN hid ON hid.oid = d.adrelid"
+        "<= @ THEN d.adbin::text END FROM pg_catalog.pg_attrdef d JOIN hid ON hid.oid = d.adrelid"
         " JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
         " WHERE a.attgenerated <> ''"
         " UNION ALL SELECT DISTINCT 6, 0::oid, 0, p.proname::text, n.nspname::text, 0::oid, NULL"
@@ -111,6 +106,7 @@ static const char tail[] =
         " UNION ALL SELECT 9, rowtype.attrelid, rowtype.attnum, NULL, NULL, rowtype.typrelid, NULL FROM "
         "rowtype"
         " JOIN hid ON hid.oid = rowtype.attrelid"
+        " UNION ALL SELECT 10, max(c.oid), 0, NULL, NULL, 0::oid, NULL FROM pg_catalog.pg_class c"
         " ORDER BY 1, 2, 3, 4, 5, 6";
 
 struct writer {
@@ -198,16 +194,30 @@ static void put_conditions(struct writer *w, const struct sl_snapshot *s)
 		put_text(w, "false");
 }
 
-long sl_catalog_query(const struct sl_snapshot *s, char *out, size_t cap)
+static void put_tail(struct writer *w, uint32_t rule_max)
+{
+	const char *at = tail;
+	char number[16];
+
+	(void)snprintf(number, sizeof(number), "%u",
+	               rule_max < SL_CATALOG_RULE_MAX ? rule_max : SL_CATALOG_RULE_MAX);
+	for (const char *sign; (sign = strchr(at, '@')) != NULL; at = sign + 1) {
+		put(w, at, (size_t)(sign - at));
+		put_text(w, number);
+	}
+	put_text(w, at);
+}
+
+long sl_catalog_query(const struct sl_snapshot *s, uint32_t rule_max, char *out, size_t cap)
 {
 	struct writer w = {.out = out, .cap = cap};
 	size_t at;
 
-	if (cap < sizeof(head) + sizeof(tail) + 16)
+	if (cap < sizeof(head) + sizeof(tail) + 64)
 		return sl_fail(SL_E_LIMIT);
 	put(&w, head, sizeof(head) - 1);
 	at = w.n;
-	w.cap = cap - sizeof(tail);
+	w.cap = cap - sizeof(tail) - 32;
 	put_conditions(&w, s);
 	if (w.full) {
 		w.full = false;
@@ -215,6 +225,6 @@ long sl_catalog_query(const struct sl_snapshot *s, char *out, size_t cap)
 		put_text(&w, "true");
 	}
 	w.cap = cap;
-	put(&w, tail, sizeof(tail) - 1);
-	return (long)w.n;
+	put_tail(&w, rule_max);
+	return w.full ? sl_fail(SL_E_LIMIT) : (long)w.n;
 }

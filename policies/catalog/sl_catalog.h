@@ -67,6 +67,18 @@ struct sl_catalog_type {
 struct sl_catalog *sl_catalog_ref(struct sl_catalog *c);
 void sl_catalog_unref(struct sl_catalog *c);
 
+/*
+ * How often the catalog of a resource's target may have changed, as far as the gateway has seen: counted in
+ * this process, by whoever saw a statement that can do that succeed. A catalog that was asked for at another
+ * number is out of date. (Resources can share a number, which only makes more of them out of date.) Any
+ * thread.
+ */
+void sl_catalog_changed(const char *resource);
+uint64_t sl_catalog_changes(const char *resource);
+
+/* Was there a relation of this number, or a higher one, when the catalog was asked for? If not, it is new. */
+bool sl_catalog_knows(const struct sl_catalog *c, uint32_t oid);
+
 /* By the numbers that a RowDescription brings. NULL: nothing that masks hide. */
 const struct sl_catalog_relation *sl_catalog_relation(const struct sl_catalog *c, uint32_t oid);
 const struct sl_catalog_column *sl_catalog_column(const struct sl_catalog *c, uint32_t oid, uint16_t attr);

@@ -14,6 +14,7 @@
  *   7 operators   t name
  *   8 types       a OID, t name, u an enum's first label, x made of, y typtype, 'a' of an array
  *   9 rows        a relation, b column, x relation whose row type its type is made of
+ *  10 newest     a the highest OID of a relation
  * Of relations only those that masks hide something of, or that can be derived from such ones.
  *
  * One thread at a time; memory is taken while it is built (at a session's start, and when it is renewed).
@@ -39,10 +40,11 @@
 struct sl_catalog_builder;
 
 /*
- * The query's text for all masks of the snapshot, NUL-ended. When the conditions do not fit it asks for all
- * relations. Returns its length, < 0 when cap (SL_CATALOG_QUERY_MAX) is too small even for that.
+ * The query's text for all masks of the snapshot, NUL-ended. Rules of more than rule_max characters are not
+ * asked for (SL_CATALOG_RULE_MAX at most): what they say is not known. When the conditions do not fit it asks
+ * for all relations. Returns its length, < 0 when cap (SL_CATALOG_QUERY_MAX) is too small even for that.
  */
-long sl_catalog_query(const struct sl_snapshot *s, char *out, size_t cap);
+long sl_catalog_query(const struct sl_snapshot *s, uint32_t rule_max, char *out, size_t cap);
 
 /* s is kept only for the call. NULL: no memory. */
 struct sl_catalog_builder *sl_catalog_begin(const struct sl_snapshot *s);

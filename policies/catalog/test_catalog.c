@@ -268,6 +268,9 @@ static void test_lookups(void **state)
 	assert_false(sl_catalog_function(c, SL_SPAN_LIT("public"), SL_SPAN_LIT("clean")));
 	assert_false(sl_catalog_function(c, SL_SPAN_EMPTY, SL_SPAN_LIT("lower")));
 	assert_true(sl_catalog_operator(c, SL_SPAN_LIT("===")));
+	assert_true(sl_catalog_knows(c, r->oid));
+	assert_false(sl_catalog_knows(c, r->oid + 10000));
+	assert_false(sl_catalog_knows(NULL, 1));
 	assert_false(sl_catalog_operator(c, SL_SPAN_LIT("=")));
 	sl_catalog_unref(c);
 	assert_null(sl_catalog_relation(NULL, 1));
@@ -403,7 +406,7 @@ static void test_bad_rows(void **state)
 	        {"1", "20002", "0", "t", "s", "0", "r"},    /* behind rows of a later kind */
 	        {"2", "20001", "2", "z", "text", "25", ""}, /* twice */
 	        {"2", "20009", "1", "z", "text", "25", ""}, /* of no relation */
-	        {"0", "1", "0", NULL, NULL, "0", NULL},     {"10", "1", "0", NULL, NULL, "0", NULL},
+	        {"0", "1", "0", NULL, NULL, "0", NULL},     {"11", "1", "0", NULL, NULL, "0", NULL},
 	        {"x", "1", "0", NULL, NULL, "0", NULL},     {"3", "4294967296", "0", NULL, NULL, "0", NULL},
 	        {"3", "-1", "0", NULL, NULL, "0", NULL},    {"3", NULL, "0", NULL, NULL, "0", NULL},
 	        {"4", "20009", "0", NULL, NULL, "0", NULL}, {"5", "20000", "65536", NULL, NULL, "0", NULL},
@@ -461,7 +464,7 @@ static void test_query(void **state)
 	struct sl_mask many = {.columns = {.nb = 4000}};
 	const char *globs[4000];
 	struct sl_snapshot big = {.masks = &many, .nb_masks = 1};
-	long n = sl_catalog_query(&snapshot, text, sizeof(text));
+	long n = sl_catalog_query(&snapshot, SL_CATALOG_RULE_MAX, text, sizeof(text));
 
 	(void)state;
 	assert_true(n > 0 && (size_t)n == strlen(text));
@@ -475,10 +478,10 @@ static void test_query(void **state)
 	for (int i = 0; i < 4000; i++)
 		globs[i] = "a_column_with_a_longer_name";
 	many.columns.v = globs;
-	n = sl_catalog_query(&big, text, sizeof(text));
+	n = sl_catalog_query(&big, 1000, text, sizeof(text));
 	assert_true(n > 0 && (size_t)n == strlen(text));
 	assert_non_null(strstr(text, "WHERE (true)"));
-	assert_true(sl_catalog_query(&big, text, 100) < 0);
+	assert_true(sl_catalog_query(&big, 1000, text, 100) < 0);
 }
 
 int main(int argc, char **argv)
@@ -493,7 +496,7 @@ int main(int argc, char **argv)
 	};
 
 	if (argc > 1 && strcmp(argv[1], "query") == 0) {
-		if (sl_catalog_query(&snapshot, text, sizeof(text)) < 0)
+		if (sl_catalog_query(&snapshot, SL_CATALOG_RULE_MAX, text, sizeof(text)) < 0)
 			return 1;
 		puts(text);
 		return 0;

@@ -520,30 +520,6 @@ static void test_content_many(void **state)
 	sl_policy_free(y.s);
 }
 
-static void test_origin_query(void **state)
-{
-	struct policy y =
-	        policy_for(RES("shop") ROLE("a", "read")
-	                           DOC("Mask", "m", "action: redact, columns: [ssn, \"a.b.c*d?_o'x!%\"]")
-	                                   DOC("Mask", "n", "action: redact, columns: [z], exceptRoles: [a]"),
-	                   "a");
-	char out[1024];
-	long n = sl_eval_origin_query(y.s, &y.p, out, sizeof(out));
-
-	(void)state;
-	assert_int_equal(n, strlen(out));
-	assert_non_null(strstr(out, "FROM pg_catalog.pg_attribute a"));
-	assert_non_null(strstr(
-	        out, "(a.attname ILIKE 'ssn' ESCAPE '!' OR a.attname ILIKE 'c%d_!_o''x!!!%' ESCAPE '!')"));
-	assert_null(strstr(out, "'z'"));
-	assert_int_equal(sl_eval_origin_query(y.s, &y.p, out, 100), -1);
-	assert_int_equal(sl_eval_origin_query(y.s, &y.p, out, (size_t)n), -1);
-	assert_int_equal(sl_eval_origin_query(y.s, &y.p, out, (size_t)n + 1), n);
-	memset(y.p.mask_bits, 0, sizeof(y.p.mask_bits));
-	assert_int_equal(sl_eval_origin_query(y.s, &y.p, out, sizeof(out)), 0);
-	sl_policy_free(y.s);
-}
-
 /* ---- shipped packs ---- */
 
 static char *pack(const char *name)
@@ -837,7 +813,6 @@ int main(void)
 	        cmocka_unit_test(test_content),
 	        cmocka_unit_test(test_detectors),
 	        cmocka_unit_test(test_content_many),
-	        cmocka_unit_test(test_origin_query),
 	        cmocka_unit_test(test_pack_agent),
 	        cmocka_unit_test(test_pack_read_only),
 	        cmocka_unit_test(test_pack_no_destructive),

@@ -110,8 +110,4 @@ struct sl_eval_column {
 int32_t sl_eval_column(const struct sl_snapshot *s, const struct sl_principal *p,
                        const struct sl_eval_column *c);
 
-/* Writes the SQL that finds the (oid, attnum, schema, relation, column) of all columns a column mask could
- * name; 0 none needed; -1 does not fit. */
-long sl_eval_origin_query(const struct sl_snapshot *s, const struct sl_principal *p, char *out, size_t cap);
-
 #endif

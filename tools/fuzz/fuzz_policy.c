@@ -123,7 +123,6 @@ static void use(const struct sl_snapshot *s)
 	struct sl_mask_value v = {.type = 25, .value = text};
 	struct sl_eval_result r;
 	uint8_t out[256];
-	char query[4096];
 	size_t n;
 
 	(void)sl_eval_bind(s, &who, s->nb_resources > 0 ? &s->resources[0] : &anywhere, SL_SPAN_LIT("shop"),
@@ -138,7 +137,6 @@ static void use(const struct sl_snapshot *s)
 	v.mask = SL_MASK_CONTENT;
 	(void)sl_mask(&m, &v, out, sizeof(out), &n);
 	CHECK(n <= sizeof(out));
-	CHECK(sl_eval_origin_query(s, &p, query, sizeof(query)) < (long)sizeof(query));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -23,7 +23,7 @@
 #define REQUIRE_TLS 16
 #define SMALL       32 /* a message limit of 1 KB */
 #define SCARCE      64
-#define ORIGIN      128 /* the catalog is asked for before the session begins */
+#define OWN         128 /* a connection of the gateway's own, when it logs in before a client does */
 #define NOT_TEXT    255
 
 /* Follows a stream of messages: type, length, body. Text of Query and Parse is searched for the marker. */
@@ -189,8 +189,6 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 	case SL_EV_SESSION:
 		if (r & 32)
 			v->action = SL_ACT_DENY;
-		if (r & 16 || (w->verdict_byte & ORIGIN))
-			v->origin_query = SL_SPAN_LIT("catalog");
 		break;
 	case SL_EV_COMMAND:
 		must(ev->cmd > 0);
@@ -274,6 +272,8 @@ static void login(struct world *w, uint8_t op)
 	l.minor = op & 32 ? 2 : 0;
 	l.tls_required = (op & 64) != 0;
 	l.binding = op & 64 ? SL_BINDING_REQUIRE : op & 128 ? SL_BINDING_OFF : SL_BINDING_PREFER;
+	if (op != 0 && (w->verdict_byte & OWN))
+		l.query = SL_SPAN_LIT("catalog");
 	(void)sl_postgres_decoder.login(w->st, &l);
 	w->direct[SL_TARGET] = false; /* nothing was fed: all that comes is inside */
 }

@@ -52,6 +52,7 @@ gw_config() {
 		  sessions: ${GW_SESSIONS:-1024}
 		  messageBytes: 1M
 		  loginTimeout: ${GW_LOGIN_TIMEOUT:-5s}
+		  catalogAge: ${GW_CATALOG_AGE:-60s}
 		  replyRecordBytes: 1M
 		${GW_TCP:+tcp: { $GW_TCP \}}
 	END

@@ -1,5 +1,5 @@
 /*
- * The login at the target, from SSLRequest to the first ReadyForQuery, and the catalog query behind it. Each
+ * The login at the target, from SSLRequest to the first ReadyForQuery. Each
  * state takes only the messages that belong to it. Nothing of what the target says here reaches the client
  * before the session has been accepted: AuthenticationOk, ParameterStatus, BackendKeyData and ReadyForQuery
  * go out together at the end.
@@ -46,8 +46,14 @@ int pg_login_begin(struct pg *d, const struct sl_login *l)
 {
 	static const uint8_t ssl[8] = {0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f};
 
+	if (l->query.n > 0) {
+		int own = pg_catalog_open(d);
+
+		if (own != SL_OK)
+			return own;
+	}
 	if (d->ts != PG_T_NONE ||
-	    !(d->cs == PG_C_LOGIN ||
+	    !(d->cs == PG_C_LOGIN || l->query.n > 0 ||
 	      ((d->cs == PG_C_PASSWORD || (d->cs == PG_C_SASL && d->start->sasl_asked)) && d->auth_allowed)))
 		return SL_E_INVAL;
 	d->login = *l;
@@ -404,6 +410,8 @@ static int session_begin(struct pg *d, struct sl_span body)
 		return pg_fatal(
 		        d, SL_TARGET, SL_E_PROTO_UNSUPPORTED, "0A000",
 		        "the target does not keep client_encoding=UTF8 and standard_conforming_strings=on");
+	if (d->login.query.n > 0)
+		return pg_catalog_ask(d);
 	ev.session.server_version = sl_span_str(d->start->version);
 	ev.session.cancel_key_n = cancel_key_n(d);
 	rc = pg_event(d, &ev, &v);
@@ -412,70 +420,7 @@ static int session_begin(struct pg *d, struct sl_span body)
 	d->tx = 'I';
 	if (v.action != SL_ACT_ALLOW)
 		return session_denied(d, &v);
-	if (v.origin_query.n == 0)
-		return greet(d);
-	d->ts = PG_T_ORIGIN;
-	return pg_send_query(d, v.origin_query);
-}
-
-/* ---- the catalog query ---- */
-
-static int number(struct sl_span s, uint32_t max, uint32_t *out)
-{
-	uint64_t n = 0;
-
-	if (s.n == 0 || s.n > 10)
-		return SL_E_PROTO_MALFORMED;
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] < '0' || s.p[i] > '9')
-			return SL_E_PROTO_MALFORMED;
-		n = n * 10 + (uint32_t)(s.p[i] - '0');
-	}
-	*out = (uint32_t)n;
-	return n <= max ? SL_OK : SL_E_PROTO_MALFORMED;
-}
-
-static int origin_row(struct pg *d, struct sl_span b)
-{
-	struct sl_event ev = {.kind = SL_EV_ORIGIN};
-	struct sl_span col[5];
-	struct sl_verdict v;
-	uint32_t len, attr;
-	uint16_t n;
-
-	if (pg_get_16(&b, &n) < 0 || n != 5)
-		return pg_target_broken(d, "the catalog query gave other columns than asked for");
-	for (int i = 0; i < 5; i++)
-		if (pg_get_32(&b, &len) < 0 || pg_get_bytes(&b, len, &col[i]) < 0)
-			return pg_target_broken(d, "the catalog query gave a malformed row");
-	if (b.n != 0 || number(col[0], UINT32_MAX, &ev.origin.table) < 0 ||
-	    number(col[1], UINT16_MAX, &attr) < 0)
-		return pg_target_broken(d, "the catalog query gave a malformed row");
-	ev.origin.attr = (uint16_t)attr;
-	ev.origin.schema = col[2];
-	ev.origin.relation = col[3];
-	ev.origin.column = col[4];
-	return pg_event(d, &ev, &v);
-}
-
-static int origin_message(struct pg *d, const struct pg_msg *m)
-{
-	switch (m->type) {
-	case 'T':
-		return SL_OK;
-	case 'D':
-		return d->origin_done ? pg_target_broken(d, "row behind the catalog query's end")
-		                      : origin_row(d, m->body);
-	case 'C':
-		d->origin_done = true;
-		return SL_OK;
-	case 'Z':
-		if (!d->origin_done || m->body.n != 1 || m->body.p[0] != 'I')
-			return pg_target_broken(d, "the catalog query did not end well");
-		return greet(d);
-	default:
-		return pg_target_broken(d, "the catalog query failed");
-	}
+	return greet(d);
 }
 
 static int login_message(struct pg *d, const struct pg_msg *m)
@@ -486,8 +431,8 @@ static int login_message(struct pg *d, const struct pg_msg *m)
 		return greeting_keep(d, m);
 	if (d->ts >= PG_T_PARAMS && m->type == 'K')
 		return pg_key_keep(d, m->body);
-	if (d->ts == PG_T_ORIGIN)
-		return origin_message(d, m);
+	if (d->ts == PG_T_CATALOG)
+		return pg_catalog_message(d, m);
 	if (m->type == 'E')
 		return login_error(d, m->body);
 	if (d->ts == PG_T_PARAMS)
@@ -505,6 +450,8 @@ int pg_login_step(struct pg *d, struct sl_span b, size_t *used)
 	struct pg_msg m;
 	int rc;
 
+	if (d->catalog_done)
+		return SL_CLOSED;
 	if (b.n == 0)
 		return SL_MORE;
 	if (d->ts == PG_T_NONE)
@@ -516,7 +463,7 @@ int pg_login_step(struct pg *d, struct sl_span b, size_t *used)
 	rc = pg_header(b, &m);
 	if (rc != SL_OK)
 		return rc;
-	if (m.size == 0 || m.size > PG_LOGIN_MAX)
+	if (m.size == 0 || m.size > (d->ts == PG_T_CATALOG ? d->cfg.message_max : PG_LOGIN_MAX))
 		return pg_target_broken(d, "message of an impossible length in the target's login");
 	if (m.all.n < m.size)
 		return SL_MORE;

@@ -91,7 +91,7 @@ enum pg_target_state {
 	PG_T_SASL_DONE, /* server signature verified; AuthenticationOk must follow */
 	PG_T_SENT,      /* a password went out: AuthenticationOk must follow */
 	PG_T_PARAMS,    /* until the first ReadyForQuery */
-	PG_T_ORIGIN,    /* the catalog query of our own is running */
+	PG_T_CATALOG,   /* the query of a connection of our own is running */
 	PG_T_READY,
 };
 
@@ -320,7 +320,8 @@ struct pg {
 	uint8_t target_pid[4], target_key[PG_KEY_SHORT];
 	uint8_t *target_key_long; /* a block of target_key_n bytes, when there are more than PG_KEY_SHORT */
 	uint32_t nb_keys;
-	bool origin_done; /* the catalog query's CommandComplete came */
+	bool catalog_rows, catalog_told, catalog_done; /* of a connection of our own: rows come, all came, it
+	                                                  is over */
 
 	/* The client's stream. */
 	uint32_t c_left, c_skip; /* of the message in hand: bytes still to pass, to skip */
@@ -525,6 +526,10 @@ int pg_sasl_judge(struct pg *d, const struct pg_msg *m, struct sl_verdict *v);
 /* The verdict was ALLOW: says what comes next. */
 int pg_sasl_allowed(struct pg *d, const struct sl_verdict *v);
 int pg_login_begin(struct pg *d, const struct sl_login *l);
+/* pg_catalog.c: a connection without a client. Before its login; behind it; and each message from then on. */
+int pg_catalog_open(struct pg *d);
+int pg_catalog_ask(struct pg *d);
+int pg_catalog_message(struct pg *d, const struct pg_msg *m);
 /* BackendKeyData's body. SL_OK, SL_AGAIN, or an error that was told. */
 int pg_key_keep(struct pg *d, struct sl_span body);
 const uint8_t *pg_key(const struct pg *d);

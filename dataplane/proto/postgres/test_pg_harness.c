@@ -125,9 +125,12 @@ static void log_event(struct text *t, const struct sl_event *ev)
 		pgt_bytes(t, ev->field.value.p, ev->field.value.n);
 		pgt_put(t, "%s\n", mark(ev));
 		break;
-	case SL_EV_ORIGIN:
-		pgt_put(t, "!: ORIGIN %u.%u %.*s.%.*s.%.*s\n", ev->origin.table, ev->origin.attr,
-		        S(ev->origin.schema), S(ev->origin.relation), S(ev->origin.column));
+	case SL_EV_CATALOG:
+		pgt_put(t, "!: CATALOG%s", ev->catalog.end ? " end" : "");
+		for (int i = 0; i < SL_CATALOG_ROW && !ev->catalog.end; i++)
+			pgt_put(t, " %.*s",
+			        S(ev->catalog.col[i].p == NULL ? SL_SPAN_LIT("-") : ev->catalog.col[i]));
+		pgt_put(t, "\n");
 		break;
 	case SL_EV_CANCEL:
 		pgt_put(t, "!: CANCEL %u ", ev->cancel.pid);
@@ -255,8 +258,6 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 		deny(v, "bad token");
 	else if (ev->kind == SL_EV_SESSION && w->opts->session_denied)
 		deny(v, "no session");
-	else if (ev->kind == SL_EV_SESSION && w->opts->origin)
-		v->origin_query = SL_SPAN_LIT("catalog");
 	else if (ev->kind == SL_EV_COMMAND &&
 	         (has(ev->command.text, "DENY") || ev->command.phase == SL_PHASE_OTHER))
 		deny(v, "denied");
@@ -482,6 +483,8 @@ static void control(struct world *w, char what, char *rest)
 			l.tls_required = true;
 			l.binding = SL_BINDING_OFF;
 		}
+		if (w->opts->catalog)
+			l.query = SL_SPAN_LIT("catalog");
 		l.cancel_pid = 77;
 		sl_put_be32(l.cancel_key, 88);
 		assert_int_equal(sl_postgres_decoder.login(w->st, &l), SL_OK);
@@ -527,7 +530,8 @@ static void log_step(struct world *w)
 
 		if (rc < 0)
 			pgt_put(&w->log, "=: %s\n", sl_err_name(rc));
-		else if (rc >= SL_PARK && (rc != SL_AGAIN || w->in[s].n > 0) && s == SL_CLIENT)
+		else if (rc >= SL_PARK && (rc != SL_AGAIN || w->in[s].n > 0) && s == SL_CLIENT &&
+		         !w->opts->catalog)
 			pgt_put(&w->log, "=: %s\n", names[rc]);
 	}
 }

@@ -29,7 +29,7 @@
 
 struct pgh_opts {
 	bool tls_offered, tls_required; /* towards the client */
-	bool origin;                    /* SESSION's verdict asks for the catalog */
+	bool catalog;                   /* the login is of a connection of the gateway's own */
 	bool mask_copy;                 /* COPY is refused */
 	bool reports;                   /* REPORT is in the transcript */
 	/* Columns of a COPY that are wanted, by their numbers ("02"), and how it is written; NULL: none. */

@@ -16,6 +16,11 @@
 	ALLOWED "L: 3.2\n>T: startup 3.2 user=svc database=db client_encoding=UTF8 "                         \
 	        "standard_conforming_strings=on\n"
 
+#define OWN                                                                                                  \
+	"L:\n" STARTED                                                                                       \
+	"T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: K 11 22\n"               \
+	"T: Z I\n>T: Q catalog\n"
+
 static void run(const char *transcript)
 {
 	pgh_run(transcript, NULL);
@@ -23,7 +28,7 @@ static void run(const char *transcript)
 
 static void test_login(void **state)
 {
-	static const struct pgh_opts origin = {.origin = true}, denied = {.session_denied = true};
+	static const struct pgh_opts denied = {.session_denied = true};
 
 	(void)state;
 	run(PGH_LOGIN);
@@ -48,23 +53,30 @@ static void test_login(void **state)
 	    "C: x 48 00000005 00\n!: ERROR proto_state\n>C: E FATAL 08P01 message before the login is "
 	    "complete\n=: proto_state\n");
 	pgh_run(CONNECT "T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: Z I\n!: "
-	                "SESSION \n>T: Q catalog\n"
-	                "T: T a b c d e\nT: D 16,2,public,people,ssn\nT: D 17,1,s,r,c\n"
-	                "!: ORIGIN 16.2 public.people.ssn\n!: ORIGIN 17.1 s.r.c\n"
-	                "T: C SELECT 2\nT: Z I\n>C: R 0\n>C: S client_encoding=UTF8\n>C: S "
-	                "standard_conforming_strings=on\n"
-	                ">C: K 77 88\n>C: Z I\n",
-	        &origin);
-	pgh_run(CONNECT "T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: Z I\n!: "
-	                "SESSION \n>T: Q catalog\n"
-	                "T: E ERROR 42501 no\nT: Z I\n!: ERROR proto_target\n>C: E FATAL 08006 the catalog "
-	                "query failed\n=: proto_target\n"
-	                "",
-	        &origin);
-	pgh_run(CONNECT "T: R 0\nT: S client_encoding=UTF8\nT: S standard_conforming_strings=on\nT: Z I\n!: "
 	                "SESSION \n"
 	                ">C: E FATAL 42501 no session D=event EV\n=: policy_denied\n",
 	        &denied);
+}
+
+/* A connection of the gateway's own: what the client's side would hear is said to nobody. */
+static void test_catalog(void **state)
+{
+	static const struct pgh_opts own = {.catalog = true, .message_max = 2000};
+
+	(void)state;
+	pgh_run(OWN "T: C SET\nT: S search_path=pg_catalog\nT: T a b c d e f g\nT: D 1,2,3,4,5,6,7\n"
+	            "!: CATALOG 1 2 3 4 5 6 7\nT: D 1,NULL,,4,5,6,NULL\n!: CATALOG 1 -  4 5 6 -\n"
+	            "T: C SELECT 2\nT: Z I\n!: CATALOG end\n>T: X\n",
+	        &own);
+	pgh_run(OWN "T: E ERROR 42501 no\n!: ERROR proto_target\n=: proto_target\n", &own);
+	pgh_run(OWN "T: D 1,2,3,4,5,6,7\n!: ERROR proto_target\n=: proto_target\n", &own);
+	pgh_run(OWN "T: T a b\nT: D 1,2\n!: ERROR proto_target\n=: proto_target\n", &own);
+	pgh_run(OWN "T: C SET\nT: Z I\n!: ERROR proto_target\n=: proto_target\n", &own);
+	pgh_run(OWN "T: T a\nT: C SELECT 0\nT: Z T\n!: ERROR proto_target\n=: proto_target\n", &own);
+	pgh_run(OWN "T: T a\nT: C SELECT 0\nT: T a\n!: ERROR proto_target\n=: proto_target\n", &own);
+	/* The credential is refused, or there is no TLS: the same as in a session. */
+	pgh_run("L:\n" STARTED "T: E FATAL 28P01 no\n!: ERROR proto_target_auth\n=: proto_target_auth\n",
+	        &own);
 }
 
 /* Names beyond ASCII are folded by the encoding of the database: in another one than UTF8, or one that is not
@@ -694,6 +706,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_login),
+	        cmocka_unit_test(test_catalog),
 	        cmocka_unit_test(test_server_encoding),
 	        cmocka_unit_test(test_target_settings),
 	        cmocka_unit_test(test_target_auth),
