@@ -72,7 +72,8 @@ static void judge_kind(const struct sl_sql *sql, uint32_t i, struct sl_protect *
 
 	if ((s->kinds & BIT(OPAQUE)) && !is_execute(s))
 		deny(out, &none, MSG_OPAQUE);
-	else if (s->kinds & (BIT(COPY_SERVER) | BIT(FUNCTION_CALL)))
+	else if ((s->kinds & (BIT(COPY_SERVER) | BIT(FUNCTION_CALL))) ||
+	         (s->main == SL_SQL_CREATE && begins_with(s, "import")))
 		deny(out, &none, MSG_OPAQUE);
 	if (s->main == SL_SQL_EXECUTE || (s->main == SL_SQL_CURSOR && !begins_with(s, "declare")))
 		out->marks |= SL_PROTECT_GOES_ON;
@@ -82,7 +83,8 @@ static void judge_function(struct judge *j, const struct sl_sql_function *f)
 {
 	const struct sl_masks none = NONE;
 
-	switch (taint_builtin(j->t.c, &f->name)) {
+	/* Also when the database has one of the same name: either can be meant. */
+	switch (sl_sql_builtin(f->name.name)) {
 	case SL_SQL_FN_READS:
 		deny(j->out, &none, MSG_READS);
 		break;
@@ -229,7 +231,7 @@ static struct sl_protect_copy of_column(const struct taint *t, const struct sl_c
 }
 
 /* "*" over one relation of the catalog. False when it is not that. */
-static bool copy_star(struct judge *j, const struct sl_sql_item *item, bool table)
+static bool copy_star(struct judge *j, const struct sl_sql_item *item)
 {
 	const struct sl_sql_uses *u = j->t.uses;
 	const struct sl_catalog_relation *rel = NULL;
@@ -249,10 +251,20 @@ static bool copy_star(struct judge *j, const struct sl_sql_item *item, bool tabl
 	if (rel == NULL)
 		return false;
 	for (uint32_t i = 0; i < rel->nb_columns; i++) {
-		if (!table || !rel->columns[i].generated)
+		if (!item->table || !rel->columns[i].generated)
 			copy_column(j, of_column(&j->t, &rel->columns[i]));
 	}
 	return true;
+}
+
+/* Of the only name in the item. */
+static uint32_t name_of_item(const struct judge *j, uint32_t item)
+{
+	for (uint32_t k = 0; k < j->t.uses->nb_uses; k++) {
+		if (j->t.uses->uses[k].item == (int32_t)item && j->t.uses->uses[k].kind == SL_SQL_USE_NAME)
+			return j->t.uses->uses[k].hash;
+	}
+	return 0;
 }
 
 /* A name of an item: a column of one relation of the catalog, or hidden in a way that is not so plain. */
@@ -264,18 +276,15 @@ static struct sl_protect_copy copy_name(struct judge *j, const struct sl_sql_ite
 		col.derived = false;
 		return col;
 	}
-	for (uint32_t h = 0; h < j->t.nb_hidden && j->t.nb_hidden == 1 && item->plain; h++) {
-		const struct sl_catalog_relation *rel = j->t.hidden[h];
+	/* A name that was given to something else is masked whole. */
+	for (uint32_t i = 0; item->plain && j->t.nb_hidden == 1 && j->t.uses->nb_queries == 1 &&
+	                     i < j->t.hidden[0]->nb_columns;
+	     i++) {
+		const struct sl_catalog_column *c = &j->t.hidden[0]->columns[i];
+		struct sl_protect_copy own = of_column(&j->t, c);
 
-		for (uint32_t i = 0; i < rel->nb_columns; i++) {
-			const struct sl_sql_uses *u = j->t.uses;
-
-			for (uint32_t k = 0; k < u->nb_uses; k++) {
-				if (u->uses[k].item == (int32_t)index && u->uses[k].kind == SL_SQL_USE_NAME &&
-				    u->uses[k].hash == sl_sql_folded_hash(rel->columns[i].name))
-					return of_column(&j->t, &rel->columns[i]);
-			}
-		}
+		if (own.mask >= 0 && name_of_item(j, index) == sl_sql_folded_hash(c->name))
+			return own;
 	}
 	return col;
 }
@@ -283,25 +292,21 @@ static struct sl_protect_copy copy_name(struct judge *j, const struct sl_sql_ite
 static void plan_copy(struct judge *j, uint32_t stmt)
 {
 	const struct sl_sql_uses *u = j->t.uses;
-	bool table = true, hidden = false, setop = false;
+	bool hidden = false, setop = false;
 
 	for (uint32_t i = 0; i < u->nb_items; i++)
 		hidden |= u->items[i].stmt == stmt && masks_any(&j->t.items[i]);
-	for (uint32_t i = 0; i < u->nb_uses; i++) {
-		table &= u->uses[i].stmt != stmt || u->uses[i].kind != SL_SQL_USE_CALL;
+	for (uint32_t i = 0; i < u->nb_uses; i++)
 		setop |= u->uses[i].stmt == stmt && u->uses[i].kind == SL_SQL_USE_SETOP;
-	}
 	if (!hidden)
 		return;
-	/* COPY t, and not COPY (SELECT ...). */
-	table = memchr(j->t.sql->stmts[stmt].text.p, '(', j->t.sql->stmts[stmt].text.n) == NULL;
 	j->out->marks |= SL_PROTECT_COPY;
 	for (uint32_t i = 0; i < u->nb_items; i++) {
 		const struct sl_sql_item *item = &u->items[i];
 
 		if (item->stmt != stmt || !item->outermost)
 			continue;
-		if (setop || (item->star && !copy_star(j, item, table))) {
+		if (setop || (item->star && !copy_star(j, item))) {
 			deny(j->out, &j->t.items[i], MSG_COPY);
 			return;
 		}

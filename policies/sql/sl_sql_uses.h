@@ -81,6 +81,7 @@ struct sl_sql_item {
 	bool plain;        /* nothing but a name */
 	bool star;         /* any number of columns */
 	bool values;       /* a row of VALUES: a star, too */
+	bool table;        /* COPY of a table without a list: a star without its generated columns */
 	bool outermost;    /* a column of the reply itself */
 	int16_t parent;    /* the item that it stands in (a subquery in an expression), SL_SQL_NO_ITEM */
 	uint16_t query;    /* the branches of a set operation are one query here */

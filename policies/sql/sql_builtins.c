@@ -65,7 +65,7 @@ static const char acts_names[] =
 	;
 
 static const char reads_names[] =
-	"cursor_to_xml cursor_to_xmlschema database_to_xml database_to_xml_and_xmlschema database_to_xmlschema "
+	"pg_stat_get_activity pg_stat_get_backend_activity cursor_to_xml cursor_to_xmlschema database_to_xml database_to_xml_and_xmlschema database_to_xmlschema "
 	"lo_import pg_hba_file_rules pg_ident_file_mappings pg_logical_slot_get_binary_changes "
 	"pg_logical_slot_get_changes pg_logical_slot_peek_binary_changes pg_logical_slot_peek_changes "
 	"pg_read_binary_file pg_read_file pg_read_file_old pg_show_all_file_settings pg_stat_file query_to_xml "
@@ -312,8 +312,8 @@ static const char pure_names[] =
 	"pg_safe_snapshot_blocking_pids pg_sequence_last_value pg_sequence_parameters pg_settings_get_flags "
 	"pg_show_all_settings pg_show_replication_origin_status pg_size_bytes pg_size_pretty pg_snapshot_in "
 	"pg_snapshot_out pg_snapshot_recv pg_snapshot_send pg_snapshot_xip pg_snapshot_xmax pg_snapshot_xmin "
-	"pg_stat_get_activity pg_stat_get_analyze_count pg_stat_get_archiver pg_stat_get_autoanalyze_count "
-	"pg_stat_get_autovacuum_count pg_stat_get_backend_activity pg_stat_get_backend_activity_start "
+	"pg_stat_get_analyze_count pg_stat_get_archiver pg_stat_get_autoanalyze_count "
+	"pg_stat_get_autovacuum_count pg_stat_get_backend_activity_start "
 	"pg_stat_get_backend_client_addr pg_stat_get_backend_client_port pg_stat_get_backend_dbid "
 	"pg_stat_get_backend_idset pg_stat_get_backend_pid pg_stat_get_backend_start pg_stat_get_backend_userid "
 	"pg_stat_get_backend_wait_event pg_stat_get_backend_wait_event_type pg_stat_get_backend_xact_start "

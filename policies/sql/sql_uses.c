@@ -736,6 +736,8 @@ void sql_use_copy_columns(struct sql_parser *p, struct sql_row_source from)
 	p->uses->c.parent = SL_SQL_NO_ITEM;
 	if (!sql_is_char(p, '(')) {
 		sql_use_table(p, from);
+		if (!p->failed)
+			p->uses->out->items[p->uses->out->nb_items - 1].table = true;
 		p->uses->c = before;
 		return;
 	}
