@@ -14,6 +14,7 @@ SCHEMA = json.loads((ROOT / "policies/policy.schema.json").read_text())
 KEYS = {  # of the schema: of the compiler
     "resource": ("resource.c", "resource_keys"), "identityProvider": ("resource.c", "idp_keys"),
     "role": ("access.c", "role_keys"), "rule": ("access.c", "rule_keys"), "mask": ("mask.c", "mask_keys"),
+    "detector": ("detectors.c", "detector_keys"),
     "limit": ("limit.c", "limit_keys"), "breaker": ("limit.c", "breaker_keys"), "test": ("test_doc.c", "test_keys"),
 }
 

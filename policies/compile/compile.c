@@ -16,6 +16,7 @@ static const char *const kind_names[] = {
         [CP_RESOURCE] = "Resource",
         [CP_ROLE] = "Role",
         [CP_RULE] = "Rule",
+        [CP_DETECTOR] = "Detector",
         [CP_MASK] = "Mask",
         [CP_LIMIT] = "Limit",
         [CP_BREAKER] = "Breaker",
@@ -27,6 +28,7 @@ static const uint32_t kind_max[CP_KINDS] = {
         [CP_RESOURCE] = SL_POLICY_RESOURCES_MAX,
         [CP_ROLE] = SL_POLICY_ROLES_MAX,
         [CP_RULE] = SL_POLICY_RULES_MAX,
+        [CP_DETECTOR] = SL_POLICY_DETECTORS_OWN,
         [CP_MASK] = SL_POLICY_MASKS_MAX,
         [CP_LIMIT] = SL_POLICY_LIMITS_MAX,
         [CP_BREAKER] = SL_POLICY_LIMITS_MAX,
@@ -184,19 +186,21 @@ static int take_arrays(struct compiler *c)
 	s->resources = cp_take(c->arena, c->nb[CP_RESOURCE] * sizeof(*s->resources));
 	s->roles = cp_take(c->arena, c->nb[CP_ROLE] * sizeof(*s->roles));
 	s->rules = cp_take(c->arena, rules * sizeof(*s->rules));
+	s->detectors = cp_take(c->arena, c->nb[CP_DETECTOR] * sizeof(*s->detectors));
 	s->masks = cp_take(c->arena, masks * sizeof(*s->masks));
 	s->whos = cp_take(c->arena, SL_POLICY_WHO_MAX * sizeof(*s->whos));
 	s->limits = cp_take(c->arena, limits * sizeof(*s->limits));
 	s->tests = cp_take(c->arena, c->nb[CP_TEST] * sizeof(*s->tests));
 	/* One more each: the place of the next pattern exists before it is known whether there is one. */
 	c->rule_patterns = cp_take(c->arena, (rules + 1) * sizeof(*c->rule_patterns));
+	c->detector_patterns = cp_take(c->arena, c->nb[CP_DETECTOR] * sizeof(*c->detector_patterns));
 	c->mask_patterns = cp_take(c->arena, (masks + 1) * sizeof(*c->mask_patterns));
 	c->rule_places = cp_take(c->arena, (rules + 1) * sizeof(*c->rule_places));
 	c->mask_places = cp_take(c->arena, (masks + 1) * sizeof(*c->mask_places));
 	if (s->idps == NULL || s->resources == NULL || s->roles == NULL || s->rules == NULL ||
-	    s->masks == NULL || s->whos == NULL || s->limits == NULL || s->tests == NULL ||
-	    c->rule_patterns == NULL || c->mask_patterns == NULL || c->rule_places == NULL ||
-	    c->mask_places == NULL)
+	    s->detectors == NULL || c->detector_patterns == NULL || s->masks == NULL || s->whos == NULL ||
+	    s->limits == NULL || s->tests == NULL || c->rule_patterns == NULL || c->mask_patterns == NULL ||
+	    c->rule_places == NULL || c->mask_places == NULL)
 		return cp_fail(c, SL_E_NOMEM, NULL, NULL, "out of memory");
 	return SL_OK;
 }
@@ -215,6 +219,8 @@ static int read_spec(struct compiler *c, const struct cp_doc *d)
 		return cp_role(c, d, &s->roles[s->nb_roles++]);
 	case CP_RULE:
 		return cp_rule(c, d, &s->rules[s->nb_rules++]);
+	case CP_DETECTOR:
+		return cp_detector(c, d, &s->detectors[s->nb_detectors++]);
 	case CP_MASK:
 		return cp_mask(c, d, &s->masks[s->nb_masks++]);
 	case CP_LIMIT:
@@ -262,7 +268,8 @@ static int compile_docs(struct compiler *c, uint32_t nb_workers)
 {
 	int rc = take_arrays(c);
 
-	/* What is named by others comes before them: providers, resources, roles, rules, masks. */
+	/* What is named by others comes before them: providers, resources, roles, rules, detectors,
+	 * masks. */
 	for (uint32_t kind = 0; kind < CP_KINDS; kind++) {
 		for (uint32_t i = 0; i < c->nb_docs && rc == SL_OK; i++) {
 			if (c->docs[i].kind == (enum cp_kind)kind)

@@ -39,6 +39,7 @@ enum cp_kind {
 	CP_RESOURCE,
 	CP_ROLE,
 	CP_RULE,
+	CP_DETECTOR,
 	CP_MASK,
 	CP_LIMIT,
 	CP_BREAKER,
@@ -78,6 +79,7 @@ struct compiler {
 	struct sl_match_pattern *rule_patterns, *mask_patterns;
 	struct cp_place *rule_places, *mask_places;
 	uint32_t nb_rule_patterns, nb_mask_patterns;
+	struct cp_place *detector_patterns;               /* of the policy's own detectors, by their place */
 	uint64_t detectors[SL_POLICY_DETECTORS_MAX / 64]; /* that some mask names */
 };
 
@@ -174,6 +176,7 @@ int cp_zone(struct compiler *c, const struct sl_yaml_node *map, const char *key,
 int cp_index(struct compiler *c); /* behind all rules */
 
 /* ---- detectors.c ---- */
+int cp_detector(struct compiler *c, const struct cp_doc *d, struct sl_detector *out);
 /* The mask's `detectors`, names or globs. */
 int cp_detectors(struct compiler *c, const struct sl_yaml_node *spec, struct sl_mask *out);
 /* The expressions of those that masks name, behind the masks' own patterns. */

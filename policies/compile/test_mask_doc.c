@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sl_detect.h"
+#include "sl_mask.h"
 #include "test_util.h"
 
 #define BASE                                                                                                 \
@@ -292,13 +294,125 @@ static void test_of_columns(void **state)
 	}
 }
 
+/* ---- detectors of the policy's own ---- */
+
+static void detector_refused(const char *name, const char *spec, const char *says, const char *hint)
+{
+	struct sl_policy_error err = {.line = 0};
+	char docs[4096], line[1024];
+	struct sl_snapshot *s;
+
+	snprintf(docs, sizeof(docs), "{kind: Detector, version: 1, metadata: {name: %s}, spec: {%s}}\n", name,
+	         spec);
+	if (try_compile(docs, NULL, &s, &err) == SL_OK)
+		fail_msg("{%s}: compiles", spec);
+	sl_policy_error_str(&err, line, sizeof(line));
+	if (strstr(err.text, says) == NULL || strstr(err.hint, hint) == NULL)
+		fail_msg("{%s}: %s, and not \"%s\" (%s)", spec, line, says, hint);
+	assert_int_equal(err.line, 1);
+}
+
+static void test_refused_detectors(void **state)
+{
+	(void)state;
+	detector_refused("d", "validator: luhn", "\"pattern\" is missing", "");
+	detector_refused("d", "pattern: 'a{40}'", "bounded repeat", "");
+	detector_refused("d", "pattern: '('", "pattern:", "");
+	detector_refused("d", "pattern: a, validator: luhm", "no validator", "luhn");
+	detector_refused("d", "pattern: a, validator: email", "no validator", "luhn");
+	detector_refused("d", "pattern: a, context: [Card]", "no capitals", "lower");
+	detector_refused("d", "pattern: a, column: [x]", "unknown key", "columns");
+	detector_refused("d", "pattern: a, columns: ['[x]']", "brackets", "");
+	detector_refused("Card", "pattern: a", "built in", "detectors.md");
+}
+
+static void masks_to(const struct sl_snapshot *s, const char *column, const char *value, const char *want)
+{
+	struct sl_caller who = {.subject = SL_SPAN_LIT("x")};
+	struct sl_principal p;
+	struct sl_mask_value v = {.mask = SL_MASK_CONTENT,
+	                          .type = 25,
+	                          .column = sl_span_str(column),
+	                          .value = sl_span_str(value)};
+	struct sl_masker m = {.snapshot = s, .who = &p};
+	enum sl_masked rc;
+	uint8_t out[256];
+	size_t n;
+
+	assert_true(sl_eval_bind(s, &who, &s->resources[0], SL_SPAN_LIT("db"), &p));
+	rc = sl_mask(&m, &v, out, sizeof(out), &n);
+	if (want == NULL && rc != SL_MASKED_PASS)
+		fail_msg("%s=%s is masked", column, value);
+	if (want != NULL && (rc != SL_MASKED_NEW || !sl_span_is(sl_span(out, n), want)))
+		fail_msg("%s=%s becomes %.*s, not %s", column, value, (int)n, (char *)out, want);
+}
+
+static void test_detectors(void **state)
+{
+	struct sl_snapshot *s = compile(
+	        BASE DOC("Detector", "badge", "pattern: '\\bB-[0-9]{4,6}\\b'") DOC(
+	                "Detector", "member",
+	                "pattern: '\\b[0-9]{4} ?[0-9]{4}\\b', validator: luhn, context: [member, member no], "
+	                "columns: ['*member*']") DOC("Detector", "unused", "pattern: x")
+	                DOC("Detector", "tax", "pattern: '[0-9 ]{9,20}', validator: de-idnr") MASK(
+	                        "m", "action: redact, text: '#', detectors: [badge, 'mem*', iban, tax]"));
+
+	(void)state;
+	assert_int_equal(s->nb_detectors, 4);
+	masks_to(s, "c", "B-1234 and B-123456", "# and #");
+	masks_to(s, "c", "B-12", NULL);
+	masks_to(s, "c", "x", NULL);
+	masks_to(s, "c", "1234 5674", NULL);
+	masks_to(s, "c", "member: 1234 5674", "member: #");
+	masks_to(s, "c", "Member no 12345674.", "Member no #.");
+	masks_to(s, "c", "members 12345674", NULL);
+	masks_to(s, "c", "member: 1234 5675", NULL);
+	masks_to(s, "Member_id", "12345674", "#");
+	masks_to(s, "", "12345674", NULL);
+	masks_to(s, "c", "GB82 WEST 1234 5698 7654 32", "#");
+	masks_to(s, "c", "86095742719", "#");
+	masks_to(s, "c", "86095742718", NULL);
+	sl_policy_free(s);
+}
+
+static void test_validators(void **state)
+{
+	int32_t luhn = sl_detect_validator(SL_SPAN_LIT("luhn")),
+	        mod97 = sl_detect_validator(SL_SPAN_LIT("mod97")),
+	        ssn = sl_detect_validator(SL_SPAN_LIT("us-ssn"));
+	char longest[200];
+
+	(void)state;
+	assert_true(sl_detect_count() + SL_POLICY_DETECTORS_OWN <= SL_POLICY_DETECTORS_MAX);
+	assert_true(luhn >= 0 && mod97 >= 0 && ssn >= 0);
+	assert_int_equal(sl_detect_validator(SL_SPAN_LIT("")), -1);
+	assert_int_equal(sl_detect_validator(SL_SPAN_LIT("iban")), -1);
+	assert_int_equal(sl_detect_validator(SL_SPAN_LIT("jwt")), -1);
+	assert_true(sl_detect_validate(luhn, SL_SPAN_LIT("4111-1111 1111.1111")));
+	assert_false(sl_detect_validate(luhn, SL_SPAN_LIT("4111-1111-1111-1112")));
+	assert_false(sl_detect_validate(luhn, SL_SPAN_LIT("0")));
+	assert_false(sl_detect_validate(luhn, SL_SPAN_LIT("a0")));
+	assert_false(sl_detect_validate(luhn, SL_SPAN_EMPTY));
+	assert_true(sl_detect_validate(mod97, SL_SPAN_LIT("de89 3704 0044 0532 0130 00")));
+	assert_false(sl_detect_validate(mod97, SL_SPAN_LIT("DE89 3704 0044 0532 0130 01")));
+	assert_true(sl_detect_validate(ssn, SL_SPAN_LIT("123-45-6789")));
+	assert_false(sl_detect_validate(ssn, SL_SPAN_LIT("000-45-6789")));
+	assert_false(sl_detect_validate(ssn, SL_SPAN_LIT("12-45-6789")));
+	assert_false(sl_detect_validate(ssn, SL_SPAN_LIT("123-45-678x")));
+	assert_false(sl_detect_validate(-1, SL_SPAN_LIT("0")));
+	memset(longest, '0', sizeof(longest));
+	assert_false(sl_detect_validate(luhn, sl_span(longest, sizeof(longest))));
+	assert_true(sl_detect_validate(luhn, sl_span(longest, 63)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_whole),         cmocka_unit_test(test_defaults),
 	        cmocka_unit_test(test_refused_masks), cmocka_unit_test(test_keys),
 	        cmocka_unit_test(test_many_keys),     cmocka_unit_test(test_for_whom),
-	        cmocka_unit_test(test_of_columns),
+	        cmocka_unit_test(test_of_columns),    cmocka_unit_test(test_refused_detectors),
+	        cmocka_unit_test(test_detectors),     cmocka_unit_test(test_validators),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

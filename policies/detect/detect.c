@@ -185,9 +185,11 @@ static bool find_run(const struct detector *d, const struct form *f, struct sl_s
 	return d->check == NULL || d->check((const char *)v.p + s->from, s->to - s->from);
 }
 
-/* A word of a context stands in the text by itself; a blank in it is any one byte that is no letter. */
-static bool has_word(struct sl_span text, const char *word, size_t n)
+bool sl_detect_has_word(struct sl_span text, struct sl_span w)
 {
+	const char *word = (const char *)w.p;
+	size_t n = w.n;
+
 	for (size_t i = 0; i + n <= text.n; i++) {
 		size_t k = 0;
 
@@ -210,7 +212,7 @@ static bool in_context(const char *words, struct sl_span v, size_t from, struct 
 	for (const char *w = words; w != NULL && *w != '\0';) {
 		size_t n = strcspn(w, "|");
 
-		if (has_word(column, w, n) || has_word(before, w, n))
+		if (sl_detect_has_word(column, sl_span(w, n)) || sl_detect_has_word(before, sl_span(w, n)))
 			return true;
 		w += n + (w[n] == '|');
 	}

@@ -53,4 +53,16 @@ struct sl_detect_spot {
 bool sl_detect_check(uint32_t detector, uint32_t form, struct sl_span value, size_t end,
                      struct sl_span column, struct sl_detect_spot *out);
 
+/*
+ * Validators by name, for detectors that a policy defines itself: "luhn", "mod97", and the check digits (and
+ * dates) of a built-in detector of numbers by its name ("us-ssn", "de-idnr" ...). -1: there is none.
+ */
+int32_t sl_detect_validator(struct sl_span name);
+/* What is no letter and no digit is left out; of up to 63 letters and digits. */
+bool sl_detect_validate(int32_t validator, struct sl_span text);
+
+/* Does the word (in lower case) stand in the text by itself? A blank in it is any one byte that is no letter
+ * and no digit. */
+bool sl_detect_has_word(struct sl_span text, struct sl_span word);
+
 #endif

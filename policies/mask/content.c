@@ -47,7 +47,7 @@ static int32_t mask_with(const struct spots *t, uint32_t detector)
 }
 
 /* A form of a detector ended: is it a find, and whose? */
-static bool detected(struct spots *t, uint32_t form, size_t end, struct spot *n)
+static bool detected(struct spots *t, uint32_t form, size_t from, size_t end, struct spot *n)
 {
 	uint32_t d = form >> SL_CONTENT_FORM_BITS;
 	struct sl_detect_spot s;
@@ -56,8 +56,8 @@ static bool detected(struct spots *t, uint32_t form, size_t end, struct spot *n)
 	if (has_bit(t->seen, d) && end <= t->done[d])
 		return false;
 	mask = mask_with(t, d);
-	if (mask < 0 ||
-	    !sl_detect_check(d, form & ((1u << SL_CONTENT_FORM_BITS) - 1), t->value, end, t->column, &s))
+	if (mask < 0 || !mask_detected(t->s, d, form & ((1u << SL_CONTENT_FORM_BITS) - 1), t->value, from,
+	                               end, t->column, &s))
 		return false;
 	t->seen[d / 64] |= UINT64_C(1) << d % 64;
 	t->done[d] = s.to;
@@ -71,7 +71,7 @@ static int on_content(void *ctx, uint32_t id, size_t from, size_t to)
 	struct spot n = {from, to, id};
 
 	if (id >= SL_POLICY_MASKS_MAX) {
-		if (!detected(t, id - SL_POLICY_MASKS_MAX, to, &n))
+		if (!detected(t, id - SL_POLICY_MASKS_MAX, from, to, &n))
 			return 0;
 	} else if (id >= t->s->nb_masks || !has_bit(t->p->mask_bits, id)) {
 		return 0;

@@ -161,4 +161,11 @@ enum sl_masked content_text(struct job *j, struct sl_span v, struct out *w);
 /* Only whether they find anything: NEW, and the mask that did; PASS; REFUSE: it could not be scanned. */
 enum sl_masked content_find(struct job *j, struct sl_span v, const struct sl_mask **mask);
 
+/* ---- detectors ---- */
+
+/* The form of a detector (by its number in content_db) matched [from, to) of the value: is it really one?
+ * from counts for detectors of the policy's own only. True and *out as of sl_detect_check(). */
+bool mask_detected(const struct sl_snapshot *s, uint32_t detector, uint32_t form, struct sl_span value,
+                   size_t from, size_t to, struct sl_span column, struct sl_detect_spot *out);
+
 #endif

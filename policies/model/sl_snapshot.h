@@ -26,7 +26,8 @@
 #define SL_POLICY_LABELS_MAX    16   /* of one resource */
 #define SL_POLICY_LIMITS_MAX    64   /* limits and breakers together: a bit each in the principal */
 #define SL_POLICY_TESTS_MAX     1024
-#define SL_POLICY_DETECTORS_MAX 128
+#define SL_POLICY_DETECTORS_MAX 128 /* with the built-in ones */
+#define SL_POLICY_DETECTORS_OWN 32  /* of the policy's own */
 #define SL_POLICY_GLOB_MAX      127 /* bytes of a glob: two names and a dot */
 
 struct sl_strings { /* a list of strings */
@@ -304,9 +305,23 @@ struct sl_mask {
 	uint64_t detectors[SL_POLICY_DETECTORS_MAX / 64]; /* 1 << the detector's number */
 };
 
-/* Ids in content_db: below SL_POLICY_MASKS_MAX the mask whose pattern it is, else a form of a detector. */
+/* Ids in content_db: below SL_POLICY_MASKS_MAX the mask whose pattern it is, else a form of a detector (of
+ * the policy's own: form 0). */
 #define SL_CONTENT_FORM_BITS      2
 #define SL_CONTENT_DETECTOR(d, f) (SL_POLICY_MASKS_MAX + ((d) << SL_CONTENT_FORM_BITS | (f)))
+
+/*
+ * A detector of the policy's own. Its number comes behind those of the built-in ones: sl_detect_count() + its
+ * place in the snapshot. It has one form, its pattern (with where a match begins). What matches counts when
+ * the validator takes it, and, when there are words or names of columns, one of the words stands near by (up
+ * to SL_DETECT_CONTEXT_MAX bytes in front of it) or one of the globs fits the column's name in the reply.
+ */
+struct sl_detector {
+	const char *name;
+	int32_t validator;         /* sl_detect_validator(); -1: none */
+	struct sl_strings context; /* words, in lower case */
+	struct sl_strings columns; /* globs */
+};
 
 /* What a policy's own test expects of one statement. */
 struct sl_policy_case {
@@ -346,6 +361,8 @@ struct sl_snapshot {
 	struct sl_who *whos;
 	uint32_t nb_whos;
 	struct sl_rule_index index;
+	struct sl_detector *detectors;
+	uint32_t nb_detectors;
 	struct sl_mask *masks;
 	uint32_t nb_masks;
 	struct sl_limit *limits;
