@@ -157,6 +157,9 @@ int cp_breaker(struct compiler *c, const struct cp_doc *d, struct sl_limit *out)
 /* ---- test_doc.c ---- */
 int cp_test(struct compiler *c, const struct cp_doc *d, struct sl_policy_test *out);
 
+/* ---- expect.c ---- */
+int cp_expect(struct compiler *c, const struct sl_yaml_node *spec, struct sl_policy_test *t);
+
 /* ---- conditions.c: the parts that they read are optional ---- */
 extern const char *const cp_callers[]; /* in the order of enum sl_caller_kind; NULL-ended */
 int cp_who(struct compiler *c, const struct sl_yaml_node *spec, uint32_t *out); /* identity, sources */

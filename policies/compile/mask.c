@@ -6,9 +6,9 @@
 
 #include "compile_priv.h"
 #include "sl_counter.h"
+#include "sl_mask.h"
 
-#define KEY_DEFAULT   "default"
-#define JSON_PATH_MAX 255 /* bytes */
+#define KEY_DEFAULT "default"
 
 /* The conditions are those of a rule, but for the time: masks are chosen when a session begins. */
 static const char *const mask_keys[] = {"action",      "text",
@@ -90,37 +90,26 @@ static int check_type(struct compiler *c, const struct sl_yaml_node *item)
 	return cp_check_length(c, item) == SL_OK ? cp_check_glob(c, item) : SL_E_POLICY_SYNTAX;
 }
 
-/* Behind one step of a path; NULL when it is none. */
-static const char *json_step(const char *p)
-{
-	size_t n;
-
-	if (*p == '.') {
-		p += p[1] == '.' ? 2 : 1;
-		n = strcspn(p, ".[]'\"\\*");
-		return n > 0 ? p + n : NULL;
-	}
-	if (strncmp(p, "[*]", 3) == 0)
-		return p + 3;
-	n = *p == '[' ? strspn(p + 1, "0123456789") : 0;
-	return n > 0 && n <= 9 && p[n + 1] == ']' ? p + n + 2 : NULL;
-}
-
 static int check_json_path(struct compiler *c, const struct sl_yaml_node *item)
 {
-	const char *p = item->scalar;
-	bool good = *p == '$' && p[1] != '\0';
-
-	if (strlen(p) > JSON_PATH_MAX)
-		return cp_fail(c, SL_E_LIMIT, item, NULL, "a path has at most %d bytes", JSON_PATH_MAX);
-	for (p++; good && *p != '\0';) {
-		p = json_step(p);
-		good = p != NULL;
-	}
-	if (!good)
+	if (sl_mask_json_steps(item->scalar) == 0)
 		return cp_fail(c, SL_E_POLICY_SYNTAX, item, "such as $.card.number, $.items[*].card, $..ssn",
 		               "\"%.64s\" is not a path", item->scalar);
 	return SL_OK;
+}
+
+/* With more steps than are followed a document would be masked whole, which its author did not say. */
+static int json(struct compiler *c, const struct sl_yaml_node *spec, struct sl_mask *m)
+{
+	uint32_t steps = 0;
+	int rc = cp_list(c, spec, "json", CP_OPTIONAL, check_json_path, &m->json);
+
+	for (uint32_t i = 0; rc == SL_OK && i < m->json.nb; i++)
+		steps += sl_mask_json_steps(m->json.v[i]);
+	if (steps > SL_MASK_JSON_STEPS_MAX)
+		return cp_fail(c, SL_E_LIMIT, sl_yaml_get(spec, "json"), NULL,
+		               "more than %d steps in all paths", SL_MASK_JSON_STEPS_MAX);
+	return rc;
 }
 
 static int what(struct compiler *c, const struct sl_yaml_node *spec, struct sl_mask *m)
@@ -130,7 +119,7 @@ static int what(struct compiler *c, const struct sl_yaml_node *spec, struct sl_m
 	if (rc == SL_OK)
 		rc = cp_list(c, spec, "types", CP_OPTIONAL, check_type, &m->types);
 	if (rc == SL_OK)
-		rc = cp_list(c, spec, "json", CP_OPTIONAL, check_json_path, &m->json);
+		rc = json(c, spec, m);
 	if (rc == SL_OK)
 		rc = cp_pattern(c, spec, false, (uint32_t)(m - c->out->masks), SL_MATCH_START,
 		                &m->has_content);

@@ -5,10 +5,10 @@
 
 #define STATEMENT_MAX 65536
 
-static const char *const test_keys[] = {"identity", "source", "resource", "database",
-                                        "time",     "limits", "cases",    NULL};
+static const char *const test_keys[] = {"identity", "source", "resource", "database", "time",
+                                        "limits",   "cases",  "tables",   "values",   NULL};
 static const char *const identity_keys[] = {"subject", "issuer", "provider", "groups", "claims", NULL};
-static const char *const case_keys[] = {"statement", "expect", "rule", "shadow", "log", NULL};
+static const char *const case_keys[] = {"statement", "expect", "rule", "shadow", "log", "mask", NULL};
 static const char *const verdicts[] = {"allow", "deny", "hold", NULL};
 
 static int check_claim(struct compiler *c, const struct sl_yaml_node *item)
@@ -81,6 +81,24 @@ static int rule(struct compiler *c, const struct sl_yaml_node *map, const char *
 	                                   "no rule is called \"%.64s\"", name);
 }
 
+/* A mask's name; with "none" no mask refuses it. */
+static int mask(struct compiler *c, const struct sl_yaml_node *map, const char **out)
+{
+	const char *name = NULL;
+	int rc = cp_text(c, map, "mask", CP_OPTIONAL, CP_NAME_MAX, &name);
+
+	if (rc != SL_OK || name == NULL)
+		return rc;
+	*out = strcmp(name, "none") == 0 ? "" : name;
+	for (uint32_t i = 0; (*out)[0] != '\0' && i < c->out->nb_masks; i++) {
+		if (strcmp(c->out->masks[i].name, name) == 0)
+			return SL_OK;
+	}
+	return (*out)[0] == '\0' ? SL_OK
+	                         : cp_fail(c, SL_E_POLICY_SYNTAX, sl_yaml_get(map, "mask"), NULL,
+	                                   "no mask is called \"%.64s\"", name);
+}
+
 static int one_case(struct compiler *c, const struct sl_yaml_node *n, struct sl_policy_case *out)
 {
 	uint32_t verdict = 0;
@@ -96,6 +114,8 @@ static int one_case(struct compiler *c, const struct sl_yaml_node *n, struct sl_
 		rc = rule(c, n, "rule", &out->rule);
 	if (rc == SL_OK)
 		rc = rule(c, n, "log", &out->log);
+	if (rc == SL_OK)
+		rc = mask(c, n, &out->mask);
 	if (rc == SL_OK && sl_yaml_get(n, "shadow") != NULL) {
 		rc = cp_word(c, n, "shadow", CP_REQUIRED, verdicts, &verdict);
 		out->shadow = verdicts[verdict];
@@ -109,16 +129,24 @@ static int cases(struct compiler *c, const struct sl_yaml_node *spec, struct sl_
 	uint32_t nb = 0;
 	int rc = SL_OK;
 
+	if (list == NULL && t->nb_values > 0)
+		return SL_OK;
 	if (list == NULL || list->type != SL_YAML_LIST || list->first == NULL)
 		return cp_fail(c, SL_E_POLICY_SYNTAX, list != NULL ? list : spec, NULL,
-		               "a test needs a list of \"cases\"");
+		               "a test needs a list of \"cases\" or of \"values\"");
 	for (const struct sl_yaml_node *n = list->first; n != NULL; n = n->next)
 		nb++;
 	t->cases = cp_take(c->arena, nb * sizeof(*t->cases));
 	if (t->cases == NULL)
 		return cp_fail(c, SL_E_NOMEM, list, NULL, "out of memory");
-	for (const struct sl_yaml_node *n = list->first; n != NULL && rc == SL_OK; n = n->next)
+	for (const struct sl_yaml_node *n = list->first; n != NULL && rc == SL_OK; n = n->next) {
 		rc = one_case(c, n, &t->cases[t->nb_cases++]);
+		if (rc == SL_OK && t->nb_tables == 0 && sl_yaml_get(n, "mask") != NULL)
+			rc = cp_fail(
+			        c, SL_E_POLICY_SYNTAX, sl_yaml_get(n, "mask"),
+			        "tables: {people: [id int4, ssn]}",
+			        "masks judge statements only when the test names the target's \"tables\"");
+	}
 	return rc;
 }
 
@@ -169,5 +197,7 @@ int cp_test(struct compiler *c, const struct cp_doc *d, struct sl_policy_test *o
 		rc = cp_instant(c, spec, "time", &out->wall_us);
 	if (rc == SL_OK)
 		rc = limits(c, spec, out);
+	if (rc == SL_OK)
+		rc = cp_expect(c, spec, out);
 	return rc == SL_OK ? cases(c, spec, out) : rc;
 }

@@ -140,7 +140,7 @@ static void test_refused_masks(void **state)
 	        {"action: redact, columns: [a], json: [$.a...b]", "is not a path", ""},
 	        {"action: redact, columns: [a], json: ['$.a[x]']", "is not a path", ""},
 	        {"action: redact, columns: [a], json: ['$.a[*']", "is not a path", ""},
-	        {"action: redact, columns: [a], json: ['$.a*']", "is not a path", ""},
+	        {"action: redact, columns: [a], json: ['$.a[\"x]']", "is not a path", ""},
 	        {"action: redact, columns: [a], json: ['$[12345678901]']", "is not a path", ""},
 	        {"action: redact, pattern: a, json: [$.a]", "\"json\" needs", ""},
 	        {"action: redact, detectors: [card], secret: true", "\"secret\" needs", ""},
@@ -197,6 +197,27 @@ static void test_keys(void **state)
 	assert_int_equal(try_compile(docs, &broken, &s, &err), SL_E_SEAL);
 	assert_null(s);
 	assert_int_equal(try_compile(MASK("d", "action: redact, columns: [d]"), NULL, &s, &err), SL_OK);
+	sl_policy_free(s);
+}
+
+static void test_too_many_steps(void **state)
+{
+	struct sl_policy_error err;
+	struct sl_snapshot *s;
+	char docs[8192];
+	size_t n;
+
+	(void)state;
+	n = (size_t)snprintf(docs, sizeof(docs),
+	                     "{kind: Mask, version: 1, metadata: {name: x}, spec: "
+	                     "{action: redact, columns: [a], json: [$.first");
+	for (int i = 0; i < SL_MASK_JSON_STEPS_MAX; i++)
+		n += (size_t)snprintf(docs + n, sizeof(docs) - n, ", $.a%d", i);
+	snprintf(docs + n, sizeof(docs) - n, "]}}\n");
+	assert_int_equal(try_compile(docs, NULL, &s, &err), SL_E_LIMIT);
+	assert_non_null(strstr(err.text, "256 steps"));
+	memcpy(strstr(docs, "$.first, "), "         ", 9);
+	assert_int_equal(try_compile(docs, NULL, &s, &err), SL_OK);
 	sl_policy_free(s);
 }
 
@@ -408,11 +429,17 @@ static void test_validators(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_whole),         cmocka_unit_test(test_defaults),
-	        cmocka_unit_test(test_refused_masks), cmocka_unit_test(test_keys),
-	        cmocka_unit_test(test_many_keys),     cmocka_unit_test(test_for_whom),
-	        cmocka_unit_test(test_of_columns),    cmocka_unit_test(test_refused_detectors),
-	        cmocka_unit_test(test_detectors),     cmocka_unit_test(test_validators),
+	        cmocka_unit_test(test_whole),
+	        cmocka_unit_test(test_defaults),
+	        cmocka_unit_test(test_refused_masks),
+	        cmocka_unit_test(test_keys),
+	        cmocka_unit_test(test_many_keys),
+	        cmocka_unit_test(test_too_many_steps),
+	        cmocka_unit_test(test_for_whom),
+	        cmocka_unit_test(test_of_columns),
+	        cmocka_unit_test(test_refused_detectors),
+	        cmocka_unit_test(test_detectors),
+	        cmocka_unit_test(test_validators),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

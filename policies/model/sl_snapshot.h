@@ -285,10 +285,8 @@ struct sl_mask {
 	                              folded; may be empty with a pattern */
 	struct sl_strings types;   /* names of types as pg_type has them (globs): hides columns of them, of
 	                              arrays of   them and of domains over them */
-	/* Paths: what is hidden in json, jsonb and JSON in text; empty: all of it. "$", then one or more of
-	 * ".name", "..name" (at any depth), "[*]" (each element), "[n]" (that one, from 0); a name has none
-	 * of . [ ] * ' ", no backslash and no control characters. Names are compared exactly. */
-	struct sl_strings json;
+	struct sl_strings json;    /* paths, as sl_mask_json_steps() reads them: what is hidden in json, jsonb
+	                              and    JSON in text; empty: all of it */
 	struct sl_strings trusted; /* globs of functions whose results and decisions are not the mask's */
 	enum sl_mask_unit unit;    /* DATE */
 	enum sl_mask_derived derived;
@@ -330,6 +328,28 @@ struct sl_policy_case {
 	const char *rule;   /* the rule that decides; "" none; NULL not said */
 	const char *shadow; /* the verdict with the rules in shadow; NULL not said */
 	const char *log;    /* a rule with action log that must apply; NULL not said */
+	const char *mask;   /* the mask that denies or holds it; "" none; NULL not said */
+	uint32_t line;
+};
+
+struct sl_policy_column {
+	const char *name;
+	const char *type; /* of its elements, when it is an array */
+	uint32_t oid;     /* of its type */
+};
+
+struct sl_policy_table {
+	const char *schema, *name;
+	struct sl_policy_column *columns;
+	uint32_t nb_columns;
+};
+
+/* What becomes of a value of a column, in text format. */
+struct sl_policy_value {
+	const char *schema, *table; /* "" not said */
+	struct sl_policy_column column;
+	const char *value;
+	const char *expect; /* NULL: SQL NULL */
 	uint32_t line;
 };
 
@@ -345,6 +365,10 @@ struct sl_policy_test {
 	struct sl_strings limits; /* has_limits: the limits and breakers that are for this caller there */
 	struct sl_policy_case *cases;
 	uint32_t nb_cases;
+	struct sl_policy_table *tables; /* that the target has; none: masks do not judge the statements */
+	uint32_t nb_tables;
+	struct sl_policy_value *values;
+	uint32_t nb_values;
 };
 
 struct sl_snapshot {

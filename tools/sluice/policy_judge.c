@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "policy_files.h"
+#include "policy_masks.h"
 #include "sl_eval.h"
 #include "sl_policy.h"
 
@@ -78,19 +79,49 @@ static void finish(const struct sl_snapshot *s, struct asker *a)
 		a->wall_us = now_us();
 }
 
-/* One statement judged; false: the caller has no role there, and nothing is judged. */
-static bool judge(const struct sl_snapshot *s, const struct asker *a, const char *statement,
-                  struct sl_sql *sql, sl_eval_each_fn each, void *ctx, struct sl_eval_result *r)
+/* What the verdict is, by rules and roles and then by masks. */
+struct judged {
+	struct sl_eval_result r;
+	enum sl_decision_kind decision; /* with what masks say */
+	int32_t mask;                   /* that makes it so; -1: none */
+	const char *message;
+};
+
+/* Deny beats hold beats allow; what rules say comes first. */
+static void add_masks(const struct sl_protect *m, struct judged *j)
 {
+	if (j->decision == SL_DEC_DENY || m->decision == SL_DEC_ALLOW ||
+	    (j->decision == SL_DEC_HOLD && m->decision == SL_DEC_HOLD))
+		return;
+	j->decision = m->decision;
+	j->mask = m->mask;
+	j->message = m->message;
+}
+
+/* One statement judged; false: the caller has no role there, and nothing is judged. Masks judge it when
+ * there are tables. */
+static bool judge(const struct sl_snapshot *s, const struct asker *a, const struct sl_policy_table *tables,
+                  uint32_t nb_tables, const char *statement, struct sl_sql *sql, sl_eval_each_fn each,
+                  void *ctx, struct judged *j)
+{
+	static struct sl_protect protect;
+	struct sl_eval_result *r = &j->r;
 	struct sl_principal p;
 
+	*j = (struct judged){.decision = SL_DEC_DENY, .mask = -1};
 	if (!sl_eval_bind(s, &a->who, a->resource, a->database, &p)) {
 		*r = (struct sl_eval_result){.decision = SL_DEC_DENY, .rule = -1};
-		r->message = "the caller has no role on this resource and database";
+		j->message = r->message = "the caller has no role on this resource and database";
 		return false;
 	}
 	sl_sql_scan(sl_span_str(statement), sql);
 	sl_eval_explain(s, &p, 0, a->wall_us, sl_span_str(statement), sql, each, ctx, r);
+	j->decision = r->decision;
+	j->message = r->message;
+	if (nb_tables > 0) {
+		policy_protect(s, &p, tables, nb_tables, sl_span_str(statement), sql, &protect);
+		add_masks(&protect, j);
+	}
 	return true;
 }
 
@@ -153,29 +184,36 @@ static bool run_case(const struct sl_snapshot *s, const struct sl_policy_test *t
                      const struct sl_policy_case *k)
 {
 	static struct sl_sql sql;
-	struct sl_eval_result r;
-	const char *verdict, *shadow, *rule;
+	struct judged j;
+	const struct sl_eval_result *r = &j.r;
+	const char *verdict, *shadow, *rule, *mask;
 	bool good;
 
-	judge(s, a, k->statement, &sql, NULL, NULL, &r);
-	verdict = verdict_names[r.decision];
-	shadow = verdict_names[r.differs ? r.shadow.decision : r.decision];
-	rule = rule_name(s, r.rule);
+	judge(s, a, t->tables, t->nb_tables, k->statement, &sql, NULL, NULL, &j);
+	verdict = verdict_names[j.decision];
+	shadow = verdict_names[r->differs ? r->shadow.decision : r->decision];
+	rule = rule_name(s, r->rule);
+	mask = j.mask >= 0 ? s->masks[j.mask].name : "";
 	good = strcmp(verdict, k->expect) == 0 && (k->rule == NULL || strcmp(rule, k->rule) == 0) &&
 	       (k->shadow == NULL || strcmp(shadow, k->shadow) == 0) &&
-	       (k->log == NULL || logged(s, &r, k->log));
+	       (k->log == NULL || logged(s, r, k->log)) && (k->mask == NULL || strcmp(mask, k->mask) == 0);
 	if (good)
 		return true;
-	printf("%s:%u: %s: %s by %s, expected %s%s%s", t->file, k->line, t->name, verdict,
-	       rule[0] != '\0' ? rule : "no rule", k->expect, k->rule != NULL ? " by " : "",
+	printf("%s:%u: %s: %s by %s%s, expected %s%s%s", t->file, k->line, t->name, verdict,
+	       mask[0] != '\0'   ? "mask "
+	       : rule[0] != '\0' ? rule
+	                         : "no rule",
+	       mask, k->expect, k->rule != NULL ? " by " : "",
 	       k->rule == NULL      ? ""
 	       : k->rule[0] != '\0' ? k->rule
 	                            : "no rule");
 	if (k->shadow != NULL && strcmp(shadow, k->shadow) != 0)
 		printf("; in shadow %s, expected %s", shadow, k->shadow);
-	if (k->log != NULL && !logged(s, &r, k->log))
+	if (k->log != NULL && !logged(s, r, k->log))
 		printf("; not logged by %s", k->log);
-	printf(": %s\n", r.message);
+	if (k->mask != NULL && strcmp(mask, k->mask) != 0)
+		printf(", expected of mask %s", k->mask[0] != '\0' ? k->mask : "none");
+	printf(": %s\n", j.message);
 	text_block(stdout, "    ", sl_span_str(k->statement), LIST_BYTES_MAX);
 	return false;
 }
@@ -200,28 +238,47 @@ static bool run_limits(const struct sl_snapshot *s, const struct sl_policy_test 
 	return good;
 }
 
+/* Values of the test; how many are as expected. */
+static unsigned int run_values(const struct sl_snapshot *s, const struct sl_policy_test *t,
+                               const struct asker *a)
+{
+	struct sl_principal p;
+	unsigned int good = 0;
+
+	if (t->nb_values > 0 && !sl_eval_bind(s, &a->who, a->resource, a->database, &p)) {
+		printf("%s: %s: the caller has no role on this resource and database\n", t->file, t->name);
+		return 0;
+	}
+	for (uint32_t i = 0; i < t->nb_values; i++)
+		good += policy_value(s, &p, t, &t->values[i]);
+	return good;
+}
+
+static void run_test(const struct sl_snapshot *s, const struct sl_policy_test *t, unsigned int *good,
+                     unsigned int *bad)
+{
+	static struct asker a;
+	bool fits = asker_of_test(s, t, &a);
+	unsigned int values = fits ? run_values(s, t, &a) : 0;
+
+	for (uint32_t k = 0; k < t->nb_cases; k++)
+		*(fits && run_case(s, t, &a, &t->cases[k]) ? good : bad) += 1;
+	*good += values;
+	*bad += t->nb_values - values;
+	if (fits && t->has_limits)
+		*(run_limits(s, t, &a) ? good : bad) += 1;
+	if (!fits)
+		complain("%s: %s: the identity does not fit", t->file, t->name);
+}
+
 int cmd_policy_test(struct cli *c)
 {
 	struct policy_file *f = policy_files_load(c->arg, (unsigned int)c->nb_args);
 	struct sl_snapshot *s = f != NULL ? policy_compile(f, (unsigned int)c->nb_args) : NULL;
 	unsigned int good = 0, bad = 0;
-	static struct asker a;
 
-	for (uint32_t i = 0; s != NULL && i < s->nb_tests; i++) {
-		const struct sl_policy_test *t = &s->tests[i];
-		bool fits = asker_of_test(s, t, &a);
-
-		for (uint32_t k = 0; k < t->nb_cases; k++) {
-			if (fits && run_case(s, t, &a, &t->cases[k]))
-				good++;
-			else
-				bad++;
-		}
-		if (fits && t->has_limits)
-			*(run_limits(s, t, &a) ? &good : &bad) += 1;
-		if (!fits)
-			complain("%s: %s: the identity does not fit", t->file, t->name);
-	}
+	for (uint32_t i = 0; s != NULL && i < s->nb_tests; i++)
+		run_test(s, &s->tests[i], &good, &bad);
 	if (f != NULL)
 		policy_files_free(f, (unsigned int)c->nb_args);
 	if (s == NULL)
@@ -354,6 +411,7 @@ static void print_roles(const struct sl_snapshot *s, const struct asker *a)
 		printf(" none");
 	}
 	putchar('\n');
+	policy_print_masks(s, &p);
 }
 
 /* A bound with its name, behind the ones before. */
@@ -396,15 +454,33 @@ static void print_verdict(const struct sl_snapshot *s, const char *what, enum sl
 	putchar('\n');
 }
 
+/* The tables of the resource as the first Test document has them that names any. */
+static const struct sl_policy_table *tables_of(const struct sl_snapshot *s,
+                                               const struct sl_resource *resource, uint32_t *nb)
+{
+	*nb = 0;
+	for (uint32_t i = 0; i < s->nb_tests && *nb == 0; i++) {
+		if (sl_snapshot_resource(s, sl_span_str(s->tests[i].resource)) == resource)
+			*nb = s->tests[i].nb_tables;
+		if (*nb > 0)
+			return s->tests[i].tables;
+	}
+	return NULL;
+}
+
 static void explain(const struct cli *c, const struct sl_snapshot *s, const struct asker *a, bool *marks)
 {
 	static struct sl_sql sql;
-	struct sl_eval_result r;
+	const struct sl_policy_table *tables;
+	struct judged j;
+	const struct sl_eval_result *r = &j.r;
+	uint32_t nb_tables;
 	const char *why;
 	uint64_t limits;
 
 	print_roles(s, a);
-	if (judge(s, a, c->statement, &sql, mark, marks, &r)) {
+	tables = tables_of(s, a->resource, &nb_tables);
+	if (judge(s, a, tables, nb_tables, c->statement, &sql, mark, marks, &j)) {
 		for (uint32_t i = 0; i < sql.nb_stmts; i++)
 			print_statement(&sql, i);
 		if (!sql.complete)
@@ -420,11 +496,15 @@ static void explain(const struct cli *c, const struct sl_snapshot *s, const stru
 		if (limits >> i & 1)
 			print_limit(&s->limits[i]);
 	}
-	why = r.decision == SL_DEC_ALLOW ? "roles and rules allow each kind, and nothing denies or holds it"
-	                                 : r.message;
-	print_verdict(s, "verdict", r.decision, r.rule, why);
-	if (r.differs)
-		print_verdict(s, "in shadow", r.shadow.decision, r.shadow.rule, "");
+	if (nb_tables == 0)
+		puts("masks of columns do not judge it: no Test document names the tables of the resource");
+	if (j.mask >= 0)
+		printf("mask %s: %s (%s)\n", s->masks[j.mask].name, verdict_names[j.decision], j.message);
+	why = j.decision == SL_DEC_ALLOW ? "roles and rules allow each kind, and nothing denies or holds it"
+	                                 : j.message;
+	print_verdict(s, "verdict", j.decision, j.decision == r->decision ? r->rule : -1, why);
+	if (r->differs)
+		print_verdict(s, "in shadow", r->shadow.decision, r->shadow.rule, "");
 }
 
 int cmd_policy_explain(struct cli *c)
