@@ -181,41 +181,36 @@ static bool whole_in_range(const struct decimal *d, enum kind kind, int64_t *out
 	return true;
 }
 
-/* The groups of four digits on both sides of the point, without those of zeros at the ends. */
+/* Four digits from place `at`, counted from the first of all; there are zeros beyond both ends. */
+static uint16_t group_at(const struct decimal *d, long at)
+{
+	long whole = (long)(d->point - d->from), value = 0;
+
+	for (long k = at; k < at + 4; k++) {
+		long i = (long)d->from + k + (k >= whole); /* over the point */
+
+		value = value * 10 + (k < 0 || i >= (long)d->n ? 0 : d->text[i] - '0');
+	}
+	return (uint16_t)value;
+}
+
+/* The groups on both sides of the point, without those of zeros at the ends. */
 static void put_numeric(const struct decimal *d, struct out *w)
 {
 	size_t whole = d->point - d->from, scale = d->point < d->n ? d->n - d->point - 1 : 0;
-	long weight = (long)((whole + 3) / 4) - 1, first = weight + 1, last = -1, nb;
-	uint16_t groups[NUMBER_MAX / 4 + 2];
+	long weight = (long)((whole + 3) / 4) - 1, nb = weight + 1 + (long)((scale + 3) / 4), first = 0;
+	long start = (long)whole - 4 * (weight + 1); /* the first group's place */
 
-	nb = weight + 1 + (long)((scale + 3) / 4);
-	for (long g = 0; g < nb; g++) {
-		long at = (long)whole - 4 * (weight + 1 - g); /* its first digit, from the first of all */
-		unsigned int value = 0;
-
-		for (long k = at; k < at + 4; k++) {
-			long i = (long)d->from + k + (k >= (long)whole); /* over the point */
-
-			value = value * 10 +
-			        (k < 0 || i >= (long)d->n ? 0 : (unsigned int)(d->text[i] - '0'));
-		}
-		groups[g] = (uint16_t)value;
-		if (value != 0) {
-			last = g;
-			first = first > weight || g < first ? g : first;
-		}
-	}
-	if (last < 0)
-		first = 0;
-	else
-		for (first = 0; groups[first] == 0;)
-			first++;
-	out_be(w, (uint64_t)(last < 0 ? 0 : last - first + 1), 2);
-	out_be(w, (uint64_t)(last < 0 ? 0 : weight - first) & 0xffff, 2);
-	out_be(w, d->from == 1 && last >= 0 ? NUMERIC_SIGN : 0, 2);
+	while (first < nb && group_at(d, start + 4 * first) == 0)
+		first++;
+	while (nb > first && group_at(d, start + 4 * (nb - 1)) == 0)
+		nb--;
+	out_be(w, (uint64_t)(nb - first), 2);
+	out_be(w, nb == first ? 0 : (uint64_t)(weight - first) & 0xffff, 2);
+	out_be(w, nb > first && d->from == 1 ? NUMERIC_SIGN : 0, 2);
 	out_be(w, scale, 2);
-	for (long g = first; g <= last; g++)
-		out_be(w, groups[g], 2);
+	for (long g = first; g < nb; g++)
+		out_be(w, group_at(d, start + 4 * g), 2);
 }
 
 /* False: it is none of the type's. */

@@ -344,11 +344,11 @@ static int64_t mi(int32_t mask, uint32_t type, const char *hex)
 	uint8_t v[64];
 	size_t n = unhex(hex, v);
 	const uint8_t *p = (const uint8_t *)masked(mask, type, 1, sl_span(v, n));
-	int64_t x = 0;
+	uint64_t x = 0;
 
 	for (size_t i = 0; i < n; i++)
 		x = x << 8 | p[i];
-	return x;
+	return (int64_t)x;
 }
 
 static void test_hash(void **state)
@@ -703,6 +703,74 @@ static void test_ff1(void **state)
 	}
 }
 
+/* numeric_send() in the plainest way: all groups from the first digit's to the last one's. */
+static size_t numeric_binary(const char *whole, const char *fraction, bool minus, uint8_t *p)
+{
+	char digits[128];
+	size_t pad = (4 - strlen(whole) % 4) % 4, n = 0, nb;
+	int k = snprintf(digits, sizeof(digits), "%.*s%s%s000", (int)pad, "000", whole, fraction);
+
+	nb = (pad + strlen(whole) + strlen(fraction) + 3) / 4;
+	assert_true((size_t)k >= 4 * nb);
+	sl_put_be16(p, (uint16_t)nb);
+	sl_put_be16(p + 2, (uint16_t)((pad + strlen(whole)) / 4 - 1));
+	sl_put_be16(p + 4, minus ? 0x4000 : 0);
+	sl_put_be16(p + 6, (uint16_t)strlen(fraction));
+	for (n = 8; nb-- > 0; n += 2)
+		sl_put_be16(p + n,
+		            (uint16_t)strtoul((char[]){digits[2 * (n - 8)], digits[2 * (n - 8) + 1],
+		                                       digits[2 * (n - 8) + 2], digits[2 * (n - 8) + 3], 0},
+		                              NULL, 10));
+	return n;
+}
+
+/* The binary form says what the text form says. */
+static void test_numeric_formats(void **state)
+{
+	static const int32_t which[] = {LAST4, FIRST2, HASH, TOKEN};
+	unsigned int seed = (unsigned int)time(NULL);
+
+	(void)state;
+	printf("seed %u\n", seed);
+	srandom(seed);
+	for (int i = 0; i < 20000; i++) {
+		int32_t mask = which[random() % 4];
+		char whole[24], fraction[24], text[64], want[64];
+		uint8_t v[128], made[128];
+		size_t n, made_n;
+
+		snprintf(whole, sizeof(whole), "%ld", random() >> random() % 31);
+		snprintf(fraction, sizeof(fraction), "%0*ld", 10, random());
+		fraction[random() % 10] = '\0';
+		snprintf(text, sizeof(text), "%s%s%s", whole, fraction[0] != '\0' ? "." : "", fraction);
+		snprintf(want, sizeof(want), "%s", mt(mask, NUMERIC, text));
+		n = numeric_binary(whole, fraction, false, v);
+		assert_int_equal(run(mask, false, NUMERIC, 1, sl_span(v, n), &made_n), SL_MASKED_NEW);
+		memcpy(made, out, made_n);
+		/* The same value, without groups of zeros at its ends. */
+		char *point = strchr(want, '.');
+		char end[24] = "";
+
+		if (point != NULL) {
+			snprintf(end, sizeof(end), "%s", point + 1);
+			*point = '\0';
+		}
+		n = numeric_binary(want, end, false, v);
+		long groups = sl_get_be16(v), first = 0;
+
+		while (first < groups && sl_get_be16(v + 8 + 2 * first) == 0)
+			first++;
+		while (groups > first && sl_get_be16(v + 8 + 2 * (groups - 1)) == 0)
+			groups--;
+		assert_int_equal(sl_get_be16(made), groups - first);
+		assert_int_equal(made_n, 8 + 2 * (size_t)(groups - first));
+		assert_memory_equal(made + 8, v + 8 + 2 * first, 2 * (size_t)(groups - first));
+		assert_int_equal(sl_get_be16(made + 6), strlen(end));
+		if (groups > first)
+			assert_int_equal((int16_t)sl_get_be16(made + 2), (int16_t)sl_get_be16(v + 2) - first);
+	}
+}
+
 /* What is put in the place of a value has nothing of it, whatever stands there. */
 static void test_nothing_left(void **state)
 {
@@ -742,12 +810,19 @@ static void test_nothing_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_redact),  cmocka_unit_test(test_nested),
-	        cmocka_unit_test(test_partial), cmocka_unit_test(test_hash),
-	        cmocka_unit_test(test_tokens),  cmocka_unit_test(test_dates),
-	        cmocka_unit_test(test_derived), cmocka_unit_test(test_documents),
-	        cmocka_unit_test(test_content), cmocka_unit_test(test_no_room),
-	        cmocka_unit_test(test_ff1),     cmocka_unit_test(test_nothing_left),
+	        cmocka_unit_test(test_redact),
+	        cmocka_unit_test(test_nested),
+	        cmocka_unit_test(test_partial),
+	        cmocka_unit_test(test_hash),
+	        cmocka_unit_test(test_tokens),
+	        cmocka_unit_test(test_dates),
+	        cmocka_unit_test(test_derived),
+	        cmocka_unit_test(test_documents),
+	        cmocka_unit_test(test_content),
+	        cmocka_unit_test(test_no_room),
+	        cmocka_unit_test(test_ff1),
+	        cmocka_unit_test(test_nothing_left),
+	        cmocka_unit_test(test_numeric_formats),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

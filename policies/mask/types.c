@@ -3,6 +3,7 @@
 
 #define DOMAINS_MAX 8 /* domains over domains */
 
+/* By oid. */
 static const struct {
 	uint32_t oid, array;
 	enum kind kind;
@@ -65,20 +66,32 @@ static const struct {
         {4451, 3904}, {4532, 3906}, {4533, 3908}, {4534, 3910}, {4535, 3912}, {4536, 3926},
 };
 
+#define NB_BUILTIN (sizeof(builtin) / sizeof(builtin[0]))
+
 static bool find_builtin(uint32_t oid, struct type *t)
 {
-	for (size_t i = 0; i < sizeof(builtin) / sizeof(builtin[0]); i++) {
-		if (builtin[i].oid == oid) {
-			t->kind = builtin[i].kind;
+	size_t from = 0, to = NB_BUILTIN;
+
+	while (from < to) {
+		size_t at = (from + to) / 2;
+
+		if (builtin[at].oid == oid) {
+			t->kind = builtin[at].kind;
 			for (size_t k = 0; k < sizeof(made_of) / sizeof(made_of[0]); k++)
 				t->of = made_of[k].oid == oid ? made_of[k].of : t->of;
 			return true;
 		}
-		if (builtin[i].array != 0 && builtin[i].array == oid) {
-			t->kind = KIND_ARRAY;
-			t->of = builtin[i].oid;
-			return true;
-		}
+		if (builtin[at].oid < oid)
+			from = at + 1;
+		else
+			to = at;
+	}
+	for (size_t i = 0; i < NB_BUILTIN; i++) {
+		if (builtin[i].array != oid)
+			continue;
+		t->kind = KIND_ARRAY;
+		t->of = builtin[i].oid;
+		return true;
 	}
 	return false;
 }
