@@ -23,6 +23,7 @@ struct judgement {
 	struct limit_over over;     /* and what limits say */
 	uint32_t nb_needs;          /* of a hold: rules and limits that must be satisfied */
 	const struct sl_rule *needs[SL_BUS_NEEDS_MAX];
+	struct protection masks; /* what masks of columns say, and how the reply is to be read */
 };
 
 static struct sl_span cstr(const char *s)
@@ -183,6 +184,38 @@ static bool whole(const struct sl_ev_command *c)
 	return c->nb_more == 0 && (c->nb_params == 0 || c->params[c->nb_params - 1].more == 0);
 }
 
+/* A mask that holds is one more that must be satisfied. */
+static void hold_by_mask(struct judgement *j, const struct sl_mask *mask)
+{
+	if (j->nb_needs == SL_BUS_NEEDS_MAX) {
+		refuse(j, SL_RSN_POLICY, "more rules and masks hold it than can be asked for");
+		return;
+	}
+	j->needs[j->nb_needs++] = &mask->rule;
+	if (j->decision == SL_DEC_HOLD)
+		return;
+	j->decision = SL_DEC_HOLD;
+	j->rule = &mask->rule;
+	j->message = j->masks.message;
+}
+
+static void judge_masks(struct sl_inspect *in, const struct sl_ev_command *c, struct judgement *j)
+{
+	const struct sl_snapshot *s = in->now.slot->s;
+	const struct sl_mask *mask;
+
+	protect_command(in, c, &j->masks);
+	mask = j->masks.mask >= 0 && (uint32_t)j->masks.mask < s->nb_masks ? &s->masks[j->masks.mask] : NULL;
+	if (mask != NULL && mask->rule.message != NULL && mask->rule.message[0] != '\0')
+		j->masks.message = mask->rule.message;
+	if (j->masks.decision == SL_DEC_HOLD && mask != NULL) {
+		hold_by_mask(j, mask);
+	} else if (j->masks.decision != SL_DEC_ALLOW) {
+		refuse(j, SL_RSN_POLICY, j->masks.message);
+		j->rule = mask != NULL ? &mask->rule : NULL;
+	}
+}
+
 static void judge(struct sl_inspect *in, const struct sl_ev_command *c, const char *unreadable,
                   struct judgement *j)
 {
@@ -210,6 +243,8 @@ static void judge(struct sl_inspect *in, const struct sl_ev_command *c, const ch
 		return;
 	}
 	ask_policy(in, c->text, j);
+	if (j->decision != SL_DEC_DENY)
+		judge_masks(in, c, j);
 	if (j->decision == SL_DEC_DENY)
 		return;
 	if ((in->w->sql.kinds & SL_SQL_BIT(SL_SQL_SET)) != 0)
@@ -376,7 +411,9 @@ static void answer(struct sl_inspect *in, const struct sl_event *ev, const struc
 {
 	char id[SL_ID_STR_MAX];
 
-	*v = (struct sl_verdict){.action = SL_ACT_ALLOW, .mark = in->now.hides ? MARK_QUIET : 0};
+	*v = (struct sl_verdict){.action = SL_ACT_ALLOW, .mark = j->masks.mark, .keep = j->masks.keep};
+	if (j->decision != SL_DEC_DENY)
+		protect_remember(in, &j->masks);
 	if (j->decision == SL_DEC_ALLOW) {
 		sl_count(SL_C_ALLOWED);
 		if (ev->command.phase != SL_PHASE_PREPARE)

@@ -251,7 +251,7 @@ int sl_inspect_wants_catalog(struct sl_inspect *in, struct sl_catalog_wanted *ou
 {
 	int rc = in->began && !in->ended ? policy_bind(in) : SL_OK;
 
-	if (rc != SL_OK || !in->began || in->ended || !in->now.has_role || !in->now.p.any_column_mask)
+	if (rc != SL_OK || !in->began || in->ended || !in->now.has_role || !in->now.hides)
 		return rc;
 	*out = (struct sl_catalog_wanted){
 	        .resource = in->resource,

@@ -10,11 +10,12 @@
 
 #include "sl_inspect.h"
 #include "sl_protect.h"
+#include "sl_sql_uses.h"
 #include "sqltext.h"
 
 #define EVENT_ID_MAX       48  /* "<session>.<number>" and NUL */
 #define MESSAGE_MAX        512 /* one line for the client */
-#define MASK_SCRATCH_MAX   (64u * 1024)
+#define MASK_SCRATCH_MAX   (256u * 1024)
 #define CHUNK_MAX          SL_RECORD_TEXT_MAX
 #define PARAM_TEXT_MAX     512  /* bytes of one parameter in a record */
 #define PARAMS_MAX         3072 /* of all of them, encoded */
@@ -22,6 +23,7 @@
 #define NAME_RECORD_MAX    256  /* bytes of a rule's name, an application's name and the like in a record */
 #define MESSAGE_RECORD_MAX 512
 #define ERROR_TEXT_MAX     200 /* of the target's error message, when no mask applies */
+#define POLICY_GEN         31  /* of a binding's generation, in a want number */
 #define SNAPSHOTS_MAX      64  /* policy versions in use on a worker at a time */
 #define FLOW_LIMITS_MAX    32  /* limits of one flow; those per role count once for each role */
 
@@ -71,6 +73,27 @@ struct limit_over {
 	uint32_t counted; /* bits of flow_limits.v: rates that counted the command */
 };
 
+/* ---- COPY: protect.c, mask.c ---- */
+
+#define COPY_ANY UINT16_MAX /* columns: as many as there are, all alike */
+
+struct copy_column {
+	uint32_t type;
+	int16_t mask; /* -1: none */
+	bool derived;
+};
+
+/* What the data of a COPY is read by. */
+struct copy_plan {
+	uint64_t version; /* of the policy */
+	struct sl_copy format;
+	uint16_t nb;
+	struct copy_column rest; /* with COPY_ANY */
+	struct copy_column columns[SL_PROTECT_COPY_MAX];
+};
+
+_Static_assert(sizeof(struct copy_plan) <= SL_KEEP_MAX, "a decoder keeps the plan of a COPY");
+
 struct sl_inspect_worker {
 	struct sl_inspect_worker_cfg cfg;
 	uint64_t now_us, wall_us;
@@ -80,9 +103,12 @@ struct sl_inspect_worker {
 	struct slot *current; /* NULL: no policy yet, everything is denied */
 	uint32_t nb_released;
 	struct sl_sql sql; /* the scan of the statement at hand */
+	struct sl_sql_uses uses;
+	struct sl_protect protect;
+	struct copy_plan plan;
 	struct statement stmt;
 	uint8_t chunk[CHUNK_MAX];
-	uint8_t mask[MASK_SCRATCH_MAX];
+	uint8_t mask[MASK_SCRATCH_MAX], again[MASK_SCRATCH_MAX];
 	uint8_t value[MASK_SCRATCH_MAX]; /* a value brought into a form that can be scanned */
 	char over[MESSAGE_MAX];          /* which limit, in words */
 	uint8_t record[SL_RECORD_MAX];   /* being encoded */
@@ -104,6 +130,7 @@ struct sl_inspect {
 	struct sl_identity *who; /* NULL before the login; cut behind its groups */
 	char resource[SL_BUS_NAME_MAX], database[SL_BUS_NAME_MAX];
 	struct binding now, before; /* `before` is pinned or empty */
+	uint32_t sticky; /* of marks: what cursors and prepared statements of this session can carry */
 	uint8_t next_gen;
 	struct {
 		bool on;
@@ -167,8 +194,24 @@ int limit_rows(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdi
 /* The result is whole. */
 void limit_result(struct sl_inspect *in, const struct sl_ev_result *r);
 
-/* What a command's verdict says to its reply: of enum sl_protect_mark, and the mask of what is derived. */
-#define MARK_QUIET SL_PROTECT_QUIET
+/* What a command's verdict says to its reply: DERIVED and QUIET of enum sl_protect_mark, and the mask of what
+ * is derived. */
+#define MARK_MASK_SHIFT 8
+#define MARK_MASK(mark) ((int16_t)(((mark) >> MARK_MASK_SHIFT & 0x1ffu) - 1))
+
+/* protect.c */
+struct protection {
+	enum sl_decision_kind decision;
+	int32_t mask;        /* that denies or holds; -1: none in particular */
+	const char *message; /* "" with ALLOW */
+	uint32_t mark;
+	bool makes, prepares; /* a statement or cursor that others go on with; by SQL PREPARE */
+	struct sl_span keep;  /* of a COPY: in w->plan */
+};
+/* in->w->sql is the scan of the command. */
+void protect_command(struct sl_inspect *in, const struct sl_ev_command *c, struct protection *p);
+/* It was judged, and is not denied. */
+void protect_remember(struct sl_inspect *in, const struct protection *p);
 
 /* report.c */
 int mask_report(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);

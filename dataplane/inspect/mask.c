@@ -3,9 +3,11 @@
  * What cannot be read although a mask may apply to it does not pass.
  *
  * A want number says by itself what is to be done, so that there is no table of plans that could be full or
- * out of date: bit 15 set; bits 14..9 the binding's generation; bits 8..0 the mask's index + 1, or 0 for the
- * content patterns.
+ * out of date: bit 15 set; bits 14..10 the binding's generation; bit 9: all of the value goes, because it is
+ * derived from what the mask hides; bit 8: what the content patterns find; bits 7..0 the mask's index. Bits 9
+ * and 8 together: it is refused.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,24 +17,83 @@
 #include "sl_mask.h"
 
 #define WANT_SET       0x8000u
-#define WANT_GEN_SHIFT 9
-#define WANT_GEN       63u
-#define WANT_MASK      0x1ffu
+#define WANT_GEN_SHIFT 10
+#define WANT_DERIVED   0x200u
+#define WANT_CONTENT   0x100u
+#define WANT_REFUSE    (WANT_DERIVED | WANT_CONTENT)
+#define WANT_MASK      0xffu
 
-_Static_assert(SL_POLICY_MASKS_MAX < WANT_MASK, "a mask's index fits in a want number");
+_Static_assert(SL_POLICY_MASKS_MAX <= WANT_MASK + 1, "a mask's index fits in a want number");
 
 /* ---- which columns ---- */
 
+static uint16_t want_of(const struct binding *b, uint32_t bits)
+{
+	return (uint16_t)(WANT_SET | (uint32_t)(b->gen & POLICY_GEN) << WANT_GEN_SHIFT | bits);
+}
+
+/* All of the value goes, by this mask; -1: by none that is known. */
+static uint16_t want_whole(const struct binding *b, int32_t mask)
+{
+	return want_of(b, mask >= 0 ? WANT_DERIVED | (uint32_t)mask : WANT_REFUSE);
+}
+
+static uint16_t want_content(const struct binding *b, const struct sl_column *c)
+{
+	if (!b->p.any_content_mask || !sl_mask_content_type(b->catalog, c->type, c->format))
+		return 0;
+	return want_of(b, WANT_CONTENT);
+}
+
 /* The caller's first mask among them, -1 none. */
-static int32_t first_of(const struct sl_principal *p, const struct sl_masks *a, const struct sl_masks *b)
+static int32_t first_of(const struct binding *b, const struct sl_masks *m)
 {
 	for (uint32_t i = 0; i < SL_CATALOG_MASK_WORDS; i++) {
-		uint64_t w = p->mask_bits[i] & (a->w[i] | b->w[i]);
+		uint64_t w = b->p.mask_bits[i] & m->w[i];
 
 		if (w != 0)
 			return (int32_t)(i * 64) + __builtin_ctzll(w);
 	}
 	return -1;
+}
+
+/* What an expression of a view makes of hidden columns: as the masks say that it is derived from. */
+static uint16_t want_derived(const struct binding *b, const struct sl_masks *m)
+{
+	const struct sl_snapshot *s = b->slot->s;
+	uint16_t want = 0;
+
+	for (uint32_t i = 0; i < s->nb_masks; i++) {
+		if ((m->w[i / 64] & b->p.mask_bits[i / 64] & UINT64_C(1) << i % 64) == 0)
+			continue;
+		if (s->masks[i].derived == SL_DERIVED_DENY)
+			return want_of(b, WANT_REFUSE);
+		if (s->masks[i].derived == SL_DERIVED_MASK && want == 0)
+			want = want_whole(b, (int32_t)i);
+	}
+	return want;
+}
+
+/* By its name in the reply alone: what a mask names with its table is found by its number. */
+static int32_t by_name(const struct binding *b, const struct sl_column *c)
+{
+	static const struct sl_eval_column elsewhere = {
+	        .schema = {(const uint8_t *)"?", 1},
+	        .relation = {(const uint8_t *)"?", 1},
+	        .column = {(const uint8_t *)"?", 1},
+	};
+	struct sl_eval_column ec = c->table != 0 ? elsewhere : (struct sl_eval_column){.name = c->name};
+
+	ec.name = c->name;
+	return sl_eval_column(b->slot->s, &b->p, &ec);
+}
+
+/* A row as one value: of a table, where the server says of which. */
+static uint16_t plan_row(const struct binding *b, const struct sl_column *c)
+{
+	const struct sl_catalog_relation *r = sl_catalog_relation(b->catalog, c->table);
+
+	return r != NULL ? want_derived(b, &r->any) : 0;
 }
 
 /* Of a relation that was made past the gateway, or in a transaction that goes on: it can hold anything. */
@@ -41,55 +102,41 @@ static bool is_new(const struct binding *b, const struct sl_column *c)
 	return b->catalog != NULL && c->table != 0 && !sl_catalog_knows(b->catalog, c->table);
 }
 
-/* By where it comes from and by its name in the reply; what comes of no table can be of any. */
-static int32_t column_mask(const struct binding *b, const struct sl_column *c)
+static uint16_t plan_new(const struct binding *b)
 {
-	static const struct sl_eval_column elsewhere = {
-	        .schema = {(const uint8_t *)"?", 1},
-	        .relation = {(const uint8_t *)"?", 1},
-	        .column = {(const uint8_t *)"?", 1},
-	};
-	struct sl_eval_column ec = c->table != 0 ? elsewhere : (struct sl_eval_column){.name = c->name};
-	const struct sl_catalog_column *k = sl_catalog_column(b->catalog, c->table, c->attr);
 	const struct sl_masks any = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
-	int32_t by_name, by_origin;
 
 	_Static_assert(SL_CATALOG_MASK_WORDS == 4, "all masks are in `any`");
-
-	ec.name = c->name;
-	by_name = sl_eval_column(b->slot->s, &b->p, &ec);
-	by_origin = k != NULL ? first_of(&b->p, &k->hidden, &k->derived) : -1;
-	if (is_new(b, c))
-		by_origin = first_of(&b->p, &any, &any);
-	if (by_name < 0 || by_origin < 0)
-		return by_name > by_origin ? by_name : by_origin;
-	return by_name < by_origin ? by_name : by_origin;
+	return want_whole(b, first_of(b, &any));
 }
 
-static uint16_t plan(const struct binding *b, const struct sl_column *c)
+static uint16_t plan_column(const struct binding *b, uint32_t mark, const struct sl_column *c)
 {
-	uint32_t want = WANT_SET | (uint32_t)b->gen << WANT_GEN_SHIFT;
-	int32_t mask;
+	const struct sl_catalog_column *k = sl_catalog_column(b->catalog, c->table, c->attr);
+	int32_t name = by_name(b, c), hidden = k != NULL ? first_of(b, &k->hidden) : -1;
+
+	if (is_new(b, c))
+		return plan_new(b);
+	if (c->table == 0 && (mark & SL_PROTECT_DERIVED) != 0)
+		return want_whole(b, MARK_MASK(mark));
+	if (hidden < 0 || (name >= 0 && name < hidden))
+		hidden = name;
+	if (hidden >= 0)
+		return want_of(b, (uint32_t)hidden);
+	if (k != NULL)
+		return want_derived(b, &k->derived);
+	return c->table != 0 && c->attr == 0 ? plan_row(b, c) : 0;
+}
+
+static uint16_t plan(const struct binding *b, uint32_t mark, const struct sl_column *c)
+{
+	uint16_t want = 0;
 
 	if (!b->has_role) /* FIELD will refuse it */
-		return (uint16_t)want;
-	if (!b->p.any_mask && !b->p.any_content_mask)
-		return 0;
-	mask = column_mask(b, c);
-	if (mask >= 0)
-		return (uint16_t)(want | ((uint32_t)mask + 1));
-	return b->p.any_content_mask && sl_mask_content_type(b->catalog, c->type, c->format) ? (uint16_t)want
-	                                                                                     : 0;
-}
-
-/*
- * What the decoder asks before bytes that have no columns it could read (the result of a function
- * call): one nameless-typed column, which no real result has.
- */
-static bool is_opaque(const struct sl_ev_rowmeta *m)
-{
-	return m->nb_columns == 1 && m->columns[0].type == 0 && m->columns[0].table == 0 &&
-	       m->columns[0].attr == 0 && m->columns[0].format == 0;
+		return want_of(b, WANT_REFUSE);
+	if (b->hides)
+		want = plan_column(b, mark, c);
+	return want != 0 ? want : want_content(b, c);
 }
 
 int mask_binding(struct sl_inspect *in, uint64_t cmd, const struct binding **out)
@@ -104,41 +151,90 @@ int mask_binding(struct sl_inspect *in, uint64_t cmd, const struct binding **out
 	return rc;
 }
 
-/* The same, for what cannot be masked without the target's catalog. */
-static int seeing_binding(struct sl_inspect *in, uint64_t cmd, const struct binding **out)
+/* And knows what hides: without the catalog no row passes. */
+static int binding_for(struct sl_inspect *in, uint64_t cmd, const struct binding **out)
 {
 	int rc = mask_binding(in, cmd, out);
 
 	return rc == SL_OK && policy_blind(*out) ? sl_fail(SL_E_POLICY_CHANGED) : rc;
 }
 
+/* ---- COPY ---- */
+
+static void unplanned(struct sl_inspect *in, struct sl_verdict *v)
+{
+	deny(in, v, SL_RSN_UNREADABLE, SL_E_POLICY_DENIED,
+	     "what this COPY writes is not what was read of its statement");
+}
+
+static uint16_t plan_copied(const struct binding *b, const struct copy_column *k, struct sl_column *c)
+{
+	c->type = k->type;
+	if (k->derived)
+		return want_whole(b, k->mask);
+	if (k->mask >= 0)
+		return want_of(b, (uint32_t)k->mask);
+	return want_content(b, c);
+}
+
+/* By the plan that was made of its statement. */
+static void plan_copy(struct sl_inspect *in, const struct binding *b, const struct sl_ev_rowmeta *m,
+                      struct sl_verdict *v)
+{
+	const size_t head = offsetof(struct copy_plan, columns);
+	struct copy_plan *p = &in->w->plan;
+	struct sl_span kept = m->copy->kept;
+
+	if (kept.n < head || kept.n > sizeof(*p)) {
+		unplanned(in, v);
+		return;
+	}
+	memcpy(p, kept.p, kept.n);
+	if (p->version != b->version || p->format.binary != m->copy->binary ||
+	    (p->nb != COPY_ANY &&
+	     (p->nb != m->nb_columns || kept.n != head + p->nb * sizeof(p->columns[0])))) {
+		unplanned(in, v);
+		return;
+	}
+	*m->copy = p->format;
+	m->copy->kept = kept;
+	for (uint32_t i = 0; i < m->nb_columns; i++)
+		m->want[i] = plan_copied(b, p->nb == COPY_ANY ? &p->rest : &p->columns[i], &m->columns[i]);
+}
+
+/*
+ * What the decoder asks before bytes that have no columns it could read (the result of a function call): one
+ * nameless-typed column, which no real result has.
+ */
+static bool is_opaque(const struct sl_ev_rowmeta *m)
+{
+	return m->nb_columns == 1 && m->columns[0].type == 0 && m->columns[0].table == 0 &&
+	       m->columns[0].attr == 0 && m->columns[0].format == 0;
+}
+
 int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v)
 {
 	const struct sl_ev_rowmeta *m = &ev->rowmeta;
 	const struct binding *b;
-	int rc = seeing_binding(in, ev->cmd, &b);
+	int rc = binding_for(in, ev->cmd, &b);
 	bool fresh = false;
 
 	if (rc != SL_OK)
 		return rc;
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
-	if (m->copy != NULL && (!b->has_role || b->p.any_mask || b->p.any_content_mask)) {
-		deny(in, v, SL_RSN_UNREADABLE, SL_E_POLICY_DENIED,
-		     "COPY of a relation with masked columns is not allowed");
+	if (b->has_role && !b->p.any_mask && !b->p.any_content_mask)
 		return SL_OK;
-	}
-	if (m->copy != NULL)
-		return SL_OK;
-	if (is_opaque(m)) {
-		bool any = !b->has_role || b->p.any_mask || b->p.any_content_mask;
-
-		m->want[0] = any ? WANT_SET : 0;
-		return SL_OK;
-	}
-	for (uint32_t i = 0; i < m->nb_columns; i++) {
-		m->want[i] = plan(b, &m->columns[i]);
-		fresh |= is_new(b, &m->columns[i]);
-	}
+	if (m->copy != NULL && !b->has_role)
+		unplanned(in, v);
+	else if (m->copy != NULL)
+		plan_copy(in, b, m, v);
+	else if (is_opaque(m))
+		m->want[0] = want_of(b, b->hides ? WANT_REFUSE : WANT_CONTENT);
+	else
+		for (uint32_t i = 0; i < m->nb_columns; i++) {
+			m->want[i] = plan(b, ev->mark, &m->columns[i]);
+			fresh |= b->hides && is_new(b, &m->columns[i]);
+		}
 	if (fresh) /* so that the next statement knows it */
 		sl_catalog_changed(in->resource);
 	return SL_OK;
@@ -146,39 +242,67 @@ int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_ver
 
 /* ---- values ---- */
 
-/* Computed from what the mask hides, and not hidden by it itself. */
-static bool is_derived(const struct binding *b, int32_t mask, const struct sl_column *c)
+static struct sl_masker masker(struct sl_inspect *in, const struct binding *b)
 {
-	const struct sl_catalog_column *k =
-	        mask < 0 ? NULL : sl_catalog_column(b->catalog, c->table, c->attr);
-
-	if (mask >= 0 && is_new(b, c))
-		return true;
-	return k != NULL && ((k->derived.w[mask / 64] & ~k->hidden.w[mask / 64]) >> (mask % 64) & 1) != 0;
-}
-
-static enum sl_masked mask_value(struct sl_inspect *in, const struct binding *b, int32_t mask,
-                                 const struct sl_ev_field *f, size_t *n)
-{
-	struct sl_inspect_worker *w = in->w;
-	const struct sl_masker m = {
+	return (struct sl_masker){
 	        .snapshot = b->slot->s,
 	        .who = &b->p,
 	        .catalog = b->catalog,
-	        .worker = w->cfg.worker,
-	        .scratch = w->value,
-	        .scratch_n = sizeof(w->value),
+	        .worker = in->w->cfg.worker,
+	        .scratch = in->w->value,
+	        .scratch_n = sizeof(in->w->value),
 	};
-	const struct sl_mask_value v = {
-	        .mask = mask,
-	        .derived = is_derived(b, mask, &f->column),
-	        .format = f->column.format > 1 ? UINT8_MAX : (uint8_t)f->column.format,
+}
+
+/* What a mask leaves of a value (paths of JSON, a part) is still looked through for content. */
+static enum sl_masked then_content(const struct sl_masker *m, struct sl_inspect *in, struct sl_mask_value *v,
+                                   enum sl_masked out, size_t *n)
+{
+	enum sl_masked again;
+	size_t k = 0;
+
+	if (!m->who->any_content_mask || v->derived || v->mask == SL_MASK_CONTENT ||
+	    (out != SL_MASKED_PASS && out != SL_MASKED_NEW) ||
+	    !sl_mask_content_type(m->catalog, v->type, v->format))
+		return out;
+	v->mask = SL_MASK_CONTENT;
+	if (out == SL_MASKED_NEW)
+		v->value = sl_span(in->w->mask, *n);
+	again = sl_mask(m, v, in->w->again, sizeof(in->w->again), &k);
+	if (again == SL_MASKED_PASS)
+		return out;
+	if (again == SL_MASKED_NEW)
+		memcpy(in->w->mask, in->w->again, k);
+	*n = k;
+	return again;
+}
+
+static enum sl_masked mask_value(struct sl_inspect *in, const struct binding *b, uint32_t want,
+                                 const struct sl_ev_field *f, size_t *n)
+{
+	const struct sl_masker m = masker(in, b);
+	struct sl_mask_value v = {
+	        .mask = (want & WANT_CONTENT) != 0 ? SL_MASK_CONTENT : (int32_t)(want & WANT_MASK),
+	        .derived = (want & WANT_DERIVED) != 0,
+	        .format = f->column.format,
 	        .type = f->column.type,
 	        .column = f->column.name,
 	        .value = f->value,
 	};
 
-	return sl_mask(&m, &v, w->mask, sizeof(w->mask), n);
+	if ((want & WANT_SET) == 0 || (want & WANT_REFUSE) == WANT_REFUSE || !b->has_role ||
+	    f->column.format > 1 || v.mask >= (int32_t)b->slot->s->nb_masks)
+		return SL_MASKED_REFUSE;
+	return then_content(&m, in, &v, sl_mask(&m, &v, in->w->mask, sizeof(in->w->mask), n), n);
+}
+
+bool mask_finds(struct sl_inspect *in, const struct binding *b, struct sl_span text)
+{
+	const struct sl_masker m = masker(in, b);
+	const struct sl_mask_value v = {.mask = SL_MASK_CONTENT, .type = 25, .value = text};
+	size_t n = 0;
+
+	return sl_mask(&m, &v, in->w->mask, sizeof(in->w->mask), &n) != SL_MASKED_PASS;
 }
 
 /* The value does not pass. It has a record of its own, because it ends a reply that was allowed. */
@@ -201,26 +325,23 @@ static int unreadable(struct sl_inspect *in, const struct sl_column *c, struct s
 int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v)
 {
 	const struct sl_ev_field *f = &ev->field;
+	const struct binding *b = policy_gen(in, f->want >> WANT_GEN_SHIFT & POLICY_GEN);
 	uint16_t want = f->want;
-	const struct binding *b;
-	enum sl_masked out = SL_MASKED_REFUSE;
+	enum sl_masked out;
 	size_t n = 0;
-	int32_t mask;
 	int rc;
 
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
-	b = policy_gen(in, want >> WANT_GEN_SHIFT & WANT_GEN);
 	if (b == NULL) { /* the policy that planned this column has gone: ask the one there is */
-		rc = seeing_binding(in, ev->cmd, &b);
+		rc = binding_for(in, ev->cmd, &b);
 		if (rc != SL_OK)
 			return rc;
-		want = plan(b, &f->column);
+		/* Of a COPY there is nothing that it could ask by. */
+		want = f->column.name.n > 0 ? plan(b, ev->mark, &f->column) : want_of(b, WANT_REFUSE);
 	}
 	if (want == 0)
 		return SL_OK;
-	mask = (int32_t)(want & WANT_MASK) - 1;
-	if ((want & WANT_SET) != 0 && b->has_role)
-		out = mask_value(in, b, mask, f, &n);
+	out = mask_value(in, b, want, f, &n);
 	if (out == SL_MASKED_REFUSE)
 		return unreadable(in, &f->column, v);
 	if (out == SL_MASKED_PASS)
@@ -229,14 +350,6 @@ int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdi
 	v->action = SL_ACT_REPLACE;
 	v->replace = out == SL_MASKED_NEW ? sl_span(in->w->mask, n) : SL_SPAN_EMPTY;
 	return SL_OK;
-}
-
-bool mask_finds(struct sl_inspect *in, const struct binding *b, struct sl_span text)
-{
-	const struct sl_ev_field f = {.column.type = 25, .value = text};
-	size_t n = 0;
-
-	return mask_value(in, b, SL_MASK_CONTENT, &f, &n) != SL_MASKED_PASS;
 }
 
 /* ---- the session ---- */

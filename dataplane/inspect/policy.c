@@ -14,8 +14,6 @@
 #include "sl_counter.h"
 #include "sl_log.h"
 
-#define GEN_MASK 63 /* bits of a generation in a want number */
-
 /* ---- the worker's snapshots ---- */
 
 static void slot_release(struct sl_inspect_worker *w, struct slot *slot)
@@ -156,7 +154,7 @@ static void bind(struct sl_inspect *in, struct slot *slot)
 	binding_clear(b);
 	b->slot = slot;
 	b->version = slot->s->version;
-	b->gen = in->next_gen++ & GEN_MASK;
+	b->gen = in->next_gen++ & POLICY_GEN;
 	if (res != NULL)
 		b->has_role = sl_eval_bind(slot->s, &who, res, sl_span_str(in->database), &b->p);
 	b->hides = b->has_role && b->p.any_column_mask;
@@ -164,7 +162,7 @@ static void bind(struct sl_inspect *in, struct slot *slot)
 
 bool policy_blind(const struct binding *b)
 {
-	return b->has_role && b->p.any_column_mask && b->catalog == NULL;
+	return b->hides && b->catalog == NULL;
 }
 
 int policy_bind(struct sl_inspect *in)

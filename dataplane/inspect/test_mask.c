@@ -293,7 +293,7 @@ static void test_content_binary(void **state)
 
 static void test_large_values(void **state)
 {
-	size_t n = 200000;
+	size_t n = 400000;
 	char *text = malloc(n + 1);
 	struct fx f;
 
@@ -305,7 +305,7 @@ static void test_large_values(void **state)
 	session(&f, "agents");
 	assert_int_equal(command(&f, "SELECT * FROM notes"), SL_OK);
 	expect(&f, "note", TEXT, 0, text, PASS);
-	memcpy(text + 100000, " " CARD " ", 18);
+	memcpy(text + 200000, " " CARD " ", 18);
 	expect(&f, "note", TEXT, 0, text, DENIED);
 	close_flow(&f);
 	apply(&f, columns_policy);

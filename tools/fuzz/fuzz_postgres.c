@@ -164,6 +164,35 @@ static enum sl_action command(const struct sl_ev_command *c, uint8_t r)
 	return SL_ACT_ALLOW;
 }
 
+/* Each other column, in a format that hangs on r; a COPY of no bytes to go by is refused at times. */
+static void rowmeta(const struct sl_ev_rowmeta *m, uint8_t r, struct sl_verdict *v)
+{
+	struct sl_copy *copy = m->copy;
+
+	for (uint32_t i = 0; i < m->nb_columns; i++)
+		m->want[i] = copy != NULL ? (i ^ r) & 1 : m->columns[i].name.n % 2;
+	if (copy == NULL)
+		return;
+	must(copy->kept.n <= SL_KEEP_MAX);
+	v->action = (r & 14) == 14 ? SL_ACT_DENY : SL_ACT_ALLOW;
+	copy->csv = (r & 16) != 0;
+	copy->header = (r & 32) != 0;
+	copy->delimiter = r & 64 ? ',' : '\t';
+	copy->quote = '"';
+	copy->escape = r & 128 ? '\\' : '"';
+	copy->null_n = copy->csv ? 0 : 2;
+	memcpy(copy->null, "\\N", 2);
+}
+
+static void report(const struct sl_ev_report *p, uint8_t r, struct sl_verdict *v)
+{
+	for (int i = 0; i < SL_REPORT_TEXTS; i++)
+		must(p->text[i].n <= SIDE_BYTES);
+	v->action = r & 16 ? SL_ACT_ALLOW : SL_ACT_REPLACE;
+	v->nameless = (r & 32) != 0;
+	v->replace = SL_SPAN_LIT("withheld");
+}
+
 static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 {
 	static const uint8_t by[300];
@@ -195,11 +224,15 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 		for (uint32_t i = 0; i < ev->command.nb_params; i++)
 			must(ev->command.params[i].value.n <= SIDE_BYTES);
 		v->action = command(&ev->command, r);
+		v->mark = r;
+		v->keep = sl_span_sub(ev->command.text, 0, r);
 		w->parked = v->action == SL_ACT_PARK;
 		break;
 	case SL_EV_ROWMETA:
-		for (uint32_t i = 0; i < ev->rowmeta.nb_columns; i++)
-			ev->rowmeta.want[i] = ev->rowmeta.columns[i].name.n % 2;
+		rowmeta(&ev->rowmeta, r, v);
+		break;
+	case SL_EV_REPORT:
+		report(&ev->report, r, v);
 		break;
 	case SL_EV_ROWS:
 		must(ev->rows.next > 0);

@@ -1,0 +1,166 @@
+/*
+ * What masks of columns mean for a command: the policy's part says what is against it and how its reply is to
+ * be read (sl_protect.h). Here that becomes a part of the judgement, and a mark and a plan that come back
+ * with the reply.
+ *
+ * What a session remembers only grows: a statement that was prepared, or a cursor that was opened, over what
+ * masks hide makes all that goes on with one be read like it; and behind a statement whose texts are
+ * withheld, those of the end of its transaction are too (constraints and triggers that were put off).
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "inspect_priv.h"
+#include "sl_sql_copy.h"
+
+#define BIT(kind) SL_SQL_BIT(SL_SQL_##kind)
+
+#define STICKY_PREPARED (UINT32_C(1) << 24) /* SQL PREPARE made a statement */
+
+/* Kinds that go on with, or end, what others began. */
+#define KINDS_LATER (BIT(TRANSACTION) | BIT(CURSOR) | BIT(EXECUTE) | BIT(SET))
+
+static void refuse(struct protection *p, int32_t mask, const char *message)
+{
+	p->decision = SL_DEC_DENY;
+	p->mask = mask;
+	p->message = message;
+}
+
+static void marks(struct sl_inspect *in, const struct sl_ev_command *c, struct protection *p)
+{
+	const struct sl_protect *r = &in->w->protect;
+
+	p->mark = r->marks & (SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
+	p->makes = (r->marks & SL_PROTECT_MAKES) != 0;
+	p->prepares = p->makes && (in->w->sql.kinds & BIT(PREPARE)) != 0;
+	if ((p->mark & SL_PROTECT_DERIVED) != 0 && r->derived_mask >= 0)
+		p->mark |= ((uint32_t)r->derived_mask + 1) << MARK_MASK_SHIFT;
+	/* A Bind can meet a statement that SQL has made anew under its name in the same flight. */
+	if ((r->marks & SL_PROTECT_GOES_ON) != 0 ||
+	    (c->phase == SL_PHASE_EXECUTE && (in->sticky & STICKY_PREPARED) != 0)) {
+		if ((p->mark & SL_PROTECT_DERIVED) != 0)
+			p->mark |= in->sticky & SL_PROTECT_QUIET;
+		else
+			p->mark |= in->sticky & ~STICKY_PREPARED;
+	}
+}
+
+static void protect_columns(struct sl_inspect *in, const struct sl_ev_command *c, struct protection *p)
+{
+	struct sl_inspect_worker *w = in->w;
+	const struct binding *b = &in->now;
+
+	w->protect.marks = w->protect.nb_copy = 0;
+	if (c->phase == SL_PHASE_OTHER) {
+		refuse(p, -1, "the result of a function call cannot be masked");
+		return;
+	}
+	if (sl_protect_needed(b->slot->s, &b->p, b->catalog, &w->sql)) {
+		sl_sql_uses(c->text, &w->sql, &w->uses);
+		sl_protect_statement(b->slot->s, &b->p, b->catalog, c->text, &w->sql, &w->uses, &w->protect);
+		p->decision = w->protect.decision;
+		p->mask = w->protect.mask;
+		p->message = w->protect.message;
+	}
+	marks(in, c, p);
+	if ((w->sql.kinds & KINDS_LATER) != 0)
+		p->mark |= in->sticky & SL_PROTECT_QUIET;
+}
+
+/* ---- COPY ---- */
+
+/* What stands for NULL could also be a value that was guessed. */
+static bool null_is_clear(const struct sl_sql_copy *o)
+{
+	return o->binary || o->csv || o->null_n == 0 || (o->null_n == 2 && memcmp(o->null, "\\N", 2) == 0);
+}
+
+static void plan_format(const struct sl_sql_copy *o, struct sl_copy *to)
+{
+	memset(to, 0, sizeof(*to));
+	to->binary = o->binary;
+	to->csv = o->csv;
+	to->header = o->header;
+	to->delimiter = o->delimiter;
+	to->quote = o->quote;
+	to->escape = o->escape;
+	to->null_n = o->null_n;
+	memcpy(to->null, o->null, o->null_n);
+}
+
+static void plan_columns(const struct sl_protect *r, uint32_t mark, struct copy_plan *plan)
+{
+	plan->nb = (r->marks & SL_PROTECT_COPY) != 0 ? (uint16_t)r->nb_copy : COPY_ANY;
+	plan->rest = (struct copy_column){.mask = -1};
+	if (plan->nb == COPY_ANY && (mark & SL_PROTECT_DERIVED) != 0)
+		plan->rest = (struct copy_column){.mask = MARK_MASK(mark), .derived = true};
+	for (uint32_t i = 0; plan->nb != COPY_ANY && i < plan->nb; i++)
+		plan->columns[i] = (struct copy_column){.type = r->copy[i].type,
+		                                        .mask = (int16_t)r->copy[i].mask,
+		                                        .derived = r->copy[i].derived};
+}
+
+static bool one_copy(const struct sl_sql *sql, uint32_t *stmt)
+{
+	uint32_t nb = 0;
+
+	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
+		if ((sql->stmts[i].kinds & BIT(COPY_TO)) == 0)
+			continue;
+		*stmt = i;
+		nb++;
+	}
+	return nb == 1;
+}
+
+/* The data of a COPY has no columns of its own: it is read by what its statement says. */
+static void plan_copy(struct sl_inspect *in, struct protection *p)
+{
+	struct sl_inspect_worker *w = in->w;
+	struct copy_plan *plan = &w->plan;
+	bool masked = in->now.p.any_content_mask ||
+	              (in->now.hides &&
+	               ((w->protect.marks & SL_PROTECT_COPY) != 0 || (p->mark & SL_PROTECT_DERIVED) != 0));
+	struct sl_sql_copy options = {0};
+	uint32_t stmt = 0;
+
+	*plan = (struct copy_plan){.version = in->now.version, .nb = COPY_ANY, .rest = {.mask = -1}};
+	if (masked && (!one_copy(&w->sql, &stmt) || !sl_sql_copy_read(w->sql.stmts[stmt].text, &options))) {
+		refuse(p, -1,
+		       "this COPY cannot be masked: one in a query string, with options that can be read");
+		return;
+	}
+	if (masked && !null_is_clear(&options)) {
+		refuse(p, -1, "COPY under a mask: NULL must be the default text or an empty one");
+		return;
+	}
+	plan_format(&options, &plan->format);
+	if (masked)
+		plan_columns(&w->protect, p->mark, plan);
+	p->keep = sl_span(plan, offsetof(struct copy_plan, columns) +
+	                                (plan->nb != COPY_ANY ? plan->nb * sizeof(plan->columns[0]) : 0));
+}
+
+void protect_command(struct sl_inspect *in, const struct sl_ev_command *c, struct protection *p)
+{
+	const struct binding *b = &in->now;
+
+	*p = (struct protection){.decision = SL_DEC_ALLOW, .mask = -1, .message = ""};
+	if (!b->hides && !b->p.any_content_mask)
+		return;
+	in->w->protect.marks = 0;
+	if (b->hides)
+		protect_columns(in, c, p);
+	if (p->decision != SL_DEC_DENY && c->phase != SL_PHASE_PREPARE &&
+	    (in->w->sql.kinds & BIT(COPY_TO)) != 0)
+		plan_copy(in, p);
+}
+
+void protect_remember(struct sl_inspect *in, const struct protection *p)
+{
+	/* Nothing is taken back: the first mask of what is derived stays. */
+	if (p->makes && (in->sticky & SL_PROTECT_DERIVED) == 0)
+		in->sticky |= p->mark;
+	in->sticky |= (p->mark & SL_PROTECT_QUIET) | (p->prepares ? STICKY_PREPARED : 0);
+}

@@ -1,0 +1,286 @@
+/* Masks of columns over statements: what is refused and held, what the reply is told, COPY, texts. */
+#include "test_util.h"
+
+#include "sl_protect.h"
+
+static const char policy[] =
+        "kind: Resource\nversion: 1\nmetadata: {name: shop}\nspec:\n  protocol: postgres\n"
+        "  address: 10.99.2.2:5432\n  credential: shop-app\n  databases: [shop]\n  tls: {mode: 'off'}\n"
+        "---\nkind: Role\nversion: 1\nmetadata: {name: agent}\nspec:\n  groups: [agents]\n"
+        "  resources: [shop]\n  databases: ['*']\n  allow: [any]\n"
+        "---\nkind: Mask\nversion: 1\nmetadata: {name: ssn}\nspec:\n  action: redact\n  secret: true\n"
+        "  columns: [people.ssn]\n"
+        "---\nkind: Mask\nversion: 1\nmetadata: {name: pay}\nspec:\n  action: redact\n  inference: hold\n"
+        "  columns: [people.pay]\n";
+static const char content[] =
+        "kind: Resource\nversion: 1\nmetadata: {name: shop}\nspec:\n  protocol: postgres\n"
+        "  address: 10.99.2.2:5432\n  credential: shop-app\n  databases: [shop]\n  tls: {mode: 'off'}\n"
+        "---\nkind: Role\nversion: 1\nmetadata: {name: agent}\nspec:\n  groups: [agents]\n"
+        "  resources: [shop]\n  databases: ['*']\n  allow: [any]\n"
+        "---\nkind: Mask\nversion: 1\nmetadata: {name: card}\nspec:\n  action: redact\n  text: '[card]'\n"
+        "  pattern: '\\b4[0-9]{15}\\b'\n";
+
+static const struct fx_column people[] = {
+        {100, 1, "public", "people", "id"},
+        {100, 2, "public", "people", "name"},
+        {100, 3, "public", "people", "ssn"},
+        {100, 4, "public", "people", "pay"},
+};
+
+static void up(struct fx *f, const char *yaml)
+{
+	fx_up(f, yaml);
+	f->columns = people;
+	f->nb_columns = sizeof(people) / sizeof(people[0]);
+	session(f, "agents");
+}
+
+static void down(struct fx *f)
+{
+	close_flow(f);
+	fx_down(f);
+}
+
+static void allowed(struct fx *f, const char *text, uint32_t marks)
+{
+	assert_int_equal(command(f, text), SL_OK);
+	if (f->v.action != SL_ACT_ALLOW)
+		fail_msg("%s: %.*s", text, (int)f->v.reason.message.n, (const char *)f->v.reason.message.p);
+	if ((f->v.mark & (SL_PROTECT_DERIVED | SL_PROTECT_QUIET)) != marks)
+		fail_msg("%s: marks %x", text, f->v.mark);
+}
+
+static void denied(struct fx *f, const char *text)
+{
+	assert_int_equal(command(f, text), SL_OK);
+	if (f->v.action != SL_ACT_DENY)
+		fail_msg("%s is not denied", text);
+}
+
+static uint16_t want_of(struct fx *f, uint32_t mark, uint32_t table, uint16_t attr, const char *name)
+{
+	struct sl_column c = {.name = sl_span_str(name), .table = table, .attr = attr, .type = 25};
+	struct sl_event ev = {.kind = SL_EV_ROWMETA, .cmd = f->cmd, .mark = mark};
+	uint16_t want = 0;
+
+	ev.rowmeta.columns = &c;
+	ev.rowmeta.nb_columns = 1;
+	ev.rowmeta.want = &want;
+	assert_int_equal(sl_inspect_event(f->in, &ev, &f->v, NULL), SL_OK);
+	return want;
+}
+
+/* What the value "x" becomes; NULL: the column is not wanted. */
+static const char *masked(struct fx *f, uint32_t mark, uint32_t table, uint16_t attr)
+{
+	static char out[64];
+	uint16_t want = want_of(f, mark, table, attr, "c");
+	struct sl_event ev = {.kind = SL_EV_FIELD, .cmd = f->cmd, .mark = mark};
+
+	if (want == 0)
+		return NULL;
+	ev.field.want = want;
+	ev.field.column =
+	        (struct sl_column){.name = SL_SPAN_LIT("c"), .table = table, .attr = attr, .type = 25};
+	ev.field.value = SL_SPAN_LIT("x");
+	assert_int_equal(sl_inspect_event(f->in, &ev, &f->v, NULL), SL_OK);
+	if (f->v.action != SL_ACT_REPLACE)
+		return f->v.action == SL_ACT_DENY ? "denied" : "passed";
+	sl_span_cstr(f->v.replace, out, sizeof(out));
+	return out;
+}
+
+static void test_columns(void **state)
+{
+	uint32_t mark;
+	struct fx f;
+
+	(void)state;
+	up(&f, policy);
+	allowed(&f, "SELECT id, name FROM people", 0);
+	assert_null(masked(&f, f.v.mark, 100, 1));
+	assert_string_equal(masked(&f, 0, 100, 3), "***");
+	/* what comes of nothing, in a statement that has nothing to hide and in one that has */
+	assert_null(masked(&f, 0, 0, 0));
+	allowed(&f, "SELECT id, upper(ssn) FROM people", SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
+	mark = f.v.mark;
+	assert_string_equal(masked(&f, mark, 0, 0), "***");
+	assert_null(masked(&f, mark, 100, 1));
+	/* a whole row has a table and no column */
+	assert_string_equal(masked(&f, 0, 100, 0), "***");
+	down(&f);
+}
+
+static void test_refused(void **state)
+{
+	struct fx f;
+
+	(void)state;
+	up(&f, policy);
+	denied(&f, "SELECT id FROM people WHERE ssn LIKE '1%'");
+	denied(&f, "CREATE TABLE copy AS SELECT * FROM people");
+	assert_int_equal(command_with(&f, SL_PHASE_OTHER, "function call", NULL, 0), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_DENY);
+	/* held by the mask that says so, once */
+	assert_int_equal(command(&f, "SELECT id FROM people WHERE pay > 1"), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_PARK);
+	assert_int_equal(f.hold.nb_needs, 1);
+	assert_string_equal(f.hold.needs[0].rule, "Mask/pay");
+	down(&f);
+}
+
+static void test_sticky(void **state)
+{
+	struct fx f;
+
+	(void)state;
+	up(&f, policy);
+	allowed(&f, "COMMIT", 0);
+	allowed(&f, "DECLARE c CURSOR FOR SELECT upper(ssn) FROM people",
+	        SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
+	allowed(&f, "SELECT 1", 0);
+	allowed(&f, "FETCH c", SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
+	assert_string_equal(masked(&f, f.v.mark, 0, 0), "***");
+	allowed(&f, "COMMIT", SL_PROTECT_QUIET);
+	assert_int_equal(command_with(&f, SL_PHASE_EXECUTE, "SELECT 1", NULL, 0), SL_OK);
+	assert_int_equal(f.v.mark, 0);
+	/* behind an SQL PREPARE a Bind may meet what it has made */
+	allowed(&f, "PREPARE p AS SELECT upper(ssn) FROM people", SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
+	assert_int_equal(command_with(&f, SL_PHASE_EXECUTE, "SELECT 1", NULL, 0), SL_OK);
+	assert_string_equal(masked(&f, f.v.mark, 0, 0), "***");
+	down(&f);
+}
+
+/* ---- COPY ---- */
+
+static uint8_t kept[SL_KEEP_MAX];
+static size_t nb_kept;
+
+static void keep(struct fx *f)
+{
+	nb_kept = f->v.keep.n;
+	assert_true(nb_kept > 0 && nb_kept <= sizeof(kept));
+	memcpy(kept, f->v.keep.p, nb_kept);
+}
+
+/* Which columns are wanted, as "0010"; "" when it is refused. */
+static const char *copied(struct fx *f, uint32_t nb, bool binary, struct sl_copy *copy)
+{
+	static char out[16];
+	struct sl_column columns[8];
+	uint16_t want[8] = {0};
+	struct sl_event ev = {.kind = SL_EV_ROWMETA, .cmd = f->cmd};
+
+	memset(columns, 0, sizeof(columns));
+	*copy = (struct sl_copy){.binary = binary, .kept = sl_span(kept, nb_kept)};
+	ev.rowmeta.columns = columns;
+	ev.rowmeta.nb_columns = nb;
+	ev.rowmeta.want = want;
+	ev.rowmeta.copy = copy;
+	assert_int_equal(sl_inspect_event(f->in, &ev, &f->v, NULL), SL_OK);
+	out[0] = '\0';
+	for (uint32_t i = 0; i < nb && f->v.action == SL_ACT_ALLOW; i++)
+		snprintf(out + i, sizeof(out) - i, "%d", want[i] != 0);
+	return out;
+}
+
+static void test_copy(void **state)
+{
+	struct sl_copy c;
+	struct fx f;
+
+	(void)state;
+	up(&f, policy);
+	allowed(&f, "COPY people TO STDOUT (FORMAT csv, HEADER)", SL_PROTECT_QUIET);
+	keep(&f);
+	assert_string_equal(copied(&f, 4, false, &c), "0011");
+	assert_true(c.csv && c.header && c.delimiter == ',' && c.quote == '"' && c.escape == '"');
+	/* not what was planned: another number of columns, another format, nothing kept */
+	assert_string_equal(copied(&f, 5, false, &c), "");
+	assert_string_equal(copied(&f, 4, true, &c), "");
+	nb_kept = 0;
+	assert_string_equal(copied(&f, 4, false, &c), "");
+	allowed(&f, "COPY (SELECT id, ssn FROM people) TO STDOUT BINARY", SL_PROTECT_QUIET);
+	keep(&f);
+	assert_string_equal(copied(&f, 2, true, &c), "01");
+	/* nothing hidden in it */
+	allowed(&f, "COPY other TO STDOUT (FORMAT csv)", 0);
+	keep(&f);
+	assert_string_equal(copied(&f, 3, false, &c), "000");
+	denied(&f, "COPY people TO STDOUT (NULL '123')");
+	denied(&f, "COPY people TO STDOUT (ENCODING 'LATIN1')");
+	denied(&f, "COPY people TO STDOUT; COPY people TO STDOUT");
+	down(&f);
+	/* content: every field of any table */
+	up(&f, content);
+	allowed(&f, "COPY other TO STDOUT", 0);
+	keep(&f);
+	assert_string_equal(copied(&f, 2, false, &c), "11");
+	assert_true(!c.csv && c.delimiter == '\t' && c.null_n == 2);
+	down(&f);
+}
+
+/* ---- texts ---- */
+
+/* What the client reads of an error; "=": all as it is. */
+static const char *report(struct fx *f, uint64_t cmd, uint32_t mark, const char *state, const char *message,
+                          const char *detail)
+{
+	static char out[128];
+	struct sl_event ev = {.kind = SL_EV_REPORT, .cmd = cmd, .mark = mark};
+
+	ev.report.kind = SL_REPORT_ERROR;
+	ev.report.sqlstate = sl_span_str(state);
+	ev.report.text[SL_REPORT_MESSAGE] = sl_span_str(message);
+	ev.report.text[SL_REPORT_DETAIL] = sl_span_str(detail);
+	assert_int_equal(sl_inspect_event(f->in, &ev, &f->v, NULL), SL_OK);
+	if (f->v.action == SL_ACT_ALLOW)
+		return "=";
+	assert_int_equal(f->v.action, SL_ACT_REPLACE);
+	sl_span_cstr(f->v.replace, out, sizeof(out));
+	return out;
+}
+
+static void test_texts(void **state)
+{
+	struct sl_event ev = {.kind = SL_EV_REPORT};
+	struct fx f;
+
+	(void)state;
+	up(&f, policy);
+	allowed(&f, "SELECT 1", 0);
+	assert_string_equal(report(&f, f.cmd, 0, "42P01", "no table x", "d"), "=");
+	assert_string_equal(report(&f, f.cmd, 0, "22012", "division by zero", ""), "=");
+	assert_string_equal(report(&f, f.cmd, 0, "23505", "duplicate key", "Key (a)=(1)"), "duplicate key");
+	assert_false(f.v.nameless);
+	assert_string_equal(report(&f, f.cmd, 0, "P0001", "ssn 123", ""),
+	                    "raised by a function of the target (text withheld by a mask)");
+	assert_true(f.v.nameless);
+	assert_string_equal(report(&f, f.cmd, SL_PROTECT_QUIET, "42P01", "no table 123-45", ""),
+	                    "syntax error or access rule violated (text withheld by a mask)");
+	assert_string_equal(report(&f, 0, 0, "23503", "x", "Key (ssn)=(123)"),
+	                    "foreign key constraint violated (text withheld by a mask)");
+	assert_string_equal(report(&f, f.cmd, SL_PROTECT_QUIET, "99999", "x", ""), "text withheld by a mask");
+	ev.report.kind = SL_REPORT_NOTIFICATION;
+	ev.report.text[SL_REPORT_MESSAGE] = SL_SPAN_LIT("123-45-6789");
+	assert_int_equal(sl_inspect_event(f.in, &ev, &f.v, NULL), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_REPLACE);
+	assert_int_equal(f.v.replace.n, 0);
+	down(&f);
+	up(&f, content);
+	allowed(&f, "SELECT 1", 0);
+	assert_string_equal(report(&f, f.cmd, 0, "P0001", "plain", ""), "=");
+	assert_string_equal(report(&f, f.cmd, 0, "22P02", "bad", "no 4111111111111111"),
+	                    "invalid text representation (text withheld by a mask)");
+	down(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_columns), cmocka_unit_test(test_refused), cmocka_unit_test(test_sticky),
+	        cmocka_unit_test(test_copy),    cmocka_unit_test(test_texts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
