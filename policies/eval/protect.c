@@ -380,8 +380,9 @@ static void judge_string(struct judge *j)
 		if (j->t.uses->far[i])
 			deny(j->out, &j->t.columns, MSG_DEFINES);
 	}
-	for (uint32_t i = 0; i < j->t.uses->nb_uses; i++)
+	for (uint32_t i = 0; i < j->t.uses->nb_uses && j->t.work < TAINT_WORK_MAX; i++)
 		judge_use(j, i);
+	j->t.failed |= j->t.work >= TAINT_WORK_MAX;
 	judge_operators(j);
 	judge_derived(j, &j->t.derived, false);
 	for (uint32_t i = 0; i < sql->nb_stmts; i++) {

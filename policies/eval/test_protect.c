@@ -104,7 +104,8 @@ static struct sl_mask masks[2] = {
         {.name = "email", .columns = {(const char *[]){"email"}, 1}, .trusted = {trusted, 1}},
 };
 static struct sl_snapshot snapshot = {.version = 1, .masks = masks, .nb_masks = 2};
-static struct sl_principal who = {.snapshot_version = 1, .mask_bits = {3}, .any_mask = true, .any_column_mask = true};
+static struct sl_principal who = {
+        .snapshot_version = 1, .mask_bits = {3}, .any_mask = true, .any_column_mask = true};
 
 /* "deny", "hold" or "allow", then marks: D derived, Q quiet, M makes, G goes on, C copy. */
 static void judged(const char *text, const struct sl_catalog *c, char *out)
@@ -306,11 +307,39 @@ static void test_no_catalog(void **state)
 	assert_string_equal(is, "deny");
 }
 
+/* Names given to names, more of them than are followed: refused, and soon. */
+static void test_too_much(void **state)
+{
+	static char text[60000];
+	char is[64];
+	int n = sprintf(text, "SELECT 1 FROM people p WHERE ");
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		n += sprintf(text + n, "p.c%d = 1 AND ", i);
+	(void)sprintf(text + n, "true");
+	judged(text, catalog, is);
+	assert_string_equal(is, "deny");
+	n = sprintf(text, "WITH a0 AS (SELECT ssn AS x FROM people)");
+	for (int i = 1; i < 40; i++)
+		n += sprintf(text + n, ", a%d AS (SELECT * FROM a%d CROSS JOIN a0)", i, i - 1);
+	(void)sprintf(text + n, " SELECT 1 FROM a39 WHERE x = '1'");
+	judged(text, catalog, is);
+	assert_string_equal(is, "deny");
+	n = sprintf(text, "SELECT ");
+	for (int i = 0; i < 1100; i++)
+		n += sprintf(text + n, "c%d, ", i);
+	(void)sprintf(text + n, "1 FROM orgs");
+	judged(text, catalog, is);
+	assert_string_equal(is, "deny");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_statements),
 	        cmocka_unit_test(test_no_catalog),
+	        cmocka_unit_test(test_too_much),
 	};
 
 	return cmocka_run_group_tests_name("protect", tests, NULL, NULL);
