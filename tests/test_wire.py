@@ -315,7 +315,7 @@ def large_messages_stream():
         md5 = hashlib.md5(b"y" * size).hexdigest().encode()
         same([row(b) for k, b in got if k == "D"], [[str(size).encode(), md5, b"5"]], f"the parameter ({errors_of(got)})")
         (value,), = w.simple(f"select repeat('x', {size})")
-        same((len(value), set(value)), (size, {ord("x")}), "the row")
+        check(value == b"x" * size, f"the row: {len(value)} bytes")
         grown = gateway_memory() - before
         check(grown < 24 << 20, f"memory grew by {grown >> 20} MiB over messages of {size >> 20} MiB")
     params = [r["params"] for r in records(latest("reader")["id"]) if r.get("phase") == "execute"][0]
