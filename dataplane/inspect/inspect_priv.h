@@ -123,6 +123,7 @@ struct sl_inspect {
 	char protocol[32];
 	bool client_tls;
 	bool began, ended;
+	uint32_t newest;      /* relation that was newer than the catalog */
 	bool changed_catalog; /* a statement of this session may have, and no COMMIT came since */
 	uint64_t next_record;
 	uint64_t barrier;

@@ -212,6 +212,15 @@ static bool is_opaque(const struct sl_ev_rowmeta *m)
 	       m->columns[0].attr == 0 && m->columns[0].format == 0;
 }
 
+/* The first time that the session meets it, or a newer one: it may stay unknown for long. */
+static bool is_newest(struct sl_inspect *in, const struct binding *b, const struct sl_column *c)
+{
+	if (!is_new(b, c) || c->table <= in->newest)
+		return false;
+	in->newest = c->table;
+	return true;
+}
+
 int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v)
 {
 	const struct sl_ev_rowmeta *m = &ev->rowmeta;
@@ -233,7 +242,7 @@ int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_ver
 	else
 		for (uint32_t i = 0; i < m->nb_columns; i++) {
 			m->want[i] = plan(b, ev->mark, &m->columns[i]);
-			fresh |= b->hides && is_new(b, &m->columns[i]);
+			fresh |= b->hides && is_newest(in, b, &m->columns[i]);
 		}
 	if (fresh) /* so that the next statement knows it */
 		sl_catalog_changed(in->resource);

@@ -293,7 +293,7 @@ void catalog_notify(struct fetch *f, uint32_t events)
 
 /* ---- the worker's catalogs ---- */
 
-static void catalog_drop(struct catalog *c)
+static void entry_free(struct catalog *c)
 {
 	sl_catalog_unref(c->now);
 	sl_cleanse(c, sizeof(*c));
@@ -309,7 +309,7 @@ static void sweep(struct sl_worker *w)
 		if (c == NULL || c->users > 0 || c->fetch != NULL ||
 		    w->now_us < c->fetched_us + w->cfg.catalog_age_us)
 			continue;
-		catalog_drop(c);
+		entry_free(c);
 		w->catalogs[i] = NULL;
 	}
 }
@@ -354,7 +354,7 @@ void catalogs_free(struct sl_worker *w)
 			continue;
 		if (w->catalogs[i]->fetch != NULL)
 			fetch_free(w->catalogs[i]->fetch);
-		catalog_drop(w->catalogs[i]);
+		entry_free(w->catalogs[i]);
 		w->catalogs[i] = NULL;
 	}
 }
@@ -372,7 +372,7 @@ static struct catalog *catalog_new(struct sl_worker *w, const struct sl_catalog_
 	if (place == NULL)
 		return NULL;
 	if (*place != NULL)
-		catalog_drop(*place);
+		entry_free(*place);
 	*place = calloc(1, sizeof(**place));
 	if (*place != NULL) {
 		snprintf((*place)->resource, sizeof((*place)->resource), "%s", want->resource);
@@ -395,9 +395,11 @@ static struct catalog *catalog_find(struct sl_worker *w, const struct sl_catalog
 
 /* ---- sessions ---- */
 
-static bool good(const struct sl_worker *w, const struct catalog *c, const struct sl_snapshot *s)
+/* need: the change that it must know of. Later ones need not hold up what waits already. */
+static bool good(const struct sl_worker *w, const struct catalog *c, const struct sl_snapshot *s,
+                 uint64_t need)
 {
-	return c->now != NULL && c->version == s->version && c->changes == sl_catalog_changes(c->resource) &&
+	return c->now != NULL && c->version == s->version && c->changes >= need &&
 	       w->now_us < c->fetched_us + CATALOG_STALE * w->cfg.catalog_age_us;
 }
 
@@ -429,7 +431,7 @@ int catalog_login(struct session *s, struct sl_span user, struct sl_span secret)
 	c->target = s->target;
 	if (sl_span_cstr(user, c->user, sizeof(c->user)) < 0 || sl_secret_set(&c->secret, secret) < 0)
 		return sl_fail(SL_E_SEAL);
-	if (!good(s->w, c, want.snapshot))
+	if (!good(s->w, c, want.snapshot, sl_catalog_changes(c->resource)))
 		ask(s->w, c, want.snapshot);
 	return SL_OK;
 }
@@ -445,7 +447,10 @@ int catalog_ready(struct session *s)
 		return rc;
 	if (c == NULL) /* no mask hid anything when it logged in: there is no credential to ask with */
 		return sl_fail(SL_E_POLICY_CHANGED);
-	if (good(w, c, want.snapshot)) {
+	if (!s->catalog_waits)
+		s->catalog_need = sl_catalog_changes(c->resource);
+	s->catalog_waits = !good(w, c, want.snapshot, s->catalog_need);
+	if (!s->catalog_waits) {
 		if (w->now_us >= c->refresh_us)
 			ask(w, c, want.snapshot);
 		if (want.has != c->now)

@@ -84,6 +84,8 @@ struct session {
 	const struct sl_resource *resource; /* good until SESSION_OPEN */
 	struct sl_endpoint target;
 	struct catalog *catalog; /* NULL: no mask hides a column from the caller */
+	bool catalog_waits;      /* the event in hand waits for one that was asked for behind this change: */
+	uint64_t catalog_need;
 	struct login *login;
 	bool authenticated; /* management counts it as live */
 	bool opened;        /* the target had accepted the login */
