@@ -389,9 +389,9 @@ static void judge_string(struct judge *j)
 		if (sql->stmts[i].kinds & BIT(COPY_TO))
 			plan_copy(j, i);
 	}
-	if (sql->kinds & (BIT(PREPARE) | BIT(CURSOR)))
-		j->out->marks |=
-		        j->out->marks & (SL_PROTECT_DERIVED | SL_PROTECT_QUIET) ? SL_PROTECT_MAKES : 0;
+	if ((sql->kinds & (BIT(PREPARE) | BIT(CURSOR))) != 0 &&
+	    (j->out->marks & (SL_PROTECT_DERIVED | SL_PROTECT_QUIET)) != 0)
+		j->out->marks |= SL_PROTECT_MAKES;
 }
 
 void sl_protect_statement(const struct sl_snapshot *s, const struct sl_principal *p,

@@ -343,7 +343,6 @@ static void use_character(struct sql_parser *p)
 		add_operator(p, t);
 		if (p->failed)
 			return;
-		t = sql_peek(p, 0);
 		if (p->prev.c != '|' && sql_peek(p, 1)->c != '|')
 			sql_use_decides(p);
 		return;
