@@ -431,6 +431,7 @@ int catalog_login(struct session *s, struct sl_span user, struct sl_span secret)
 	c->target = s->target;
 	if (sl_span_cstr(user, c->user, sizeof(c->user)) < 0 || sl_secret_set(&c->secret, secret) < 0)
 		return sl_fail(SL_E_SEAL);
+	c->failed = false; /* a login may try at once: its credential can be a newer one */
 	if (!good(s->w, c, want.snapshot, sl_catalog_changes(c->resource)))
 		ask(s->w, c, want.snapshot);
 	return SL_OK;
