@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "sl_sql.h"
+#include "sl_sql_copy.h"
+#include "sl_sql_uses.h"
 
 #define CHECK(cond)                                                                                          \
 	do {                                                                                                 \
@@ -55,6 +57,36 @@ static void same(const struct sl_sql *a, const struct sl_sql *b, uint32_t nb)
 	}
 }
 
+static bool inside(struct sl_span in, struct sl_span part)
+{
+	return part.n == 0 || (part.p >= in.p && part.n <= in.n - (size_t)(part.p - in.p));
+}
+
+/* The uses of names, over the same text: where they are complete they point into it, and into each other. */
+static void check_uses(struct sl_span in, const struct sl_sql *sql)
+{
+	static struct sl_sql_uses u;
+	struct sl_sql_copy copy;
+
+	sl_sql_uses(in, sql, &u);
+	CHECK(u.nb_uses <= SL_SQL_USES_MAX && u.nb_items <= SL_SQL_ITEMS_MAX &&
+	      u.nb_rows <= SL_SQL_ROWS_MAX && u.nb_operators <= SL_SQL_OPERATORS_MAX);
+	CHECK(sql->complete || !u.complete);
+	for (uint32_t i = 0; i < u.nb_uses && u.complete; i++) {
+		const struct sl_sql_use *v = &u.uses[i];
+
+		CHECK(v->stmt < sql->nb_stmts && inside(in, v->name.name));
+	}
+	for (uint32_t i = 0; i < u.nb_items && u.complete; i++)
+		CHECK(inside(in, u.items[i].text) && u.items[i].parent < (int32_t)u.nb_items);
+	for (uint32_t i = 0; i < u.nb_rows && u.complete; i++)
+		CHECK(inside(in, u.rows[i].name) && u.rows[i].relation < (int32_t)sql->nb_relations);
+	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
+		if (sl_sql_copy_read(sql->stmts[i].text, &copy))
+			CHECK(copy.null_n <= SL_SQL_COPY_NULL_MAX);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static const char tail[] = "\n;DROP TABLE x";
@@ -65,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	memset(&a, 0xa5, sizeof(a));
 	sl_sql_scan(sl_span(data, n), &a);
 	check(sl_span(data, n), &a);
+	check_uses(sl_span(data, n), &a);
 	sl_sql_scan(sl_span(data, n), &b);
 	same(&a, &b, a.nb_stmts);
 	memcpy(copy, data, n);
