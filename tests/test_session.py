@@ -104,9 +104,11 @@ def mask_under_another_name():
 
 @test
 def mask_by_content():
-    truth = admin("select card_number from customers where id = 3")
-    done = psql("agent-7", "-c", "select 'paid with ' || card_number || ' today' from customers where id = 3", check_rc=True)
+    truth = admin("select card_number from customers where id = 3").strip()
+    done = psql("agent-7", "-c", f"select 'paid with {truth} today'", check_rc=True)
     same(done.stdout, "paid with [card] today\n", f"a card number inside a text ({truth})")
+    done = psql("agent-7", "-c", "select 'paid with ' || card_number || ' today' from customers where id = 3", check_rc=True)
+    same(done.stdout, "***\n", "a text that is made of a masked column")
 
 
 @test
