@@ -112,6 +112,16 @@ def mask_by_content():
 
 
 @test
+def mask_of_copy():
+    truth = admin("select ssn from customers where id = 3").strip()
+    for options in ("", "(format csv, header)", "(delimiter '|', null '')"):
+        for what in ("customers", "(select id, ssn from customers where id = 3)"):
+            done = psql("agent-7", "-c", f"copy {what} to stdout {options}", check_rc=True)
+            check(truth not in done.stdout + done.stderr, f"copy {what} {options}: {done.stdout[:200]}")
+            check("***" in done.stdout, f"copy {what} {options}: nothing is masked: {done.stdout[:200]}{done.stderr[:200]}")
+
+
+@test
 def mask_is_what_is_recorded():
     mark, truth = marker(), admin("select ssn from customers where id = 4")
     psql("agent-7", "-c", f"select '{mark}', ssn from customers where id = 4", check_rc=True)
