@@ -124,6 +124,8 @@ int sl_inspect_login(struct sl_inspect *in, const struct sl_identity *who, struc
 	in->began = rc == SL_OK;
 	if (rc != SL_OK)
 		limit_drop(in);
+	else
+		policy_pin(in, 0); /* *res lives in the snapshot */
 	return rc;
 }
 

@@ -371,6 +371,7 @@ int mask_session(struct sl_inspect *in, struct sl_verdict *v)
 		return rc;
 	if (!in->now.has_role)
 		return sl_fail(SL_E_POLICY_DENIED);
+	policy_unpin(in, 0); /* the login's */
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
 	return SL_OK;
 }

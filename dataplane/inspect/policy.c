@@ -1,7 +1,8 @@
 /*
  * The policy in use. A worker holds one count of each snapshot that it knows: the current one, and older ones
- * while commands run that they let through. A flow is bound to a snapshot by its version; it pins it only
- * while such a command's result is not in, so that an idle session never keeps an old policy in memory.
+ * while commands run that they let through, or logins that work with a resource of theirs. A flow is bound to
+ * a snapshot by its version; it pins it only while such a command's result is not in, so that an idle session
+ * never keeps an old policy in memory.
  *
  * Each command is judged by the worker's current snapshot, and its rows are masked by the same one: `now` is
  * the binding of the newest commands, `before` that of older ones still running. A third version that comes

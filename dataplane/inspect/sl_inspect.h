@@ -55,7 +55,8 @@ void sl_inspect_open(struct sl_inspect *in, struct sl_inspect_worker *w, const s
  * The caller is known (AUTH_OK). Binds to the worker's snapshot, writes the SESSION record. 0; SL_AGAIN;
  * SL_E_POLICY_DENIED when the caller has no role on this resource and database; SL_E_NOTFOUND no such
  * resource; SL_E_POLICY_LIMIT too many sessions (sl_inspect_why() names the limit); SL_E_POLICY_LOCKED;
- * SL_E_LIMIT no room to count what the caller uses. *res is good until the next call.
+ * SL_E_LIMIT no room to count what the caller uses. *res is good until the SESSION event was
+ * taken, or sl_inspect_close().
  */
 int sl_inspect_login(struct sl_inspect *in, const struct sl_identity *who, struct sl_span resource,
                      struct sl_span database, struct sl_span target_user, struct sl_span app,

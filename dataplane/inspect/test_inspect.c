@@ -678,6 +678,36 @@ static void test_policy_close(void **state)
 	fx_down(&f);
 }
 
+/* The resource that a login works with lives until the session is up, or over, whatever policy comes
+ * meanwhile. */
+static void test_policy_login(void **state)
+{
+	const char *groups[] = {"agents", NULL};
+	struct sl_event ev = {.kind = SL_EV_SESSION};
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, policy_one);
+	assert_int_equal(login(&f, groups), SL_OK);
+	apply(&f, policy_two);
+	apply(&f, policy_one);
+	assert_int_equal(refs(&f, 0), 1);
+	assert_int_equal(refs(&f, 1), 0);
+	assert_int_equal(sl_inspect_event(f.in, &ev, &f.v, NULL), SL_OK);
+	gather(&f);
+	assert_int_equal(refs(&f, 0), 0);
+	assert_int_equal(refs(&f, 2), 1);
+	close_flow(&f);
+	/* The target never answers. */
+	assert_int_equal(login(&f, groups), SL_OK);
+	apply(&f, policy_two);
+	assert_int_equal(refs(&f, 2), 1);
+	close_flow(&f);
+	gather(&f);
+	assert_int_equal(refs(&f, 2), 0);
+	fx_down(&f);
+}
+
 /* Masks need a catalog that was made under the same policy: without it nothing runs. */
 static void test_policy_masks_changed(void **state)
 {
@@ -822,6 +852,7 @@ int main(void)
 	        cmocka_unit_test(test_logins),
 	        cmocka_unit_test(test_policy_swap),
 	        cmocka_unit_test(test_policy_close),
+	        cmocka_unit_test(test_policy_login),
 	        cmocka_unit_test(test_policy_masks_changed),
 	        cmocka_unit_test(test_reply),
 	        cmocka_unit_test(test_result_text),
