@@ -28,6 +28,7 @@
 #define CLOCK_SYNC_US   (1000 * 1000)
 #define CLOCK_STEP_US   (1000 * 1000) /* from here on somebody has set the wall clock */
 #define GIVE_BACK_US    1000
+#define LEVELS_US       1000000
 #define BACKLOG_DEFAULT 1024
 #define STARVE_RETRY_US 500
 
@@ -257,6 +258,7 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 	w->cfg = *cfg;
 	if (w->cfg.catalog_age_us == 0)
 		w->cfg.catalog_age_us = CATALOG_AGE_US;
+	w->nb_blocks = sl_store_blocks_free(cfg->store, cfg->worker); /* nothing is on the way yet */
 	TAILQ_INIT(&w->starving);
 	TAILQ_INIT(&w->waiting);
 	TAILQ_INIT(&w->ready);
@@ -569,6 +571,15 @@ static void arm_all(struct sl_worker *w)
 	}
 }
 
+/* For who watches the gateway; after the worker's death they stay as they were. */
+static void note_levels(struct sl_worker *w)
+{
+	w->next_levels_us = w->now_us + LEVELS_US;
+	sl_level_set(SL_L_RX_MBUFS, rte_mempool_in_use_count(w->cfg.rx_pool));
+	sl_level_set(SL_L_STACK_MBUFS, rte_mempool_in_use_count(w->cfg.pool));
+	sl_level_set(SL_L_RECORD_BLOCKS, w->nb_blocks - sl_store_blocks_free(w->cfg.store, w->cfg.worker));
+}
+
 /* Costs nothing for a session that is not due. */
 static void housekeep(struct sl_worker *w)
 {
@@ -576,6 +587,8 @@ static void housekeep(struct sl_worker *w)
 		arm_all(w);
 	w->arm_all = false;
 	wheel_run(&w->deadlines, w->now_us, on_deadline, w);
+	if (w->now_us >= w->next_levels_us)
+		note_levels(w);
 	if (w->nb_to_free == 0 || w->now_us < w->next_give_us)
 		return;
 	w->next_give_us = w->now_us + GIVE_BACK_US;

@@ -153,6 +153,8 @@ struct sl_worker {
 	uint32_t nb_to_free;
 	uint64_t tsc_hz, tsc_offset_us;
 	uint64_t now_us, wall_us, wall_offset_us, next_clock_us, next_give_us, next_starve_us;
+	uint64_t next_levels_us;
+	uint32_t nb_blocks; /* record blocks that there are for this worker */
 	uint64_t next_tcp_us, next_net_us, last_work_us;
 	uint32_t nb_packets;                  /* that the last loop received */
 	struct pollfd wait[SL_NET_PORTS_MAX]; /* the ports, when all of them can be waited for */

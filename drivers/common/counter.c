@@ -16,23 +16,33 @@ static const char *const texts[SL_COUNTER_COUNT] = {
 #undef ROW
 };
 
-static char names[SL_COUNTER_COUNT][40];
+static const char *const level_texts[SL_LEVEL_COUNT] = {
+#define ROW(id, txt) [id] = txt,
+        SL_LEVEL_TABLE(ROW)
+#undef ROW
+};
+
+#define NAME_MAX_BYTES 40
+
+static char names[SL_COUNTER_COUNT][NAME_MAX_BYTES], level_names[SL_LEVEL_COUNT][NAME_MAX_BYTES];
+
+/* Without the prefix, "SL_C_" or "SL_L_", and in lower case. */
+static void make_name(char *name, const char *id)
+{
+	size_t n = 0;
+
+	for (id += sizeof("SL_C_") - 1; id[n] != '\0' && n < NAME_MAX_BYTES - 1; n++)
+		name[n] = (char)(id[n] >= 'A' && id[n] <= 'Z' ? id[n] + 32 : id[n]);
+}
 
 __attribute__((constructor)) static void fill_names(void)
 {
-	static const char *const ids[SL_COUNTER_COUNT] = {
-#define ROW(id, txt) [id] = #id,
-	        SL_COUNTER_TABLE(ROW)
+#define ROW(id, txt) make_name(names[id], #id);
+	SL_COUNTER_TABLE(ROW)
 #undef ROW
-	};
-
-	for (size_t i = 0; i < SL_COUNTER_COUNT; i++) {
-		const char *s = ids[i] + sizeof("SL_C_") - 1;
-		size_t n = 0;
-
-		for (; s[n] != '\0' && n < sizeof(names[i]) - 1; n++)
-			names[i][n] = (char)(s[n] >= 'A' && s[n] <= 'Z' ? s[n] + 32 : s[n]);
-	}
+#define ROW(id, txt) make_name(level_names[id], #id);
+	SL_LEVEL_TABLE(ROW)
+#undef ROW
 }
 
 void sl_counters_register(const char *thread)
@@ -84,4 +94,23 @@ const char *sl_counter_name(enum sl_counter_id id)
 const char *sl_counter_text(enum sl_counter_id id)
 {
 	return texts[id];
+}
+
+uint64_t sl_level_sum(enum sl_level_id id)
+{
+	uint64_t sum = 0;
+
+	for (struct sl_counters *c = sl_counters_all(); c != NULL; c = c->next)
+		sum += atomic_load_explicit(&c->level[id], memory_order_relaxed);
+	return sum;
+}
+
+const char *sl_level_name(enum sl_level_id id)
+{
+	return id < SL_LEVEL_COUNT ? level_names[id] : "";
+}
+
+const char *sl_level_text(enum sl_level_id id)
+{
+	return id < SL_LEVEL_COUNT ? level_texts[id] : "";
 }

@@ -2,6 +2,7 @@
  * Counters. Each thread has one block, written by that thread alone with relaxed stores and read by the
  * management core at any time. A block has a counter for each row of the error table and each row of the
  * table here. Blocks are registered once at thread start and never freed before exit, so sums never go back.
+ * Beside them stand levels: what is in use of a thread's bounded pools, as the thread saw it last.
  */
 #ifndef SL_COUNTER_H
 #define SL_COUNTER_H
@@ -56,6 +57,18 @@
 	X(SL_C_SLEEPS, "worker sleeps")                                                                      \
 	X(SL_C_WORKERS_DIED, "workers that died of a fault that was contained")
 
+#define SL_LEVEL_TABLE(X)                                                                                    \
+	X(SL_L_RX_MBUFS, "packet buffers in use that the worker's queues receive into")                      \
+	X(SL_L_STACK_MBUFS, "packet buffers in use of those that the worker sends and copies with")          \
+	X(SL_L_RECORD_BLOCKS, "record blocks on the way to the disk")
+
+enum sl_level_id {
+#define SL_LEVEL_ID(name, text) name,
+	SL_LEVEL_TABLE(SL_LEVEL_ID)
+#undef SL_LEVEL_ID
+	SL_LEVEL_COUNT
+};
+
 enum sl_counter_id {
 #define SL_COUNTER_ID(name, text) name,
 	SL_COUNTER_TABLE(SL_COUNTER_ID)
@@ -66,6 +79,7 @@ enum sl_counter_id {
 struct sl_counters {
 	char thread[16];
 	_Atomic uint64_t counter[SL_COUNTER_COUNT];
+	_Atomic uint64_t level[SL_LEVEL_COUNT];
 	_Atomic uint64_t err[SL_ERR_COUNT];
 	struct sl_counters *next;
 };
@@ -81,6 +95,10 @@ struct sl_counters *sl_counters_all(void);
 /* Sum over all threads. Any thread. */
 uint64_t sl_counter_sum(enum sl_counter_id id);
 uint64_t sl_counter_err_sum(int err);
+uint64_t sl_level_sum(enum sl_level_id id);
+/* The level's name without "SL_L_", in lower case, and its text. */
+const char *sl_level_name(enum sl_level_id id);
+const char *sl_level_text(enum sl_level_id id);
 /* The counter's name without "SL_C_", in lower case, and its text. */
 const char *sl_counter_name(enum sl_counter_id id);
 const char *sl_counter_text(enum sl_counter_id id);
@@ -90,6 +108,11 @@ static inline void sl_count_n(enum sl_counter_id id, uint64_t n)
 	_Atomic uint64_t *c = &sl_counters_self->counter[id];
 
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void sl_level_set(enum sl_level_id id, uint64_t n)
+{
+	atomic_store_explicit(&sl_counters_self->level[id], n, memory_order_relaxed);
 }
 
 static inline void sl_count(enum sl_counter_id id)

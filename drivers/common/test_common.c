@@ -36,6 +36,11 @@ static void test_counting(void **state)
 	sl_count_n(SL_C_RX_BYTES, 7);
 	assert_int_equal(sl_counter_sum(SL_C_RX_BYTES), 7);
 	assert_string_equal(sl_counter_name(SL_C_RX_BYTES), "rx_bytes");
+	sl_level_set(SL_L_RX_MBUFS, 9);
+	sl_level_set(SL_L_RX_MBUFS, 4);
+	assert_int_equal(sl_level_sum(SL_L_RX_MBUFS), 4);
+	assert_string_equal(sl_level_name(SL_L_RECORD_BLOCKS), "record_blocks");
+	assert_true(strlen(sl_level_text(SL_L_RECORD_BLOCKS)) > 5);
 }
 
 static void test_addresses(void **state)

@@ -38,20 +38,24 @@ void mg_get_health(struct request *q)
 
 static json_t *thread_json(struct sl_counters *c)
 {
-	json_t *counters = json_object(), *errors = json_object();
+	json_t *counters = json_object(), *levels = json_object(), *errors = json_object();
 
 	for (int i = 0; i < SL_COUNTER_COUNT; i++)
 		json_object_set_new(
 		        counters, sl_counter_name((enum sl_counter_id)i),
 		        json_integer((json_int_t)atomic_load_explicit(&c->counter[i], memory_order_relaxed)));
+	for (int i = 0; i < SL_LEVEL_COUNT; i++)
+		json_object_set_new(
+		        levels, sl_level_name((enum sl_level_id)i),
+		        json_integer((json_int_t)atomic_load_explicit(&c->level[i], memory_order_relaxed)));
 	for (int i = 1; i < SL_ERR_COUNT; i++) {
 		uint64_t v = atomic_load_explicit(&c->err[i], memory_order_relaxed);
 
 		if (v > 0)
 			json_object_set_new(errors, sl_err_name(-i), json_integer((json_int_t)v));
 	}
-	return json_pack("{s:o,s:o,s:o}", "thread", mg_json_text(sl_span_str(c->thread)), "counters",
-	                 counters, "errors", errors);
+	return json_pack("{s:o,s:o,s:o,s:o}", "thread", mg_json_text(sl_span_str(c->thread)), "counters",
+	                 counters, "levels", levels, "errors", errors);
 }
 
 /* What the rest of the gateway has to say (ports, connections): a JSON object of its own. */
@@ -86,6 +90,17 @@ void mg_get_status(struct request *q)
 
 /* ---- metrics ---- */
 
+static void levels_text(struct evbuffer *buf)
+{
+	for (int i = 0; i < SL_LEVEL_COUNT; i++) {
+		const char *name = sl_level_name((enum sl_level_id)i);
+
+		evbuffer_add_printf(buf, "# HELP sl_%s %s\n# TYPE sl_%s gauge\nsl_%s %llu\n", name,
+		                    sl_level_text((enum sl_level_id)i), name, name,
+		                    (unsigned long long)sl_level_sum((enum sl_level_id)i));
+	}
+}
+
 void mg_get_metrics(struct request *q)
 {
 	struct evbuffer *buf = evbuffer_new();
@@ -107,6 +122,7 @@ void mg_get_metrics(struct request *q)
 	for (int i = 1; i < SL_ERR_COUNT; i++)
 		evbuffer_add_printf(buf, "sl_error_total{name=\"%s\"} %llu\n", sl_err_name(-i),
 		                    (unsigned long long)sl_counter_err_sum(-i));
+	levels_text(buf);
 	evbuffer_add_printf(buf,
 	                    "# HELP sl_live_sessions sessions that are open\n# TYPE sl_live_sessions "
 	                    "gauge\nsl_live_sessions %u\n"
