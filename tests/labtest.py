@@ -77,15 +77,19 @@ def lab(*args, **more):
     return run([f"{ROOT}/tools/lab/lab", *args], **more)
 
 
+TOKEN_KEPT_S = 1200  # of 3600
+
 _tokens = {}
 
 
 def token(client, kind=None):
-    """A token of the provider; kept as long as it is good for the whole run."""
+    """A token of the provider; kept for as long as it is good for a session yet. Any thread."""
     key = (client, kind)
-    if key not in _tokens or client in ("short", "expired"):
-        _tokens[key] = lab("token", client, *([kind] if kind else [])).stdout.strip()
-    return _tokens[key]
+    got, fetched = _tokens.get(key, (None, 0))
+    if got is None or client in ("short", "expired") or time.monotonic() - fetched > TOKEN_KEPT_S:
+        got = lab("token", client, *([kind] if kind else [])).stdout.strip()
+        _tokens[key] = (got, time.monotonic())
+    return got
 
 
 def forget_tokens():

@@ -198,7 +198,7 @@ class Wire:
         if ask:
             answer = self.request(SSL_REQUEST)
             if answer != b"S":
-                raise Closed(f"no TLS: {answer!r}")
+                raise Closed(f"no TLS: {answer + self.sock.recv(4096)!r}")
         context = ssl.create_default_context(cafile=self.ca)
         if alpn:
             context.set_alpn_protocols(alpn)
