@@ -1,0 +1,461 @@
+"""What masks hide cannot be learnt: planted values in columns of every type, and every way known to us to read them.
+
+Each way is tried past the gateway first, where it must bring a planted value; through the gateway it must not, in any form that
+canary.Eyes knows. Questions about secret columns must be answered the same whether the guess is right or wrong.
+"""
+import base64
+import contextlib
+import functools
+import json
+import re
+import threading
+
+import psycopg
+import workload
+from canary import Eyes, make, word
+from canary_ways import QUESTIONS, SCRIPTS, SELECTS
+from cutter import Cutter
+from labtest import (CA, CLIENT, DIR, LISTENER, ROOT, Failure, admin, at_end, check, eventually, gateway_log, latest, lab, psql, records, replies,
+                     run, same, session, sessions, test, token)
+from pgwire import ServerError, Closed, bind, describe, execute, fields, namespace, parse, query, row, sync
+
+USER = "agent-7"
+TRIES = {"ways": 0, "questions": 0}
+
+
+# ---- the world ----
+
+class Reply:
+    """What came of one statement: all of its bytes, the values of its rows, and its shape for comparison."""
+
+    def __init__(self):
+        self.raw, self.rows, self.shape = b"", [], []
+
+
+@functools.lru_cache(maxsize=None)
+def world():
+    canaries, plant, vault, activity = make()
+    admin("create database vault owner shop_app", "postgres")
+    with open(f"{DIR}/shop_app.password", encoding="ascii") as f:
+        password = f.read().strip()
+    lab("direct", "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "vault", "-f", "-", stdin=plant + workload.SCHEMA)
+    admin(f"""
+        create extension dblink; create extension postgres_fdw;
+        create server self foreign data wrapper dblink_fdw options (host '{DIR}/pg/socket', dbname 'vault');
+        create user mapping for shop_app server self options (user 'shop_app', password '{password}');
+        create server loop foreign data wrapper postgres_fdw options (host '{DIR}/pg/socket', dbname 'vault');
+        create user mapping for shop_app server loop options (user 'shop_app', password '{password}');
+        create foreign table remote.people (id int, c_text text) server loop options (schema_name 'public', table_name 'people');
+        grant usage on foreign server self to shop_app; grant select on remote.people to shop_app""", "vault")
+    talk = direct()
+    talk.run(f"/* canary-in-a-statement {activity.words[0]} */ select 1")
+    at_end(talk.close)
+    return Eyes(canaries), vault
+
+
+class Libpq:
+    """A session of libpq. format: None simple, 0 and 1 extended with values in text, in binary."""
+
+    def __init__(self, conninfo, netns=None, form=None):
+        if netns:
+            with namespace(netns):
+                self.c = psycopg.connect(conninfo, autocommit=True).pgconn
+        else:
+            self.c = psycopg.connect(conninfo, autocommit=True).pgconn
+        self.form, self.now = form, None
+        self.c.notice_handler = self._notice
+
+    def close(self):
+        self.c.finish()
+
+    def _notice(self, result):
+        if self.now is not None:
+            self.now.raw += b"".join(result.error_field(f) or b"" for f in psycopg.pq.DiagnosticField)
+
+    def _result(self, result, reply):
+        status = psycopg.pq.ExecStatus(result.status).name
+        reply.shape.append((status, result.error_field(psycopg.pq.DiagnosticField.SQLSTATE), result.command_status))
+        reply.raw += result.error_message or b""
+        for i in range(result.nfields):
+            reply.raw += b" " + (result.fname(i) or b"")
+        for r in range(result.ntuples):
+            values = [result.get_value(r, i) for i in range(result.nfields)]
+            reply.rows.append(values)
+            reply.raw += b"\n" + b"|".join(v or b"" for v in values)
+        if status != "COPY_OUT":
+            return
+        while True:
+            n, data = self.c.get_copy_data(0)
+            if n <= 0:
+                break
+            reply.raw += bytes(data)
+
+    def run(self, sql):
+        reply = self.now = Reply()
+        if self.form is None:
+            self.c.send_query(sql.encode())
+        else:
+            self.c.send_query_params(sql.encode(), None, result_format=self.form)
+        while (result := self.c.get_result()) is not None:
+            self._result(result, reply)
+        self.c.consume_input()
+        while note := self.c.notifies():
+            reply.raw += b"\n" + note.extra
+        reply.shape.append(reply.rows)
+        return reply
+
+
+class Bare:
+    """A session of bare messages. portal: rows are fetched one at a time, in binary."""
+
+    def __init__(self, resource="vault", portal=False):
+        self.w, self.portal = session(USER, resource=resource, database="vault", timeout=20), portal
+
+    def close(self):
+        self.w.close()
+
+    def run(self, sql):
+        if self.portal:
+            self.w.send(parse(sql), bind(results=[1]), describe(), *[execute(rows=1)] * 3, execute(), sync())
+        else:
+            self.w.send(query(sql))
+        reply = Reply()
+        for kind, body in self.w.until("Z"):
+            reply.raw += kind.encode() + body
+            reply.shape.append((kind, fields(body).get("C") if kind in "EN" else body))
+            if kind == "D":
+                reply.rows.append(row(body))
+        return reply
+
+
+def direct():
+    with open(f"{DIR}/shop_app.password", encoding="ascii") as f:
+        return Libpq(f"host={DIR}/pg/socket user=shop_app dbname=vault password={f.read().strip()}")
+
+
+def libpq(form=None):
+    return Libpq(f"host={LISTENER[0]} port={LISTENER[1]} user=vault dbname=vault sslmode=verify-full sslrootcert={CA} password={token(USER)}",
+                 CLIENT, form)
+
+
+# ---- ways ----
+
+def ways():
+    """name -> statements."""
+    return {n: [s] for n, s in SELECTS.items()} | SCRIPTS
+
+
+def wrapped(before, after):
+    """Each SELECT inside something else."""
+    return {n: [*before(s), *after] for n, s in SELECTS.items() if s.startswith(("select", "with", "table"))}
+
+
+def attempt(talk, statements):
+    """The replies to a way, and the session is as it was before."""
+    got = []
+    try:
+        got = [talk.run(s) for s in statements]
+    finally:
+        if len(statements) > 1:
+            talk.run("rollback")
+            talk.run("discard all")
+    return got
+
+
+def seen(eyes, replies_):
+    return next(filter(None, (eyes.see(r.raw, r.rows) for r in replies_)), None)
+
+
+def side_by_side(todo, work, sides=4):
+    """Several threads of work(take), where take gives the next item. What goes wrong in one is raised."""
+    todo, problems = list(todo), []
+
+    def take():
+        while todo and not problems:
+            with contextlib.suppress(IndexError):
+                yield todo.pop()
+
+    def thread():
+        try:
+            work(take())
+        except Exception as e:  # pylint: disable=broad-except
+            problems.append(e)
+
+    threads = [threading.Thread(target=thread) for _ in range(sides)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if problems:
+        raise problems[0]
+
+
+def try_all(open_session, tries, what):
+    """No way brings a planted value, and no way ends the session."""
+    eyes, _ = world()
+    leaks = []
+
+    def work(take):
+        talk = open_session()
+        for name, statements in take:
+            try:
+                found = seen(eyes, attempt(talk, statements))
+            except (Closed, psycopg.Error, OSError) as e:
+                leaks.append(f"{name}: the session ended: {e}")
+                talk.close()
+                talk = open_session()
+                continue
+            if found:
+                leaks.append(f"{name}: a planted value of type {found.kind}")
+        talk.close()
+
+    side_by_side(tries.items(), work)
+    TRIES["ways"] += len(tries)
+    check(not leaks, f"{what}: {len(leaks)} of {len(tries)} ways\n" + "\n".join(leaks))
+
+
+@test
+def masking_ways_work_without_a_gateway():
+    eyes, _ = world()
+    talk, blind = direct(), []
+    for name, statements in ways().items():
+        got = attempt(talk, statements)
+        if not seen(eyes, got):
+            blind.append(f"{name}: {[(r.raw[:200]) for r in got]}")
+    talk.close()
+    check(not blind, f"{len(blind)} ways bring nothing, so they prove nothing:\n" + "\n".join(blind))
+
+
+@test
+def masking_simple():
+    try_all(Bare, ways(), "bare messages, simple protocol")
+
+
+@test
+def masking_libpq_text():
+    try_all(lambda: libpq(0), {n: s for n, s in ways().items() if not any(";" in t for t in s)}, "libpq, values in text")
+
+
+@test
+def masking_libpq_binary():
+    try_all(lambda: libpq(1), {n: s for n, s in ways().items() if not any(";" in t for t in s)}, "libpq, values in binary")
+
+
+@test
+def masking_portals():
+    try_all(lambda: Bare(portal=True), {n: [s] for n, s in SELECTS.items()}, "portals, one row at a time, in binary")
+
+
+@test
+def masking_cursors():
+    try_all(libpq, wrapped(lambda s: ["begin", f"declare c cursor for {s}"], ["fetch 1 from c", "fetch all from c", "commit"]), "cursors")
+
+
+@test
+def masking_copy():
+    tries = {}
+    for form in ("text", "csv", "binary"):
+        tries |= {f"{n}, {form}": s for n, s in wrapped(lambda s, form=form: [f"copy ({s}) to stdout (format {form})"], []).items()}
+    try_all(libpq, tries, "COPY")
+
+
+@test
+def masking_psql():
+    eyes, _ = world()
+    leaks, tried = [], []
+
+    def work(take):
+        for names in take:
+            lines = []
+            for name in names:
+                lines += [f"\\echo WAY {name}", *(t + ";" for t in all_ways[name]), *(["rollback;", "discard all;"] if len(all_ways[name]) > 1 else [])]
+            done = psql(USER, "-q", "-f", "-", resource="vault", stdin="\n".join(lines) + "\n", timeout=120)
+            parts = re.split(r"^WAY (.*)$", done.stdout, flags=re.M)[1:]
+            tried.extend(parts[::2])
+            leaks.extend(n for n, out in zip(parts[::2], parts[1::2])
+                         if eyes.see(out.encode(), [[v.encode() for v in line.split("|")] for line in out.splitlines()]))
+            if eyes.see(done.stderr.encode()):
+                leaks.append(f"errors and notices of {names}")
+
+    all_ways = ways()
+    side_by_side([list(all_ways)[i::8] for i in range(8)], work)
+    same(sorted(tried), sorted(all_ways), "ways that psql came to")
+    TRIES["ways"] += len(tried)
+    check(not leaks, f"psql: {leaks}")
+
+
+@test
+def masking_node_pg():
+    eyes, _ = world()
+    tries = {n: s for n, s in ways().items() if not any(t.startswith("copy") for t in s)}
+    env = {"PGHOST": LISTENER[0], "PGPORT": str(LISTENER[1]), "PGUSER": "vault", "PGDATABASE": "vault", "PGPASSWORD": token(USER),
+           "PGSSLROOTCERT": CA}
+    done = run(["ip", "netns", "exec", CLIENT, "node", f"{ROOT}/tools/lab/clients/ways.mjs"], env=env, timeout=120, stdin=json.dumps(tries))
+    leaks, seen_ways = [], 0
+    for line in done.stdout.splitlines():
+        name, raw, rows = json.loads(line)
+        seen_ways += 1
+        if eyes.see(raw.encode(), [[None if v is None else base64.b64decode(v) for v in r] for r in rows]):
+            leaks.append(name)
+    same(seen_ways, len(tries), "ways that node came to")
+    TRIES["ways"] += seen_ways
+    check(not leaks, f"node pg: {leaks}")
+
+
+@test
+def masking_cut_at_every_byte():
+    """The target's reply comes one byte at a time: what the caller gets is the same as when it comes whole."""
+    eyes, _ = world()
+    wrong = []
+
+    def work(take):
+        whole, cut = Bare("vault"), Bare("vault-cut")
+        for name, statements in take:
+            a, b = attempt(whole, statements), attempt(cut, statements)
+            if seen(eyes, b):
+                wrong.append(f"{name}: a planted value")
+            elif [r.shape for r in a] != [r.shape for r in b] and not volatile(name):
+                wrong.append(f"{name}: {[r.shape for r in a]} whole, {[r.shape for r in b]} cut")
+        whole.close()
+        cut.close()
+
+    with Cutter() as cutter:
+        cutter.cut = True
+        side_by_side(ways().items(), work, 6)
+    TRIES["ways"] += len(ways())
+    check(not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong))
+
+
+def volatile(name):
+    """Ways whose replies differ from run to run: the sessions' own numbers, other sessions' doings, timings."""
+    return name in ("explain analyze", "pg_stat_activity", "advisory lock", "debug") or name.startswith("large object")
+
+
+# ---- questions about secrets ----
+
+def ask(talk, question, guess):
+    """How a question is answered, without what differs from one denial to the next."""
+    pieces, whole, pin = guess
+    talk.run("begin")
+    reply = talk.run(question.replace("{p}", pieces).replace("{whole}", whole).replace("{pin}", pin).replace("{known}", guesses()[0][0]))
+    talk.run("rollback")
+    talk.run("discard all")
+    text = re.sub(rb"[0-9A-Z]{26}(\.\d+)?", b"ID", reply.raw.replace(pieces.encode(), b"GUESS").replace(pieces.lower().encode(), b"GUESS"))
+    return reply.shape, text
+
+
+def guesses():
+    _, vault = world()
+    (right, pin), wrong = vault[0], "z" + word()[1:]
+    return (right[:6], right, pin), (wrong[:6], wrong, str(int(pin) ^ 5))
+
+
+@test
+def masking_questions_work_without_a_gateway():
+    right, wrong = guesses()
+    talk = direct()
+    same_ = [n for n, q in QUESTIONS.items() if n != "sleep" and ask(talk, q, right) == ask(talk, q, wrong)]
+    talk.close()
+    check(not same_, f"questions that tell nothing, so they prove nothing: {same_}")
+
+
+@test
+def masking_questions():
+    right, wrong = guesses()
+    for form, what in ((None, "simple"), (1, "binary")):
+        talk = libpq(form)
+        told = [n for n, q in QUESTIONS.items() if ask(talk, q, right) != ask(talk, q, wrong)]
+        talk.close()
+        TRIES["questions"] += len(QUESTIONS)
+        check(not told, f"{what}: {len(told)} of {len(QUESTIONS)} questions about a secret are answered: {told}")
+
+
+# ---- what is not masked ----
+
+PLAIN = (
+    "select * from plain order by id",
+    "select id, name, amount * 2, at + interval '1 day' from plain where id < 20 order by id",
+    "select count(*), sum(amount), min(at), array_agg(name order by id) from plain",
+    "select tags[1], doc ->> 'i', lower(name) from plain where doc @> '{\"i\": 7}'",
+    "select id, name, dept from people order by id",
+    "select count(*) from people",
+    "select dept, count(*) from people group by dept order by dept",
+    "select p.id, upper(p.name), q.amount from people p join plain q on q.id = p.id where p.name like 'person%' order by 1",
+    "select id, owner, note from vault where owner = 'owner 1'",
+    "with q as (select id, name from people) select q.name || '!' from q order by 1",
+    "select x.id, x.name from people_view x order by 1",
+    "select exists (select 1 from people where id = 1), current_database()",
+    "select row_to_json(p) from plain p where id = 1",
+    "select generate_series(1, 5), pi(), 'text'::text",
+    "copy plain to stdout", "copy (select id, name from people order by id) to stdout (format csv, header)", "copy plain to stdout (format binary)",
+    "explain (costs off) select id, name from people where id = 1",
+    "update plain set name = name where id = 1 returning id, name",
+    "select nothing from plain", "select 1 / 0", "values (1, 'a'), (2, null)",
+)
+
+
+def untouched(statements, portals=(False, True)):
+    """Byte for byte what the target said."""
+    world()
+    with Cutter() as cutter:
+        talk = Bare("vault-cut")
+        said, differ = cutter.said[-1], []
+        for portal in portals:
+            talk.portal = portal
+            for sql in statements:
+                at = len(said)
+                reply = talk.run(sql)
+                if bare(bytes(said[at:])) != reply.raw:
+                    want, got = bare(bytes(said[at:])), reply.raw
+                    i = next((i for i, (a, b) in enumerate(zip(want, got)) if a != b), min(len(want), len(got)))
+                    differ.append(f"{sql}: from byte {i} of {len(got)} {got[i:i + 200]}, the target said {want[i:i + 200]} of {len(want)}")
+        talk.close()
+    check(not differ, "\n".join(differ))
+
+
+@test
+def masking_leaves_the_rest_alone():
+    untouched(PLAIN)
+
+
+@test
+def masking_leaves_workloads_alone():
+    untouched(workload.QUESTIONS)
+    untouched([s for n in range(30) for s in workload.transaction(n)])
+
+
+def bare(stream):
+    """Messages without their lengths, as Bare keeps them; of descriptions of columns the first: the gateway asks for one with each Execute."""
+    out, at, described = b"", 0, False
+    while at < len(stream):
+        n = int.from_bytes(stream[at + 1:at + 5], "big")
+        if stream[at:at + 1] not in b"Tn" or not described:
+            out += stream[at:at + 1] + stream[at + 5:at + 1 + n]
+        described |= stream[at:at + 1] in b"Tn"
+        at += 1 + n
+    return out
+
+
+@test
+def masking_is_counted_and_recorded_masked():
+    eyes, _ = world()
+    with session(USER, resource="vault", database="vault") as w:
+        w.simple("select c_text, c_int, name from people")
+    mine = latest(USER)["id"]
+    eventually(lambda: any(r["kind"] == "result" for r in records(mine)), "the result's record")
+    result = next(r for r in records(mine) if r["kind"] == "result")
+    same(result["masked"], 4, "masked fields in the outcome")
+    check(eyes.see(replies(records(mine))) is None, "a record holds a planted value")
+
+
+@test
+def masking_records_and_log_hold_nothing():
+    eyes, _ = world()
+    for s in sessions(50):
+        if s["user"] == USER and s["resource"].startswith("vault"):
+            recs = records(s["id"])
+            check(eyes.see(replies(recs)) is None, f"the recorded replies of session {s['id']} hold a planted value")
+            found = eyes.see(json.dumps([r for r in recs if r["kind"] not in ("data", "command", "more")]).encode())
+            check(found is None, f"the records of session {s['id']} hold a planted value")
+    check(eyes.see(gateway_log(100000).encode()) is None, "the gateway's log holds a planted value")
+    print(f"{TRIES['ways']} tries to read, {TRIES['questions']} questions", end=" ", flush=True)
