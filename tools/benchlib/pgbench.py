@@ -134,6 +134,16 @@ def core_seconds(core):
     return 0.0, 0.0
 
 
+def built(*targets):
+    """Makes what is not there yet."""
+    if all(os.path.exists(f"{BUILD}/{t}") for t in targets):
+        return
+    if not os.path.exists(f"{BUILD}/build.ninja"):
+        subprocess.run(["meson", "setup", BUILD, ROOT, "--buildtype=release"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", BUILD, "build.ninja"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", BUILD, *targets], check=True)
+
+
 # ---- one measurement ----
 
 def pgbench(name, args, work, seconds, log):
@@ -209,11 +219,8 @@ def main(args):
     if set(names) - set(PEERS):
         sys.exit("--only: " + ",".join(PEERS))
     subprocess.run([f"{ROOT}/tools/lab/setup", "lab", "bench"], check=True)
-    if "sluice" in names and not os.path.exists(f"{BUILD}/app/sluiced"):
-        if not os.path.exists(f"{BUILD}/build.ninja"):
-            subprocess.run(["meson", "setup", BUILD, ROOT, "--buildtype=release"], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["ninja", "-C", BUILD, "build.ninja"], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["ninja", "-C", BUILD, "app/sluiced", "tools/sluice/sluice"], check=True)
+    if "sluice" in names:
+        built("app/sluiced", "tools/sluice/sluice")
     work = tempfile.mkdtemp(prefix="sluice-bench.")
     results = []
     try:

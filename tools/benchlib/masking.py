@@ -1,0 +1,161 @@
+"""A result of ten columns on its way to one client: through HAProxy, which passes bytes, and through Sluice with none, one, three and all of
+its columns masked, and with all detectors on all text.
+
+The gateway or HAProxy has the last core alone; PostgreSQL and the client share the first. TLS is on everywhere: Sluice ends it on both
+sides, HAProxy passes it on.
+"""
+import base64
+import hashlib
+import hmac
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from . import base
+from .pgbench import DIR, PREFIX, built, cpu_seconds, family, haproxy, lab, password, start
+
+sys.path.insert(0, f"{base.ROOT}/tests")
+import pgwire  # noqa: E402  pylint: disable=wrong-import-position
+
+MASKED = {"none masked": 0, "1 masked": 1, "3 masked": 3, "10 masked": 10, "all detectors": None}
+FRAME = 1 << 18
+
+
+def resource(name):
+    return "wide-" + name.split()[0]
+
+
+def policy():
+    """Documents for the lab's gateway: the same target under a name for each case."""
+    docs = []
+    for name, n in MASKED.items():
+        docs.append(f"""kind: Resource
+version: 1
+metadata: {{name: {resource(name)}}}
+spec: {{protocol: postgres, address: "@TARGET@:5432", credential: shop-app, databases: [bench], tls: {{caFile: "@CA@"}}}}""")
+        what = 'detectors: ["*"]' if n is None else f"columns: [{', '.join(f'wide.f{i}' for i in range(1, n + 1))}]"
+        if n != 0:
+            docs.append(f"""kind: Mask
+version: 1
+metadata: {{name: {resource(name)}}}
+spec: {{action: redact, resources: [{resource(name)}], {what}}}""")
+    docs.append("""kind: Role
+version: 1
+metadata: {name: wide}
+spec: {groups: [bench], resources: ["wide-*"], databases: ["*"], allow: [any]}""")
+    return "---\n" + "\n---\n".join(docs) + "\n"
+
+
+def table(rows):
+    columns = ", ".join(f"f{i} text" for i in range(1, 11))
+    values = ", ".join(f"substr(md5((g * {i})::text), 1, 20)" for i in range(1, 11))
+    return f"drop table if exists wide; create table wide ({columns}); insert into wide select {values} from generate_series(1, {rows}) g; analyze wide"
+
+
+class Client:
+    """Reads results as fast as they come and looks at nothing but the end."""
+
+    def __init__(self, address, user, secret):
+        os.sched_setaffinity(0, {base.FIRST})
+        self.wire = pgwire.Wire(f"{PREFIX}-client", address, f"{DIR}/pki/ca.pem", 60)
+        if user == "shop_app":
+            self._scram(secret)
+        else:
+            self.wire.login(user, "bench", secret)
+        self.sock = self.wire.sock
+
+    def _scram(self, secret):
+        """RFC 5802 without channel binding, as the target asks for behind HAProxy."""
+        self.wire.host = "10.99.2.2"  # as the target's certificate has it
+        w, nonce = self.wire, base64.b64encode(os.urandom(18)).decode()
+        w.start_tls()
+        w.send(pgwire.startup({"user": "shop_app", "database": "bench"}))
+        w.until("R")
+        first = f"n=,r={nonce}"
+        body = f"n,,{first}".encode()
+        w.send(pgwire.message("p", pgwire.cstr("SCRAM-SHA-256") + len(body).to_bytes(4, "big") + body))
+        server = w.until("R")[-1][1][4:].decode()
+        part = dict(p.split("=", 1) for p in server.split(","))
+        salted = hashlib.pbkdf2_hmac("sha256", secret.encode(), base64.b64decode(part["s"]), int(part["i"]))
+        final = f"c=biws,r={part['r']}"
+        key = hmac.digest(salted, b"Client Key", "sha256")
+        sign = hmac.digest(hashlib.sha256(key).digest(), f"{first},{server},{final}".encode(), "sha256")
+        proof = base64.b64encode(bytes(a ^ b for a, b in zip(key, sign))).decode()
+        w.send(pgwire.message("p", f"{final},p={proof}".encode()))
+        w.ready()
+
+    def read(self, sql):
+        """(seconds, bytes) of one result."""
+        began, total, buffer = time.perf_counter(), 0, bytearray(FRAME)
+        self.sock.sendall(pgwire.query(sql))
+        tail = b""
+        while not tail.endswith(pgwire.message("Z", b"I")):
+            n = self.sock.recv_into(buffer)
+            if n == 0:
+                sys.exit("the connection ended inside a result")
+            total += n
+            tail = (tail + bytes(buffer[max(0, n - 6):n]))[-6:]
+        return time.perf_counter() - began, total
+
+
+def through(name, address, user, secret, pids, seconds):
+    """Seconds of one result, the median of as many as fit; what share of its core the peer had."""
+    client = Client(address, user, secret)
+    _, n = client.read("select * from wide")  # warm
+    began, cpu, got = time.monotonic(), cpu_seconds(pids), []
+    while time.monotonic() < began + seconds or len(got) < 3:
+        got.append(client.read("select * from wide")[0])
+    cpu = (cpu_seconds(pids) - cpu) / (time.monotonic() - began)
+    client.wire.close()
+    return {"name": name, "seconds": statistics.median(got), "runs": len(got), "bytes": n, "cpu": cpu}
+
+
+def measure(args, work):
+    results = [through("direct", ("10.99.5.1", 5432), "shop_app", password(), [], args.seconds)]
+    process = start(haproxy(work))
+    try:
+        time.sleep(1)
+        results.append(through("haproxy", ("10.99.3.1", 6433), "shop_app", password(), family(process.pid), args.seconds))
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(10)
+    lab("gateway", "start", GW_CORE=str(base.LAST))
+    with open(f"{DIR}/gw/pid", encoding="ascii") as f:
+        pids = family(int(f.read()))
+    try:
+        for name in MASKED:
+            results.append(through(f"sluice, {name}", ("10.99.1.1", 5432), resource(name), lab("token", "bench"), pids, args.seconds))
+    finally:
+        lab("gateway", "stop")
+    return results
+
+
+def main(args):
+    subprocess.run([f"{base.ROOT}/tools/lab/setup", "lab", "bench"], check=True)
+    built("app/sluiced", "tools/sluice/sluice")
+    work = tempfile.mkdtemp(prefix="sluice-bench.")
+    try:
+        with open(f"{work}/policy.yaml", "w", encoding="utf-8") as f:
+            f.write(policy())
+        os.environ["LAB_POLICY"] = f"{work}/policy.yaml"
+        lab("up")
+        with open(f"{DIR}/pg/data/postmaster.pid", encoding="ascii") as f:
+            subprocess.run(["taskset", "-apc", str(base.FIRST), f.readline().strip()], check=True, stdout=subprocess.DEVNULL)
+        lab("direct", "psql", "-q", "-d", "bench", "-c", table(args.rows))
+        shutil.chown(work, "postgres")
+        results = measure(args, work)
+    finally:
+        lab("down")
+        shutil.rmtree(work, ignore_errors=True)
+    said = results[0]["bytes"]  # by the target: a masked result is shorter
+    print(f"\n{args.rows} rows of ten columns of 20 characters, {said / 1e6:.0f} MB, one client")
+    print(f"{'':26} {'Gbit/s':>8} {'of haproxy':>11} {'peer busy':>10}")
+    for r in results:
+        r["gbit_s"] = said * 8 / r["seconds"] / 1e9
+        print(f"{r['name']:26} {r['gbit_s']:8.2f} {results[1]['seconds'] / r['seconds']:10.2f}x {r['cpu']:10.0%}")
+    return {"results": results}
