@@ -45,7 +45,7 @@ def world():
         create user mapping for shop_app server self options (user 'shop_app', password '{password}');
         create server loop foreign data wrapper postgres_fdw options (host '{DIR}/pg/socket', dbname 'vault');
         create user mapping for shop_app server loop options (user 'shop_app', password '{password}');
-        create foreign table remote.people (id int, c_text text) server loop options (schema_name 'public', table_name 'people');
+        create foreign table remote.people (id int, name text, dept text, c_text text) server loop options (schema_name 'public', table_name 'people');
         grant usage on foreign server self to shop_app; grant select on remote.people to shop_app""", "vault")
     talk = direct()
     talk.run(f"/* canary-in-a-statement {activity.words[0]} */ select 1")
@@ -304,7 +304,8 @@ def masking_node_pg():
 
 @test
 def masking_cut_at_every_byte():
-    """The target's reply comes one byte at a time: what the caller gets is the same as when it comes whole."""
+    """The target's reply comes one byte at a time. Nothing planted comes of it; what the caller gets of a statement that stands alone (and is
+    not in a session with a history) is the same as when it comes whole."""
     eyes, _ = world()
     wrong = []
 
@@ -314,8 +315,8 @@ def masking_cut_at_every_byte():
             a, b = attempt(whole, statements), attempt(cut, statements)
             if seen(eyes, b):
                 wrong.append(f"{name}: a planted value")
-            elif [r.shape for r in a] != [r.shape for r in b] and not volatile(name):
-                wrong.append(f"{name}: {[r.shape for r in a]} whole, {[r.shape for r in b]} cut")
+            elif len(statements) == 1 and a[0].shape != b[0].shape:
+                wrong.append(f"{name}: {a[0].shape} whole, {b[0].shape} cut")
         whole.close()
         cut.close()
 
@@ -324,11 +325,6 @@ def masking_cut_at_every_byte():
         side_by_side(ways().items(), work, 6)
     TRIES["ways"] += len(ways())
     check(not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong))
-
-
-def volatile(name):
-    """Ways whose replies differ from run to run: the sessions' own numbers, other sessions' doings, timings."""
-    return name in ("explain analyze", "pg_stat_activity", "advisory lock", "debug") or name.startswith("large object")
 
 
 # ---- questions about secrets ----

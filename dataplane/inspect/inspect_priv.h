@@ -86,6 +86,7 @@ struct copy_column {
 /* What the data of a COPY is read by. */
 struct copy_plan {
 	uint64_t version; /* of the policy */
+	bool masked;      /* false: nothing of it is looked at, and the rest says nothing */
 	struct sl_copy format;
 	uint16_t nb;
 	struct copy_column rest; /* with COPY_ANY */

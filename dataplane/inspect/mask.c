@@ -190,6 +190,8 @@ static void plan_copy(struct sl_inspect *in, const struct binding *b, const stru
 		return;
 	}
 	memcpy(p, kept.p, kept.n);
+	if (p->version == b->version && !p->masked) /* none of its columns is wanted */
+		return;
 	if (p->version != b->version || p->format.binary != m->copy->binary ||
 	    (p->nb != COPY_ANY &&
 	     (p->nb != m->nb_columns || kept.n != head + p->nb * sizeof(p->columns[0])))) {

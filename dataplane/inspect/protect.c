@@ -136,6 +136,7 @@ static void plan_copy(struct sl_inspect *in, struct protection *p)
 		return;
 	}
 	plan_format(&options, &plan->format);
+	plan->masked = masked;
 	if (masked)
 		plan_columns(&w->protect, p->mark, plan);
 	p->keep = sl_span(plan, offsetof(struct copy_plan, columns) +

@@ -155,7 +155,7 @@ static inline void catalog_row(struct sl_catalog_builder *b, const char *kind, c
 	                                          [5] = SL_SPAN_LIT("25")};
 
 	snprintf(table, sizeof(table), "%u", c->table);
-	snprintf(attr, sizeof(attr), "%u", relation ? 0 : c->attr);
+	snprintf(attr, sizeof(attr), "%d", relation ? 0 : c->attr);
 	col[1] = sl_span_str(table);
 	col[2] = sl_span_str(attr);
 	if (relation) {

@@ -49,12 +49,22 @@ static const char head[] =
         "), hid (oid) AS (SELECT rel.oid FROM rel JOIN att ON att.attrelid = rel.oid"
         " JOIN made ON made.oid = att.atttypid JOIN pg_catalog.pg_type n ON n.oid = made.part WHERE (";
 
+/* The target's own relations that show values of others. */
+#define SYSTEM_RELATIONS                                                                                     \
+	"'pg_attribute', 'pg_statistic', 'pg_statistic_ext_data', 'pg_stats', 'pg_stats_ext',"               \
+	" 'pg_stats_ext_exprs', 'pg_stat_activity'"
+
 /* Behind the condition; '@' is how many characters of a rule are read. Views with functions that are not
- * built in can hold anything. */
+ * built in can hold anything. That a view reads a relation of the target's own is in no dependency: its rule
+ * says it. */
 static const char tail[] =
         ") UNION SELECT r.ev_class FROM pg_catalog.pg_rewrite r"
         " JOIN pg_catalog.pg_depend d ON d.objid = r.oid"
         " WHERE d.classid = 2618 AND d.refclassid IN (1255, 2617) AND d.refobjid >= 16384"
+        " AND r.ev_type = '1' AND r.ev_class >= 16384"
+        " UNION SELECT r.ev_class FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c"
+        " ON r.ev_action::text LIKE '%:relid ' || c.oid || ' %'"
+        " WHERE c.relnamespace = 11 AND c.relname IN (" SYSTEM_RELATIONS ")"
         " AND r.ev_type = '1' AND r.ev_class >= 16384"
         " UNION SELECT edge.dst FROM edge JOIN hid ON hid.oid = edge.src"
         "), known AS MATERIALIZED ("
@@ -63,8 +73,7 @@ static const char tail[] =
         " UNION ALL SELECT c.oid, 'pg_toast', c.relname::text, 't', rel.oid FROM pg_catalog.pg_class c"
         " JOIN rel ON rel.reltoastrelid = c.oid JOIN hid ON hid.oid = rel.oid"
         " UNION ALL SELECT c.oid, 'pg_catalog', c.relname::text, 's', 0::oid FROM pg_catalog.pg_class c"
-        " WHERE c.relnamespace = 11 AND c.relname IN ('pg_attribute', 'pg_statistic',"
-        " 'pg_statistic_ext_data', 'pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs', 'pg_stat_activity'))"
+        " WHERE c.relnamespace = 11 AND c.relname IN (" SYSTEM_RELATIONS "))"
         " SELECT 1 AS k, oid AS a, 0 AS b, relname AS t, nspname AS u, owner AS x, relkind AS y FROM known"
         " UNION ALL SELECT 2, a.attrelid, a.attnum, a.attname::text, names.names, a.atttypid,"
         " a.attgenerated::text FROM pg_catalog.pg_attribute a JOIN known ON known.oid = a.attrelid"
@@ -84,7 +93,8 @@ static const char tail[] =
         " UNION ALL SELECT DISTINCT 6, 0::oid, 0, t.typname::text, n.nspname::text, 0::oid, NULL"
         " FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
         " WHERE t.oid >= 16384 AND (t.typinput::oid >= 16384 OR t.typoutput::oid >= 16384"
-        " OR t.oid IN (SELECT c.casttarget FROM pg_catalog.pg_cast c WHERE c.castfunc >= 16384)"
+        " OR EXISTS (SELECT FROM pg_catalog.pg_cast c WHERE c.castfunc >= 16384"
+        " AND t.oid IN (c.castsource, c.casttarget))"
         " OR t.oid IN (SELECT k.contypid FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d"
         " ON d.objid = k.oid WHERE d.classid = 2606 AND d.refclassid = 1255 AND d.refobjid >= 16384))"
         " UNION ALL SELECT DISTINCT 7, 0::oid, 0, o.oprname::text, NULL, 0::oid, NULL"

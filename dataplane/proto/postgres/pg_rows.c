@@ -16,7 +16,7 @@ void pg_rows_reset(struct pg *d)
 	pg_mask_free(d);
 	pg_copy_free(d);
 	r->have = r->refused = false;
-	r->nb_columns = 0;
+	r->nb_columns = r->col = r->next = 0;
 	r->rows = r->bytes = 0;
 	r->left_rows = r->left_bytes = r->counted = 0;
 	r->metered = false;
