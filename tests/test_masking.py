@@ -366,6 +366,27 @@ def masking_questions():
         check(not told, f"{what}: {len(told)} of {len(QUESTIONS)} questions about a secret are answered: {told}")
 
 
+@test
+def masking_functions_of_the_server_are_known():
+    """What is said to compute only is neither volatile in the server's catalog, nor does it run a text; and no name is missing."""
+    with open(f"{ROOT}/policies/sql/sql_builtins.c", encoding="ascii") as f:
+        tables = {name: set("".join(re.findall(r'"([^"]*)"', text)).split())
+                  for name, text in re.findall(r"static const char (\w+)_names\[\] =(.*?);", f.read(), re.S)}
+    same(sorted(tables), ["acts", "pure", "reads", "value"], "the tables of names")
+    server = dict(line.split("|") for line in admin(
+        "select proname, string_agg(distinct provolatile::text, '') from pg_proc where pronamespace = 11 group by 1").splitlines())
+    known = set().union(*tables.values())
+    same(sorted(set(server) - known), [], "functions of the server that are in no table")
+    # Of the session and the moment, not of any table; TABLESAMPLE's methods.
+    told = {"random", "clock_timestamp", "timeofday", "gen_random_uuid", "current_query", "currval", "lastval", "txid_status", "bernoulli", "system"}
+    wrong = sorted(n for n in (tables["value"] | tables["pure"]) - told if "v" in server.get(n, ""))
+    volatile = sorted(n for n in wrong if not n.startswith("pg_"))
+    print(f"{len(server)} functions, {len(wrong)} volatile ones that only tell", end=" ", flush=True)
+    same(volatile, [], "volatile functions that are said to compute only")
+    texts = {"query_to_xml", "cursor_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "ts_stat", "ts_rewrite", "lo_get", "pg_read_file"}
+    same(sorted(texts & (tables["value"] | tables["pure"])), [], "functions that read what their arguments name")
+
+
 # ---- what is not masked ----
 
 PLAIN = (

@@ -264,6 +264,13 @@ int sl_inspect_wants_catalog(struct sl_inspect *in, struct sl_catalog_wanted *ou
 	return 1;
 }
 
+bool sl_inspect_outlived(const struct sl_inspect *in, uint64_t cmd)
+{
+	const struct binding *b = policy_for(in, cmd);
+
+	return !policy_usable(in, b) || policy_blind(b);
+}
+
 void sl_inspect_set_catalog(struct sl_inspect *in, struct sl_catalog *c)
 {
 	struct sl_catalog *old = in->now.catalog;

@@ -98,6 +98,9 @@ struct sl_catalog_wanted {
 	const struct sl_catalog *has; /* the one in use; NULL: none yet */
 };
 int sl_inspect_wants_catalog(struct sl_inspect *in, struct sl_catalog_wanted *out);
+/* Before ROWMETA: the policy that judged the command has gone, so that the rows to come are masked by the
+ * newest one, which may want a catalog. */
+bool sl_inspect_outlived(const struct sl_inspect *in, uint64_t cmd);
 /* Takes a count of its own. */
 void sl_inspect_set_catalog(struct sl_inspect *in, struct sl_catalog *c);
 

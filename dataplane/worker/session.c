@@ -61,7 +61,11 @@ static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v
 	default:
 		if (ev->cmd != 0)
 			s->cmd = ev->cmd;
-		rc = sl_inspect_event(s->inspect, ev, v, NULL);
+		/* A portal that goes on under a newer policy. */
+		rc = ev->kind == SL_EV_ROWMETA && sl_inspect_outlived(s->inspect, ev->cmd) ? catalog_ready(s)
+		                                                                           : SL_OK;
+		if (rc == SL_OK)
+			rc = sl_inspect_event(s->inspect, ev, v, NULL);
 		if (rc == SL_OK && ev->kind == SL_EV_ROWS && v->action == SL_ACT_DENY)
 			command_cut(s);
 		break;

@@ -99,7 +99,7 @@ class Client(threading.Thread):
         """One row of a table: the version that masked it is the one that judged it."""
         v = values[1] or ""
         expect(v[:1] == "V" and v[1:].isdigit(), f"{t.mark}.{s.number}: the mask's text is {v!r}")
-        equal(values, [str(i), v, HIDDEN, f"x{HIDDEN}y", plain(table, i)], f"{t.mark}.{s.number}: the row of {table}")
+        equal(values, [str(i), v, HIDDEN, HIDDEN, plain(table, i)], f"{t.mark}.{s.number}: the row of {table}")
         t.judged(s, int(v[1:]), False, since)
 
     def probe(self, t):
@@ -243,7 +243,7 @@ class Client(threading.Thread):
             time.sleep(self.rng.uniform(0, 0.1))
         version, each = rows[0][1], [int(r[1][1:]) for r in rows]
         equal(each, sorted(each), f"{t.mark}.{s.number}: versions that masked the rows of one portal")
-        equal(rows, [[str(i), f"V{each[i - 1]}", HIDDEN, f"x{HIDDEN}y", plain(table, i)] for i in range(1, ROWS + 1)], f"{t.mark}: the rows of {table}")
+        equal(rows, [[str(i), f"V{each[i - 1]}", HIDDEN, HIDDEN, plain(table, i)] for i in range(1, ROWS + 1)], f"{t.mark}: the rows of {table}")
         s.version, s.verdict = int(version[1:]), "allow"
         expect(since <= s.version <= self.world.versions.posted, f"{t.mark}.{s.number}: judged by version {version}, in force {since}")
         expect(not self.world.versions.denies(s.version, s.objects), f"{t.mark}.{s.number}: allowed by version {version}")
