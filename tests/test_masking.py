@@ -15,9 +15,9 @@ import workload
 from canary import Eyes, make, word
 from canary_ways import QUESTIONS, SCRIPTS, SELECTS
 from cutter import Cutter
-from labtest import (CA, CLIENT, DIR, LISTENER, ROOT, Failure, admin, at_end, check, eventually, gateway_log, latest, lab, psql, records, replies,
+from labtest import (CA, CLIENT, DIR, LISTENER, ROOT, admin, at_end, check, eventually, gateway_log, latest, lab, psql, records, replies,
                      run, same, session, sessions, test, token)
-from pgwire import ServerError, Closed, bind, describe, execute, fields, namespace, parse, query, row, sync
+from pgwire import Closed, bind, describe, execute, fields, namespace, parse, query, row, sync
 
 USER = "agent-7"
 TRIES = {"ways": 0, "questions": 0}

@@ -1,10 +1,9 @@
 """The five points of the quickstart: an agent's session with an unmodified psql, and what is kept of it."""
-import re
 import time
 
-from labtest import (admin, api, api_ok, approval, approvals, arrives, check, contains, eventually, finish, latest, latest_ended, live, marker,
+from labtest import (admin, api, api_ok, approval, approvals, check, contains, eventually, finish, latest, latest_ended, live, marker,
                      never_arrives, pending, psql, psql_start, reached, records, replies, run, same, sessions, sluice, test,
-                     token, conninfo, CLIENT, SLUICE, DIR, CA)
+                     token, DIR)
 
 
 def refused(done, what):

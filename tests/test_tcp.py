@@ -17,7 +17,7 @@ import time
 import pgwire
 import rawpeer
 from labtest import PREFIX, ROOT, Failure, at_end, check, eventually, same, test
-from rawpeer import ACK, FIN, PSH, RST, SYN, URG
+from rawpeer import ACK, PSH, SYN, URG
 
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from benchlib import base, impair  # noqa: E402

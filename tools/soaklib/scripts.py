@@ -303,7 +303,7 @@ class Client(threading.Thread):
         sql = self.rng.choice((
             f"insert into never values (1, '{t.mark}')", f"with x as (insert into never values (2, '{t.mark}') returning 1) select * from x",
             f"insert into own values ('{t.mark}', 900, 'x'); insert into never values (3, '{t.mark}')",
-            f"copy never from stdin", f"insert into own select '{t.mark}', 901, k from never union all select '{t.mark}', 902, 'x'",
+            "copy never from stdin", f"insert into own select '{t.mark}', 901, k from never union all select '{t.mark}', 902, 'x'",
             f"explain analyze insert into never values (4, '{t.mark}')", "truncate never", "drop table never"))
         since = self.now()
         if self.rng.random() < 0.5 or ";" in sql:
