@@ -67,7 +67,7 @@ def marker():
 # ---- the lab ----
 
 def run(args, timeout=60, env=None, stdin=None, check_rc=True):
-    done = subprocess.run(args, capture_output=True, text=True, timeout=timeout, input=stdin, env={**os.environ, **(env or {})})
+    done = subprocess.run(args, capture_output=True, text=True, errors="replace", timeout=timeout, input=stdin, env={**os.environ, **(env or {})})
     if check_rc and done.returncode:
         raise Failure(f"{' '.join(args[:6])} ... exited {done.returncode}:\n{done.stdout}{done.stderr}")
     return done

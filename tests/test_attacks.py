@@ -225,7 +225,7 @@ def p13_error_without_sqlstate():
     with Rogue(answers={"p13 bare": bare + READY, "p13 empty": empty + READY, "p13 fine": row_description("x") + data_row(b"ok") +
                         complete("SELECT 1") + READY}):
         with session("reader", "rogue") as w:
-            for text, part in (("bare", "something is wrong"), ("empty", "")):
+            for text, part in (("bare", "withheld by a mask"), ("empty", "")):  # a mask of columns is for the caller
                 w.send(query(f"select 'p13 {text}'"))
                 got = w.until("Z")
                 same(kinds(got), "EZ", f"the answer to {text}")

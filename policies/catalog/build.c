@@ -345,9 +345,12 @@ static int on_inherits(struct sl_catalog_builder *b, const struct row *r)
 
 static struct sl_catalog_column *column_of(struct sl_catalog_builder *b, uint32_t relation, uint16_t attr)
 {
-	struct sl_catalog_column *v = b->c->columns + b->more[relation].first;
 	uint32_t n = b->c->relations[relation].nb_columns;
+	struct sl_catalog_column *v;
 
+	if (n == 0) /* there may be no table of columns at all */
+		return NULL;
+	v = b->c->columns + b->more[relation].first;
 	if (attr > 0 && attr <= n && v[attr - 1].attr == attr)
 		return &v[attr - 1];
 	for (uint32_t i = 0; i < n; i++) { /* behind one that was dropped */

@@ -16,8 +16,8 @@
 #include "sl_sql.h"
 
 /* In one query string; with more it is not complete. */
-#define SL_SQL_USES_MAX      1024
-#define SL_SQL_ITEMS_MAX     1024
+#define SL_SQL_USES_MAX      2048
+#define SL_SQL_ITEMS_MAX     2048
 #define SL_SQL_ROWS_MAX      256
 #define SL_SQL_OPERATORS_MAX 256
 

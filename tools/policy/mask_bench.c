@@ -70,11 +70,9 @@ static const char *const texts[] = {
         "Reference INV-2026-004711, net 30, paid in full on receipt; see thread from last week for details.",
         "please send the contract to ann.smith@example.com and put billing in copy before noon, thank you",
         "https://shop.example.com/products/7731?ref=newsletter&utm_campaign=autumn",
-        "Replaced the gasket and the left bearing, ran the pump for 45 minutes at 2900 rpm, no leak, 61 "
-        "degrees.",
+        "Replaced the gasket and the left bearing, ran the pump for 45 minutes at 2900 rpm, no leak",
         "a6f2c19b",
-        "Paid with 4111 1111 1111 1111 on the phone although we told them not to read it out to anybody at "
-        "all.",
+        "Paid with 4111 1111 1111 1111 on the phone although we told them not to read it out to anyone",
         "Warehouse 12, aisle 7, shelf C, 240 pieces left, next count planned for calendar week 49.",
         "lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore",
         "en-GB",
@@ -107,7 +105,7 @@ static int field(size_t action, size_t value, double seconds)
 	uint64_t nb = 0;
 	size_t n;
 
-	for (; took < seconds; took = now() - from, nb += TURN) {
+	while (took < seconds) {
 		for (int i = 0; i < TURN; i++) {
 			enum sl_masked rc = sl_mask(&m, &v, out, sizeof(out), &n);
 
@@ -116,6 +114,8 @@ static int field(size_t action, size_t value, double seconds)
 				return -1;
 			}
 		}
+		nb += TURN;
+		took = now() - from;
 	}
 	printf("{\"action\": \"%s\", \"type\": \"%s\", \"format\": \"%s\", \"bytes\": %zu, \"ns\": %.0f}\n",
 	       actions[action].name, values[value].name, values[value].format == 0 ? "text" : "binary",
@@ -140,7 +140,7 @@ static double look(const struct sl_masker *m, bool masked, double seconds, uint6
 	uint64_t bytes = 0, nb = 0;
 
 	*finds = 0;
-	for (; took < seconds; took = now() - from) {
+	while (took < seconds) {
 		for (size_t i = 0; i < NB_TEXTS; i++) {
 			size_t n;
 
@@ -153,6 +153,7 @@ static double look(const struct sl_masker *m, bool masked, double seconds, uint6
 			bytes += v.value.n;
 		}
 		nb += NB_TEXTS;
+		took = now() - from;
 	}
 	*ns = took * 1e9 / (double)nb;
 	return (double)bytes * 8 / took / 1e9;

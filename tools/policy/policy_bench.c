@@ -193,12 +193,14 @@ static double limit_cost(bool (*step)(struct sl_usage *, uint32_t, uint64_t), st
 	double t = 0;
 
 	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
-	for (; t < seconds; t = since(&from), now_us += BATCH) {
+	while (t < seconds) {
 		for (unsigned int i = 0; i < BATCH; i++) {
 			if (!step(u, entry, now_us))
 				return -1;
 		}
 		nb += BATCH;
+		now_us += BATCH;
+		t = since(&from);
 	}
 	return t * 1e9 / (double)nb;
 }

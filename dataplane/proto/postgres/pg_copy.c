@@ -242,7 +242,8 @@ static size_t encode(const struct pg_copy *c, struct sl_span v, bool quoted, uin
 	if (f->binary) {
 		if (to != NULL) {
 			sl_put_be32(to, v.p == NULL ? UINT32_MAX : (uint32_t)v.n);
-			memcpy(to + 4, v.n > 0 ? v.p : to, v.n);
+			if (v.p != NULL && v.n > 0)
+				memcpy(to + 4, v.p, v.n);
 		}
 		return 4 + v.n;
 	}
