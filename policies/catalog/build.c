@@ -343,14 +343,17 @@ static int on_inherits(struct sl_catalog_builder *b, const struct row *r)
 	return SL_OK;
 }
 
+/* NULL: no relation has a column. */
+static struct sl_catalog_column *columns_of(const struct sl_catalog_builder *b, uint32_t relation)
+{
+	return b->c->columns != NULL ? b->c->columns + b->more[relation].first : NULL;
+}
+
 static struct sl_catalog_column *column_of(struct sl_catalog_builder *b, uint32_t relation, uint16_t attr)
 {
+	struct sl_catalog_column *v = columns_of(b, relation);
 	uint32_t n = b->c->relations[relation].nb_columns;
-	struct sl_catalog_column *v;
 
-	if (n == 0) /* there may be no table of columns at all */
-		return NULL;
-	v = b->c->columns + b->more[relation].first;
 	if (attr > 0 && attr <= n && v[attr - 1].attr == attr)
 		return &v[attr - 1];
 	for (uint32_t i = 0; i < n; i++) { /* behind one that was dropped */
@@ -540,8 +543,8 @@ static bool same_column(struct sl_catalog_column *x, struct sl_catalog_column *y
 /* A parent's rows are those of its children too. Columns go by name, and mostly have the same place. */
 static bool follow_pair(struct sl_catalog_builder *b, const struct pair *p)
 {
-	struct sl_catalog_column *child = b->c->columns + b->more[p->child].first;
-	struct sl_catalog_column *parent = b->c->columns + b->more[p->parent].first;
+	struct sl_catalog_column *child = columns_of(b, p->child);
+	struct sl_catalog_column *parent = columns_of(b, p->parent);
 	uint32_t nb_child = b->c->relations[p->child].nb_columns;
 	bool moved = false;
 
@@ -666,7 +669,7 @@ static int make_tables(struct sl_catalog_builder *b)
 	int rc;
 
 	for (uint32_t i = 0; i < c->nb_relations; i++)
-		c->relations[i].columns = c->columns + b->more[i].first;
+		c->relations[i].columns = columns_of(b, i);
 	rc = gather_names(c);
 	if (rc == SL_OK)
 		rc = name_table_make(&c->by_relation, c->nb_relations, relation_name, c);
