@@ -170,12 +170,16 @@ class Eyes:
     """Finds any of the canaries in what came."""
 
     PIECE = 8  # characters of a word that are enough
+    # In so many bytes what is shorter (a day's eight digits, four bytes of a number) can stand by chance.
+    MUCH, LONG = 50_000, 9
 
     def __init__(self, canaries):
         self.folded, self.exact, self.base64 = {}, {}, {}
         for c in canaries:
             for w in c.words:
                 low = w.lower()
+                for n in (12, len(low)):
+                    self.folded[low[:n].encode()] = self.folded[low[::-1][:n].encode()] = c
                 for i in range(len(low) - self.PIECE + 1):
                     self.folded[low[i:i + self.PIECE].encode()] = c
                     self.folded[low[::-1][i:i + self.PIECE].encode()] = c
@@ -206,9 +210,10 @@ class Eyes:
 
     @staticmethod
     def _in(stream, forms):
+        least = Eyes.LONG if len(stream) > Eyes.MUCH else 0
         for at in range(len(stream) - 3):
             for form, canary in forms.get(stream[at:at + 4], ()):
-                if stream.startswith(form, at):
+                if len(form) >= least and stream.startswith(form, at):
                     return canary
         return None
 
