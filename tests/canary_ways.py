@@ -322,7 +322,6 @@ SCRIPTS = {
     "error of has_table_privilege": ["select has_table_privilege(c_text, 'select') from people where id = 1"],
     "error of a function": ["select fail_with(c_text) from people where id = 1"],
     "error of xml": ["select ('<a>' || c_text || '</b>')::xml from people where id = 1"],
-    "error of a time zone": ["select now() at time zone c_text from people where id = 1"],
     "debug": ["set client_min_messages = debug5", "select c_text::int from people", "reset client_min_messages"],
     "batch": ["select 1; select c_text || '' from people; select 2"],
     "batch, begin": ["begin; declare c cursor for select c_text || '' from people; fetch all from c; commit"],
