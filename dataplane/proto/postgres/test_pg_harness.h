@@ -44,10 +44,9 @@ struct pgh_opts {
 };
 
 /* Replays it whole, byte by byte, at every cut, and with random SL_AGAIN and little room; fails the test on a
- * difference. */
+ * difference. A long one (1 KB in a row from one side) is not cut everywhere, one over 16 KB comes neither
+ * byte by byte nor at random. */
 void pgh_run(const char *transcript, const struct pgh_opts *opts);
-/* The same for a long one: not byte by byte, and at one cut in `step`. */
-void pgh_run_coarse(const char *transcript, const struct pgh_opts *opts, size_t step);
 /* The usual way into a session. */
 #define PGH_LOGIN                                                                                            \
 	"C: startup 3.0 user=agent\n>C: R 3\nC: p good\n!: AUTH agent||good\nL:\n"                           \

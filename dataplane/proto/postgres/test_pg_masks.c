@@ -145,7 +145,7 @@ static void run_copy(const char *columns, const char *stream, const char *fields
 		                              "!: RESULT 1 COPY 2 rows=2 masked=%s\n"
 		                              ">C: d %s\n>C: c\n>C: C COPY 2\n>C: Z I\n",
 		         columns, columns[0], first, second, fields, masked, out);
-		pgh_run_coarse(t, opts, 7);
+		pgh_run(t, opts);
 	}
 	pgt_join_copy = false;
 }
