@@ -68,6 +68,7 @@ enum sl_event_kind {
 	SL_EV_RESULT,   /* a command's outcome, when its reply is complete */
 	SL_EV_ROWMETA,  /* the columns of rows to come */
 	SL_EV_ROWS,     /* rows are about to pass: how many may? */
+	SL_EV_ROW,      /* the values of one row that ROWMETA's verdict asked for, before their FIELDs */
 	SL_EV_FIELD,    /* one value that ROWMETA's verdict asked for */
 	SL_EV_CATALOG,  /* a row of the answer to sl_login.query */
 	SL_EV_CANCEL,   /* a request to cancel what another flow is doing */
@@ -172,6 +173,22 @@ struct sl_ev_rows {
 	uint64_t next;        /* bytes of the row at hand */
 };
 
+/*
+ * Raised where ROWMETA's verdict has `look`, for rows that the decoder has whole and reads in one go; it may
+ * leave it out. For a value that is set `clean` no FIELD is raised: it passes as it is. To leave all of them
+ * is always right.
+ */
+struct sl_row_value {
+	uint16_t want; /* what ROWMETA gave for its column */
+	bool clean;    /* out; false at first */
+	struct sl_span column, value;
+};
+
+struct sl_ev_row {
+	struct sl_row_value *values; /* none of them NULL */
+	uint32_t nb;
+};
+
 struct sl_ev_field {
 	uint16_t want; /* what ROWMETA gave for this column */
 	struct sl_column column;
@@ -231,8 +248,8 @@ struct sl_event {
 	enum sl_event_kind kind;
 	uint32_t stream; /* 0 in protocols with one */
 	uint64_t cmd;    /* the command's number in the session, from 1 in order of arrival; 0 none */
-	/* What the verdict on that COMMAND had for a mark: in ROWMETA, ROWS, FIELD, REPORT and RESULT of its
-	 * reply; 0 none. */
+	/* What the verdict on that COMMAND had for a mark: in ROWMETA, ROWS, ROW, FIELD, REPORT and RESULT of
+	 * its reply; 0 none. */
 	uint32_t mark;
 	union {
 		struct sl_ev_auth auth;
@@ -241,6 +258,7 @@ struct sl_event {
 		struct sl_ev_result result;
 		struct sl_ev_rowmeta rowmeta;
 		struct sl_ev_rows rows;
+		struct sl_ev_row row;
 		struct sl_ev_field field;
 		struct sl_ev_catalog catalog;
 		struct sl_ev_cancel cancel;
@@ -302,6 +320,7 @@ struct sl_verdict {
 	 * have room for one: it refuses the next as long as the last one is needed. */
 	struct sl_span keep;
 	bool nameless; /* Verdict on REPORT */
+	bool look;     /* Verdict on ROWMETA: raise ROW, too */
 	/* Verdict on ROWS only: as many rows and bytes may pass from here on, the row at hand among them. */
 	uint64_t rows, bytes;
 };

@@ -189,6 +189,8 @@ int sl_inspect_event(struct sl_inspect *in, const struct sl_event *ev, struct sl
 		return mask_rowmeta(in, ev, v);
 	case SL_EV_ROWS:
 		return limit_rows(in, ev, v);
+	case SL_EV_ROW:
+		return mask_row(in, ev, v);
 	case SL_EV_FIELD:
 		return mask_field(in, ev, v);
 	case SL_EV_SESSION:

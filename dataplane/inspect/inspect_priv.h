@@ -9,12 +9,14 @@
 #include <stdint.h>
 
 #include "sl_inspect.h"
+#include "sl_mask.h"
 #include "sl_protect.h"
 #include "sl_sql_uses.h"
 #include "sqltext.h"
 
 #define EVENT_ID_MAX       48  /* "<session>.<number>" and NUL */
 #define MESSAGE_MAX        512 /* one line for the client */
+#define LOOK_MAX           256 /* values of a row that are looked through in one scan */
 #define MASK_SCRATCH_MAX   (256u * 1024)
 #define CHUNK_MAX          SL_RECORD_TEXT_MAX
 #define PARAM_TEXT_MAX     512  /* bytes of one parameter in a record */
@@ -111,8 +113,9 @@ struct sl_inspect_worker {
 	uint8_t chunk[CHUNK_MAX];
 	uint8_t mask[MASK_SCRATCH_MAX], again[MASK_SCRATCH_MAX];
 	uint8_t value[MASK_SCRATCH_MAX]; /* a value brought into a form that can be scanned */
-	char over[MESSAGE_MAX];          /* which limit, in words */
-	uint8_t record[SL_RECORD_MAX];   /* being encoded */
+	struct sl_mask_look look[LOOK_MAX];
+	char over[MESSAGE_MAX];        /* which limit, in words */
+	uint8_t record[SL_RECORD_MAX]; /* being encoded */
 };
 
 struct sl_inspect {
@@ -224,6 +227,7 @@ int mask_binding(struct sl_inspect *in, uint64_t cmd, const struct binding **out
 /* Do content masks find something in a text? True when they cannot say. */
 bool mask_finds(struct sl_inspect *in, const struct binding *b, struct sl_span text);
 int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
+int mask_row(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
 int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);
 int mask_session(struct sl_inspect *in, struct sl_verdict *v);
 

@@ -5,7 +5,7 @@
  * A want number says by itself what is to be done, so that there is no table of plans that could be full or
  * out of date: bit 15 set; bits 14..10 the binding's generation; bit 9: all of the value goes, because it is
  * derived from what the mask hides; bit 8: what the content patterns find; bits 7..0 the mask's index. Bits 9
- * and 8 together: it is refused.
+ * and 8 together: it is refused. With bit 8 alone, bit 0 says that the value is looked through as it lies.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -22,6 +22,7 @@
 #define WANT_CONTENT   0x100u
 #define WANT_REFUSE    (WANT_DERIVED | WANT_CONTENT)
 #define WANT_MASK      0xffu
+#define WANT_PLAIN     1u
 
 _Static_assert(SL_POLICY_MASKS_MAX <= WANT_MASK + 1, "a mask's index fits in a want number");
 
@@ -42,7 +43,8 @@ static uint16_t want_content(const struct binding *b, const struct sl_column *c)
 {
 	if (!b->p.any_content_mask || !sl_mask_content_type(b->catalog, c->type, c->format))
 		return 0;
-	return want_of(b, WANT_CONTENT);
+	return want_of(b,
+	               WANT_CONTENT | (sl_mask_plain_type(b->catalog, c->type, c->format) ? WANT_PLAIN : 0));
 }
 
 /* The caller's first mask among them, -1 none. */
@@ -204,6 +206,12 @@ static void plan_copy(struct sl_inspect *in, const struct binding *b, const stru
 		m->want[i] = plan_copied(b, p->nb == COPY_ANY ? &p->rest : &p->columns[i], &m->columns[i]);
 }
 
+/* Looked through for content alone, as it lies. */
+static bool is_plain(uint32_t want)
+{
+	return (want & (WANT_CONTENT | WANT_DERIVED)) == WANT_CONTENT && (want & WANT_PLAIN) != 0;
+}
+
 /*
  * What the decoder asks before bytes that have no columns it could read (the result of a function call): one
  * nameless-typed column, which no real result has.
@@ -244,6 +252,7 @@ int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_ver
 	else
 		for (uint32_t i = 0; i < m->nb_columns; i++) {
 			m->want[i] = plan(b, ev->mark, &m->columns[i]);
+			v->look |= is_plain(m->want[i]) && b->slot->s->content_joins;
 			fresh |= b->hides && is_newest(in, b, &m->columns[i]);
 		}
 	if (fresh) /* so that the next statement knows it */
@@ -305,6 +314,42 @@ static enum sl_masked mask_value(struct sl_inspect *in, const struct binding *b,
 	    f->column.format > 1 || v.mask >= (int32_t)b->slot->s->nb_masks)
 		return SL_MASKED_REFUSE;
 	return then_content(&m, in, &v, sl_mask(&m, &v, in->w->mask, sizeof(in->w->mask), n), n);
+}
+
+static void look_at(struct sl_inspect *in, const struct binding *b, uint32_t nb)
+{
+	const struct sl_masker m = masker(in, b);
+
+	sl_mask_look(&m, in->w->look, nb);
+}
+
+/* In one scan for all of the row that is only looked through. What has to be done otherwise is left to FIELD.
+ */
+int mask_row(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v)
+{
+	const struct sl_ev_row *r = &ev->row;
+	struct sl_mask_look *look = in->w->look;
+	const struct binding *b = NULL;
+	uint32_t nb = 0, at = 0;
+
+	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
+	for (uint32_t i = 0; i < r->nb && nb < LOOK_MAX; i++) {
+		if (!is_plain(r->values[i].want))
+			continue;
+		if (nb == 0)
+			b = policy_gen(in, r->values[i].want >> WANT_GEN_SHIFT & POLICY_GEN);
+		if (b == NULL || r->values[i].want >> WANT_GEN_SHIFT != want_of(b, 0) >> WANT_GEN_SHIFT)
+			return SL_OK;
+		look[nb++] =
+		        (struct sl_mask_look){.value = r->values[i].value, .column = r->values[i].column};
+	}
+	if (b == NULL || !b->has_role)
+		return SL_OK;
+	look_at(in, b, nb);
+	for (uint32_t i = 0; at < nb; i++)
+		if (is_plain(r->values[i].want))
+			r->values[i].clean = look[at++].clean;
+	return SL_OK;
 }
 
 bool mask_finds(struct sl_inspect *in, const struct binding *b, struct sl_span text)

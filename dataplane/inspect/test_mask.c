@@ -20,6 +20,13 @@ static const char columns_policy[] = RESOURCE ROLE("agent", "agents") ROLE("frau
 static const char content_policy[] = RESOURCE ROLE("agent", "agents")
         MASK("card-anywhere", "  action: redact\n  text: '[card]'\n  pattern: '\\b4[0-9]{15}\\b'\n");
 
+static const char detectors_policy[] =
+        RESOURCE ROLE("agent", "agents") MASK("found", "  action: redact\n  detectors: ['*']\n")
+                MASK("card-anywhere", "  action: redact\n  text: '[card]'\n  pattern: 'x.*4[0-9]{15}\\b'\n");
+/* What begins a text: in a row of texts that would be something else. */
+static const char anchored_policy[] =
+        RESOURCE ROLE("agent", "agents") MASK("first", "  action: redact\n  pattern: '^secret'\n");
+
 static const char plain_policy[] = RESOURCE ROLE("agent", "agents");
 
 enum {
@@ -380,13 +387,119 @@ static void test_policy_swap(void **state)
 	fx_down(&f);
 }
 
+#define ROW_N 24
+
+/* xorshift64 */
+static uint64_t rnd(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed >> 8;
+}
+
+/* A text, often with something to find in it, or a part of it at an end. */
+static size_t random_text(uint64_t *seed, char *out)
+{
+	static const char *const parts[] = {"4111 1111 1111 1111",
+	                                    "4111111111111111",
+	                                    "ann@example.com",
+	                                    "x",
+	                                    "4111111111111111x",
+	                                    "4111",
+	                                    "1111-1111-1111",
+	                                    "@example.com",
+	                                    "ann",
+	                                    "DE89 3704 0044 0532 0130 00",
+	                                    "order 20261117-4432",
+	                                    "192.0.2.77",
+	                                    "ok",
+	                                    "+49 30 901820",
+	                                    "AKIAIOSFODNN7EXAMPLE",
+	                                    "c4ca4238a0b923820dcc",
+	                                    " ",
+	                                    "-",
+	                                    "password=hunter2hunter2",
+	                                    "ssn 078-05-1120",
+	                                    "0"};
+	size_t n = 0;
+
+	for (int i = (int)(rnd(seed) % 4); i > 0; i--) {
+		const char *p = parts[rnd(seed) % (sizeof(parts) / sizeof(parts[0]))];
+
+		memcpy(out + n, p, strlen(p));
+		n += strlen(p);
+	}
+	return n;
+}
+
+/* What a look at the whole row lets through, FIELD lets through as well. */
+static void test_row(void **state)
+{
+	static char text[ROW_N][128];
+	struct sl_row_value v[ROW_N];
+	struct sl_column note = col("note", TEXT, 0);
+	struct sl_event ev = {.kind = SL_EV_ROW};
+	uint64_t seed = 20261122;
+	uint32_t nb_clean = 0, nb_left = 0, nb_found = 0;
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, detectors_policy);
+	session(&f, "agents");
+	assert_int_equal(command(&f, "SELECT * FROM notes"), SL_OK);
+	ev.cmd = f.cmd;
+	for (int round = 0; round < 400; round++) {
+		uint16_t want = want_of(&f, &note);
+
+		assert_true(want != 0 && f.v.look);
+		for (uint32_t i = 0; i < ROW_N; i++)
+			v[i] = (struct sl_row_value){
+			        .want = want,
+			        .column = note.name,
+			        .value = sl_span((uint8_t *)text[i], random_text(&seed, text[i]))};
+		ev.row.values = v;
+		ev.row.nb = 1 + (uint32_t)(rnd(&seed) % ROW_N);
+		assert_int_equal(sl_inspect_event(f.in, &ev, &f.v, NULL), SL_OK);
+		for (uint32_t i = 0; i < ev.row.nb; i++) {
+			assert_int_equal(field_want(&f, want, &note, v[i].value), SL_OK);
+			if (v[i].clean && f.v.action != SL_ACT_ALLOW)
+				fail_msg("\"%.*s\" has a find (seed 20261122, round %d)", (int)v[i].value.n,
+				         text[i], round);
+			nb_clean += v[i].clean;
+			nb_left += !v[i].clean;
+			nb_found += f.v.action != SL_ACT_ALLOW;
+		}
+	}
+	assert_true(nb_found > 500 && nb_clean > 500);
+	assert_true(nb_left < nb_found + nb_found / 4); /* hardly one is looked at twice for nothing */
+	close_flow(&f);
+	apply(&f, anchored_policy);
+	session(&f, "agents");
+	v[0].want = want_of(&f, &note);
+	assert_true(v[0].want != 0 && !f.v.look);
+	v[0].value = SL_SPAN_LIT("no secret");
+	v[1] = (struct sl_row_value){.want = v[0].want, .column = note.name, .value = SL_SPAN_LIT("secret")};
+	v[0].clean = v[1].clean = false;
+	ev.row.nb = 2;
+	assert_int_equal(sl_inspect_event(f.in, &ev, &f.v, NULL), SL_OK);
+	assert_true(!v[0].clean && !v[1].clean);
+	/* of a policy that has gone, of another mask's: left to FIELD */
+	apply(&f, columns_policy);
+	assert_int_equal(command(&f, "SELECT 1"), SL_OK);
+	assert_int_equal(sl_inspect_event(f.in, &ev, &f.v, NULL), SL_OK);
+	assert_true(!v[0].clean && !v[1].clean);
+	close_flow(&f);
+	fx_down(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_columns_by_name), cmocka_unit_test(test_origins),
 	        cmocka_unit_test(test_content_text),    cmocka_unit_test(test_content_binary),
 	        cmocka_unit_test(test_large_values),    cmocka_unit_test(test_opaque_rows),
-	        cmocka_unit_test(test_policy_swap),
+	        cmocka_unit_test(test_policy_swap),     cmocka_unit_test(test_row),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,32 @@ int cp_check_pattern(struct compiler *c, const struct sl_yaml_node *item)
 	return SL_OK;
 }
 
+/* ^, $, \A, \z and their like, and options in front of it, which could mean anything. */
+static bool has_anchor(const char *p)
+{
+	if (p[0] == '(' && p[1] == '*')
+		return true;
+	while (*p != '\0') {
+		if (*p == '^' || *p == '$')
+			return true;
+		if (*p == '\\' && p[1] != '\0' && strchr("AzZGBKQ", p[1]) != NULL)
+			return true;
+		if (*p == '[')
+			p = skip_class(p);
+		else
+			p += p[0] == '\\' && p[1] != '\0' ? 2 : 1;
+	}
+	return false;
+}
+
+static bool joins(const struct sl_match_pattern *patterns, uint32_t nb)
+{
+	for (uint32_t i = 0; i < nb; i++)
+		if (has_anchor(patterns[i].expression))
+			return false;
+	return true;
+}
+
 static int compile(struct compiler *c, const struct sl_match_pattern *patterns, const struct cp_place *places,
                    uint32_t nb, struct sl_match_db **out)
 {
@@ -187,6 +213,7 @@ int cp_compile_patterns(struct compiler *c, uint32_t nb_workers)
 		rc = cp_detector_patterns(c);
 	if (rc == SL_OK)
 		rc = compile(c, c->mask_patterns, c->mask_places, c->nb_mask_patterns, &s->content_db);
+	s->content_joins = joins(c->mask_patterns, c->nb_mask_patterns);
 	s->nb_workers = nb_workers;
 	if (rc == SL_OK)
 		rc = scratches(c, s->statement_db, nb_workers, &s->statement_scratch);

@@ -99,32 +99,26 @@ void sl_detect_pattern(uint32_t detector, uint32_t form, char *expr, struct sl_m
 
 /* ---- finds ---- */
 
+/* A bit for each byte below 128; no class has others. test_detect.c spells them out. */
+static const uint64_t classes[BYTES_CLASSES][2] = {
+        [BYTES_ALNUM] = {UINT64_C(0x03ff000000000000), UINT64_C(0x07fffffe07fffffe)},
+        [BYTES_WORD] = {UINT64_C(0x03ff200000000000), UINT64_C(0x07fffffe87fffffe)},
+        [BYTES_B64] = {UINT64_C(0x23ff880000000000), UINT64_C(0x07fffffe07fffffe)},
+        [BYTES_TOKEN] = {UINT64_C(0x03ff600000000000), UINT64_C(0x07fffffe87fffffe)},
+        [BYTES_EMAIL] = {UINT64_C(0x03ff68a000000000), UINT64_C(0x07fffffe87ffffff)},
+        [BYTES_NUMBER] = {UINT64_C(0x03ff200100000000), UINT64_C(0x0000000000000000)},
+        [BYTES_PHONE] = {UINT64_C(0x03ffeb0100000000), UINT64_C(0x0000000000000000)},
+        [BYTES_IBAN] = {UINT64_C(0x03ff000100000000), UINT64_C(0x07fffffe07fffffe)},
+        [BYTES_IP] = {UINT64_C(0x07ff400000000000), UINT64_C(0x0000007e0000007e)},
+        [BYTES_MAC] = {UINT64_C(0x07ff200000000000), UINT64_C(0x0000007e0000007e)},
+        [BYTES_HASH] = {UINT64_C(0x23ffd81000000000), UINT64_C(0x07fffffe07fffffe)},
+        [BYTES_VISIBLE] = {UINT64_C(0xafffff7a00000000), UINT64_C(0x7fffffffffffffff)},
+        [BYTES_MRZ] = {UINT64_C(0x13ff000000000000), UINT64_C(0x0000000007fffffe)},
+};
+
 bool detect_in_class(enum byte_class class, uint8_t c)
 {
-	static const char *const more[BYTES_CLASSES] = {
-	        [BYTES_ALNUM] = "",        [BYTES_WORD] = "_-",       [BYTES_B64] = "+/=",
-	        [BYTES_TOKEN] = "_-.",     [BYTES_EMAIL] = "._%+-@'", [BYTES_NUMBER] = " -",
-	        [BYTES_PHONE] = " -+()./", [BYTES_IBAN] = " ",        [BYTES_IP] = ":.",
-	        [BYTES_MAC] = ":-",        [BYTES_HASH] = "./+=$,",   [BYTES_VISIBLE] = "",
-	        [BYTES_MRZ] = "<",
-	};
-
-	if (c == 0)
-		return false;
-	switch (class) {
-	case BYTES_NUMBER:
-	case BYTES_PHONE:
-		return is_digit(c) || strchr(more[class], c) != NULL;
-	case BYTES_IP:
-	case BYTES_MAC:
-		return is_hex(c) || strchr(more[class], c) != NULL;
-	case BYTES_MRZ:
-		return is_digit(c) || (c >= 'A' && c <= 'Z') || c == '<';
-	case BYTES_VISIBLE:
-		return c > ' ' && c < 0x7f && strchr("\"'<>", c) == NULL;
-	default:
-		return is_alnum(c) || strchr(more[class], c) != NULL;
-	}
+	return c < 128 && (classes[class][c >> 6] >> (c & 63) & 1) != 0;
 }
 
 /* A number does not go on beyond its ends: no letter or digit, and no separator with a digit behind it. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "detect_priv.h"
 #include "detect_rig.h"
 
 static struct rig *rig;
@@ -312,13 +313,49 @@ static void test_any_bytes(void **state)
 	}
 }
 
+/* The bits of the classes are what is said of them. */
+static void test_classes(void **state)
+{
+	static const struct {
+		bool alpha, hex, upper;
+		const char *more;
+	} said[BYTES_CLASSES] = {
+	        [BYTES_ALNUM] = {true, false, false, ""},
+	        [BYTES_WORD] = {true, false, false, "_-"},
+	        [BYTES_B64] = {true, false, false, "+/="},
+	        [BYTES_TOKEN] = {true, false, false, "_-."},
+	        [BYTES_EMAIL] = {true, false, false, "._%+-@'"},
+	        [BYTES_NUMBER] = {false, false, false, " -"},
+	        [BYTES_PHONE] = {false, false, false, " -+()./"},
+	        [BYTES_IBAN] = {true, false, false, " "},
+	        [BYTES_IP] = {false, true, false, ":."},
+	        [BYTES_MAC] = {false, true, false, ":-"},
+	        [BYTES_HASH] = {true, false, false, "./+=$,"},
+	        [BYTES_MRZ] = {false, false, true, "<"},
+	};
+
+	(void)state;
+	for (int k = 0; k < BYTES_CLASSES; k++) {
+		for (int c = 0; c < 256; c++) {
+			bool upper = c >= 'A' && c <= 'Z', alpha = upper || (c >= 'a' && c <= 'z');
+			bool in = (c >= '0' && c <= '9') || (said[k].alpha && alpha) ||
+			          (said[k].upper && upper) || (said[k].hex && alpha && (c | 0x20) <= 'f') ||
+			          (c != 0 && said[k].more != NULL && strchr(said[k].more, c) != NULL);
+
+			if (k == BYTES_VISIBLE)
+				in = c > ' ' && c < 0x7f && strchr("\"'<>", c) == NULL;
+			assert_int_equal(detect_in_class((enum byte_class)k, (uint8_t)c), in);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_table),     cmocka_unit_test(test_cards),
-	        cmocka_unit_test(test_accounts),  cmocka_unit_test(test_identities),
-	        cmocka_unit_test(test_addresses), cmocka_unit_test(test_secrets),
-	        cmocka_unit_test(test_any_bytes),
+	        cmocka_unit_test(test_classes),    cmocka_unit_test(test_table),
+	        cmocka_unit_test(test_cards),      cmocka_unit_test(test_accounts),
+	        cmocka_unit_test(test_identities), cmocka_unit_test(test_addresses),
+	        cmocka_unit_test(test_secrets),    cmocka_unit_test(test_any_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

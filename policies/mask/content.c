@@ -37,13 +37,17 @@ static void add_spot(struct spots *t, struct spot n)
 	t->v[lo] = n;
 }
 
-/* The first of the caller's masks that has this detector, -1 none. */
-static int32_t mask_with(const struct spots *t, uint32_t detector)
+int32_t content_mask_with(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t detector)
 {
-	for (uint32_t i = 0; i < t->s->nb_masks; i++)
-		if (has_bit(t->p->mask_bits, i) && has_bit(t->s->masks[i].detectors, detector))
+	for (uint32_t i = 0; i < s->nb_masks; i++)
+		if (has_bit(p->mask_bits, i) && has_bit(s->masks[i].detectors, detector))
 			return (int32_t)i;
 	return -1;
+}
+
+bool content_is_for(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t mask)
+{
+	return mask < s->nb_masks && has_bit(p->mask_bits, mask);
 }
 
 /* A form of a detector ended: is it a find, and whose? */
@@ -55,7 +59,7 @@ static bool detected(struct spots *t, uint32_t form, size_t from, size_t end, st
 
 	if (has_bit(t->seen, d) && end <= t->done[d])
 		return false;
-	mask = mask_with(t, d);
+	mask = content_mask_with(t->s, t->p, d);
 	if (mask < 0 || !mask_detected(t->s, d, form & ((1u << SL_CONTENT_FORM_BITS) - 1), t->value, from,
 	                               end, t->column, &s))
 		return false;
@@ -73,7 +77,7 @@ static int on_content(void *ctx, uint32_t id, size_t from, size_t to)
 	if (id >= SL_POLICY_MASKS_MAX) {
 		if (!detected(t, id - SL_POLICY_MASKS_MAX, from, to, &n))
 			return 0;
-	} else if (id >= t->s->nb_masks || !has_bit(t->p->mask_bits, id)) {
+	} else if (!content_is_for(t->s, t->p, id)) {
 		return 0;
 	}
 	if (t->s->masks[n.mask].action == SL_MASK_NULL) {

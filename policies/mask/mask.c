@@ -144,6 +144,13 @@ bool sl_mask_content_type(const struct sl_catalog *catalog, uint32_t type, uint8
 	return !holds_no_content(type_of(catalog, type, format).kind);
 }
 
+bool sl_mask_plain_type(const struct sl_catalog *catalog, uint32_t type, uint8_t format)
+{
+	enum kind k = type_of(catalog, type, format).kind;
+
+	return is_text(k) || k == KIND_XML;
+}
+
 static enum sl_masked content(struct job *j, const struct type *t, uint8_t format, struct sl_span v,
                               struct out *w)
 {

@@ -152,6 +152,10 @@ struct spots {
 	struct spot v[SPOTS_MAX]; /* by place, apart from each other */
 };
 
+/* The first of the caller's masks that has this detector, -1 none. */
+int32_t content_mask_with(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t detector);
+/* Is it one of the caller's? */
+bool content_is_for(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t mask);
 /* False: the engine failed, and the value cannot pass. */
 bool content_scan(const struct job *j, struct sl_span value, bool first, struct spots *t);
 /* The mask of a find that touches these bytes; NULL: none does. */

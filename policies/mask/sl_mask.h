@@ -43,6 +43,21 @@ struct sl_masker {
 enum sl_masked sl_mask(const struct sl_masker *m, const struct sl_mask_value *v, uint8_t *out, size_t cap,
                        size_t *n);
 
+/*
+ * A look for content at many values in one go, for rows of short texts: an engine's call costs more than the
+ * few bytes it reads. Only of types for which sl_mask_plain_type() holds. clean: sl_mask() with
+ * SL_MASK_CONTENT would say PASS. Not clean: it may, or may not.
+ */
+struct sl_mask_look {
+	struct sl_span value, column;
+	bool clean; /* out */
+};
+
+void sl_mask_look(const struct sl_masker *m, struct sl_mask_look *v, uint32_t nb);
+
+/* Is a value of the type looked through as it lies? */
+bool sl_mask_plain_type(const struct sl_catalog *catalog, uint32_t type, uint8_t format);
+
 /* Can a value of the type hold what content patterns and detectors look for? catalog may be NULL. */
 bool sl_mask_content_type(const struct sl_catalog *catalog, uint32_t type, uint8_t format);
 

@@ -171,6 +171,7 @@ static void rowmeta(const struct sl_ev_rowmeta *m, uint8_t r, struct sl_verdict 
 
 	for (uint32_t i = 0; i < m->nb_columns; i++)
 		m->want[i] = copy != NULL ? (i ^ r) & 1 : m->columns[i].name.n % 2;
+	v->look = copy == NULL && (r & 1) != 0;
 	if (copy == NULL)
 		return;
 	must(copy->kept.n <= SL_KEEP_MAX);
@@ -239,6 +240,13 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 		v->action = (r & 112) == 112 ? SL_ACT_DENY : SL_ACT_ALLOW;
 		v->rows = (r & 3) + 1;
 		v->bytes = ev->rows.next + r;
+		break;
+	case SL_EV_ROW:
+		must(ev->row.nb > 0);
+		for (uint32_t i = 0; i < ev->row.nb; i++) {
+			must(ev->row.values[i].want == 1 && ev->row.values[i].value.n <= SIDE_BYTES);
+			ev->row.values[i].clean = (r >> i % 8 & 1) != 0;
+		}
 		break;
 	case SL_EV_FIELD:
 		must(ev->field.want == 1);

@@ -1,7 +1,7 @@
 /*
  * What masking a value costs: nanoseconds of a field by action and type, and the speed at which all detectors
- * look through texts, beside the pattern engine alone over the same bytes. One JSON object a line. Usage:
- * mask_bench [SECONDS-EACH]
+ * look through texts, beside the pattern engine alone over the same bytes: text by text, and rows of texts in
+ * one scan each. One JSON object a line. Usage: mask_bench [SECONDS-EACH]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,19 +60,19 @@ static const struct {
 };
 #define NB_VALUES (sizeof(values) / sizeof(values[0]))
 
-/* Texts as tables hold them; two of sixteen have a find. */
+/* Texts as tables hold them; the first two have a find. */
 static const char *const texts[] = {
+        "please send the contract to ann.smith@example.com and put billing in copy before noon, thank you",
+        "Paid with 4111 1111 1111 1111 on the phone although we told them not to read it out to anyone",
         "Customer called about the late delivery of order 20261117-4432, wants it by Friday or a refund.",
         "ok",
         "Berliner Strasse 17, 10115 Berlin, second courtyard, ring twice at Schmidt & Partner",
         "The quick brown fox jumps over the lazy dog while the band plays on and nobody watches the clock.",
         "shipped",
         "Reference INV-2026-004711, net 30, paid in full on receipt; see thread from last week for details.",
-        "please send the contract to ann.smith@example.com and put billing in copy before noon, thank you",
         "https://shop.example.com/products/7731?ref=newsletter&utm_campaign=autumn",
         "Replaced the gasket and the left bearing, ran the pump for 45 minutes at 2900 rpm, no leak",
         "a6f2c19b",
-        "Paid with 4111 1111 1111 1111 on the phone although we told them not to read it out to anyone",
         "Warehouse 12, aisle 7, shelf C, 240 pieces left, next count planned for calendar week 49.",
         "lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore",
         "en-GB",
@@ -80,6 +80,24 @@ static const char *const texts[] = {
         "status=open;priority=2;owner=team-green;sla=4h",
 };
 #define NB_TEXTS (sizeof(texts) / sizeof(texts[0]))
+
+/* A row of short texts, as hashes and numbers are. */
+static const char *const shorts[] = {
+        "c4ca4238a0b923820dcc", "c81e728d9d4c2f636f06", "eccbc87e4b5ce2fe2830", "a87ff679a2f3e71d9181",
+        "e4da3b7fbbce2345d777", "1679091c5a880faf6fb5", "8f14e45fceea167a5a36", "c9f0f895fb98ab9159f5",
+        "45c48cce2e2d7fbdea1a", "d3d9446802a44259755d",
+};
+
+static const struct {
+	const char *name;
+	const char *const *v;
+	uint32_t nb;
+} rows[] = {
+        {"texts, two with a find", texts, NB_TEXTS},
+        {"texts without a find", texts + 2, NB_TEXTS - 2},
+        {"shorts", shorts, sizeof(shorts) / sizeof(shorts[0])},
+};
+#define ROW_MAX NB_TEXTS
 
 static uint8_t scratch[SCRATCH], out[SCRATCH];
 
@@ -132,31 +150,97 @@ static int count(void *ctx, uint32_t id, size_t from, size_t to)
 	return 0;
 }
 
-/* Gbit/s over all texts, and ns of one; masked: through sl_mask(). */
-static double look(const struct sl_masker *m, bool masked, double seconds, uint64_t *finds, double *ns)
+enum how {
+	RAW,     /* the engine, value by value */
+	RAW_ROW, /* the engine, over all of the row at once */
+	MASKED,  /* sl_mask(), value by value */
+	LOOKED,  /* sl_mask_look() over the row, and sl_mask() for what is left: as a gateway does */
+	HOWS
+};
+
+static const char *const how_names[HOWS] = {"raw", "raw row", "detectors", "detectors row"};
+
+static uint64_t finds_of(const struct sl_masker *m, struct sl_span value)
 {
-	struct sl_mask_value v = {.mask = SL_MASK_CONTENT, .type = 25, .column = SL_SPAN_LIT("note")};
-	double from = now(), took = 0;
-	uint64_t bytes = 0, nb = 0;
+	const struct sl_mask_value v = {
+	        .mask = SL_MASK_CONTENT, .type = 25, .column = SL_SPAN_LIT("note"), .value = value};
+	size_t n;
 
-	*finds = 0;
-	while (took < seconds) {
-		for (size_t i = 0; i < NB_TEXTS; i++) {
-			size_t n;
+	return sl_mask(m, &v, out, sizeof(out), &n) == SL_MASKED_NEW;
+}
 
-			v.value = sl_span_str(texts[i]);
-			if (!masked)
-				(void)sl_match_scan(m->snapshot->content_db, m->snapshot->content_scratch[0],
-				                    v.value, count, finds);
-			else
-				*finds += sl_mask(m, &v, out, sizeof(out), &n) == SL_MASKED_NEW;
-			bytes += v.value.n;
-		}
-		nb += NB_TEXTS;
-		took = now() - from;
+static uint64_t scan(const struct sl_masker *m, struct sl_span bytes)
+{
+	uint64_t n = 0;
+
+	(void)sl_match_scan(m->snapshot->content_db, m->snapshot->content_scratch[0], bytes, count, &n);
+	return n;
+}
+
+/* Once over a row. Returns what was found. */
+static uint64_t once(const struct sl_masker *m, enum how how, const struct sl_span *v, uint32_t nb,
+                     struct sl_span joined)
+{
+	struct sl_mask_look look[ROW_MAX];
+	uint64_t finds = 0;
+
+	if (how == RAW_ROW)
+		return scan(m, joined);
+	for (uint32_t i = 0; i < nb; i++)
+		look[i] = (struct sl_mask_look){.value = v[i], .column = SL_SPAN_LIT("note")};
+	if (how == LOOKED)
+		sl_mask_look(m, look, nb);
+	for (uint32_t i = 0; i < nb; i++) {
+		if (how == RAW)
+			finds += scan(m, v[i]);
+		else if (how == MASKED || !look[i].clean)
+			finds += finds_of(m, v[i]);
 	}
-	*ns = took * 1e9 / (double)nb;
-	return (double)bytes * 8 / took / 1e9;
+	return finds;
+}
+
+/* ns of a row, and how many finds are in one; the best of some turns, since others run meanwhile. */
+static double look(const struct sl_masker *m, enum how how, size_t row, double seconds, uint64_t *finds)
+{
+	char joined[ROW_MAX * 128];
+	struct sl_span v[ROW_MAX] = {SL_SPAN_EMPTY};
+	size_t n = 0;
+	double best = 0, from = now();
+
+	for (uint32_t i = 0; i < rows[row].nb; i++) {
+		v[i] = sl_span_str(rows[row].v[i]);
+		memcpy(joined + n, v[i].p, v[i].n);
+		n += v[i].n;
+		joined[n++] = 0;
+	}
+	while (now() - from < seconds) {
+		double begin = now(), took;
+
+		for (int i = 0; i < TURN; i++)
+			*finds = once(m, how, v, rows[row].nb, sl_span((uint8_t *)joined, n - 1));
+		took = (now() - begin) * 1e9 / TURN;
+		best = best == 0 || took < best ? took : best;
+	}
+	return best;
+}
+
+static int content_row(const struct sl_masker *m, size_t row, double seconds)
+{
+	double ns[HOWS];
+	uint64_t finds[HOWS], bytes = 0;
+
+	for (uint32_t i = 0; i < rows[row].nb; i++)
+		bytes += strlen(rows[row].v[i]);
+	for (int h = 0; h < HOWS; h++)
+		ns[h] = look(m, (enum how)h, row, seconds, &finds[h]);
+	for (int h = 0; h < HOWS; h++)
+		printf("{\"content\": \"%s\", \"row\": \"%s\", \"values\": %u, \"bytes\": %llu, \"ns\": "
+		       "%.0f, "
+		       "\"gbps\": %.3f, \"of_raw\": %.3f, \"of_raw_row\": %.3f, \"finds\": %llu}\n",
+		       how_names[h], rows[row].name, rows[row].nb, (unsigned long long)bytes,
+		       ns[h] / rows[row].nb, (double)bytes * 8 / ns[h], ns[RAW] / ns[h], ns[RAW_ROW] / ns[h],
+		       (unsigned long long)finds[h]);
+	return finds[MASKED] == finds[LOOKED] ? 0 : -1;
 }
 
 static int content(double seconds)
@@ -167,8 +251,7 @@ static int content(double seconds)
 	struct sl_snapshot *s = NULL;
 	struct sl_principal who;
 	struct sl_masker m = {.who = &who, .scratch = scratch, .scratch_n = sizeof(scratch)};
-	double raw, all, raw_ns, all_ns;
-	uint64_t raw_finds, finds;
+	int rc = 0;
 	char why[1200];
 
 	if (sl_policy_compile(&src, 1, 1, 1, &s, &err) != SL_OK) {
@@ -180,13 +263,10 @@ static int content(double seconds)
 		return -1;
 	}
 	m.snapshot = s;
-	raw = look(&m, false, seconds, &raw_finds, &raw_ns);
-	all = look(&m, true, seconds, &finds, &all_ns);
-	printf("{\"content\": \"raw\", \"gbps\": %.3f, \"ns\": %.0f}\n", raw, raw_ns);
-	printf("{\"content\": \"detectors\", \"gbps\": %.3f, \"ns\": %.0f, \"share\": %.3f}\n", all, all_ns,
-	       all / raw);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && rc == 0; i++)
+		rc = content_row(&m, i, seconds);
 	sl_policy_free(s);
-	return finds > 0 ? 0 : -1;
+	return rc;
 }
 
 int main(int argc, char **argv)

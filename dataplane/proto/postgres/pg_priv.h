@@ -41,6 +41,8 @@
 #define PG_WANTED_MAX     PG_COLUMNS_MAX /* columns of one result that are masked */
 #define PG_REPLACE_BYTES  (256 * 1024)   /* new values of one row, or of one CopyData message */
 #define PG_REPLACE_FIRST  2048           /* what a row begins with */
+#define PG_SHORT_ROW      (8 * 1024)     /* a masked row up to here goes out in one piece, */
+#define PG_SHORT_OUT      (32 * 1024)    /* unless it becomes longer than this */
 #define PG_COPY_EDITS_MAX 4096           /* values of one CopyData message that are replaced */
 #define PG_COPY_CARRY_MAX (64 * 1024)    /* of a masked value that goes over CopyData messages */
 #define PG_COPY_HEAD      19             /* of the binary format: signature, flags, length of an extension */
@@ -221,6 +223,7 @@ struct pg_edit {
 struct pg_rows {
 	bool have;    /* a RowDescription holds for the rows to come */
 	bool refused; /* its rows cannot be masked */
+	bool look;    /* ROW is wanted */
 	uint16_t nb_columns, nb_wanted;
 	uint64_t rows, bytes;
 	/* What may still pass before ROWS is asked again; what was counted so far; the row in hand is
@@ -294,6 +297,12 @@ union pg_tmp {
 		struct sl_column columns[PG_COLUMNS_MAX];
 		uint16_t want[PG_COLUMNS_MAX];
 	} meta;
+	struct {
+		struct sl_row_value
+		        values[PG_COLUMNS_MAX]; /* the wanted ones of a short row that are not NULL */
+		uint16_t index[PG_COLUMNS_MAX]; /* in pg_mask */
+		uint8_t out[PG_SHORT_OUT];
+	} row;
 };
 
 struct pg {
@@ -375,6 +384,7 @@ struct pg_msg {
 	uint8_t type;
 	uint32_t size; /* header included */
 	struct sl_span all, body;
+	struct sl_span behind; /* what lies behind it, when all of it is there */
 };
 
 /* ---- pg_write.c: what the gateway says ---- */
@@ -559,8 +569,12 @@ int pg_rows_meta(struct pg *d, uint16_t nb, struct sl_copy *copy, const struct p
                  struct sl_verdict *v);
 /* Keeps which of them are wanted. */
 void pg_rows_keep(struct pg *d, uint16_t nb);
-/* FIELD for a value of the wanted column in turn. */
-int pg_rows_field(struct pg *d, struct sl_span value, const struct pg_entry *e, struct sl_verdict *v);
+/* FIELD for a value of a wanted column, by its place in pg_mask. */
+int pg_rows_field(struct pg *d, uint16_t place, struct sl_span value, const struct pg_entry *e,
+                  struct sl_verdict *v);
+/* Rows and DataRow messages of which nothing is wanted, behind the one that was just let through: so many as
+ * lie whole in b and may pass. Returns their bytes. */
+uint32_t pg_rows_run(struct pg *d, struct sl_span b);
 /* Puts n bytes, which the caller writes, into the place of `del` bytes of the message in hand. NULL: no room.
  */
 uint8_t *pg_rows_edit(struct pg *d, uint32_t off, uint32_t del, size_t n);
@@ -580,6 +594,10 @@ int pg_rows_emit(struct pg *d, struct sl_span b, size_t *used);
 void pg_rows_reset(struct pg *d);
 /* Replaces the rest of the result in hand by an ErrorResponse. */
 int pg_rows_refuse(struct pg *d, const char *text, const struct sl_reason *r);
+
+/* ---- pg_row.c ---- */
+/* As pg_rows_judge, for a row that is short; *done false: it has to go that way, and nothing has happened. */
+int pg_row_short(struct pg *d, const struct pg_msg *m, const struct pg_entry *e, bool *done);
 
 /* ---- pg_scram.c ---- */
 /* Fills the client-first-message as s->gs2 says; returns its length. */

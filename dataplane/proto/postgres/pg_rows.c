@@ -15,7 +15,7 @@ void pg_rows_reset(struct pg *d)
 	pg_row_free(d);
 	pg_mask_free(d);
 	pg_copy_free(d);
-	r->have = r->refused = false;
+	r->have = r->refused = r->look = false;
 	r->nb_columns = r->col = r->next = 0;
 	r->rows = r->bytes = 0;
 	r->left_rows = r->left_bytes = r->counted = 0;
@@ -135,6 +135,7 @@ int pg_rows_describe(struct pg *d, const struct pg_msg *m, const struct pg_entry
 	pg_rows_reset(d);
 	d->rows.have = true;
 	d->rows.nb_columns = nb;
+	d->rows.look = v.look;
 	pg_rows_keep(d, nb);
 	/* Told when a row comes: this may be a Describe that no Execute follows. */
 	d->rows.refused |= v.action != SL_ACT_ALLOW;
@@ -207,11 +208,34 @@ int pg_rows_meter(struct pg *d, const struct pg_msg *m, const struct pg_entry *e
 	return SL_OK;
 }
 
+uint32_t pg_rows_run(struct pg *d, struct sl_span b)
+{
+	struct pg_rows *r = &d->rows;
+	uint64_t rows = 0, bytes = 0;
+
+	while (b.n - bytes >= PG_HEADER && b.p[bytes] == 'D') {
+		uint64_t size = (uint64_t)sl_get_be32(b.p + bytes + 1) + 1;
+
+		if (size < PG_HEADER || size > b.n - bytes || rows == r->left_rows ||
+		    bytes + size > r->left_bytes)
+			break;
+		bytes += size;
+		rows++;
+	}
+	r->left_rows -= rows;
+	r->left_bytes -= bytes;
+	r->counted += bytes;
+	r->rows += rows;
+	r->bytes += bytes;
+	return (uint32_t)bytes;
+}
+
 /* ---- one row ---- */
 
-int pg_rows_field(struct pg *d, struct sl_span value, const struct pg_entry *e, struct sl_verdict *v)
+int pg_rows_field(struct pg *d, uint16_t place, struct sl_span value, const struct pg_entry *e,
+                  struct sl_verdict *v)
 {
-	const struct pg_wanted *w = &d->rows.mask->wanted[d->rows.next];
+	const struct pg_wanted *w = &d->rows.mask->wanted[place];
 	const char *names = (const char *)&d->rows.mask->wanted[d->rows.nb_wanted];
 	struct sl_event ev = {.kind = SL_EV_FIELD};
 
@@ -259,12 +283,11 @@ static int judge_value(struct pg *d, struct sl_span value, const struct pg_entry
 {
 	struct pg_rows *r = &d->rows;
 	struct sl_verdict v;
-	int rc = pg_rows_field(d, value, e, &v);
+	int rc = pg_rows_field(d, r->next, value, e, &v);
 
 	if (rc != SL_OK)
 		return rc;
 	if (v.action == SL_ACT_REPLACE) {
-		r->masked++;
 		if (!edit(d, r->off, (uint32_t)value.n, v.replace))
 			return pg_rows_refuse(d, "the row's masked values are too large for this gateway",
 			                      NULL);
@@ -339,9 +362,13 @@ static bool row_take(struct pg *d)
 int pg_rows_judge(struct pg *d, const struct pg_msg *m, const struct pg_entry *e)
 {
 	struct pg_rows *r = &d->rows;
+	bool done = false;
 	int rc;
 
 	if (!r->judging) {
+		rc = pg_row_short(d, m, e, &done);
+		if (done)
+			return rc;
 		if (m->body.n < 2 || sl_get_be16(m->body.p) != r->nb_columns)
 			return pg_target_broken(d, "DataRow does not match its RowDescription");
 		if (!row_take(d))
@@ -358,6 +385,7 @@ int pg_rows_judge(struct pg *d, const struct pg_msg *m, const struct pg_entry *e
 		d->t_skip = m->size;
 		return SL_OK;
 	}
+	r->masked += r->nb_edits;
 	return pg_rows_out(d, m);
 }
 

@@ -113,7 +113,9 @@ static int data_row(struct pg *d, const struct pg_msg *m, struct pg_entry *e)
 		r->metered = false;
 		r->rows++;
 		r->bytes += m->size;
-		return out(d, m, e);
+		(void)out(d, m, e);
+		d->t_left += pg_rows_run(d, m->behind);
+		return SL_OK;
 	}
 	if (r->refused || m->size - 1 > d->cfg.message_max) {
 		d->t_skip = m->size;

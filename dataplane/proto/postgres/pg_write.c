@@ -250,6 +250,7 @@ int pg_header(struct sl_span b, struct pg_msg *m)
 	m->size = len < 4 || len > PG_STREAM_MAX ? 0 : len + 1;
 	m->all = sl_span_sub(b, 0, m->size);
 	m->body = sl_span_sub(m->all, PG_HEADER, m->all.n);
+	m->behind = sl_span_sub(b, m->size, b.n);
 	return SL_OK;
 }
 

@@ -122,7 +122,11 @@ static void log_event(struct text *t, const struct sl_event *ev)
 		        ev->rowmeta.copy != NULL && ev->rowmeta.copy->kept.n > 0 ? " kept " : "",
 		        S(ev->rowmeta.copy != NULL ? ev->rowmeta.copy->kept : SL_SPAN_EMPTY));
 		break;
+	case SL_EV_ROW: /* as the row is long or short, and there is room or not */
+		break;
 	case SL_EV_FIELD:
+		if (has(ev->field.column.name, "clean"))
+			break;
 		pgt_put(t, "!: FIELD %.*s=", S(ev->field.column.name));
 		pgt_bytes(t, ev->field.value.p, ev->field.value.n);
 		pgt_put(t, "%s\n", mark(ev));
@@ -197,7 +201,7 @@ static void verdict_field(struct world *w, const struct sl_ev_field *f, struct s
 		v->reason.code = SL_RSN_UNREADABLE;
 		return;
 	}
-	if (has(f->column.name, "keep"))
+	if (has(f->column.name, "keep") || has(f->column.name, "clean"))
 		return;
 	v->action = SL_ACT_REPLACE;
 	if (has(f->column.name, "nul"))
@@ -246,7 +250,7 @@ static void verdict_copy_meta(struct world *w, const struct sl_ev_rowmeta *m, st
 
 static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdict *v)
 {
-	static const char *const wanted[] = {"ssn", "long", "nul", "bad", "keep"};
+	static const char *const wanted[] = {"ssn", "long", "nul", "bad", "keep", "clean"};
 
 	v->auth = &auth_more;
 	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "MARK"))
@@ -270,6 +274,11 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 		v->reason.code = SL_RSN_HELD;
 	} else if (ev->kind == SL_EV_FIELD) {
 		verdict_field(w, &ev->field, v);
+	} else if (ev->kind == SL_EV_ROW) {
+		for (uint32_t i = 0; i < ev->row.nb; i++) {
+			assert_true(ev->row.values[i].want == 7 && !ev->row.values[i].clean);
+			ev->row.values[i].clean = has(ev->row.values[i].column, "clean");
+		}
 	} else if (ev->kind == SL_EV_ROWS) {
 		v->bytes = UINT64_MAX;
 		v->rows = w->opts->rows_max != 0 ? w->opts->rows_lease : UINT64_MAX;
@@ -286,6 +295,7 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 			for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++)
 				if (has(ev->rowmeta.columns[i].name, wanted[k]))
 					ev->rowmeta.want[i] = 7;
+			v->look |= has(ev->rowmeta.columns[i].name, "clean");
 		}
 	}
 }

@@ -36,6 +36,34 @@ static void test_mark_simple(void **state)
 	              ">C: E ERROR 42501 no D=event EV\n>C: Z I\n");
 }
 
+/* Rows that are looked at as a whole: what is clean is asked for no further, and rows of which nothing is
+ * replaced stay; beside runs of rows that nobody wants, which end where another message comes. */
+static void test_rows_in_one(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN
+	    "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\n"
+	    "T: T a clean ssn clean2 nul b\nT: D 1,2,3,4,5,6\nT: D 1,2,NULL,4,NULL,\nT: D 1,NULL,,4,,6\n"
+	    "T: N NOTICE 00000 x\nT: D ,,NULL,,NULL,NULL\nT: C SELECT 4\nT: Z I\n"
+	    "!: ROWMETA 1 6\n!: FIELD ssn=3\n!: FIELD nul=5\n!: FIELD ssn=\n!: FIELD nul=\n"
+	    "!: RESULT 1 SELECT 4 rows=4 masked=4\n"
+	    ">C: T a:25:0 clean:25:0 ssn:25:0 clean2:25:0 nul:25:0 b:25:0\n>C: D 1,2,#,4,NULL,6\n"
+	    ">C: D 1,2,NULL,4,NULL,\n>C: D 1,NULL,#,4,NULL,6\n>C: N NOTICE 00000 x\n"
+	    ">C: D ,,NULL,,NULL,NULL\n>C: C SELECT 4\n>C: Z I\n"
+	    "C: Q q\n!: COMMAND 2 simple q\n>T: Q q\n"
+	    "T: T a\nT: D 1\nT: D 2\nT: D 3\nT: N NOTICE 00000 x\nT: D 4\nT: D NULL\nT: C SELECT 5\nT: Z I\n"
+	    "!: ROWMETA 2 1\n!: RESULT 2 SELECT 5 rows=5 masked=0\n"
+	    ">C: T a:25:0\n>C: D 1\n>C: D 2\n>C: D 3\n>C: N NOTICE 00000 x\n>C: D 4\n>C: D NULL\n"
+	    ">C: C SELECT 5\n>C: Z I\n");
+	/* a value in it that cannot be read ends the result, whole or in parts */
+	run(PGH_LOGIN "C: Q q\n!: COMMAND 1 simple q\n>T: Q q\n"
+	              "T: T clean ssn bad\nT: D 1,2,NULL\nT: D 1,2,3\nT: D 1,2,NULL\nT: C SELECT 3\nT: Z I\n"
+	              "!: ROWMETA 1 3\n!: FIELD ssn=2\n!: FIELD ssn=2\n!: FIELD bad=3\n"
+	              "!: RESULT 1  rows=1 masked=1 failed 42501\n"
+	              ">C: T clean:25:0 ssn:25:0 bad:25:0\n>C: D 1,#,NULL\n>C: E ERROR 42501 a value of this "
+	              "result cannot be masked\n>C: Z I\n");
+}
+
 static void test_mark_extended(void **state)
 {
 	(void)state;
@@ -289,11 +317,11 @@ static void test_copy_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_mark_simple), cmocka_unit_test(test_mark_extended),
-	        cmocka_unit_test(test_reports),     cmocka_unit_test(test_notifications),
-	        cmocka_unit_test(test_copy_text),   cmocka_unit_test(test_copy_csv),
-	        cmocka_unit_test(test_copy_binary), cmocka_unit_test(test_copy_messages),
-	        cmocka_unit_test(test_copy_kept),
+	        cmocka_unit_test(test_mark_simple),   cmocka_unit_test(test_rows_in_one),
+	        cmocka_unit_test(test_mark_extended), cmocka_unit_test(test_reports),
+	        cmocka_unit_test(test_notifications), cmocka_unit_test(test_copy_text),
+	        cmocka_unit_test(test_copy_csv),      cmocka_unit_test(test_copy_binary),
+	        cmocka_unit_test(test_copy_messages), cmocka_unit_test(test_copy_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
