@@ -171,7 +171,7 @@ static uint32_t cut_tcp(struct port_cut *c, struct rte_mbuf *m, struct rte_mempo
 	                        .packet_type = m->packet_type};
 	struct rte_mbuf *s = m;
 	struct rte_mbuf *next = NULL;
-	uint32_t nb = 0;
+	uint32_t nb = 0, n;
 
 	for (; s != NULL; s = next) {
 		next = s->next;
@@ -193,7 +193,8 @@ static uint32_t cut_tcp(struct port_cut *c, struct rte_mbuf *m, struct rte_mempo
 		}
 		s->nb_segs = 1;
 		s->pkt_len = s->data_len;
-		put_headers(c, (uint8_t *)rte_pktmbuf_prepend(s, c->hdr_len), s->data_len);
+		n = s->data_len; /* before the headers count */
+		put_headers(c, (uint8_t *)rte_pktmbuf_prepend(s, c->hdr_len), n);
 		one_packet(s, &like);
 		out[nb++] = s;
 	}
