@@ -60,13 +60,24 @@ static size_t utf8_len(const uint8_t *p, size_t left)
 	return n;
 }
 
-/* Characters of the value; *utf8 false when they have to be bytes. */
+static bool is_ascii(struct sl_span v)
+{
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < v.n; i++)
+		any |= v.p[i];
+	return any < 0x80;
+}
+
+/* Characters of the value; *utf8 false when they are bytes, or have to be. */
 static size_t count_chars(struct sl_span v, bool *utf8)
 {
 	size_t chars = 0;
 	size_t n;
 
-	*utf8 = true;
+	*utf8 = !is_ascii(v);
+	if (!*utf8)
+		return v.n;
 	for (size_t i = 0; i < v.n; i += n, chars++) {
 		n = utf8_len(v.p + i, v.n - i);
 		if (n == 0) {
@@ -86,8 +97,14 @@ static void put_partial(struct out *w, const struct sl_mask *m, struct sl_span v
 	size_t last = chars > keep ? chars - m->keep_last : chars;
 	size_t i = 0;
 
+	if (!utf8) {
+		out_put(w, v.p, first);
+		out_fill(w, '*', last - first);
+		out_put(w, v.p + last, chars - last);
+		return;
+	}
 	for (size_t k = 0; k < chars && !w->full; k++) {
-		size_t n = utf8 ? utf8_len(v.p + i, v.n - i) : 1;
+		size_t n = utf8_len(v.p + i, v.n - i);
 
 		if (k < first || k >= last)
 			out_put(w, v.p + i, n);

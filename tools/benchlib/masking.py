@@ -1,12 +1,14 @@
-"""A result of ten columns on its way to one client: through HAProxy, which passes bytes, and through Sluice with none, one, three and all of
-its columns masked, and with all detectors on all text.
+"""A result of ten columns on its way to one client: through HAProxy and through sluice-stack's relay, which pass bytes, and through Sluice
+with none, one, three and all of its columns masked, and with all detectors on all text. Then what inspection alone costs: a row, a masked
+field, and detectors beside the raw pattern engine over the same bytes.
 
-The gateway or HAProxy has the last core alone; PostgreSQL and the client share the first. TLS is on everywhere: Sluice ends it on both
-sides, HAProxy passes it on.
+The peer has the last core alone; PostgreSQL and the client share the first. TLS is on everywhere: Sluice ends it on both sides, HAProxy
+and the relay pass it on. HAProxy has the kernel's segmentation on its wires, the relay the same ports and TCP as Sluice.
 """
 import base64
 import hashlib
 import hmac
+import json
 import os
 import shutil
 import signal
@@ -104,7 +106,7 @@ class Client:
 
 
 def through(name, address, user, secret, pids, seconds):
-    """Seconds of one result, the median of as many as fit; what share of its core the peer had."""
+    """Seconds of results, as many as fit; what share of its core the peer had."""
     client = Client(address, user, secret)
     _, n = client.read("select * from wide")  # warm
     began, cpu, got = time.monotonic(), cpu_seconds(pids), []
@@ -112,32 +114,94 @@ def through(name, address, user, secret, pids, seconds):
         got.append(client.read("select * from wide")[0])
     cpu = (cpu_seconds(pids) - cpu) / (time.monotonic() - began)
     client.wire.close()
-    return {"name": name, "seconds": statistics.median(got), "runs": len(got), "bytes": n, "cpu": cpu}
+    return {"name": name, "seconds": got, "bytes": n, "cpu": cpu}
 
 
-def measure(args, work):
-    results = [through("direct", ("10.99.5.1", 5432), "shop_app", password(), [], args.seconds)]
+def relay():
+    """sluice-stack in the gateway's place: the same ports and TCP, and bytes passed on unread."""
+    eal = ["--no-huge", "-m", "512", f"--file-prefix={PREFIX}-relay"]
+    ports = []
+    for i, (wire, side) in enumerate((("c0", "gw_client"), ("t0", "gw_target"))):
+        eal.append(f"--vdev=net_af_packet{i},iface={wire},{base.AF_PACKET}")
+        ports += ["--port", f"net_af_packet{i}={base.IP[4][side]}/24"]
+    listen = ["--listen", f"relay,{base.IP[4]['gw_client']}:5432,{base.IP[4]['target']}:5432"]
+    return base.Stack("serve", [*ports, *listen], eal, netns=f"{PREFIX}-gw").ready()
+
+
+def haproxy_round(args, work):
     process = start(haproxy(work))
     try:
         time.sleep(1)
-        results.append(through("haproxy", ("10.99.3.1", 6433), "shop_app", password(), family(process.pid), args.seconds))
+        return through("haproxy", ("10.99.3.1", 6433), "shop_app", password(), family(process.pid), args.seconds)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(10)
+
+
+def relay_round(args):
+    stack = relay()
+    try:
+        return through("relay", (base.IP[4]["gw_client"], 5432), "shop_app", password(), family(stack.process.pid), args.seconds)
+    finally:
+        stack.stop()
+
+
+def gateway_round(args):
     lab("gateway", "start", GW_CORE=str(base.LAST))
     with open(f"{DIR}/gw/pid", encoding="ascii") as f:
         pids = family(int(f.read()))
     try:
-        for name in MASKED:
-            results.append(through(f"sluice, {name}", ("10.99.1.1", 5432), resource(name), lab("token", "bench"), pids, args.seconds))
+        return [through(f"sluice, {name}", ("10.99.1.1", 5432), resource(name), lab("token", "bench"), pids, args.seconds) for name in MASKED]
     finally:
         lab("gateway", "stop")
-    return results
+
+
+def measure(args, work):
+    """All in turn, round by round, so that what else the machine does meets all of them; of each the median of all its results."""
+    results = {}
+    for i in range(args.rounds):
+        print(f"round {i + 1} ...", flush=True)
+        got = [through("direct", ("10.99.5.1", 5432), "shop_app", password(), [], args.seconds), haproxy_round(args, work), relay_round(args),
+               *gateway_round(args)]
+        for r in got:
+            results.setdefault(r["name"], []).append(r)
+    return [{"name": name, "seconds": statistics.median([x for r in rounds for x in r["seconds"]]), "bytes": rounds[0]["bytes"],
+             "runs": sum(len(r["seconds"]) for r in rounds), "rounds": [statistics.median(r["seconds"]) for r in rounds],
+             "cpu": statistics.median([r["cpu"] for r in rounds])} for name, rounds in results.items()]
+
+
+def program(name, rounds):
+    """Its lines of JSON, of each figure the median of some runs."""
+    runs = [[json.loads(line) for line in subprocess.run(["taskset", "-c", str(base.LAST), f"{base.build_dir()}/tools/policy/{name}", "0.05"], check=True,
+                                                         capture_output=True, text=True).stdout.splitlines()] for _ in range(rounds)]
+    return [{k: statistics.median([r[i][k] for r in runs]) if isinstance(v, (int, float)) else v for k, v in line.items()}
+            for i, line in enumerate(runs[0])]
+
+
+def show_rows(rows, content):
+    """What inspection alone costs, without ports, TCP and TLS."""
+    none = next(r["ns"] for r in rows if r["fields"] == 0)
+    print(f"\nin the decoder, rows of ten columns of 20 characters: {none:.0f} ns for a row that nobody masks; masked:")
+    print(f"{'':26} {'1 field':>9} {'3':>9} {'10':>9} {'ns for one of ten':>18}")
+    for name in dict.fromkeys(r["row"] for r in rows if r["fields"] and r["row"].find("detectors") < 0):
+        ns = {r["fields"]: r for r in rows if r["row"] == name}
+        print(f"{name:26} " + " ".join(f"{ns[k]['ns']:9.0f}" for k in (1, 3, 10)) + f" {ns[10]['field_ns']:18.0f}")
+    for r in rows:
+        if "detectors" in r["row"]:
+            print(f"{r['row']:26} {'':9} {'':9} {r['ns']:9.0f} {r['field_ns']:18.0f}")
+    print("\nall detectors on texts; raw: the pattern engine alone, value by value, and over all of a row at once")
+    print(f"{'':26} {'bytes':>6} {'raw':>7} {'raw row':>8} {'by value':>9} {'by row':>7} Gbit/s   of raw   of raw row")
+    for name in dict.fromkeys(r["row"] for r in content):
+        of = {r["content"]: r for r in content if r["row"] == name}
+        row = of["detectors row"]
+        print(f"{name:26} {row['bytes']:6.0f} {of['raw']['gbps']:7.2f} {of['raw row']['gbps']:8.2f} {of['detectors']['gbps']:9.2f} {row['gbps']:7.2f} "
+              f"{'':6} {row['of_raw']:7.2f} {row['of_raw_row']:12.2f}")
 
 
 def main(args):
     subprocess.run([f"{base.ROOT}/tools/lab/setup", "lab", "bench"], check=True)
-    built("app/sluiced", "tools/sluice/sluice")
+    built("app/sluiced", "tools/sluice/sluice", "tools/stack/sluice-stack", "tools/policy/row_bench", "tools/policy/mask_bench")
+    rows, content = program("row_bench", 3), [r for r in program("mask_bench", 3) if "content" in r]
     work = tempfile.mkdtemp(prefix="sluice-bench.")
     try:
         with open(f"{work}/policy.yaml", "w", encoding="utf-8") as f:
@@ -153,9 +217,11 @@ def main(args):
         lab("down")
         shutil.rmtree(work, ignore_errors=True)
     said = results[0]["bytes"]  # by the target: a masked result is shorter
-    print(f"\n{args.rows} rows of ten columns of 20 characters, {said / 1e6:.0f} MB, one client")
-    print(f"{'':26} {'Gbit/s':>8} {'of haproxy':>11} {'peer busy':>10}")
+    print(f"\n{args.rows} rows of ten columns of 20 characters, {said / 1e6:.0f} MB, one client; medians of {args.rounds} rounds")
+    print(f"{'':26} {'Gbit/s':>8} {'of haproxy':>11} {'of relay':>9} {'peer busy':>10}   Gbit/s by round")
     for r in results:
         r["gbit_s"] = said * 8 / r["seconds"] / 1e9
-        print(f"{r['name']:26} {r['gbit_s']:8.2f} {results[1]['seconds'] / r['seconds']:10.2f}x {r['cpu']:10.0%}")
-    return {"results": results}
+        print(f"{r['name']:26} {r['gbit_s']:8.2f} {results[1]['seconds'] / r['seconds']:10.2f}x {results[2]['seconds'] / r['seconds']:8.2f}x {r['cpu']:10.0%}   "
+              + " ".join(f"{said * 8 / x / 1e9:.2f}" for x in r["rounds"]))
+    show_rows(rows, content)
+    return {"results": results, "rows": rows, "content": content}
