@@ -46,7 +46,20 @@ def world():
         create server loop foreign data wrapper postgres_fdw options (host '{DIR}/pg/socket', dbname 'vault');
         create user mapping for shop_app server loop options (user 'shop_app', password '{password}');
         create foreign table remote.people (id int, name text, dept text, c_text text) server loop options (schema_name 'public', table_name 'people');
-        grant usage on foreign server self to shop_app; grant select on remote.people to shop_app""", "vault")
+        create foreign table remote.folks (a int options (column_name 'id'), b text options (column_name 'c_text'))
+          server loop options (schema_name 'public', table_name 'people');
+        create foreign table remote.viewed (fine text options (column_name 'x')) server loop options (schema_name 'public', table_name 'people_view');
+        create view remote.again as select b as d, lower(fine) as e from remote.folks, remote.viewed;
+        create server far foreign data wrapper postgres_fdw options (host '{DIR}/pg/socket,{DIR}/pg/socket', dbname 'vault');
+        create user mapping for shop_app server far options (user 'shop_app', password '{password}');
+        create foreign table remote.far (fine text options (column_name 'x')) server far options (schema_name 'public', table_name 'people_view');
+        create extension file_fdw; create server files foreign data wrapper file_fdw;
+        copy people (c_text) to '{DIR}/pg/socket/people.txt';
+        create foreign table remote.file (line text) server files options (filename '{DIR}/pg/socket/people.txt');
+        create view dblink_view as select x from dblink('self', 'select c_text from people') as t (x text);
+        grant usage on foreign server self to shop_app; grant usage on schema remote to shop_app;
+        grant select on all tables in schema remote to shop_app; grant select on dblink_view to shop_app;
+        alter view remote.again owner to shop_app; alter view dblink_view owner to shop_app""", "vault")
     talk = direct()
     talk.run(f"/* canary-in-a-statement {activity.words[0]} */ select 1")
     at_end(talk.close)
@@ -385,6 +398,21 @@ def masking_functions_of_the_server_are_known():
     same(volatile, [], "volatile functions that are said to compute only")
     texts = {"query_to_xml", "cursor_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "ts_stat", "ts_rewrite", "lo_get", "pg_read_file"}
     same(sorted(texts & (tables["value"] | tables["pure"])), [], "functions that read what their arguments name")
+
+
+@test
+def masking_tables_of_ones_own():
+    """A table that the session makes in a transaction that goes on is in no catalog yet: it is its own, so nothing of it is refused. What is
+    called like it and was there before is not."""
+    world()
+    with session(USER, resource="vault", database="vault") as w:
+        w.simple("begin")
+        w.simple("create temp table mine (a text, n int)")
+        w.simple("insert into mine values ('x', 1)")
+        same(w.simple("select count(*), upper(max(a)) from mine where n = 1"), [[b"1", b"X"]], "a table of the session's own")
+        w.simple("update mine set a = a || '!' where n = 1")
+        w.simple("rollback")
+        same(w.simple("select id, name from people where id = 1"), [[b"1", b"person 1"]], "the session goes on")
 
 
 # ---- what is not masked ----

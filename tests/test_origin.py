@@ -1,6 +1,9 @@
 """Masks by the target's catalog: views and the like, what changes in it, and who has to wait for it."""
 
+import time
+
 from labtest import admin, at_end, check, eventually, gateway_start, lab, psql, same, session, test
+from pgwire import query
 
 HIDDEN = "hidden"
 CANARY = "c4n4ry-"
@@ -119,6 +122,25 @@ def origin_changes_behind_the_gateway():
             same(rows(reader, "select fresh, id from vault.behind where id = 1"), [[HIDDEN, "1"]], "and the new one")
     finally:
         restart()
+
+
+@test
+def origin_made_behind_the_gateway():
+    """A name that the catalog does not have is asked for anew before the statement runs, once a second at most; what is not there then can hold
+    anything."""
+    prepare()
+    with session("reader", "origin", database="bench") as reader:
+        for n in range(2):
+            time.sleep(1.1)
+            admin(f"create view vault.unseen{n} as select code as fresh, id from vault.people; grant select on vault.unseen{n} to public", "bench")
+            same(rows(reader, f"select id, upper(fresh), length(fresh || '') is null from vault.unseen{n} where id = 1")[0][:2], ["1", HIDDEN],
+                 "a view that is asked for")
+        admin("create view vault.unseen as select code as fresh, id from vault.people; grant select on vault.unseen to public", "bench")
+        for sql in ("select upper(fresh) from vault.unseen", "select u from vault.unseen u", "copy vault.unseen to stdout",
+                    "copy (select fresh from vault.unseen) to stdout", "select row_to_json(u) from vault.unseen u"):
+            reader.send(query(sql))
+            said = b"".join(body for _, body in reader.until("Z"))
+            check(CANARY.encode() not in said and CANARY.upper().encode() not in said, f"{sql}: {said}")
 
 
 @test

@@ -505,6 +505,7 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 	struct judgement j;
 	struct sl_id approval = {{0}};
 	uint8_t hash[32];
+	const char *bad;
 	int rc;
 
 	if (sl_store_failed(in->w->cfg.store))
@@ -517,7 +518,10 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 		rc = sl_fail(SL_E_POLICY_CHANGED);
 	if (rc != SL_OK)
 		return rc;
-	judge(in, c, scan(in, c), &j);
+	bad = scan(in, c);
+	if (protect_doubts(in, ev->cmd))
+		return SL_AGAIN;
+	judge(in, c, bad, &j);
 	judge_limits(in, c, &j);
 	/* A prepared statement that would be held is held when it is executed. */
 	if (j.decision == SL_DEC_HOLD && c->phase == SL_PHASE_PREPARE) {
@@ -551,6 +555,7 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 	sl_count(SL_C_COMMANDS);
 	in->nb_commands++;
 	answer(in, ev, &j, &approval, v);
+	protect_begun(in, ev->cmd, j.decision == SL_DEC_ALLOW);
 	if (changes_catalog(in, in->w->sql.kinds))
 		v->mark |= MARK_CATALOG;
 	if (j.decision == SL_DEC_HOLD)

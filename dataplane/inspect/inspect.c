@@ -160,6 +160,8 @@ static int on_result(struct sl_inspect *in, const struct sl_event *ev)
 	if (rc != SL_OK)
 		return rc;
 	sl_count_n(SL_C_ROWS, r->rows);
+	if (!r->local)
+		protect_ended(in, ev->cmd, r->failed);
 	if ((ev->mark & MARK_CATALOG) != 0 && !r->local) {
 		sl_catalog_changed(in->resource);
 		if (sl_span_is(r->tag, "COMMIT"))
@@ -262,6 +264,7 @@ int sl_inspect_wants_catalog(struct sl_inspect *in, struct sl_catalog_wanted *ou
 	        .database = in->database,
 	        .snapshot = in->now.slot->s,
 	        .has = in->now.catalog,
+	        .doubted = in->doubts,
 	};
 	return 1;
 }

@@ -29,6 +29,8 @@
 #define SNAPSHOTS_MAX      64  /* policy versions in use on a worker at a time */
 #define FLOW_LIMITS_MAX    32  /* limits of one flow; those per role count once for each role */
 
+#define MAKING_MAX 8 /* tables that one query string makes, and that are remembered */
+
 /* In a command's mark, beside those of enum sl_protect_mark: the target's catalog may be another one then. */
 #define MARK_CATALOG (UINT32_C(1) << 31)
 
@@ -129,6 +131,14 @@ struct sl_inspect {
 	bool began, ended;
 	uint32_t newest;      /* relation that was newer than the catalog */
 	bool changed_catalog; /* a statement of this session may have, and no COMMIT came since */
+	bool doubts;          /* the command in hand names what the catalog does not know */
+	uint64_t doubted;     /* the last such command, and one; 0: none yet */
+	struct sl_protect_made made;
+	struct {
+		uint64_t cmd;
+		uint32_t nb;
+		uint64_t key[MAKING_MAX];
+	} making; /* what the last command that makes tables makes, until its result is in */
 	uint64_t next_record;
 	uint64_t barrier;
 	uint64_t nb_commands, nb_denied;
@@ -217,6 +227,11 @@ struct protection {
 void protect_command(struct sl_inspect *in, const struct sl_ev_command *c, struct protection *p);
 /* It was judged, and is not denied. */
 void protect_remember(struct sl_inspect *in, const struct protection *p);
+/* Does the command that was scanned name a relation that the catalog does not know? Said once of each. */
+bool protect_doubts(struct sl_inspect *in, uint64_t cmd);
+/* What the session makes, and what counts no more, by a command that was judged and by its result. */
+void protect_begun(struct sl_inspect *in, uint64_t cmd, bool allowed);
+void protect_ended(struct sl_inspect *in, uint64_t cmd, bool failed);
 
 /* report.c */
 int mask_report(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v);

@@ -56,9 +56,10 @@ static void protect_columns(struct sl_inspect *in, const struct sl_ev_command *c
 		refuse(p, -1, "the result of a function call cannot be masked");
 		return;
 	}
-	if (sl_protect_needed(b->slot->s, &b->p, b->catalog, &w->sql)) {
+	if (sl_protect_needed(b->slot->s, &b->p, b->catalog, &in->made, &w->sql)) {
 		sl_sql_uses(c->text, &w->sql, &w->uses);
-		sl_protect_statement(b->slot->s, &b->p, b->catalog, c->text, &w->sql, &w->uses, &w->protect);
+		sl_protect_statement(b->slot->s, &b->p, b->catalog, &in->made, c->text, &w->sql, &w->uses,
+		                     &w->protect);
 		p->decision = w->protect.decision;
 		p->mask = w->protect.mask;
 		p->message = w->protect.message;
@@ -164,4 +165,46 @@ void protect_remember(struct sl_inspect *in, const struct protection *p)
 	if (p->makes && (in->sticky & SL_PROTECT_DERIVED) == 0)
 		in->sticky |= p->mark;
 	in->sticky |= (p->mark & SL_PROTECT_QUIET) | (p->prepares ? STICKY_PREPARED : 0);
+}
+
+/* ---- relations that the catalog does not know ---- */
+
+bool protect_doubts(struct sl_inspect *in, uint64_t cmd)
+{
+	const struct binding *b = &in->now;
+
+	in->doubts = b->hides && b->catalog != NULL && in->doubted != cmd + 1 &&
+	             sl_protect_unknown(b->catalog, &in->made, &in->w->sql);
+	if (in->doubts)
+		in->doubted = cmd + 1;
+	return in->doubts;
+}
+
+void protect_begun(struct sl_inspect *in, uint64_t cmd, bool allowed)
+{
+	if (!in->now.hides)
+		return;
+	if (sl_protect_forgets(&in->w->sql)) {
+		in->made.nb = in->making.nb = 0;
+		return;
+	}
+	if (!allowed || (in->w->sql.kinds & (BIT(CREATE) | BIT(SELECT))) == 0 || in->w->sql.nb_relations == 0)
+		return;
+	in->making.nb = sl_protect_makes(&in->w->sql, in->making.key, MAKING_MAX);
+	in->making.cmd = cmd;
+}
+
+void protect_ended(struct sl_inspect *in, uint64_t cmd, bool failed)
+{
+	struct sl_protect_made *made = &in->made;
+
+	if (failed) { /* a transaction may have gone back with it */
+		made->nb = in->making.nb = 0;
+		return;
+	}
+	if (in->making.nb == 0 || in->making.cmd != cmd)
+		return;
+	for (uint32_t i = 0; i < in->making.nb && made->nb < SL_PROTECT_MADE_MAX; i++)
+		made->key[made->nb++] = in->making.key[i];
+	in->making.nb = 0;
 }

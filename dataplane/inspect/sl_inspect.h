@@ -96,6 +96,9 @@ struct sl_catalog_wanted {
 	const char *resource, *database;
 	const struct sl_snapshot *snapshot;
 	const struct sl_catalog *has; /* the one in use; NULL: none yet */
+	bool doubted; /* a command names a relation that it does not know: SL_AGAIN was the answer to its
+	                 COMMAND event. One that is not older than a second will do; what that does not know
+	                 either can hold anything */
 };
 int sl_inspect_wants_catalog(struct sl_inspect *in, struct sl_catalog_wanted *out);
 /* Before ROWMETA: the policy that judged the command has gone, so that the rows to come are masked by the

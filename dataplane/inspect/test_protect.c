@@ -275,11 +275,86 @@ static void test_texts(void **state)
 	down(&f);
 }
 
+static void ended(struct fx *f, const char *tag, bool failed)
+{
+	struct sl_event ev = {.kind = SL_EV_RESULT, .cmd = f->cmd};
+
+	ev.result.tag = sl_span_str(tag);
+	ev.result.failed = failed;
+	settle(f);
+	assert_int_equal(sl_inspect_event(f->in, &ev, &f->v, NULL), SL_OK);
+}
+
+/* A name that the catalog does not have is doubted once, and can be anything then. */
+static void unknown(struct fx *f, const char *text)
+{
+	struct sl_catalog_wanted want;
+
+	assert_int_equal(command(f, text), SL_AGAIN);
+	assert_int_equal(sl_inspect_wants_catalog(f->in, &want), 1);
+	assert_true(want.doubted);
+	allowed(f, text, SL_PROTECT_QUIET | SL_PROTECT_DERIVED);
+	assert_int_equal(sl_inspect_wants_catalog(f->in, &want), 1);
+	assert_false(want.doubted);
+	ended(f, "SELECT 1", false);
+}
+
+static void test_unknown(void **state)
+{
+	static const char upper[] = "SELECT upper(a) FROM later";
+	static const char *const makes[] = {"CREATE TEMP TABLE later (a text)", "SELECT 1 AS a INTO later"};
+	static const char *const others[] = {"CREATE TABLE IF NOT EXISTS later (a text)",
+	                                     "CREATE INDEX ON later (a)", "CREATE TABLE s.later (a text)"};
+	static const char *const ends[] = {"ROLLBACK",
+	                                   "COMMIT",
+	                                   "DROP TABLE later",
+	                                   "SET search_path = x",
+	                                   "ALTER TABLE later RENAME TO b",
+	                                   "ROLLBACK TO SAVEPOINT x"};
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, policy);
+	f.columns = people;
+	f.nb_columns = sizeof(people) / sizeof(people[0]);
+	f.only_these = true;
+	session(&f, "agents");
+	allowed(&f, "SELECT upper(name) FROM people", 0);
+	ended(&f, "SELECT 1", false);
+	unknown(&f, upper);
+	for (size_t i = 0; i < sizeof(makes) / sizeof(makes[0]); i++) {
+		for (size_t k = 0; k < sizeof(ends) / sizeof(ends[0]); k++) {
+			assert_int_equal(command(&f, "BEGIN"), SL_OK);
+			ended(&f, "BEGIN", false);
+			allowed(&f, makes[i], 0);
+			ended(&f, "CREATE TABLE", false);
+			allowed(&f, upper, 0); /* its own */
+			ended(&f, "SELECT 1", false);
+			assert_int_equal(command(&f, ends[k]), SL_OK);
+			ended(&f, "DONE", false);
+			unknown(&f, upper);
+		}
+		/* Before its result is in, and when that was an error. */
+		allowed(&f, makes[i], 0);
+		assert_int_equal(command(&f, upper), SL_AGAIN);
+		allowed(&f, upper, SL_PROTECT_QUIET | SL_PROTECT_DERIVED);
+		ended(&f, "", true);
+		unknown(&f, upper);
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		allowed(&f, others[i], 0);
+		ended(&f, "CREATE TABLE", false);
+		unknown(&f, upper);
+	}
+	down(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_columns), cmocka_unit_test(test_refused), cmocka_unit_test(test_sticky),
-	        cmocka_unit_test(test_copy),    cmocka_unit_test(test_texts),
+	        cmocka_unit_test(test_columns), cmocka_unit_test(test_refused),
+	        cmocka_unit_test(test_sticky),  cmocka_unit_test(test_copy),
+	        cmocka_unit_test(test_texts),   cmocka_unit_test(test_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

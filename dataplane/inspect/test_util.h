@@ -51,6 +51,7 @@ struct fx {
 	const struct fx_column *columns; /* of the target's catalog, by table and number */
 	uint32_t nb_columns;
 	bool no_catalog;
+	bool only_these; /* the catalog knows no other relations */
 };
 
 static inline struct sl_snapshot *compile(struct fx *f, const char *yaml)
@@ -178,6 +179,8 @@ static inline void give_catalog(struct fx *f)
 		return;
 	b = sl_catalog_begin(want.snapshot);
 	assert_non_null(b);
+	if (!f->only_these)
+		sl_catalog_knows_all(b);
 	for (uint32_t i = 0; i < f->nb_columns; i++)
 		if (i == 0 || f->columns[i].table != f->columns[i - 1].table)
 			catalog_row(b, "1", &f->columns[i]);

@@ -10,8 +10,10 @@
 #define CATALOG_TIMEOUT_US (10 * 1000000ull) /* from the first SYN to the last row */
 #define CATALOG_RETRY_US   (1000 * 1000ull)  /* behind one that failed; who waits then is told so */
 #define CATALOG_AGAIN_US   (1000 * 1000ull)  /* behind a change: what was not committed yet is, by then */
-#define CATALOG_STALE      5                 /* ages: older ones serve nobody */
-#define CATALOG_SWEEP_US   (1000 * 1000ull)
+#define CATALOG_DOUBT_US                                                                                     \
+	(1000 * 1000ull)   /* younger ones are not asked for again for a name they do not have */
+#define CATALOG_STALE    5 /* ages: older ones serve nobody */
+#define CATALOG_SWEEP_US (1000 * 1000ull)
 
 /* A question under way. */
 struct fetch {
@@ -395,11 +397,12 @@ static struct catalog *catalog_find(struct sl_worker *w, const struct sl_catalog
 
 /* ---- sessions ---- */
 
-/* need: the change that it must know of. Later ones need not hold up what waits already. */
+/* need: the change that it must know of. Later ones need not hold up what waits already. since: when it must
+ * have been asked for at the earliest. */
 static bool good(const struct sl_worker *w, const struct catalog *c, const struct sl_snapshot *s,
-                 uint64_t need)
+                 uint64_t need, uint64_t since)
 {
-	return c->now != NULL && c->version == s->version && c->changes >= need &&
+	return c->now != NULL && c->version == s->version && c->changes >= need && c->fetched_us >= since &&
 	       w->now_us < c->fetched_us + CATALOG_STALE * w->cfg.catalog_age_us;
 }
 
@@ -432,7 +435,7 @@ int catalog_login(struct session *s, struct sl_span user, struct sl_span secret)
 	if (sl_span_cstr(user, c->user, sizeof(c->user)) < 0 || sl_secret_set(&c->secret, secret) < 0)
 		return sl_fail(SL_E_SEAL);
 	c->failed = false; /* a login may try at once: its credential can be a newer one */
-	if (!good(s->w, c, want.snapshot, sl_catalog_changes(c->resource)))
+	if (!good(s->w, c, want.snapshot, sl_catalog_changes(c->resource), 0))
 		ask(s->w, c, want.snapshot);
 	return SL_OK;
 }
@@ -448,9 +451,12 @@ int catalog_ready(struct session *s)
 		return rc;
 	if (c == NULL) /* no mask hid anything when it logged in: there is no credential to ask with */
 		return sl_fail(SL_E_POLICY_CHANGED);
-	if (!s->catalog_waits)
+	if (!s->catalog_waits) {
 		s->catalog_need = sl_catalog_changes(c->resource);
-	s->catalog_waits = !good(w, c, want.snapshot, s->catalog_need);
+		s->catalog_since_us =
+		        want.doubted && w->now_us > CATALOG_DOUBT_US ? w->now_us - CATALOG_DOUBT_US : 0;
+	}
+	s->catalog_waits = !good(w, c, want.snapshot, s->catalog_need, s->catalog_since_us);
 	if (!s->catalog_waits) {
 		if (w->now_us >= c->refresh_us)
 			ask(w, c, want.snapshot);

@@ -86,6 +86,7 @@ struct session {
 	struct catalog *catalog; /* NULL: no mask hides a column from the caller */
 	bool catalog_waits;      /* the event in hand waits for one that was asked for behind this change: */
 	uint64_t catalog_need;
+	uint64_t catalog_since_us; /* and that is not older than this */
 	struct login *login;
 	bool authenticated; /* management counts it as live */
 	bool opened;        /* the target had accepted the login */

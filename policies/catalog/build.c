@@ -7,7 +7,7 @@
 #include "sl_counter.h"
 
 #define TEXT_BLOCK  (64u * 1024)
-#define KINDS       10
+#define KINDS       12
 #define GLOB_PARTS  3
 #define NO_RELATION UINT32_MAX
 
@@ -45,13 +45,15 @@ struct sl_catalog_builder {
 	struct path *paths;
 	struct type_glob *types;
 	uint32_t nb_paths, nb_types;
-	char *globs; /* what the two point into */
+	char *globs;               /* what they point into */
+	struct type_glob *servers; /* that a mask trusts */
+	uint32_t nb_servers;
 	struct relation_more *more;
 	struct edge *edges;
 	struct pair *pairs;
 	uint32_t nb_edges, nb_pairs;
 	uint32_t cap_relations, cap_more, cap_columns, cap_edges, cap_pairs, cap_functions, cap_operators,
-	        cap_types;
+	        cap_types, cap_known;
 	size_t text_n;
 	uint32_t relation;   /* whose columns are being told */
 	uint32_t kind, a, b; /* of the last row */
@@ -166,7 +168,7 @@ static char *put_glob(char **at, const char *glob)
 /* Copies of the masks' globs: the snapshot may go while the answer comes. */
 static bool take_globs(struct sl_catalog_builder *b, const struct sl_snapshot *s)
 {
-	size_t bytes = 1, nb_paths = 1, nb_types = 1;
+	size_t bytes = 1, nb_paths = 1, nb_types = 1, nb_servers = 1;
 	char *at;
 
 	for (uint32_t i = 0; i < s->nb_masks; i++) {
@@ -176,11 +178,14 @@ static bool take_globs(struct sl_catalog_builder *b, const struct sl_snapshot *s
 			bytes += strlen(m->columns.v[g]) + 1;
 		for (uint32_t g = 0; g < m->types.nb; g++, nb_types++)
 			bytes += strlen(m->types.v[g]) + 1;
+		for (uint32_t g = 0; g < m->servers.nb; g++, nb_servers++)
+			bytes += strlen(m->servers.v[g]) + 1;
 	}
 	b->globs = at = malloc(bytes);
 	b->paths = calloc(nb_paths, sizeof(b->paths[0]));
 	b->types = calloc(nb_types, sizeof(b->types[0]));
-	if (b->globs == NULL || b->paths == NULL || b->types == NULL)
+	b->servers = calloc(nb_servers, sizeof(b->servers[0]));
+	if (b->globs == NULL || b->paths == NULL || b->types == NULL || b->servers == NULL)
 		return false;
 	for (uint32_t i = 0; i < s->nb_masks; i++) {
 		const struct sl_mask *m = &s->masks[i];
@@ -191,6 +196,8 @@ static bool take_globs(struct sl_catalog_builder *b, const struct sl_snapshot *s
 			b->paths[b->nb_paths++] = cut(i, put_glob(&at, m->columns.v[g]));
 		for (uint32_t g = 0; g < m->types.nb; g++)
 			b->types[b->nb_types++] = (struct type_glob){i, put_glob(&at, m->types.v[g])};
+		for (uint32_t g = 0; g < m->servers.nb; g++)
+			b->servers[b->nb_servers++] = (struct type_glob){i, put_glob(&at, m->servers.v[g])};
 	}
 	return true;
 }
@@ -268,6 +275,31 @@ static int in_order(struct sl_catalog_builder *b, const struct row *r)
 	return SL_OK;
 }
 
+static int know(struct sl_catalog_builder *b, struct sl_span schema, struct sl_span name)
+{
+	struct sl_catalog *c = b->c;
+	const uint64_t h[2] = {known_hash(SL_SPAN_EMPTY, name), known_hash(schema, name)};
+
+	for (int i = 0; i < 2; i++) {
+		int rc = GROW(c->known, c->nb_known, b->cap_known, 2 * SL_CATALOG_NAMES_MAX);
+
+		if (rc != SL_OK)
+			return rc;
+		c->known[c->nb_known++] = h[i];
+	}
+	return SL_OK;
+}
+
+static int on_reader(struct sl_catalog_builder *b, const struct row *r)
+{
+	return rule_reader(b->rule, r->a) ? SL_OK : sl_fail(SL_E_LIMIT);
+}
+
+static int on_name(struct sl_catalog_builder *b, const struct row *r)
+{
+	return know(b, r->u, r->t);
+}
+
 static int on_relation(struct sl_catalog_builder *b, const struct row *r)
 {
 	struct sl_catalog *c = b->c;
@@ -281,6 +313,8 @@ static int on_relation(struct sl_catalog_builder *b, const struct row *r)
 		rc = keep(b, r->t, &rel.name);
 	if (rc == SL_OK)
 		rc = keep(b, r->u, &rel.schema);
+	if (rc == SL_OK)
+		rc = know(b, r->u, r->t);
 	if (rc != SL_OK)
 		return rc;
 	c->relations[nb] = rel;
@@ -390,6 +424,11 @@ static int add_edge(struct sl_catalog_builder *b, uint32_t relation, const struc
 	return SL_OK;
 }
 
+static struct sl_span relation_name(const void *ctx, uint32_t i)
+{
+	return ((const struct sl_catalog *)ctx)->relations[i].name;
+}
+
 static int on_rule(struct sl_catalog_builder *b, const struct row *r)
 {
 	uint32_t relation = index_of(b->c, r->a), nb = 0;
@@ -421,6 +460,88 @@ static int on_row_type(struct sl_catalog_builder *b, const struct row *r)
 	uint32_t relation = index_of(b->c, r->a);
 
 	return relation == NO_RELATION ? sl_fail(SL_E_PROTO_TARGET) : add_edge(b, relation, &ref);
+}
+
+/* ---- foreign tables ---- */
+
+/* The relation of that name, and the number of its column. NO_RELATION: nothing of it is hidden. */
+static uint32_t find_column(struct sl_catalog_builder *b, const struct sl_catalog_relation *like,
+                            struct sl_span column, uint16_t *attr)
+{
+	for (uint32_t i = name_first(&b->c->by_relation, like->name); i != 0;
+	     i = b->c->by_relation.next[i - 1]) {
+		const struct sl_catalog_relation *r = &b->c->relations[i - 1];
+
+		if (!sl_span_eq(r->name, like->name) || !sl_span_eq(r->schema, like->schema))
+			continue;
+		for (uint32_t k = 0; k < r->nb_columns; k++) {
+			const struct sl_catalog_column *c = &columns_of(b, i - 1)[k];
+
+			*attr = c->attr;
+			if (sl_span_eq(c->name, column))
+				return i - 1;
+		}
+	}
+	return NO_RELATION;
+}
+
+/* All masks but those that trust the server. */
+static struct sl_masks distrust(const struct sl_catalog_builder *b, struct sl_span server)
+{
+	struct sl_masks m = b->all;
+
+	for (uint32_t i = 0; i < b->nb_servers; i++) {
+		if (sl_glob_match(b->servers[i].glob, server))
+			m.w[b->servers[i].mask / 64] &= ~(UINT64_C(1) << b->servers[i].mask % 64);
+	}
+	return m;
+}
+
+/* A column whose values come from elsewhere: `there` is what it is there. */
+static int add_foreign(struct sl_catalog_builder *b, const struct row *r, uint32_t relation,
+                       const struct sl_catalog_relation *there)
+{
+	struct sl_catalog_column *to = column_of(b, relation, (uint16_t)r->b);
+	struct rule_ref ref = {.kind = RULE_COPY, .column = (uint16_t)r->b};
+	struct sl_masks all;
+	uint32_t from;
+
+	if (to == NULL)
+		return sl_fail(SL_E_PROTO_TARGET);
+	if (r->y.p[0] != 'o') {
+		struct sl_catalog_column there_too = {.name = r->t};
+
+		hide(b, there, SL_SPAN_EMPTY, &there_too);
+		masks_add(&to->hidden, &there_too.hidden);
+	}
+	if (r->y.p[0] != 's') {
+		all = distrust(b, sl_span_sub(r->y, 1, r->y.n));
+		masks_add(&to->derived, &all);
+		return SL_OK;
+	}
+	from = find_column(b, there, r->t, &ref.attr);
+	if (from == NO_RELATION)
+		return SL_OK;
+	ref.relation = b->c->relations[from].oid;
+	return add_edge(b, relation, &ref);
+}
+
+static int on_foreign(struct sl_catalog_builder *b, const struct row *r)
+{
+	const uint8_t *cut = r->u.n > 0 ? memchr(r->u.p, 0x1f, r->u.n) : NULL;
+	uint32_t relation = index_of(b->c, r->a);
+	struct sl_catalog_relation there = {0};
+	int rc = SL_OK;
+
+	if (relation == NO_RELATION || cut == NULL || r->y.n < 2 || memchr("seo", r->y.p[0], 3) == NULL)
+		return sl_fail(SL_E_PROTO_TARGET);
+	if (b->c->by_relation.head == NULL)
+		rc = name_table_make(&b->c->by_relation, b->c->nb_relations, relation_name, b->c);
+	if (rc < 0)
+		return sl_fail(rc);
+	there.schema = sl_span(r->u.p, (size_t)(cut - r->u.p));
+	there.name = sl_span_sub(r->u, there.schema.n + 1, r->u.n);
+	return add_foreign(b, r, relation, &there);
 }
 
 static int on_newest(struct sl_catalog_builder *b, const struct row *r)
@@ -493,14 +614,14 @@ static int on_type(struct sl_catalog_builder *b, const struct row *r)
 int sl_catalog_row(struct sl_catalog_builder *b, const struct sl_span col[SL_CATALOG_COLUMNS])
 {
 	static int (*const on[KINDS + 1])(struct sl_catalog_builder *, const struct row *) = {
-	        NULL,        on_relation, on_column, on_inherits, on_rule,   on_rule,
-	        on_function, on_operator, on_type,   on_row_type, on_newest,
+	        on_reader,   on_relation, on_column,   on_inherits, on_rule,    on_rule, on_function,
+	        on_operator, on_type,     on_row_type, on_newest,   on_foreign, on_name,
 	};
 	struct row r;
 	int rc = read_row(col, &r);
 
 	if (rc == SL_OK)
-		rc = r.k == 0 ? sl_fail(SL_E_PROTO_TARGET) : in_order(b, &r);
+		rc = in_order(b, &r);
 	return rc == SL_OK ? on[r.k](b, &r) : rc;
 }
 
@@ -610,11 +731,6 @@ static void follow(struct sl_catalog_builder *b)
 
 /* ---- the end ---- */
 
-static struct sl_span relation_name(const void *ctx, uint32_t i)
-{
-	return ((const struct sl_catalog *)ctx)->relations[i].name;
-}
-
 static struct sl_span function_name(const void *ctx, uint32_t i)
 {
 	return ((const struct sl_catalog *)ctx)->functions[i].name;
@@ -636,6 +752,13 @@ static int by_name(const void *x, const void *y)
 	int d = a.n == 0 || b.n == 0 ? 0 : memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
 
 	return d != 0 ? d : (a.n > b.n) - (a.n < b.n);
+}
+
+static int by_number(const void *x, const void *y)
+{
+	uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
+
+	return (a > b) - (a < b);
 }
 
 /* Names of hidden and derived columns, once each. */
@@ -671,7 +794,9 @@ static int make_tables(struct sl_catalog_builder *b)
 	for (uint32_t i = 0; i < c->nb_relations; i++)
 		c->relations[i].columns = columns_of(b, i);
 	rc = gather_names(c);
-	if (rc == SL_OK)
+	if (c->nb_known > 0)
+		qsort(c->known, c->nb_known, sizeof(c->known[0]), by_number);
+	if (rc == SL_OK && c->by_relation.head == NULL)
 		rc = name_table_make(&c->by_relation, c->nb_relations, relation_name, c);
 	if (rc == SL_OK)
 		rc = name_table_make(&c->by_function, c->nb_functions, function_name, c);
@@ -708,10 +833,16 @@ void sl_catalog_abort(struct sl_catalog_builder *b)
 	free(b->globs);
 	free(b->paths);
 	free(b->types);
+	free(b->servers);
 	free(b->more);
 	free(b->edges);
 	free(b->pairs);
 	free(b);
+}
+
+void sl_catalog_knows_all(struct sl_catalog_builder *b)
+{
+	b->c->all_known = true;
 }
 
 int sl_catalog_end(struct sl_catalog_builder *b, struct sl_catalog **out)

@@ -40,6 +40,7 @@ void catalog_free(struct sl_catalog *c)
 	free(c->operators);
 	free(c->types);
 	free(c->names);
+	free(c->known);
 	name_table_free(&c->by_relation);
 	name_table_free(&c->by_function);
 	name_table_free(&c->by_operator);
@@ -78,6 +79,13 @@ uint64_t name_hash(struct sl_span name)
 	for (size_t i = 0; i < name.n; i++)
 		h = (h ^ name.p[i]) * UINT64_C(0x100000001b3);
 	return h ^ h >> 32;
+}
+
+uint64_t known_hash(struct sl_span schema, struct sl_span name)
+{
+	uint64_t h = name_hash(name);
+
+	return schema.n == 0 ? h : (h ^ name_hash(schema) << 1) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 int name_table_make(struct name_table *t, uint32_t nb, struct sl_span (*name_of)(const void *, uint32_t),
@@ -132,6 +140,28 @@ struct sl_masks sl_catalog_name(const struct sl_catalog *c, struct sl_span name)
 			return c->names[i - 1].masks;
 	}
 	return (struct sl_masks){{0}};
+}
+
+bool sl_catalog_has(const struct sl_catalog *c, struct sl_span schema, struct sl_span name)
+{
+	/* Each session has its own pg_temp, with a number behind it in the catalog. */
+	bool temp = schema.n >= 7 && memcmp(schema.p, "pg_temp", 7) == 0;
+	uint64_t h = known_hash(temp ? SL_SPAN_EMPTY : schema, name);
+	uint32_t lo = 0, hi;
+
+	if (c == NULL || c->all_known)
+		return c != NULL;
+	for (hi = c->nb_known; lo < hi;) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (c->known[mid] == h)
+			return true;
+		if (c->known[mid] < h)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
 }
 
 static bool find_named(const struct name_table *t, const struct named *v, struct sl_span schema,

@@ -37,6 +37,9 @@ struct sl_catalog {
 	struct named *functions, *operators;
 	struct sl_catalog_type *types; /* by OID */
 	struct column_name *names;
+	uint64_t *known; /* relations' names, and those with their schemas; sorted */
+	uint32_t nb_known;
+	bool all_known;
 	struct name_table by_relation, by_function, by_operator, by_name;
 	struct text_block *text;
 };
@@ -57,6 +60,8 @@ static inline bool masks_any(const struct sl_masks *m)
 }
 
 uint64_t name_hash(struct sl_span name);
+/* Of a relation's name; an empty schema: of the name alone. */
+uint64_t known_hash(struct sl_span schema, struct sl_span name);
 /* SL_OK, SL_E_NOMEM. name_of(ctx, i): the name of number i. */
 int name_table_make(struct name_table *t, uint32_t nb, struct sl_span (*name_of)(const void *, uint32_t),
                     const void *ctx);

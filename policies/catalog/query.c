@@ -8,8 +8,76 @@
 
 #include "sl_catalog_build.h"
 #include "sl_counter.h"
+#include "sl_sql_uses.h"
 
-/* Which types a type is made of; which relations hold what others do (or their parts). */
+#define OPTION(of, name)                                                                                     \
+	"(SELECT o.option_value FROM pg_catalog.pg_options_to_table(" of ") o"                               \
+	" WHERE o.option_name = '" name "')"
+
+/*
+ * Where the rows of a foreign table come from: 's' this very database, by what the server's options say; 'e'
+ * another one, or one that cannot be told, through postgres_fdw; 'o' through another wrapper. postgres_fdw
+ * names the relation and its columns in the options, and like here where there are none.
+ */
+#define FOREIGN_TABLES                                                                                                                                                                                                              \
+	"SELECT f.ftrelid AS oid, coalesce(" OPTION(                                                                                                                                                                                \
+	        "f.ftoptions",                                                                                                                                                                                                      \
+	        "schema_name") ", n.nspname::text)"                                                                                                                                                                                 \
+	                       " || chr(31) || coalesce(" OPTION(                                                                                                                                                                   \
+	                               "f.ftoptions",                                                                                                                                                                               \
+	                               "table_name") ", c.relname::text) AS name,"                                                                                                                                                  \
+	                                             " CASE WHEN w.fdwname <> 'postgres_fdw' OR h.proname "                                                                                                                         \
+	                                             "IS DISTINCT FROM 'postgres_fdw_handler'"                                                                                                                                      \
+	                                             " THEN 'o' WHEN " OPTION(                                                                                                                                                      \
+	                                                     "s.srvoptions",                                                                                                                                                        \
+	                                                     "dbname") " = current_database()::text"                                                                                                                                \
+	                                                               " AND coalesce(" OPTION(                                                                                                                                     \
+	                                                                       "s.srvoptions",                                                                                                                                      \
+	                                                                       "port") ", '5432') = "                                                                                                                               \
+	                                                                               "current_setting('"                                                                                                                          \
+	                                                                               "port')"                                                                                                                                     \
+	                                                                               " AND "                                                                                                                                      \
+	                                                                               "coalesce(" OPTION(                                                                                                                          \
+	                                                                                       "s."                                                                                                                                 \
+	                                                                                       "srvoptions",                                                                                                                        \
+	                                                                                       "host") ", "                                                                                                                         \
+	                                                                                               "'/"                                                                                                                         \
+	                                                                                               "') "                                                                                                                        \
+	                                                                                               "~ "                                                                                                                         \
+	                                                                                               "'^("                                                                                                                        \
+	                                                                                               "loc"                                                                                                                        \
+	                                                                                               "alh"                                                                                                                        \
+	                                                                                               "ost"                                                                                                                        \
+	                                                                                               "|12"                                                                                                                        \
+	                                                                                               "7[."                                                                                                                        \
+	                                                                                               "]0["                                                                                                                        \
+	                                                                                               ".]"                                                                                                                         \
+	                                                                                               "0[."                                                                                                                        \
+	                                                                                               "]1|"                                                                                                                        \
+	                                                                                               "::"                                                                                                                         \
+	                                                                                               "1|/"                                                                                                                        \
+	                                                                                               "[^,"                                                                                                                        \
+	                                                                                               "]*)"                                                                                                                        \
+	                                                                                               "$'"                                                                                                                         \
+	                                                                                               " AN"                                                                                                                        \
+	                                                                                               "D "                                                                                                                         \
+	                                                                                               "coa"                                                                                                                        \
+	                                                                                               "les"                                                                                                                        \
+	                                                                                               "ce"                                                                                                                         \
+	                                                                                               "(" OPTION(                                                                                                                  \
+	                                                                                                       "s.srvoptions",                                                                                                      \
+	                                                                                                       "hostaddr") ", '::1') IN ('127.0.0.1', '::1')"                                                                       \
+	                                                                                                                   " AND " OPTION(                                                                                          \
+	                                                                                                                           "s.srvoptions",                                                                                  \
+	                                                                                                                           "service") " IS NULL THEN 's' ELSE 'e' END || s.srvname AS place"                                \
+	                                                                                                                                      " FROM pg_catalog.pg_foreign_table f JOIN pg_catalog.pg_class c ON c.oid = f.ftrelid" \
+	                                                                                                                                      " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                           \
+	                                                                                                                                      " JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver"                          \
+	                                                                                                                                      " JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw"                      \
+	                                                                                                                                      " LEFT JOIN pg_catalog.pg_proc h ON h.oid = w.fdwhandler"
+
+/* '#' is the names of functions that read what their text names. Which types a type is made of; which
+ * relations hold what others do (or their parts). */
 static const char head[] =
         "SET search_path = pg_catalog; SET jit = off; "
         "WITH RECURSIVE ran AS MATERIALIZED (" /* multiranges: since PostgreSQL 14 */
@@ -46,6 +114,9 @@ static const char head[] =
         " JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
         " WHERE d.classid = 2618 AND d.refclassid = 1259 AND r.ev_type = '1' AND d.refobjid <> r.ev_class"
         " UNION SELECT rowtype.typrelid, rowtype.attrelid FROM rowtype"
+        "), far AS MATERIALIZED (" FOREIGN_TABLES "), reads AS MATERIALIZED ("
+        "SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = 11 AND p.proname::text = ANY "
+        "(string_to_array('#', ' '))"
         "), hid (oid) AS (SELECT rel.oid FROM rel JOIN att ON att.attrelid = rel.oid"
         " JOIN made ON made.oid = att.atttypid JOIN pg_catalog.pg_type n ON n.oid = made.part WHERE (";
 
@@ -55,17 +126,20 @@ static const char head[] =
 	" 'pg_stats_ext_exprs', 'pg_stat_activity'"
 
 /* Behind the condition; '@' is how many characters of a rule are read. Views with functions that are not
- * built in can hold anything. That a view reads a relation of the target's own is in no dependency: its rule
- * says it. */
+ * built in can hold anything. That a view reads a relation, or calls a function, of the target's own is in no
+ * dependency: its rule says it. */
 static const char tail[] =
         ") UNION SELECT r.ev_class FROM pg_catalog.pg_rewrite r"
         " JOIN pg_catalog.pg_depend d ON d.objid = r.oid"
         " WHERE d.classid = 2618 AND d.refclassid IN (1255, 2617) AND d.refobjid >= 16384"
         " AND r.ev_type = '1' AND r.ev_class >= 16384"
-        " UNION SELECT r.ev_class FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c"
-        " ON r.ev_action::text LIKE '%:relid ' || c.oid || ' %'"
+        " UNION SELECT r.ev_class FROM pg_catalog.pg_rewrite r"
+        " WHERE r.ev_type = '1' AND r.ev_class >= 16384 AND r.ev_action::text ~ ("
+        "SELECT ':(' || string_agg(x.what, '|') || ') ' FROM ("
+        "SELECT 'relid ' || c.oid FROM pg_catalog.pg_class c"
         " WHERE c.relnamespace = 11 AND c.relname IN (" SYSTEM_RELATIONS ")"
-        " AND r.ev_type = '1' AND r.ev_class >= 16384"
+        " UNION ALL SELECT 'funcid ' || reads.oid FROM reads) x (what))"
+        " UNION SELECT far.oid FROM far"
         " UNION SELECT edge.dst FROM edge JOIN hid ON hid.oid = edge.src"
         "), known AS MATERIALIZED ("
         "SELECT rel.oid, rel.nspname::text, rel.relname::text, rel.relkind::text, 0::oid AS owner"
@@ -75,6 +149,7 @@ static const char tail[] =
         " UNION ALL SELECT c.oid, 'pg_catalog', c.relname::text, 's', 0::oid FROM pg_catalog.pg_class c"
         " WHERE c.relnamespace = 11 AND c.relname IN (" SYSTEM_RELATIONS "))"
         " SELECT 1 AS k, oid AS a, 0 AS b, relname AS t, nspname AS u, owner AS x, relkind AS y FROM known"
+        " UNION ALL SELECT 0, reads.oid, 0, NULL, NULL, 0::oid, NULL FROM reads"
         " UNION ALL SELECT 2, a.attrelid, a.attnum, a.attname::text, names.names, a.atttypid,"
         " a.attgenerated::text FROM pg_catalog.pg_attribute a JOIN known ON known.oid = a.attrelid"
         " LEFT JOIN names ON names.oid = a.atttypid WHERE a.attnum > 0 AND NOT a.attisdropped"
@@ -117,7 +192,17 @@ static const char tail[] =
         "rowtype"
         " JOIN hid ON hid.oid = rowtype.attrelid"
         " UNION ALL SELECT 10, max(c.oid), 0, NULL, NULL, 0::oid, NULL FROM pg_catalog.pg_class c"
-        " ORDER BY 1, 2, 3, 4, 5, 6";
+        " UNION ALL SELECT 11, a.attrelid, a.attnum, coalesce(" OPTION(
+                "a.attfdwoptions",
+                "column_name") ", a.attname::text), far.name, 0::oid, far.place FROM far JOIN "
+                               "pg_catalog.pg_attribute a"
+                               " ON a.attrelid = far.oid WHERE a.attnum > 0 AND NOT a.attisdropped"
+                               " UNION ALL SELECT 12, 0::oid, 0, c.relname::text, n.nspname::text, 0::oid, "
+                               "NULL"
+                               " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+                               "c.relnamespace"
+                               " WHERE c.relkind NOT IN ('i', 'I', 'c')"
+                               " ORDER BY 1, 2, 3, 4, 5, 6";
 
 struct writer {
 	char *out;
@@ -204,18 +289,23 @@ static void put_conditions(struct writer *w, const struct sl_snapshot *s)
 		put_text(w, "false");
 }
 
+/* The text with `what` wherever `sign` stands. */
+static void put_with(struct writer *w, const char *text, char sign, const char *what)
+{
+	for (const char *at; (at = strchr(text, sign)) != NULL; text = at + 1) {
+		put(w, text, (size_t)(at - text));
+		put_text(w, what);
+	}
+	put_text(w, text);
+}
+
 static void put_tail(struct writer *w, uint32_t rule_max)
 {
-	const char *at = tail;
 	char number[16];
 
 	(void)snprintf(number, sizeof(number), "%u",
 	               rule_max < SL_CATALOG_RULE_MAX ? rule_max : SL_CATALOG_RULE_MAX);
-	for (const char *sign; (sign = strchr(at, '@')) != NULL; at = sign + 1) {
-		put(w, at, (size_t)(sign - at));
-		put_text(w, number);
-	}
-	put_text(w, at);
+	put_with(w, tail, '@', number);
 }
 
 long sl_catalog_query(const struct sl_snapshot *s, uint32_t rule_max, char *out, size_t cap)
@@ -223,9 +313,9 @@ long sl_catalog_query(const struct sl_snapshot *s, uint32_t rule_max, char *out,
 	struct writer w = {.out = out, .cap = cap};
 	size_t at;
 
-	if (cap < sizeof(head) + sizeof(tail) + 64)
+	if (cap < sizeof(head) + sizeof(tail) + strlen(sl_sql_readers()) + 64)
 		return sl_fail(SL_E_LIMIT);
-	put(&w, head, sizeof(head) - 1);
+	put_with(&w, head, '#', sl_sql_readers());
 	at = w.n;
 	w.cap = cap - sizeof(tail) - 32;
 	put_conditions(&w, s);

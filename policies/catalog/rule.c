@@ -26,6 +26,8 @@ struct rule {
 	bool failed;
 	uint16_t column;   /* whose value is walked through */
 	uint32_t relation; /* of a generated column */
+	uint32_t nb_readers;
+	uint32_t readers[RULE_READERS];
 	uint32_t nb_refs;
 	struct rule_ref refs[RULE_REFS_MAX];
 	struct node node[RULE_NODES_MAX]; /* from 1 */
@@ -39,7 +41,19 @@ struct scope {
 
 struct rule *rule_new(void)
 {
-	return malloc(sizeof(struct rule));
+	struct rule *r = malloc(sizeof(struct rule));
+
+	if (r != NULL)
+		r->nb_readers = 0;
+	return r;
+}
+
+bool rule_reader(struct rule *r, uint32_t function)
+{
+	if (r->nb_readers == RULE_READERS)
+		return false;
+	r->readers[r->nb_readers++] = function;
+	return true;
 }
 
 void rule_free(struct rule *r)
@@ -446,15 +460,28 @@ static bool is_called(struct sl_span label)
 	return false;
 }
 
-/* Is one of the numbers in it of something that is not built in? */
-static bool is_user(const struct rule *r, uint32_t value)
+/* Not built in, or reading what its text names. (Operators have numbers of their own: one that is a reader's
+ * errs to the safe side.) */
+static bool can_read(const struct rule *r, struct sl_span token)
 {
 	int64_t n;
 
+	if (!number(token, &n))
+		return false;
+	for (uint32_t i = 0; i < r->nb_readers; i++) {
+		if (r->readers[i] == n)
+			return true;
+	}
+	return n >= USER_OID;
+}
+
+/* Is one of the numbers in it of something that can read anything? */
+static bool reads_any(const struct rule *r, uint32_t value)
+{
 	if (r->node[value].kind == NODE_TOKEN)
-		return number(text_of(r, value), &n) && n >= USER_OID;
+		return can_read(r, text_of(r, value));
 	for (uint32_t v = r->node[value].first; v != 0; v = r->node[v].next) {
-		if (number(text_of(r, v), &n) && n >= USER_OID)
+		if (can_read(r, text_of(r, v)))
 			return true;
 	}
 	return false;
@@ -473,7 +500,7 @@ static void walk_object(struct rule *r, uint32_t node, const struct scope *s)
 	for (uint32_t f = r->node[node].first; f != 0 && !r->failed; f = r->node[f].next) {
 		uint32_t value = r->node[f].first;
 
-		if (is_called(text_of(r, f)) && is_user(r, value))
+		if (is_called(text_of(r, f)) && reads_any(r, value))
 			refer(r, RULE_ALL, 0, 0);
 		else
 			walk(r, value, s);

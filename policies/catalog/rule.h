@@ -15,11 +15,12 @@
 #define RULE_DEPTH_MAX 400
 #define RULE_STEPS_MAX (256 * 1024) /* of the walk through one rule */
 #define RULE_REFS_MAX  (64 * 1024)  /* of one rule */
+#define RULE_READERS   256          /* built-in functions that read what their text names */
 
 enum rule_ref_kind {
 	RULE_COPY = 1, /* the column is that column of that relation, unchanged */
 	RULE_FROM,     /* it is computed from it; attr 0: from the row */
-	RULE_ALL,      /* it can be anything: a function that is not built in */
+	RULE_ALL,      /* it can be anything: a function that is not built in, or that reads by text */
 };
 
 struct rule_ref {
@@ -33,6 +34,9 @@ struct rule; /* memory for one rule at a time */
 
 struct rule *rule_new(void);
 void rule_free(struct rule *r);
+
+/* The number of a built-in function that reads what its text names. False: there are too many. */
+bool rule_reader(struct rule *r, uint32_t function);
 
 /*
  * refs are good until the next call. SL_OK, or SL_E_PROTO_TARGET: it cannot be read, and any of its columns

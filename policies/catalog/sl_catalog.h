@@ -9,7 +9,12 @@
  * through views, materialised views (by the definition they were made with), inheritance and partitions, up
  * and down. It is derived when an expression of a view reads a hidden or derived column, and then `derived`
  * of that mask says what becomes of it. What cannot be followed (a view whose rule cannot be read, a function
- * in it that is not built in) counts as derived from everything that masks hide.
+ * in it that is not built in, or that reads what its text names) counts as derived from everything that masks
+ * hide.
+ *
+ * A foreign table of postgres_fdw is hidden like the relation that its options name, whatever it is called
+ * here, and when that is one of the same database, like that one. All of one whose rows come from another
+ * database or through another wrapper is derived as well, but for masks that trust its server.
  *
  * The statistics of the target are hidden relations too: pg_statistic, pg_stats and their like hold values of
  * any column. They are in every catalog with a column mask (SL_CATALOG_ALL in `derived`).
@@ -78,6 +83,12 @@ uint64_t sl_catalog_changes(const char *resource);
 
 /* Was there a relation of this number, or a higher one, when the catalog was asked for? If not, it is new. */
 bool sl_catalog_knows(const struct sl_catalog *c, uint32_t oid);
+
+/*
+ * Was there a relation of any kind of this name (folded) then? An empty schema: in any one. What is not there
+ * was made past the gateway, or in a transaction that goes on, and can hold anything.
+ */
+bool sl_catalog_has(const struct sl_catalog *c, struct sl_span schema, struct sl_span name);
 
 /* By the numbers that a RowDescription brings. NULL: nothing that masks hide. */
 const struct sl_catalog_relation *sl_catalog_relation(const struct sl_catalog *c, uint32_t oid);

@@ -4,6 +4,7 @@
  * all; a view whose rule alone cannot be read is derived from everything that masks hide.
  *
  * The query gives rows of SL_CATALOG_COLUMNS text values (k, a, b, t, u, x, y), in order of k, a and b:
+ *   0 readers     a function of the system that reads what its text names
  *   1 relations   a OID, t name, u schema, x of a TOAST table: its owner, y relkind ('s' of the system)
  *   2 columns     a relation, b number, t name, u names of its type and of what that is made of (0x1f
  *                 between them), x type, y generated
@@ -14,7 +15,11 @@
  *   7 operators   t name
  *   8 types       a OID, t name, u an enum's first label, x made of, y typtype, 'a' of an array
  *   9 rows        a relation, b column, x relation whose row type its type is made of
- *  10 newest     a the highest OID of a relation
+ *  10 newest      a the highest OID of a relation
+ *  11 foreign     a foreign table, b number, t the column's name there, u schema and name of the relation
+ *                 there (0x1f between them), y where and the server's name: 's' this database, 'e' another
+ *                 one, 'o' another wrapper than postgres_fdw
+ *  12 names       t name, u schema of each relation
  * Of relations only those that masks hide something of, or that can be derived from such ones.
  *
  * One thread at a time; memory is taken while it is built (at a session's start, and when it is renewed).
@@ -29,6 +34,7 @@
 #define SL_CATALOG_RELATIONS_MAX 65536
 #define SL_CATALOG_ATTRS_MAX     (512 * 1024) /* columns of them */
 #define SL_CATALOG_EDGES_MAX     (512 * 1024) /* from column to column */
+#define SL_CATALOG_NAMES_MAX     (512 * 1024) /* relations of any kind */
 #define SL_CATALOG_FUNCTIONS_MAX 65536
 #define SL_CATALOG_OPERATORS_MAX 16384
 #define SL_CATALOG_TYPES_MAX     65536
@@ -50,6 +56,8 @@ long sl_catalog_query(const struct sl_snapshot *s, uint32_t rule_max, char *out,
 struct sl_catalog_builder *sl_catalog_begin(const struct sl_snapshot *s);
 /* p NULL: SQL NULL. SL_OK, SL_E_PROTO_TARGET, SL_E_LIMIT, SL_E_NOMEM. */
 int sl_catalog_row(struct sl_catalog_builder *b, const struct sl_span col[SL_CATALOG_COLUMNS]);
+/* For a catalog that was declared: no name is unknown. */
+void sl_catalog_knows_all(struct sl_catalog_builder *b);
 /* Frees the builder in any case. *out has one count. */
 int sl_catalog_end(struct sl_catalog_builder *b, struct sl_catalog **out);
 /* NULL is fine. */

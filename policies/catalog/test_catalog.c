@@ -36,7 +36,7 @@ static struct sl_mask masks[] = {
         {.name = "name", .columns = LIST("HR.People.Na?e")},
         {.name = "card", .types = LIST("card")},
         {.name = "content", .has_content = true},
-        {.name = "odd", .columns = LIST("it's!_%\\x", "a.b.*")},
+        {.name = "odd", .columns = LIST("it's!_%\\x", "a.b.*"), .servers = LIST("shard_*")},
 };
 
 static struct sl_snapshot snapshot = {.masks = masks, .nb_masks = 5};
@@ -217,6 +217,28 @@ static void test_columns(void **state)
 	        {"pg_attribute", "attname", 0, 0},
 	        {"pg_attribute", "attmissingval", 0, ALL},
 	        {"pg_stat_activity", "query", 0, ALL},
+	        {"v_text", "q", 0, ALL}, /* reads by text */
+	        {"v_text", "id", 0, 0},
+	        {"v_stat", "word", 0, ALL},
+	        {"v_stat", "id", 0, 0},
+	        {"v_on_text", "l", 0, ALL},
+	        {"v_on_text", "id", 0, 0},
+	        {"f_loop", "a", 0, 0}, /* the same database: what the relation there is */
+	        {"f_loop", "b", SSN, 0},
+	        {"f_loop", "t", 0, SSN},
+	        {"f_view", "i", 0, 0},
+	        {"f_view", "x", SSN, 0},
+	        {"f_view", "n", 0, NAME},
+	        {"plain_far", "note", 0, 0},
+	        {"f_shard", "id", 0, ALL & ~ODD}, /* elsewhere; "odd" trusts shard_1 */
+	        {"f_shard", "b", SSN, ALL & ~ODD},
+	        {"f_other", "id", 0, ALL},
+	        {"f_other", "b", SSN, ALL},
+	        {"f_hosts", "id", 0, ALL},
+	        {"f_file", "line", 0, ALL},
+	        {"v_loop", "z", SSN, 0},
+	        {"v_loop", "a", 0, 0},
+	        {"v_loop", "u", 0, SSN},
 	        {"plain", "note", 0, 0},
 	        {"v_clean", "note", 0, 0},
 	};
@@ -262,7 +284,7 @@ static void test_lookups(void **state)
 	assert_int_equal(sl_catalog_name(c, SL_SPAN_LIT("ssn")).w[0], SSN);
 	assert_int_equal(sl_catalog_name(c, SL_SPAN_LIT("number")).w[0], SSN);
 	assert_int_equal(sl_catalog_name(c, SL_SPAN_LIT("x")).w[0], SSN);
-	assert_int_equal(sl_catalog_name(c, SL_SPAN_LIT("id")).w[0], 0);
+	assert_int_equal(sl_catalog_name(c, SL_SPAN_LIT("mood")).w[0], 0);
 	assert_true(sl_catalog_function(c, SL_SPAN_EMPTY, SL_SPAN_LIT("clean")));
 	assert_true(sl_catalog_function(c, SL_SPAN_LIT("hr"), SL_SPAN_LIT("clean")));
 	assert_false(sl_catalog_function(c, SL_SPAN_LIT("public"), SL_SPAN_LIT("clean")));
@@ -272,6 +294,15 @@ static void test_lookups(void **state)
 	assert_false(sl_catalog_knows(c, r->oid + 10000));
 	assert_false(sl_catalog_knows(NULL, 1));
 	assert_false(sl_catalog_operator(c, SL_SPAN_LIT("=")));
+	assert_true(sl_catalog_has(c, SL_SPAN_EMPTY, SL_SPAN_LIT("plain")));
+	assert_true(sl_catalog_has(c, SL_SPAN_LIT("public"), SL_SPAN_LIT("plain")));
+	assert_true(sl_catalog_has(c, SL_SPAN_LIT("hr"), SL_SPAN_LIT("people")));
+	assert_true(sl_catalog_has(c, SL_SPAN_LIT("pg_catalog"), SL_SPAN_LIT("pg_class")));
+	assert_true(sl_catalog_has(c, SL_SPAN_LIT("information_schema"), SL_SPAN_LIT("tables")));
+	assert_true(sl_catalog_has(c, SL_SPAN_LIT("pg_temp"), SL_SPAN_LIT("plain"))); /* of any session */
+	assert_false(sl_catalog_has(c, SL_SPAN_LIT("hr"), SL_SPAN_LIT("plain")));
+	assert_false(sl_catalog_has(c, SL_SPAN_EMPTY, SL_SPAN_LIT("later")));
+	assert_false(sl_catalog_has(NULL, SL_SPAN_EMPTY, SL_SPAN_LIT("plain")));
 	sl_catalog_unref(c);
 	assert_null(sl_catalog_relation(NULL, 1));
 	assert_null(sl_catalog_type(NULL, 1));
@@ -406,11 +437,21 @@ static void test_bad_rows(void **state)
 	        {"1", "20002", "0", "t", "s", "0", "r"},    /* behind rows of a later kind */
 	        {"2", "20001", "2", "z", "text", "25", ""}, /* twice */
 	        {"2", "20009", "1", "z", "text", "25", ""}, /* of no relation */
-	        {"0", "1", "0", NULL, NULL, "0", NULL},     {"11", "1", "0", NULL, NULL, "0", NULL},
-	        {"x", "1", "0", NULL, NULL, "0", NULL},     {"3", "4294967296", "0", NULL, NULL, "0", NULL},
-	        {"3", "-1", "0", NULL, NULL, "0", NULL},    {"3", NULL, "0", NULL, NULL, "0", NULL},
-	        {"4", "20009", "0", NULL, NULL, "0", NULL}, {"5", "20000", "65536", NULL, NULL, "0", NULL},
+	        {"0", "1", "0", NULL, NULL, "0", NULL},
+	        {"13", "1", "0", NULL, NULL, "0", NULL},
+	        {"x", "1", "0", NULL, NULL, "0", NULL},
+	        {"3", "4294967296", "0", NULL, NULL, "0", NULL},
+	        {"3", "-1", "0", NULL, NULL, "0", NULL},
+	        {"3", NULL, "0", NULL, NULL, "0", NULL},
+	        {"4", "20009", "0", NULL, NULL, "0", NULL},
+	        {"5", "20000", "65536", NULL, NULL, "0", NULL},
 	        {"9", "20009", "1", NULL, NULL, "0", NULL},
+	        {"11", "20009", "1", "c", "s\x1ft", "0", "sx"},
+	        {"11", "20000", "9", "c", "s\x1ft", "0", "sx"},
+	        {"11", "20000", "1", "c", "s.t", "0", "sx"},
+	        {"11", "20000", "1", "c", "s\x1ft", "0", "xx"},
+	        {"11", "20000", "1", "c", "s\x1ft", "0", "s"},
+	        {"11", "20000", "1", "c", "s\x1ft", "0", NULL},
 	};
 
 	(void)state;

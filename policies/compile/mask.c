@@ -11,20 +11,20 @@
 #define KEY_DEFAULT "default"
 
 /* The conditions are those of a rule, but for the time: masks are chosen when a session begins. */
-static const char *const mask_keys[] = {"action",      "text",
-                                        "keepFirst",   "keepLast",
-                                        "unit",        "key",
-                                        "columns",     "types",
-                                        "json",        "pattern",
-                                        "detectors",   "derived",
-                                        "secret",      "inference",
-                                        "message",     "roles",
-                                        "exceptRoles", "resources",
-                                        "labels",      "identity",
-                                        "sources",     "trustedFunctions",
-                                        "approvers",   "expires",
-                                        "quorum",      "grant",
-                                        NULL};
+static const char *const mask_keys[] = {"action",         "text",
+                                        "keepFirst",      "keepLast",
+                                        "unit",           "key",
+                                        "columns",        "types",
+                                        "json",           "pattern",
+                                        "detectors",      "derived",
+                                        "secret",         "inference",
+                                        "message",        "roles",
+                                        "exceptRoles",    "resources",
+                                        "labels",         "identity",
+                                        "sources",        "trustedFunctions",
+                                        "approvers",      "expires",
+                                        "quorum",         "grant",
+                                        "trustedServers", NULL};
 static const char *const mask_actions[] = {"redact", "partial", "null", "hash", "tokenise", "date", NULL};
 static const char *const mask_units[] = {"year", "month", "day", "hour", NULL};
 static const char *const mask_derived[] = {"mask", "deny", "allow", NULL};
@@ -203,6 +203,8 @@ static int around(struct compiler *c, const struct sl_yaml_node *spec, struct sl
 	if (rc == SL_OK)
 		rc = cp_list(c, spec, "trustedFunctions", CP_OPTIONAL, cp_check_relation, &m->trusted);
 	if (rc == SL_OK)
+		rc = cp_list(c, spec, "trustedServers", CP_OPTIONAL, cp_check_glob, &m->servers);
+	if (rc == SL_OK)
 		rc = cp_approval(c, spec, &m->rule);
 	if (rc == SL_OK && m->inference != SL_INFERENCE_HOLD)
 		rc = cp_no_approval(c, spec, "inference: hold");
@@ -226,7 +228,8 @@ static const struct {
 };
 
 /* What says nothing about a mask of values. */
-static const char *const column_keys[] = {"json", "derived", "secret", "inference", "trustedFunctions", NULL};
+static const char *const column_keys[] = {
+        "json", "derived", "secret", "inference", "trustedFunctions", "trustedServers", NULL};
 
 static int check_mask(struct compiler *c, const struct sl_yaml_node *spec, const struct sl_mask *m)
 {

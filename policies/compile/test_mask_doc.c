@@ -52,7 +52,8 @@ static void test_whole(void **state)
 	        "m", "action: date, unit: month, columns: [people.born, 'hr.*.*'], types: ['dat?', email], "
 	             "json: [$.a.b, '$.items[*].card', $..ssn, '$[3]'], derived: deny, secret: true, "
 	             "inference: hold, approvers: [dpo], expires: 2m, quorum: 2, grant: session, "
-	             "message: ask the office, trustedFunctions: [public.age_of, 'kpi_*'], "
+	             "message: ask the office, trustedFunctions: [public.age_of, 'kpi_*'], trustedServers: "
+	             "['shard_*'], "
 	             "roles: [all], exceptRoles: [fraud], resources: ['sh*'], labels: {env: prod}, "
 	             "identity: {callers: [agent], claims: {team: ops}}, sources: [10.0.0.0/8]"));
 	const struct sl_mask *m = &s->masks[0];
@@ -71,6 +72,8 @@ static void test_whole(void **state)
 	assert_int_equal(m->inference, SL_INFERENCE_HOLD);
 	assert_true(m->secret);
 	assert_int_equal(m->trusted.nb, 2);
+	assert_int_equal(m->servers.nb, 1);
+	assert_string_equal(m->servers.v[0], "shard_*");
 	assert_null(m->key);
 	assert_string_equal(m->rule.name, "Mask/m");
 	assert_string_equal(m->rule.message, "ask the office");

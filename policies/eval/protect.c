@@ -325,7 +325,7 @@ static void plan_copy(struct judge *j, uint32_t stmt)
 	 BIT(COPY_TO) | BIT(COPY_FROM) | BIT(TRUNCATE) | BIT(DROP) | BIT(LOCK) | BIT(LISTEN))
 
 bool sl_protect_needed(const struct sl_snapshot *s, const struct sl_principal *p, const struct sl_catalog *c,
-                       const struct sl_sql *sql)
+                       const struct sl_protect_made *made, const struct sl_sql *sql)
 {
 	struct sl_masks columns;
 
@@ -345,7 +345,7 @@ bool sl_protect_needed(const struct sl_snapshot *s, const struct sl_principal *p
 		struct sl_span n = sl_span(name, sl_sql_name_fold(sql->relations[i].name.name, name));
 		uint32_t at = 0;
 
-		if (sl_catalog_find(c, sc, n, &at) != NULL)
+		if (sl_catalog_find(c, sc, n, &at) != NULL || protect_is_unknown(c, made, sql, i))
 			return true;
 	}
 	for (uint32_t i = 0; i < sql->nb_functions; i++) {
@@ -395,8 +395,8 @@ static void judge_string(struct judge *j)
 }
 
 void sl_protect_statement(const struct sl_snapshot *s, const struct sl_principal *p,
-                          const struct sl_catalog *c, struct sl_span text, const struct sl_sql *sql,
-                          const struct sl_sql_uses *uses, struct sl_protect *out)
+                          const struct sl_catalog *c, const struct sl_protect_made *made, struct sl_span text,
+                          const struct sl_sql *sql, const struct sl_sql_uses *uses, struct sl_protect *out)
 {
 	const struct sl_masks columns = taint_columns(s, p);
 	struct judge j;
@@ -418,6 +418,7 @@ void sl_protect_statement(const struct sl_snapshot *s, const struct sl_principal
 		return;
 	j.out = out;
 	memset(j.acts, 0, sizeof(j.acts));
+	j.t.made = made;
 	taint_run(&j.t, s, p, c, sql, uses);
 	if (!j.t.failed)
 		judge_string(&j);

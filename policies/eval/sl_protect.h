@@ -8,6 +8,8 @@
  * SET b = hidden, set_config(), large objects, NOTIFY ...) is refused.
  *  - One in which a hidden column decides (SL_SQL_USED) meets the mask's `inference`.
  *  - One that computes an output from a hidden column meets the mask's `derived`.
+ *  - A relation that the catalog does not know, and that the session has not made itself, can hold anything:
+ * its columns are derived from all masks, whatever they are called.
  *  - A function or an operator that is not built in, and not in the mask's trustedFunctions, can read
  * everything: its outputs are derived from all masks, and where it decides it is a use of all of them.
  */
@@ -49,12 +51,29 @@ struct sl_protect {
 	struct sl_protect_copy copy[SL_PROTECT_COPY_MAX];
 };
 
+#define SL_PROTECT_MADE_MAX 32
+
+/* Tables that the session has made and that no catalog can have yet, by what they are called. */
+struct sl_protect_made {
+	uint32_t nb;
+	uint64_t key[SL_PROTECT_MADE_MAX];
+};
+
+/* The tables that the string makes anew (CREATE TABLE without IF NOT EXISTS, SELECT INTO), when it runs to
+ * its end: at most cap keys, and how many. */
+uint32_t sl_protect_makes(const struct sl_sql *sql, uint64_t *key, uint32_t cap);
+/* Can names mean other relations behind this string than before? Then what was made counts no more. */
+bool sl_protect_forgets(const struct sl_sql *sql);
+/* Does the string read a relation that the catalog does not know? made NULL: the session made none. */
+bool sl_protect_unknown(const struct sl_catalog *c, const struct sl_protect_made *made,
+                        const struct sl_sql *sql);
+
 /*
  * Can masks of columns matter to this string at all? False: it names no relation and calls no function that
  * they hide or that could read what they hide, and it may go on as it is. Cheap; true when it is not known.
  */
 bool sl_protect_needed(const struct sl_snapshot *s, const struct sl_principal *p, const struct sl_catalog *c,
-                       const struct sl_sql *sql);
+                       const struct sl_protect_made *made, const struct sl_sql *sql);
 
 /*
  * Any principal with a mask of columns (p->any_column_mask). catalog NULL: nothing is known of the target,
@@ -62,7 +81,7 @@ bool sl_protect_needed(const struct sl_snapshot *s, const struct sl_principal *p
  * folded. Worker thread; no allocation.
  */
 void sl_protect_statement(const struct sl_snapshot *s, const struct sl_principal *p,
-                          const struct sl_catalog *c, struct sl_span text, const struct sl_sql *sql,
-                          const struct sl_sql_uses *uses, struct sl_protect *out);
+                          const struct sl_catalog *c, const struct sl_protect_made *made, struct sl_span text,
+                          const struct sl_sql *sql, const struct sl_sql_uses *uses, struct sl_protect *out);
 
 #endif

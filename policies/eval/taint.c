@@ -111,7 +111,17 @@ static void find_relation(struct taint *t, uint32_t r)
 		t->hidden[t->nb_hidden++] = rel;
 		out->nb++;
 	}
+	out->unknown = out->nb == 0 && protect_is_unknown(t->c, t->made, t->sql, r);
+	if (out->unknown)
+		out->any = t->columns;
 	masks_add(&t->everything, &out->any);
+}
+
+/* Of a relation that nothing is known of. */
+static struct sl_masks anything(struct taint *t)
+{
+	masks_add(&t->derived, &t->columns);
+	return t->columns;
 }
 
 /* What a column of this name can be in what the relation can be. *all: each of them has it. */
@@ -121,6 +131,8 @@ static struct sl_masks column_of(struct taint *t, const struct taint_relation *r
 	struct sl_masks m = NONE;
 
 	*all = true;
+	if (r->unknown)
+		return anything(t);
 	for (uint32_t h = r->first; h < (uint32_t)r->first + r->nb; h++) {
 		const struct sl_catalog_relation *rel = t->hidden[h];
 		bool found = is_system_column(name);
@@ -152,7 +164,8 @@ static struct sl_masks any_column(struct taint *t, uint8_t stmt, struct sl_span 
 		bool all = false;
 		struct sl_masks one;
 
-		if (t->relations[r].nb == 0 || t->sql->relations[r].stmt != stmt)
+		if ((t->relations[r].nb == 0 && !t->relations[r].unknown) ||
+		    t->sql->relations[r].stmt != stmt)
 			continue;
 		one = column_of(t, &t->relations[r], name, &all);
 		masks_add(&m, &one);
@@ -163,6 +176,8 @@ static struct sl_masks any_column(struct taint *t, uint8_t stmt, struct sl_span 
 /* All columns of it: what a star or a whole row brings. */
 static struct sl_masks whole_relation(struct taint *t, const struct taint_relation *r)
 {
+	if (r->unknown)
+		return anything(t);
 	for (uint32_t h = r->first; h < (uint32_t)r->first + r->nb; h++) {
 		t->work += t->hidden[h]->nb_columns;
 		for (uint32_t i = 0; i < t->hidden[h]->nb_columns; i++) {
@@ -304,6 +319,8 @@ static struct sl_masks renamed(struct taint *t, const struct sl_sql_use *use)
 	if (row->relation >= 0) {
 		const struct taint_relation *r = &t->relations[row->relation];
 
+		if (r->unknown)
+			return anything(t);
 		for (uint32_t h = r->first; h < (uint32_t)r->first + r->nb; h++) {
 			const struct sl_catalog_relation *rel = t->hidden[h];
 			struct sl_masks one = rel->any;
@@ -422,7 +439,8 @@ static struct sl_masks member(struct taint *t, const struct name *n, uint32_t r,
 	const struct sl_sql_row *row = &t->uses->rows[r];
 	struct sl_masks m = from_renamed(t, n, (int32_t)r), more;
 
-	if (row->relation >= 0 && t->relations[row->relation].nb > 0) {
+	if (row->relation >= 0 &&
+	    (t->relations[row->relation].nb > 0 || t->relations[row->relation].unknown)) {
 		bool all = false;
 
 		more = column_of(t, &t->relations[row->relation], n->folded, &all);

@@ -16,6 +16,7 @@ struct taint_relation { /* of struct sl_sql */
 	struct sl_masks any;
 	uint16_t first, nb; /* in hidden */
 	uint32_t hash;      /* of its name */
+	bool unknown;       /* it is in no catalog: any of its columns can be anything */
 };
 
 struct taint {
@@ -24,6 +25,7 @@ struct taint {
 	const struct sl_catalog *c;
 	const struct sl_sql *sql;
 	const struct sl_sql_uses *uses;
+	const struct sl_protect_made *made;
 	struct sl_masks columns;                /* the caller's masks of columns */
 	struct sl_masks everything;             /* that any relation of the string has */
 	struct sl_masks derived;                /* that a view's computed column that is named has */
@@ -64,13 +66,17 @@ static inline bool masks_has(const struct sl_masks *m, uint32_t i)
 	return (m->w[i / 64] >> (i % 64)) & 1;
 }
 
+/* made.c: does relation number `relation` of the string read what the catalog does not know? */
+bool protect_is_unknown(const struct sl_catalog *c, const struct sl_protect_made *made,
+                        const struct sl_sql *sql, uint32_t relation);
+
 /* The caller's masks that hide columns. */
 struct sl_masks taint_columns(const struct sl_snapshot *s, const struct sl_principal *p);
 /* Of those, the ones that do not trust this function. */
 struct sl_masks taint_untrusted(const struct taint *t, const struct sl_sql_name *name);
 /* Is it PostgreSQL's own, as far as the name says? */
 enum sl_sql_builtin taint_builtin(const struct sl_catalog *c, const struct sl_sql_name *name);
-/* Follows all names; t->failed: too many. */
+/* Follows all names; t->failed: too many. t->made is the caller's. */
 void taint_run(struct taint *t, const struct sl_snapshot *s, const struct sl_principal *p,
                const struct sl_catalog *c, const struct sl_sql *sql, const struct sl_sql_uses *uses);
 /* What a use can be; *whole: a row, or what was made of one. */

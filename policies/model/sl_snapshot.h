@@ -288,6 +288,7 @@ struct sl_mask {
 	struct sl_strings json;    /* paths, as sl_mask_json_steps() reads them: what is hidden in json, jsonb
 	                              and    JSON in text; empty: all of it */
 	struct sl_strings trusted; /* globs of functions whose results and decisions are not the mask's */
+	struct sl_strings servers; /* globs of foreign servers whose tables are what their names say */
 	enum sl_mask_unit unit;    /* DATE */
 	enum sl_mask_derived derived;
 	enum sl_mask_inference inference;

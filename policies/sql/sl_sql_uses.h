@@ -132,5 +132,6 @@ enum sl_sql_builtin {
 	SL_SQL_FN_READS, /* reads what its text or its arguments name: tables by name, SQL, files, the log */
 };
 enum sl_sql_builtin sl_sql_builtin(struct sl_span name); /* as it is written */
+const char *sl_sql_readers(void); /* the names of those that read, a space behind each */
 
 #endif

@@ -483,6 +483,11 @@ __attribute__((constructor)) static void fill_all(void)
 	fill(reads_names, SL_SQL_FN_READS);
 }
 
+const char *sl_sql_readers(void)
+{
+	return reads_names;
+}
+
 enum sl_sql_builtin sl_sql_builtin(struct sl_span name)
 {
 	char folded[SL_SQL_NAME_MAX];

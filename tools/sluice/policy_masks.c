@@ -77,6 +77,7 @@ static struct sl_catalog *catalog(const struct sl_snapshot *s, const struct sl_p
 
 	if (b == NULL)
 		return NULL;
+	sl_catalog_knows_all(b);
 	if (answer(b, tables, nb) != SL_OK)
 		sl_catalog_abort(b);
 	else if (sl_catalog_end(b, &c) != SL_OK)
@@ -96,7 +97,7 @@ void policy_protect(const struct sl_snapshot *s, const struct sl_principal *p,
 		return;
 	c = catalog(s, tables, nb);
 	sl_sql_uses(text, sql, &uses);
-	sl_protect_statement(s, p, c, text, sql, &uses, out);
+	sl_protect_statement(s, p, c, NULL, text, sql, &uses, out);
 	sl_catalog_unref(c);
 }
 
