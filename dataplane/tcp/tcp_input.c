@@ -88,14 +88,20 @@ int tcp_parse(struct rte_mbuf *m, const struct sl_net_segment *ip, struct tcp_se
 	return SL_OK;
 }
 
-/* PAWS (RFC 7323, 5.3, R1), but not against a value that is too old to say anything (5.5). */
+/*
+ * PAWS (RFC 7323, 5.3, R1), but not against a value that is too old to say anything (5.5), nor against one
+ * that is a few ticks older. Where packets overtake each other, a segment that was sent again in front of a
+ * gap sets TS.Recent, and what its peer sent in the meantime and is still on its way carries older values:
+ * new data, which R1 alone would drop. What PAWS is for, a segment of 2^32 bytes before, cannot be a few
+ * ticks old: the clock of the peer ticks at least once in 2^31 bytes (5.4).
+ */
 static bool paws_good(const struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
 	if (!c->ts_ok)
 		return true;
 	if (!s->opts.has_ts)
 		return (s->flags & RTE_TCP_RST_FLAG) != 0;
-	if (s->flags & RTE_TCP_RST_FLAG || !seq_lt(s->opts.ts_val, c->ts_recent))
+	if (s->flags & RTE_TCP_RST_FLAG || !seq_lt(s->opts.ts_val + TCP_PAWS_SLACK, c->ts_recent))
 		return true;
 	return now_us - c->last_recv_us > TCP_PAWS_MAX_AGE;
 }

@@ -42,6 +42,7 @@
 #define TCP_ORPHAN_IDLE       (60 * TCP_S)  /* a released connection without progress, FIN_WAIT_2 among it */
 #define TCP_ORPHAN_MAX        (600 * TCP_S) /* a released connection in all */
 #define TCP_PAWS_MAX_AGE      (24 * 24 * 3600 * TCP_S)
+#define TCP_PAWS_SLACK        8U /* ticks that a timestamp may be older than TS.Recent: see paws_good() */
 #define TCP_STARVED_RETRY     TCP_MS
 #define TCP_CHALLENGE_MAX     10 /* challenge ACKs of a connection in TCP_CHALLENGE_SPAN */
 #define TCP_CHALLENGE_SPAN    TCP_S

@@ -372,6 +372,32 @@ static void test_paws(void **state)
 	peer_fini(&p);
 }
 
+/*
+ * A segment that fills a gap again sets TS.Recent; what was sent before it, and was overtaken by it, is a few
+ * ticks older and new all the same. TS.Recent does not go back for it.
+ */
+static void test_paws_reordering(void **state)
+{
+	struct peer p;
+
+	peer_init(&p, NULL);
+	p.ts = true;
+	peer_connect(&p);
+	p.ts_val += 100;
+	data_in(&p, 0, "again");
+	expect_ack(&p, p.seq + 5);
+	p.ts_val -= TCP_PAWS_SLACK;
+	data_in(&p, 5, "before");
+	expect_ack(&p, p.seq + 11);
+	assert_int_equal(p.got.o.ts_ecr, p.ts_val + TCP_PAWS_SLACK);
+	p.ts_val--;
+	data_in(&p, 11, "old");
+	expect_ack(&p, p.seq + 11);
+	assert_int_equal(sl_tcp_readable(p.e.c), 11);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
 static void raw_opts(struct peer *p, const uint8_t *o, uint32_t n)
 {
 	struct seg s = {.seq = p->seq, .flags = F_SYN, .wnd = 1000, .sport = p->sport, .dport = p->dport};
@@ -929,6 +955,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_urgent_in_line),
 	        cmocka_unit_test(test_readable_events),
 	        cmocka_unit_test(test_paws),
+	        cmocka_unit_test(test_paws_reordering),
 	        cmocka_unit_test(test_option_hygiene),
 	        cmocka_unit_test(test_bad_segments),
 	        cmocka_unit_test(test_chained_mbuf),

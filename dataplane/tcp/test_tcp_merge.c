@@ -267,7 +267,7 @@ static void change_rest(struct peer *p, enum breaker b)
 		s->nb_opts = 0;
 		break;
 	case B_TS_OLD:
-		(void)tcp_options_ts(p->ts_val - 1, p->ts_ecr, s->opts);
+		(void)tcp_options_ts(p->ts_val - TCP_PAWS_SLACK - 1, p->ts_ecr, s->opts);
 		break;
 	case B_TS_NEW:
 		for (int i = 2; i < 5; i++)
