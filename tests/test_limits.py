@@ -100,8 +100,14 @@ def trip(times):
 @test
 def breaker_locks_until_released():
     """P34 too: what a transaction did before its identity was locked is rolled back at the target."""
+    cred = api_ok("reader", "POST", "/v1/session-credentials", {"resources": ["shop"]})
+
+    def by_credential():
+        return psql(None, "-c", "select 1", resource=cred["username"], database="shop", password=cred["password"])
+
     with policy(("Breaker", "three", "roles: [reader], denials: 3, window: 1m")):
         try:
+            same(by_credential().stdout, "1\n", "a session credential before")
             with session("reader") as other:
                 other.simple("begin")
                 other.simple("select count(*) from customers")
@@ -112,13 +118,17 @@ def breaker_locks_until_released():
             # Its transaction has ended with it.
             eventually(lambda: admin("select count(*) from pg_stat_activity where state like 'idle in transaction%'") == "0", "rolled back")
             locked_out()
+            contains(by_credential().stderr, "locked until an operator releases it")
+            same(api("reader", "POST", "/v1/session-credentials", {"resources": ["shop"]})[0], 403, "another session credential")
             lab("gateway", "stop")
             gateway_start()
             locked_out()
+            contains(by_credential().stderr, "locked until an operator releases it")
         finally:
             for lock in api_ok("noc", "GET", "/v1/locks")["locks"]:
                 sluice("noc", "locks", "release", lock["id"])
         same(psql("reader", "-c", "select 1").stdout, "1\n", "after the release")
+        same(by_credential().stdout, "1\n", "its session credential after the release")
         same(trip(2), ["42501"] * 2, "denials after the release")
         same(psql("reader", "-c", "select 1").stdout, "1\n", "they count from 0")
 

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 
-from labtest import (CA, CLIENT, DIR, LISTENER, admin, api, api_ok, check, contains, eventually, finish, gateway_log, gateway_pid,
+from labtest import (CA, CLIENT, DIR, LISTENER, ROOT, admin, api, api_ok, check, contains, eventually, finish, gateway_log, gateway_pid,
                      gateway_start, lab, latest, live, marker, pending, psql, psql_args, records, run, same, sluice, test, token)
 
 URL = "/v1/session-credentials"
@@ -49,6 +49,29 @@ def credential_of_psycopg2():
             (LISTENER[0], LISTENER[1], cred["username"], CA))
     out = run(["ip", "netns", "exec", CLIENT, "/usr/bin/python3", "-c", code], env={"PW": cred["password"]}).stdout
     same(out, "42\n", "psycopg2")
+
+
+@test
+def credential_and_channel_binding():
+    """SCRAM-SHA-256-PLUS for who insists on it, SCRAM-SHA-256 for who will have none of it; a token's login has no channel binding, and libpq that
+    insists on one does not send the token."""
+    cred = made()
+    for binding in ("require", "prefer", "disable"):
+        done = run(psql_args("-c", "select 40 + 2", resource=cred["username"], database="shop"),
+                   env={"PGPASSWORD": cred["password"], "PGCHANNELBINDING": binding})
+        same(done.stdout, "42\n", f"channel_binding={binding}")
+    done = run(psql_args("-c", "select 1"), env={"PGPASSWORD": token("agent-7"), "PGCHANNELBINDING": "require"}, check_rc=False)
+    same(done.returncode, 2, "a token with channel_binding=require")
+    contains(done.stderr, "channel binding")
+
+
+@test
+def credential_of_node_pg():
+    cred = made()
+    env = {"PGHOST": LISTENER[0], "PGPORT": str(LISTENER[1]), "PGUSER": cred["username"], "PGDATABASE": "shop", "PGPASSWORD": cred["password"],
+           "PGSSLROOTCERT": CA}
+    done = run(["ip", "netns", "exec", CLIENT, "node", f"{ROOT}/tools/lab/clients/ways.mjs"], env=env, stdin='{"a": ["select 40 + 2"]}')
+    same(done.stdout, '["a","",[["NDI="]]]\n', "node pg")
 
 
 @test

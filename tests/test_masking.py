@@ -401,6 +401,21 @@ def masking_functions_of_the_server_are_known():
 
 
 @test
+def masking_drivers_read_every_type():
+    """A masked value is one of its type: psycopg makes objects of all of them, from text and from binary."""
+    world()
+    with namespace(CLIENT):
+        c = psycopg.connect(f"host={LISTENER[0]} port={LISTENER[1]} user=vault dbname=vault sslmode=verify-full sslrootcert={CA} password={token(USER)}",
+                            autocommit=True)
+    with c:
+        for binary in (False, True):
+            cursor = c.cursor(binary=binary).execute("select * from people order by id")
+            got = cursor.fetchall()
+            same([r[:2] for r in got], [(1, "person 1"), (2, "person 2")], f"binary={binary}")
+            same({d.name for r in got for d, v in zip(cursor.description, r) if v is None} - {"c_money"}, set(), f"columns that are NULL: {got}")
+
+
+@test
 def masking_tables_of_ones_own():
     """A table that the session makes in a transaction that goes on is in no catalog yet: it is its own, so nothing of it is refused. What is
     called like it and was there before is not."""

@@ -1,5 +1,6 @@
 """Masks by the target's catalog: views and the like, what changes in it, and who has to wait for it."""
 
+import re
 import time
 
 from labtest import admin, at_end, check, eventually, gateway_start, lab, psql, same, session, test
@@ -120,6 +121,41 @@ def origin_changes_behind_the_gateway():
             admin("create or replace view vault.v_calc as select id, code as said, note from vault.people", "bench")
             eventually(lambda: rows(reader, "select said, id from vault.v_calc where id = 1") == [[HIDDEN, "1"]], "the view is known", 5)
             same(rows(reader, "select fresh, id from vault.behind where id = 1"), [[HIDDEN, "1"]], "and the new one")
+    finally:
+        restart()
+
+
+SIDES = "".join(f"""
+create table vault.side_{t} (id int, h text, hn int, hu uuid, t text);
+insert into vault.side_{t} select i, 'c4n4ry-' || i, 100000 + i, md5(i::text)::uuid, '4000-1234-5678-' || 1000 + i from generate_series({first}, {first + 9}) i;
+grant select on vault.side_{t} to public;
+""" for t, first in (("a", 1), ("b", 6), ("c", 1)))
+
+
+@test
+def origin_masks_that_join():
+    """Equal values have equal masks under one key: in two tables, on two workers, and after a restart; under another key they have others."""
+    prepare()
+    admin(SIDES, "bench")
+
+    def side(w, name):
+        return {int(r[0]): r[1:] for r in rows(w, f"select * from vault.side_{name}")}
+
+    with session("reader", "origin", database="bench") as w:
+        a, b, c = (side(w, t) for t in "abc")
+    both = sorted(set(a) & set(b))
+    same(both, [6, 7, 8, 9, 10], "rows of both tables")
+    for column in range(4):
+        joined = [(i, k) for i in a for k in b if a[i][column] == b[k][column]]
+        same(sorted(joined), [(i, i) for i in both], f"a join on column {column} as it is masked")
+        check(not {r[column] for r in a.values()} & {r[column] for r in c.values()}, f"column {column} under another key")
+    check(all(re.fullmatch(r"\d{4}-\d{4}-\d{4}-\d{4}", r[3]) for r in a.values()), f"the form of tokens: {a}")
+    check(not any(f"4000-1234-5678-{1000 + i}" == r[3] or str(100000 + i) == r[1] for i, r in a.items()), f"plain values: {a}")
+    try:
+        restart(GW_WORKERS=2)
+        for _ in range(6):  # both workers, all but surely
+            with session("reader", "origin", database="bench") as w:
+                same((side(w, "a"), side(w, "b"), side(w, "c")), (a, b, c), "the same masks on another worker, after a restart")
     finally:
         restart()
 

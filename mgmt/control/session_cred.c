@@ -358,30 +358,6 @@ int mg_screds_revoke(struct mg_screds *c, const char *id, const struct sl_identi
 	return end(c, at);
 }
 
-long mg_screds_revoke_identity(struct mg_screds *c, const struct sl_identity *who, uint64_t wall_us)
-{
-	int err = SL_OK;
-	long nb = 0;
-
-	for (uint32_t i = 0; i < BUCKETS; i++) {
-		struct scred **at = &c->bucket[i];
-
-		while (*at != NULL) {
-			int rc = SL_E_NOTFOUND;
-
-			if (is_of(*at, who) && alive(*at, wall_us)) {
-				rc = end(c, at);
-				nb++;
-			}
-			if (rc == SL_OK)
-				continue;
-			err = rc != SL_E_NOTFOUND ? rc : err;
-			at = &(*at)->next;
-		}
-	}
-	return err != SL_OK ? err : nb;
-}
-
 void mg_screds_list(const struct mg_screds *c, const struct sl_identity *who, uint64_t wall_us, json_t *array)
 {
 	for (uint32_t i = 0; i < BUCKETS; i++) {

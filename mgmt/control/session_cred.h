@@ -78,8 +78,6 @@ int mg_screds_check(const struct mg_screds *c, struct sl_span id, struct sl_span
  * SL_E_NOTFOUND; the store's: then it is of no use any more, but would be there again after a restart.
  */
 int mg_screds_revoke(struct mg_screds *c, const char *id, const struct sl_identity *who, uint64_t wall_us);
-/* All of an identity (its issuer and subject): how many, or the store's error. */
-long mg_screds_revoke_identity(struct mg_screds *c, const struct sl_identity *who, uint64_t wall_us);
 
 /* Appends {id, user, subject, issuer, resources, created_us, expires_us}, never a secret. who NULL: all. */
 void mg_screds_list(const struct mg_screds *c, const struct sl_identity *who, uint64_t wall_us,

@@ -315,10 +315,6 @@ static void test_revoke(void **state)
 	assert_int_equal(mg_screds_revoke(w->c, a.id, NULL, NOW), SL_E_NOTFOUND);
 	assert_int_equal(login(w, a.id, a.password, "shop", NOW, &who), SL_E_CRED_UNKNOWN);
 	assert_int_equal(login(w, b.id, b.password, "shop", NOW, &who), SL_OK);
-	/* all of one identity, and of nobody else */
-	assert_int_equal(issue(w, "bot", 600, NOW, &a), SL_OK);
-	assert_int_equal(mg_screds_revoke_identity(w->c, caller("bot"), NOW), 2);
-	assert_int_equal(login(w, b.id, b.password, "shop", NOW, &who), SL_E_CRED_UNKNOWN);
 	assert_int_equal(login(w, other.id, other.password, "shop", NOW, &who), SL_OK);
 }
 

@@ -30,12 +30,17 @@ void mg_post_session_credential(struct request *q)
 	json_int_t ttl_s = MG_SCRED_TTL_DEFAULT_S;
 	int err = SL_E_INVAL;
 
-	if (json_unpack_ex(q->json, NULL, JSON_STRICT, "{s:o,s?I}", "resources", &resources, "ttl_s",
-	                   &ttl_s) == 0 &&
-	    json_is_array(resources) && ttl_s > 0)
+	/* Those that it has are refused at their login for as long as the lock is there. */
+	if (q->cfg->locks != NULL && mg_locks_has(q->cfg->locks, q->who.issuer, q->who.subject))
+		err = sl_fail(SL_E_POLICY_LOCKED);
+	else if (json_unpack_ex(q->json, NULL, JSON_STRICT, "{s:o,s?I}", "resources", &resources, "ttl_s",
+	                        &ttl_s) == 0 &&
+	         json_is_array(resources) && ttl_s > 0)
 		err = mg_screds_issue(q->cfg->screds, &q->who, resources, (uint64_t)ttl_s, mg_wall_us(),
 		                      &new);
-	if (err == SL_E_INVAL) {
+	if (err == SL_E_POLICY_LOCKED) {
+		mg_reply_problem(q, 403, "your identity is locked", NULL);
+	} else if (err == SL_E_INVAL) {
 		mg_reply_problem(q, 400, body_text, NULL);
 	} else if (err == SL_E_CRED_LIMIT) {
 		mg_reply_problem(q, 409,
