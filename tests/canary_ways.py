@@ -368,6 +368,9 @@ SCRIPTS = {
 # What comes back must be the same.
 QUESTIONS = {
     "like": "select id from vault where token like '{p}%'",
+    "exists, star, rows compared": "select exists (select * from (select token from vault) q intersect select '{whole}')",
+    "exists, star, distinct": "select exists (select * from (select distinct token = '{whole}' from vault) q offset 1)",
+    "exists, distinct": "select exists (select distinct token = '{whole}' from vault offset 1)",
     "equals": "select id from vault where token = '{whole}'",
     "not equals": "select id from vault where token <> '{whole}' order by id",
     "greater": "select count(*) from vault where token > '{p}'",

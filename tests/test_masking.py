@@ -445,6 +445,7 @@ PLAIN = (
     "with q as (select id, name from people) select q.name || '!' from q order by 1",
     "select x.id, x.name from people_view x order by 1",
     "select exists (select 1 from people where id = 1), current_database()",
+    "select name from plain p where exists (select * from vault v where v.id = p.id) order by 1", "select exists (select * from people where id = 1)",
     "select row_to_json(p) from plain p where id = 1",
     "select generate_series(1, 5), pi(), 'text'::text",
     "copy plain to stdout", "copy (select id, name from people order by id) to stdout (format csv, header)", "copy plain to stdout (format binary)",

@@ -46,9 +46,10 @@ enum sl_sql_flow {
 
 enum sl_sql_use_kind {
 	SL_SQL_USE_NAME = 1, /* a name, maybe qualified */
-	SL_SQL_USE_STAR,     /* "*" or "q.*"; not count(*) */
-	SL_SQL_USE_RENAMED,  /* one name of a column alias list, of the row `row`: t (a, b) */
-	SL_SQL_USE_NATURAL,  /* NATURAL JOIN: all columns of both sides can decide */
+	SL_SQL_USE_STAR, /* "*" or "q.*"; not count(*). OUTPUT that goes TO_NOTHING: of EXISTS (SELECT * ...)
+	                  */
+	SL_SQL_USE_RENAMED, /* one name of a column alias list, of the row `row`: t (a, b) */
+	SL_SQL_USE_NATURAL, /* NATURAL JOIN: all columns of both sides can decide */
 	SL_SQL_USE_SETOP, /* UNION, INTERSECT, EXCEPT: outputs go by position. USED when rows are compared */
 	SL_SQL_USE_POSITION, /* ORDER BY 2, GROUP BY 2: decides by item `item` of the query */
 	SL_SQL_USE_CALL,     /* of a function, by name */

@@ -179,10 +179,43 @@ static bool ends_value(const struct sql_token *t)
 	}
 }
 
+/* At "(SELECT *": what is in the rows is nothing to EXISTS, unless it has to tell them from each other. */
+static bool at_any_row(struct sql_parser *p)
+{
+	return sql_is_char(p, '(') && sql_peek(p, 1)->kw == KW_SELECT && sql_peek(p, 2)->c == '*' &&
+	       (sql_peek(p, 3)->kw == KW_FROM || sql_peek(p, 3)->c == ')');
+}
+
+/* The star of query `query`, among the uses from `first` on, tells nothing when no place of its outputs is
+ * named and no rows are compared. */
+static void settle_exists(struct sql_parser *p, uint32_t first, uint16_t query)
+{
+	struct sl_sql_uses *out = p->uses->out;
+	struct sl_sql_use *star = NULL;
+
+	for (uint32_t i = first; i < out->nb_uses; i++) {
+		struct sl_sql_use *u = &out->uses[i];
+
+		if (u->query != query)
+			continue;
+		if (u->kind == SL_SQL_USE_SETOP || u->kind == SL_SQL_USE_POSITION)
+			return;
+		if (u->kind == SL_SQL_USE_STAR && u->of == 0 && star == NULL)
+			star = u;
+	}
+	if (star == NULL)
+		return;
+	star->place = SL_SQL_OUTPUT;
+	star->flow = SL_SQL_TO_NOTHING;
+}
+
 void sql_use_call(struct sql_parser *p, struct sl_sql_name name, enum sql_keyword kw)
 {
 	struct sql_collector *uses = p->uses;
 	struct sql_context before = uses->c;
+	uint32_t first = uses->out->nb_uses;
+	uint16_t query = uses->out->nb_queries;
+	bool any_row = kw == KW_EXISTS && name.schema.n == 0 && at_any_row(p);
 
 	if (add_name(p, SL_SQL_USE_CALL, name) == NULL)
 		return;
@@ -199,6 +232,8 @@ void sql_use_call(struct sql_parser *p, struct sl_sql_name name, enum sql_keywor
 		uses->c.place = SL_SQL_USED;
 	uses->c.by = before.by && (kw == KW_ROLLUP || kw == KW_CUBE || kw == KW_SETS);
 	(void)sql_parens(p);
+	if (any_row && !before.from_call)
+		settle_exists(p, first, query);
 	uses->c = before;
 	uses->bare = false;
 	if (kw == KW_OPERATOR) /* what follows is its operand */

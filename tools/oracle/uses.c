@@ -11,9 +11,10 @@ unsigned long uses_complete, uses_compared;
 /* What a name in this part of the tree must at least be. */
 struct place {
 	uint8_t place, flow;
-	bool query;  /* inside of a query at all */
-	bool values; /* the node is an item of a select list or computes a value of it */
-	bool scalar; /* in a subquery of an expression: all of it decides */
+	bool query;            /* inside of a query at all */
+	bool values;           /* the node is an item of a select list or computes a value of it */
+	bool scalar;           /* in a subquery of an expression: all of it decides */
+	const json_t *any_row; /* a select list that tells nothing: EXISTS (SELECT * FROM ...) */
 };
 
 struct check {
@@ -153,6 +154,23 @@ static struct place of_child(const char *node, const char *key, struct place p)
 	return p;
 }
 
+/* The select list of EXISTS when it is nothing but a star, in a query that compares no rows; else NULL. */
+static const json_t *exists_list(const json_t *link)
+{
+	const json_t *select = json_object_get(json_object_get(link, "subselect"), "SelectStmt");
+	const json_t *list = json_object_get(select, "targetList");
+	const json_t *target = json_object_get(json_array_get(list, 0), "ResTarget");
+	const json_t *ref = json_object_get(json_object_get(target, "val"), "ColumnRef");
+	const json_t *fields = json_object_get(ref, "fields");
+
+	if (strcmp(string_of(link, "subLinkType"), "EXISTS_SUBLINK") != 0 ||
+	    strcmp(string_of(select, "op"), "SETOP_NONE") != 0 ||
+	    json_object_get(select, "distinctClause") != NULL || json_array_size(list) != 1 ||
+	    json_array_size(fields) != 1 || json_object_get(json_array_get(fields, 0), "A_Star") == NULL)
+		return NULL;
+	return list;
+}
+
 static void walk_object(struct check *c, const char *node, const json_t *o, struct place p)
 {
 	static const char *const queries[] = {"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt",
@@ -171,8 +189,10 @@ static void walk_object(struct check *c, const char *node, const json_t *o, stru
 			p.scalar = true;
 		p.values = false;
 	}
-	if (strcmp(node, "SubLink") == 0)
+	if (strcmp(node, "SubLink") == 0) {
 		p.scalar = true;
+		p.any_row = exists_list(o);
+	}
 	if (strcmp(node, "RangeSubselect") == 0)
 		p.values = false;
 	if (strcmp(node, "RangeFunction") == 0) {
@@ -187,7 +207,7 @@ static void walk_object(struct check *c, const char *node, const json_t *o, stru
 	p = inside(node, o, p);
 	json_object_foreach((json_t *)(uintptr_t)o, key, child)
 	{
-		if (!IS_ANY(key, none))
+		if (!IS_ANY(key, none) && child != p.any_row)
 			walk(c, key, child, of_child(node, key, p));
 	}
 }
