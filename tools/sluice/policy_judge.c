@@ -180,30 +180,53 @@ static bool logged(const struct sl_snapshot *s, const struct sl_eval_result *r, 
 	return false;
 }
 
+/* Is it the rule that decided, or one of those that hold? "": none decided. */
+static bool by_rule(const struct sl_snapshot *s, const struct judged *j, const char *rule)
+{
+	const struct sl_eval_result *r = &j->r;
+
+	for (uint32_t i = 0; r->decision == SL_DEC_HOLD && i < r->nb_holds; i++) {
+		if (strcmp(s->rules[r->holds[i]].name, rule) == 0)
+			return true;
+	}
+	return strcmp(rule_name(s, r->rule), rule) == 0;
+}
+
+/* "mask m", or "a rule", or all that hold: "a, b". */
+static void print_by(const struct sl_snapshot *s, const struct judged *j)
+{
+	const struct sl_eval_result *r = &j->r;
+
+	if (j->mask >= 0)
+		printf("mask %s", s->masks[j->mask].name);
+	else if (r->decision != SL_DEC_HOLD || r->nb_holds == 0)
+		printf("%s", r->rule >= 0 ? s->rules[r->rule].name : "no rule");
+	else
+		for (uint32_t i = 0; i < r->nb_holds; i++)
+			printf("%s%s", i > 0 ? ", " : "", s->rules[r->holds[i]].name);
+}
+
 static bool run_case(const struct sl_snapshot *s, const struct sl_policy_test *t, const struct asker *a,
                      const struct sl_policy_case *k)
 {
 	static struct sl_sql sql;
 	struct judged j;
 	const struct sl_eval_result *r = &j.r;
-	const char *verdict, *shadow, *rule, *mask;
+	const char *verdict, *shadow, *mask;
 	bool good;
 
 	judge(s, a, t->tables, t->nb_tables, k->statement, &sql, NULL, NULL, &j);
 	verdict = verdict_names[j.decision];
 	shadow = verdict_names[r->differs ? r->shadow.decision : r->decision];
-	rule = rule_name(s, r->rule);
 	mask = j.mask >= 0 ? s->masks[j.mask].name : "";
-	good = strcmp(verdict, k->expect) == 0 && (k->rule == NULL || strcmp(rule, k->rule) == 0) &&
+	good = strcmp(verdict, k->expect) == 0 && (k->rule == NULL || by_rule(s, &j, k->rule)) &&
 	       (k->shadow == NULL || strcmp(shadow, k->shadow) == 0) &&
 	       (k->log == NULL || logged(s, r, k->log)) && (k->mask == NULL || strcmp(mask, k->mask) == 0);
 	if (good)
 		return true;
-	printf("%s:%u: %s: %s by %s%s, expected %s%s%s", t->file, k->line, t->name, verdict,
-	       mask[0] != '\0'   ? "mask "
-	       : rule[0] != '\0' ? rule
-	                         : "no rule",
-	       mask, k->expect, k->rule != NULL ? " by " : "",
+	printf("%s:%u: %s: %s by ", t->file, k->line, t->name, verdict);
+	print_by(s, &j);
+	printf(", expected %s%s%s", k->expect, k->rule != NULL ? " by " : "",
 	       k->rule == NULL      ? ""
 	       : k->rule[0] != '\0' ? k->rule
 	                            : "no rule");

@@ -22,6 +22,56 @@ SLUICE, MAKE_STORE = sys.argv[1:3]
 T0 = 1795254529000000
 DAMAGES = 60  # of a store's file, by random bytes
 
+# Two rules hold the same command; the third case is wrong.
+HELD_BY_TWO = """\
+kind: Resource
+version: 1
+metadata: {name: shop}
+spec:
+  protocol: postgres
+  address: 10.99.2.2:5432
+  credential: shop-app
+  databases: [shop]
+  tls: {mode: 'off'}
+---
+kind: Role
+version: 1
+metadata: {name: agent}
+spec:
+  groups: [agents]
+  resources: [shop]
+  databases: ['*']
+  allow: [any]
+---
+kind: Rule
+version: 1
+metadata: {name: one}
+spec:
+  action: hold
+  kinds: [delete]
+  approvers: [dba]
+---
+kind: Rule
+version: 1
+metadata: {name: two}
+spec:
+  action: hold
+  kinds: [delete]
+  approvers: [security]
+---
+kind: Test
+version: 1
+metadata: {name: both}
+spec:
+  identity: {groups: [agents]}
+  resource: shop
+  database: shop
+  cases:
+    - {statement: "DELETE FROM t WHERE a = 1", expect: hold, rule: two}
+    - {statement: "DELETE FROM t WHERE a = 1", expect: hold, rule: one}
+    - {statement: "DELETE FROM t WHERE a = 1", expect: hold, rule: none}
+"""
+
 
 def message(kind, body):
     return kind + struct.pack(">I", len(body) + 4) + body
@@ -191,6 +241,13 @@ class Cli(unittest.TestCase):
         with open(self.dir + "/p.yaml", "w", encoding="utf-8") as f:
             f.write("kind: X")
         self.assertIn("a:3:5: unknown key (spec?)", self.run_cli("policy", "apply", self.dir + "/p.yaml", code=3))
+
+    def test_policy_names_all_that_hold(self):
+        with open(self.dir + "/held.yaml", "w", encoding="utf-8") as f:
+            f.write(HELD_BY_TWO)
+        out = self.run_cli("policy", "test", self.dir + "/held.yaml", code=1)
+        self.assertIn("hold by one, two, expected hold by no rule", out)
+        self.assertIn("2 passed, 1 failed", out)
 
     def test_refusals(self):
         url = "https://127.0.0.1:%d" % self.port
