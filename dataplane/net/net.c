@@ -337,13 +337,31 @@ bool sl_net_ready(const struct sl_net *net)
 uint16_t sl_net_wait_fds(const struct sl_net *net, int *fds, uint16_t cap)
 {
 	const struct sl_net_shared *s = net->s;
+	uint16_t nb = 0;
 
-	if (s->nb_ports > cap)
-		return 0;
 	for (uint16_t p = 0; p < s->nb_ports; p++) {
-		fds[p] = sl_port_wait_fd(s->ports[p]);
-		if (fds[p] < 0)
+		int of_port[SL_PORT_WAIT_FDS];
+		uint16_t n = sl_port_wait_fds(s->ports[p], net->cfg.worker, of_port);
+
+		if (n == 0 || nb + n > cap)
 			return 0;
+		memcpy(&fds[nb], of_port, n * sizeof(fds[0]));
+		nb = (uint16_t)(nb + n);
 	}
-	return s->nb_ports;
+	return nb;
+}
+
+bool sl_net_rest(struct sl_net *net)
+{
+	bool empty = true;
+
+	for (uint16_t p = 0; p < net->s->nb_ports; p++)
+		empty = sl_port_rest(net->s->ports[p], net->cfg.worker) && empty;
+	return empty;
+}
+
+void sl_net_wake(struct sl_net *net)
+{
+	for (uint16_t p = 0; p < net->s->nb_ports; p++)
+		sl_port_wake(net->s->ports[p], net->cfg.worker);
 }

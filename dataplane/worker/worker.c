@@ -603,14 +603,20 @@ static void housekeep(struct sl_worker *w)
  */
 static bool may_rest(const struct sl_worker *w, uint64_t idle_us)
 {
-	return w->nb_wait > 0 && TAILQ_EMPTY(&w->starving) && (w->resting || idle_us >= IDLE_REST_AFTER_US);
+	/* A dead worker's queues have no descriptor here. */
+	return w->nb_wait > 0 && w->dead == 0 && TAILQ_EMPTY(&w->starving) &&
+	       (w->resting || idle_us >= IDLE_REST_AFTER_US);
 }
 
 static void rest(struct sl_worker *w)
 {
 	w->resting = true;
 	sl_count(SL_C_SLEEPS);
-	(void)ppoll(w->wait, w->nb_wait, &(struct timespec){.tv_nsec = IDLE_REST_US * 1000L}, NULL);
+	for (uint16_t i = 0; i < w->nb_wait; i++)
+		w->wait[i].revents = 0;
+	if (sl_net_rest(w->net))
+		(void)ppoll(w->wait, w->nb_wait, &(struct timespec){.tv_nsec = IDLE_REST_US * 1000L}, NULL);
+	sl_net_wake(w->net);
 	/* An interface that is down is an error that stays, which must not become a loop without rest. */
 	for (uint16_t i = 0; i < w->nb_wait; i++) {
 		if ((w->wait[i].revents & ~POLLIN) != 0) {
@@ -707,14 +713,11 @@ static bool finished(struct sl_worker *w)
 	return w->now_us >= w->drain_deadline_us + 2 * LINGER_US;
 }
 
-/* With several workers packets also come from other workers, which no descriptor tells. */
 static void find_wait(struct sl_worker *w)
 {
-	int fds[SL_NET_PORTS_MAX];
+	int fds[SL_NET_PORTS_MAX * SL_PORT_WAIT_FDS];
 
-	if (w->cfg.nb_workers != 1)
-		return;
-	w->nb_wait = sl_net_wait_fds(w->net, fds, SL_NET_PORTS_MAX);
+	w->nb_wait = sl_net_wait_fds(w->net, fds, RTE_DIM(fds));
 	for (uint16_t i = 0; i < w->nb_wait; i++)
 		w->wait[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 }

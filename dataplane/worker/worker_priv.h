@@ -157,8 +157,9 @@ struct sl_worker {
 	uint64_t next_levels_us;
 	uint32_t nb_blocks; /* record blocks that there are for this worker */
 	uint64_t next_tcp_us, next_net_us, last_work_us;
-	uint32_t nb_packets;                  /* that the last loop received */
-	struct pollfd wait[SL_NET_PORTS_MAX]; /* the ports, when all of them can be waited for */
+	uint32_t nb_packets; /* that the last loop received */
+	struct pollfd
+	        wait[SL_NET_PORTS_MAX * SL_PORT_WAIT_FDS]; /* the ports, when all of them can be waited for */
 	uint16_t nb_wait;
 	bool resting; /* waits for packets */
 	uint64_t durable_seen;

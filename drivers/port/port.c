@@ -234,6 +234,8 @@ static int make_handoff(struct sl_port *p, char *err, size_t cap)
 		if (p->handoff[w] == NULL)
 			return refuse(err, cap, "%s: hand-off ring: %s", p->name, rte_strerror(rte_errno));
 	}
+	if (port_bells_make(p) < 0)
+		return refuse(err, cap, "%s: no descriptor for a hand-off ring", p->name);
 	return SL_OK;
 }
 
@@ -318,6 +320,7 @@ int sl_port_open(const struct sl_port_cfg *cfg, struct rte_mempool *const *pools
 	p->nb_workers = cfg->nb_workers;
 	for (uint16_t i = 0; i < PORT_WORKERS_MAX; i++)
 		rte_spinlock_init(&p->tx_lock[i]);
+	port_bells_init(p);
 	for (uint16_t i = 0; i < p->nb_workers; i++)
 		p->pool[i] = pools[i];
 	if (getrandom(p->hash_key, sizeof(p->hash_key), 0) != (ssize_t)sizeof(p->hash_key))
@@ -364,6 +367,7 @@ void sl_port_close(struct sl_port *p)
 			rte_pktmbuf_free(w->pending[k]);
 		free(w->pending);
 	}
+	port_bells_free(p);
 	impair_free(p->impair);
 	free(p);
 }

@@ -56,6 +56,14 @@ struct port_worker {
 	uint16_t next_dead;  /* the dead worker that is looked after first */
 } __rte_cache_aligned;
 
+/* How a worker that rests is woken. `resting` belongs to whoever sets it to false, and rings if that was not
+ * the worker itself. */
+struct port_rest {
+	_Atomic bool resting;
+	int queue_fd; /* readable while packets wait in its queue; -1: none, or it has no queue */
+	int bell_fd;  /* an eventfd; -1: one worker, nobody hands anything over */
+} __rte_cache_aligned;
+
 struct sl_port {
 	uint16_t id;
 	uint16_t nb_workers;
@@ -79,7 +87,8 @@ struct sl_port {
 	struct rte_ring *handoff[PORT_WORKERS_MAX];
 	rte_spinlock_t tx_lock[PORT_WORKERS_MAX];
 	struct port_impair *impair; /* NULL: none */
-	int wait_fd;                /* readable while packets wait; -1: none */
+	bool can_wait;              /* each queue has a descriptor */
+	struct port_rest rest[PORT_WORKERS_MAX];
 	struct port_worker w[PORT_WORKERS_MAX];
 };
 
@@ -149,8 +158,14 @@ uint32_t port_unchain(struct rte_mbuf *m, struct rte_mempool *pool, struct rte_m
 /* Readies a packet for this device: checksums, one segment. Returns the mbuf to send, or NULL: freed and
  * counted. */
 struct rte_mbuf *port_tx_fix(const struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
-/* Finds p->wait_fd. Everything else is set up. */
+/* Finds the descriptors of the queues. Everything else is set up. */
 void port_find_wait(struct sl_port *p, const struct rte_eth_dev_info *info);
+/* The bells of the workers, none yet: before anything can fail; then made, 0 or SL_E_SYS; then closed. */
+void port_bells_init(struct sl_port *p);
+int port_bells_make(struct sl_port *p);
+void port_bells_free(struct sl_port *p);
+/* Something was put in the worker's hand-off ring. */
+void port_ring_bell(struct sl_port *p, uint16_t worker);
 /* Asks the driver for the buffers that it has sent. */
 void port_tx_clean(struct sl_port *p, uint16_t worker);
 /* Sends what the impairment has held long enough. */

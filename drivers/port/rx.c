@@ -72,6 +72,7 @@ static void hand_over(struct sl_port *p, uint16_t owner, struct rte_mbuf *m)
 		rte_pktmbuf_free(m);
 		return;
 	}
+	port_ring_bell(p, owner);
 	sl_count(SL_C_HANDOFF_PACKETS);
 }
 

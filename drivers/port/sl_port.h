@@ -127,11 +127,18 @@ void sl_port_tx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_
 void sl_port_handoff(struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
 
 /*
- * A descriptor that is readable while packets wait for the port's only receive queue, for poll(2) by a worker
- * that has nothing to do; -1: this port must be polled. It is the driver's: it is not read or closed. Any
- * thread.
+ * Rest: a worker that has nothing to do waits in poll(2) for the descriptors that tell of its packets. One is
+ * readable while packets wait in its receive queue (the driver's), one when another worker has handed it a
+ * packet; neither is read or closed by the caller. sl_port_wait_fds() returns how many there are, or 0: this
+ * port must be polled. Any thread, they do not change.
+ *
+ * sl_port_rest() comes before the wait: from now on a packet that is handed over rings. False: one is there
+ * already, do not wait. sl_port_wake() ends it, after sl_port_rest() of either result. Worker thread.
  */
-int sl_port_wait_fd(const struct sl_port *p);
+#define SL_PORT_WAIT_FDS 2
+uint16_t sl_port_wait_fds(const struct sl_port *p, uint16_t worker, int fds[SL_PORT_WAIT_FDS]);
+bool sl_port_rest(struct sl_port *p, uint16_t worker);
+void sl_port_wake(struct sl_port *p, uint16_t worker);
 
 /* Cuts the link of a port that was opened with an impairment, or mends it. Any thread. */
 void sl_port_cut(struct sl_port *p, bool cut);

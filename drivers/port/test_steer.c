@@ -1,6 +1,8 @@
 /* Which worker gets a packet. */
 #include "test_rig.h"
 
+#include <poll.h>
+
 #include "port_priv.h"
 #include "sl_counter.h"
 
@@ -328,12 +330,82 @@ static void test_dead(void **state)
 	rig_no_leak();
 }
 
+static bool rung(uint16_t worker)
+{
+	struct pollfd fd = {.fd = two.port->rest[worker].bell_fd, .events = POLLIN};
+
+	return poll(&fd, 1, 0) == 1;
+}
+
+static void hand_one(uint16_t worker)
+{
+	struct rig_frame f;
+
+	flow(&f, 1);
+	sl_port_handoff(two.port, worker, rig_mbuf(f.b, f.n));
+}
+
+static void take_one(uint16_t worker)
+{
+	struct rte_mbuf *m[4];
+	uint16_t n = sl_port_rx(two.port, worker, m, 4);
+
+	assert_int_equal(n, 1);
+	rte_pktmbuf_free_bulk(m, n);
+}
+
+/* What is handed to a worker that rests wakes it, once, and what came before keeps it from resting. */
+static void test_rest(void **state)
+{
+	int fds[SL_PORT_WAIT_FDS];
+
+	(void)state;
+	assert_int_equal(sl_port_wait_fds(two.port, 1, fds), 0); /* no descriptor tells of the queue */
+	assert_true(sl_port_rest(one.port, 0));
+	sl_port_wake(one.port, 0);
+	hand_one(1); /* awake */
+	assert_false(rung(1));
+	assert_false(sl_port_rest(two.port, 1));
+	sl_port_wake(two.port, 1);
+	take_one(1);
+	assert_true(sl_port_rest(two.port, 1));
+	assert_false(rung(1));
+	hand_one(1);
+	assert_true(rung(1));
+	sl_port_wake(two.port, 1);
+	assert_false(rung(1));
+	take_one(1);
+	hand_one(1);
+	assert_false(rung(1));
+	assert_false(rung(0));
+	take_one(1);
+	rig_no_leak();
+}
+
+/* Its queue, if it has one, and its bell. */
+static void test_wait_fds(void **state)
+{
+	int fds[SL_PORT_WAIT_FDS];
+
+	(void)state;
+	two.port->can_wait = true;
+	two.port->rest[0].queue_fd = 1000;
+	assert_int_equal(sl_port_wait_fds(two.port, 0, fds), 2);
+	assert_int_equal(fds[0], 1000);
+	assert_int_equal(fds[1], two.port->rest[0].bell_fd);
+	assert_int_equal(sl_port_wait_fds(two.port, 1, fds), 1); /* it polls no queue */
+	assert_int_equal(fds[0], two.port->rest[1].bell_fd);
+	two.port->can_wait = false;
+	two.port->rest[0].queue_fd = -1;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_owner),       cmocka_unit_test(test_steer_others),
 	        cmocka_unit_test(test_steer_v6),    cmocka_unit_test(test_steer_extensions),
 	        cmocka_unit_test(test_steer_icmp6), cmocka_unit_test(test_give),
+	        cmocka_unit_test(test_rest),        cmocka_unit_test(test_wait_fds),
 	        cmocka_unit_test(test_dead),
 	};
 
