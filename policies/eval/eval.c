@@ -197,11 +197,20 @@ static int on_match(void *ctx, uint32_t id, size_t from, size_t to)
 	return 0;
 }
 
+/* The hash folds; what else makes the catalog's name of a written one is rare. */
+static uint64_t name_hash(struct sl_span name, bool function)
+{
+	char folded[SL_SQL_NAME_MAX];
+
+	if (name.n > SL_SQL_NAME_MAX || (name.n > 0 && name.p[0] == '"'))
+		name = sl_span(folded, sl_sql_name_fold(name, folded));
+	return sl_rule_name_hash(name, function);
+}
+
 static void consider_named(struct fold *f, const struct sl_sql_name *n, bool function)
 {
 	const struct sl_rule_index *x = &f->s->index;
-	char name[SL_SQL_NAME_MAX];
-	uint64_t hash = sl_rule_name_hash(sl_span(name, sl_sql_name_fold(n->name, name)), function);
+	uint64_t hash = name_hash(n->name, function);
 
 	for (uint64_t at = hash;; at++) {
 		const struct sl_rule_name *e = &x->names[at & x->names_mask];

@@ -14,7 +14,7 @@ struct reader {
 
 static void next(struct reader *r)
 {
-	sql_lex_next(&r->lx, &r->t);
+	(void)sql_lex(&r->lx, &r->t, 1);
 	if (r->t.type == TOK_BAD)
 		r->failed = true;
 }
@@ -306,7 +306,7 @@ static void defaults(struct reader *r)
 
 bool sl_sql_copy_read(struct sl_span stmt, struct sl_sql_copy *out)
 {
-	struct reader r = {.lx = {stmt.p, stmt.p + stmt.n}, .out = out};
+	struct reader r = {.lx = sql_lexer(stmt), .out = out};
 
 	memset(out, 0, sizeof(*out));
 	if (stmt.n == 0 || !find_place(&r))

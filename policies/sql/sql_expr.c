@@ -1,51 +1,6 @@
 /* Expressions: calls and queries in parentheses are found, the rest is stepped over. */
 #include "sql_parse_priv.h"
 
-/* Reserved words that expressions are made of; any other one ends the clause. */
-static bool in_expression(enum sql_keyword kw)
-{
-	switch (kw) {
-	case KW_ALL:
-	case KW_AND:
-	case KW_ANY:
-	case KW_ARRAY:
-	case KW_ASC:
-	case KW_ASYMMETRIC:
-	case KW_BOTH:
-	case KW_CAST:
-	case KW_COLLATE:
-	case KW_CURRENT_CATALOG:
-	case KW_CURRENT_DATE:
-	case KW_CURRENT_ROLE:
-	case KW_CURRENT_TIME:
-	case KW_CURRENT_TIMESTAMP:
-	case KW_CURRENT_USER:
-	case KW_DEFAULT:
-	case KW_DESC:
-	case KW_DISTINCT:
-	case KW_FALSE:
-	case KW_IN:
-	case KW_LEADING:
-	case KW_LOCALTIME:
-	case KW_LOCALTIMESTAMP:
-	case KW_NOT:
-	case KW_NULL:
-	case KW_OR:
-	case KW_PLACING:
-	case KW_SESSION_USER:
-	case KW_SOME:
-	case KW_SYMMETRIC:
-	case KW_TRAILING:
-	case KW_TRUE:
-	case KW_UNIQUE:
-	case KW_USER:
-	case KW_VARIADIC:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static bool is_join_word(enum sql_keyword kw)
 {
 	return kw == KW_JOIN || kw == KW_INNER || kw == KW_LEFT || kw == KW_RIGHT || kw == KW_FULL ||
@@ -69,6 +24,29 @@ static bool ends_operand(const struct sql_token *t)
 	}
 }
 
+static inline bool is_simple(const struct sql_token *t)
+{
+	return (t->flags & SQL_FLAG_WORD) != 0 && t->type != TOK_UESC;
+}
+
+/* Nothing becomes of a name that is no call: true when t was one, or it and another behind a dot. */
+static inline bool skip_name(struct sql_parser *p, const struct sql_token *t)
+{
+	const struct sql_token *next = sql_peek(p, 1);
+	uint32_t n = 1;
+
+	if (!is_simple(t) || p->prev->type == TOK_UESC)
+		return false;
+	if (next->c == '.' && is_simple(sql_peek(p, 2))) {
+		next = sql_peek(p, 3);
+		n = 3;
+	}
+	if (next->c == '.' || next->c == '(')
+		return false;
+	sql_skip(p, n);
+	return true;
+}
+
 /* A name, and what it is: a call when a parenthesis follows. */
 static void name_or_call(struct sql_parser *p)
 {
@@ -78,6 +56,8 @@ static void name_or_call(struct sql_parser *p)
 		sql_use_name_or_call(p);
 		return;
 	}
+	if (skip_name(p, sql_peek(p, 0)))
+		return;
 	name = sql_name(p);
 	if (sql_is_char(p, '('))
 		sql_add_function(p, name);
@@ -87,7 +67,7 @@ static void name_or_call(struct sql_parser *p)
  * Behind a value: (expression).name is a column of it or a call in functional notation, which only the
  * catalog tells apart.
  */
-void sql_value_path(struct sql_parser *p)
+void sql_value_path_rest(struct sql_parser *p)
 {
 	while (!p->failed && sql_take_char(p, '.')) {
 		struct sl_sql_name name = {SL_SPAN_EMPTY, sql_peek(p, 0)->text};
@@ -127,6 +107,7 @@ static bool cast(struct sql_parser *p)
 	return true;
 }
 
+/* ( [ : and what they open. */
 static void character(struct sql_parser *p)
 {
 	switch (sql_peek(p, 0)->c) {
@@ -143,7 +124,6 @@ static void character(struct sql_parser *p)
 			sql_take(p);
 		break;
 	default:
-		sql_take(p);
 		break;
 	}
 }
@@ -163,7 +143,7 @@ static bool phrase(struct sql_parser *p)
 		return true;
 	case KW_DISTINCT: /* IS [NOT] DISTINCT FROM */
 		next = sql_peek(p, 1)->kw;
-		if ((p->prev.kw != KW_IS && p->prev.kw != KW_NOT) || next != KW_FROM)
+		if ((p->prev->kw != KW_IS && p->prev->kw != KW_NOT) || next != KW_FROM)
 			return false;
 		break;
 	case KW_WITHIN:
@@ -192,14 +172,17 @@ static bool phrase(struct sql_parser *p)
 	return true;
 }
 
-/* A token that is neither a name nor a word. */
+/* A token that is neither a name nor a word nor the end. */
 static void value(struct sql_parser *p)
 {
-	bool param = sql_peek(p, 0)->type == TOK_PARAM;
+	const struct sql_token *t = sql_peek(p, 0);
+	bool param = t->type == TOK_PARAM;
 
-	if (p->uses != NULL)
+	if (p->uses != NULL) {
 		sql_use_value(p);
-	if (sql_peek(p, 0)->type == TOK_CHAR) {
+		t = sql_peek(p, 0);
+	}
+	if (t->flags & SQL_FLAG_OPENS) {
 		character(p);
 		return;
 	}
@@ -233,7 +216,14 @@ static void word(struct sql_parser *p)
 	sql_take(p);
 }
 
-static void expressions(struct sql_parser *p, bool commas)
+/* Is there nothing to say of this token but that it was taken? */
+static inline bool is_plain(const struct sql_parser *p, const struct sql_token *t)
+{
+	return (t->flags & (SQL_FLAG_PLAIN | SQL_FLAG_SPECIAL)) == SQL_FLAG_PLAIN && p->uses == NULL;
+}
+
+/* Up to a token with one of the flags in `stop`. */
+static void expressions(struct sql_parser *p, uint8_t stop)
 {
 	uint32_t cases = 0;
 	bool first = true;
@@ -241,20 +231,25 @@ static void expressions(struct sql_parser *p, bool commas)
 	for (;; first = false) {
 		const struct sql_token *t = sql_peek(p, 0);
 
-		if (t->type == TOK_END || t->c == ';' || t->c == ')' || t->c == ']' ||
-		    (t->c == ',' && !commas))
+		if (t->flags & stop)
 			break;
-		if (t->type != TOK_WORD && t->type != TOK_QUOTED && t->type != TOK_UESC) {
+		if (is_plain(p, t)) {
+			sql_skip(p, 1);
+			continue;
+		}
+		if (!(t->flags & SQL_FLAG_WORD)) {
 			value(p);
 			continue;
 		}
-		if (phrase(p) || case_word(p, &cases))
-			continue;
-		if (!first && is_join_word(t->kw) && ends_operand(&p->prev))
-			break;
-		if (sql_at_name(p))
+		if (t->flags & SQL_FLAG_SPECIAL) {
+			if (phrase(p) || case_word(p, &cases))
+				continue;
+			if (!first && is_join_word(t->kw) && ends_operand(p->prev))
+				break;
+		}
+		if (sql_names(t))
 			name_or_call(p);
-		else if (in_expression(t->kw))
+		else if (t->flags & SQL_FLAG_PLAIN)
 			word(p);
 		else
 			break;
@@ -265,12 +260,12 @@ static void expressions(struct sql_parser *p, bool commas)
 
 void sql_expr(struct sql_parser *p)
 {
-	expressions(p, false);
+	expressions(p, SQL_FLAG_ENDS | SQL_FLAG_COMMA);
 }
 
 void sql_exprs(struct sql_parser *p)
 {
-	expressions(p, true);
+	expressions(p, SQL_FLAG_ENDS);
 }
 
 /* ---- parentheses ---- */
@@ -278,7 +273,7 @@ void sql_exprs(struct sql_parser *p)
 /* A word inside of parentheses or in the tail of a statement. */
 static void loose_word(struct sql_parser *p)
 {
-	bool element = p->prev.c == '(' || p->prev.c == ',';
+	bool element = p->prev->c == '(' || p->prev->c == ',';
 
 	switch (sql_peek(p, 0)->kw) {
 	case KW_SELECT:
@@ -308,18 +303,24 @@ static void loose_word(struct sql_parser *p)
 
 void sql_loose(struct sql_parser *p)
 {
-	enum sql_token_type type = sql_peek(p, 0)->type;
+	const struct sql_token *t = sql_peek(p, 0);
 
-	if (type != TOK_WORD && type != TOK_QUOTED && type != TOK_UESC)
+	if (!(t->flags & SQL_FLAG_WORD))
 		value(p);
-	else if (!phrase(p))
+	else if (!(t->flags & SQL_FLAG_SPECIAL) || !phrase(p))
 		loose_word(p);
 }
 
 static void loose(struct sql_parser *p)
 {
-	while (!sql_at_end(p) && !sql_is_char(p, ')') && !sql_is_char(p, ']'))
-		sql_loose(p);
+	const struct sql_token *t;
+
+	while (!((t = sql_peek(p, 0))->flags & SQL_FLAG_ENDS)) {
+		if (is_plain(p, t))
+			sql_skip(p, 1);
+		else
+			sql_loose(p);
+	}
 }
 
 static bool at_query_tail(struct sql_parser *p)
@@ -385,7 +386,7 @@ void sql_words(struct sql_parser *p)
 {
 	while (!p->failed && !sql_at_end(p)) {
 		if (p->in_schema &&
-		    (sql_is_kw(p, KW_CREATE) || (sql_is_kw(p, KW_GRANT) && p->prev.kw != KW_WITH)))
+		    (sql_is_kw(p, KW_CREATE) || (sql_is_kw(p, KW_GRANT) && p->prev->kw != KW_WITH)))
 			return;
 		if (sql_is_kw(p, KW_SELECT) || sql_is_kw(p, KW_INTO) || sql_is_kw(p, KW_REFERENCES))
 			sql_take(p);

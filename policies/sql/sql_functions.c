@@ -49,15 +49,13 @@ static const struct function functions[] = {
 #define NB_FUNCTIONS   (sizeof(functions) / sizeof(functions[0]))
 #define NAME_MAX_BYTES 63 /* PostgreSQL cuts longer names, and none here is near */
 
-static bool name_is(const char *pattern, const char *name, size_t n)
+static bool name_is(const char *pattern, struct sl_span name)
 {
-	size_t m = strlen(pattern);
+	size_t i = 0;
 
-	if (pattern[0] != name[0])
-		return false;
-	if (pattern[m - 1] == '*')
-		return n >= m - 1 && memcmp(pattern, name, m - 1) == 0;
-	return n == m && memcmp(pattern, name, m) == 0;
+	while (i < name.n && (uint8_t)pattern[i] == sql_fold(name.p[i]))
+		i++;
+	return pattern[i] == '*' || (pattern[i] == '\0' && i == name.n);
 }
 
 static uint8_t first[32 + 1]; /* by the lower five bits of the first letter: where its functions begin */
@@ -72,18 +70,13 @@ __attribute__((constructor)) static void index_functions(void)
 
 uint64_t sql_function_kinds(struct sl_span name)
 {
-	char folded[NAME_MAX_BYTES];
 	size_t c;
 
 	if (name.n == 0 || name.n > NAME_MAX_BYTES)
 		return 0;
 	c = name.p[0] & 31;
-	if (first[c] == first[c + 1])
-		return 0;
-	for (size_t i = 0; i < name.n; i++)
-		folded[i] = (char)sql_fold(name.p[i]);
 	for (size_t i = first[c]; i < first[c + 1]; i++) {
-		if (name_is(functions[i].name, folded, name.n))
+		if (name_is(functions[i].name, name))
 			return functions[i].kinds;
 	}
 	return 0;

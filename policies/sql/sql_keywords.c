@@ -1,14 +1,14 @@
 /*
- * Key words are found by a hash table that is filled before main() begins. Most words are none: their first
- * and last letter and their length say so for nearly all of them.
+ * Key words are found by a perfect hash: a word's hash gives its group, the group's shift and the hash its
+ * slot, and no slot has two words. Each group's shift, and the multiplier under which all groups find one,
+ * are looked for before main() begins.
  */
 #include <string.h>
 
 #include "sql_lex_priv.h"
 
-#define BUCKETS     2048U /* a power of two, several times the number of words */
-#define BUCKET_BITS 11
-#define WORD_MAX    17 /* current_timestamp */
+#define WORD_MAX  17 /* current_timestamp, the only one over SQL_FOLDED_BYTES */
+#define GROUP_MAX 16 /* words; more are another multiplier's */
 
 struct keyword {
 	char word[WORD_MAX + 1]; /* in capitals, as the table of the header has them */
@@ -23,80 +23,149 @@ static const struct keyword keywords[KW_COUNT] = {SQL_KEYWORD_TABLE(KEYWORD_ROW)
 const char sql_keyword_classes[KW_COUNT] = {[KW_IDENTIFIER] = 'U', SQL_KEYWORD_TABLE(KEYWORD_CLASS)};
 #undef KEYWORD_CLASS
 
-/*
- * A word of up to 17 bytes, folded: a bit makes lower case of upper case, and no letter of anything else that
- * a word may hold but '_', which no other byte becomes.
- */
-struct folded {
-	uint64_t a, b;
-	uint8_t last; /* the 17th */
-	uint8_t n;
+#define KEYWORD_LONG(w, c) +(sizeof(#w) - 1 > SQL_FOLDED_BYTES)
+_Static_assert((SQL_KEYWORD_TABLE(KEYWORD_LONG)) == 1, "sql_keyword_find_long() knows one");
+#undef KEYWORD_LONG
+
+/* What sql_expr.c looks at more closely: phrases, CASE and its words, joins. */
+static const enum sql_keyword special[] = {
+        KW_AS,     KW_DISTINCT, KW_WITHIN, KW_SIMILAR, KW_YEAR,  KW_DAY,   KW_HOUR,
+        KW_MINUTE, KW_WITH,     KW_CASE,   KW_WHEN,    KW_THEN,  KW_ELSE,  KW_END,
+        KW_JOIN,   KW_LEFT,     KW_RIGHT,  KW_FULL,    KW_INNER, KW_CROSS, KW_NATURAL,
 };
 
-static struct folded words[KW_COUNT];
-static uint16_t buckets[BUCKETS]; /* 0: free */
-static uint32_t lengths[32][32];  /* by the first and the last letter: a bit for each length of a key word */
+/* Reserved words that expressions are made of; any other one ends the clause. */
+static const enum sql_keyword plain[] = {
+        KW_ALL,
+        KW_AND,
+        KW_ANY,
+        KW_ARRAY,
+        KW_ASC,
+        KW_ASYMMETRIC,
+        KW_BOTH,
+        KW_CAST,
+        KW_COLLATE,
+        KW_CURRENT_CATALOG,
+        KW_CURRENT_DATE,
+        KW_CURRENT_ROLE,
+        KW_CURRENT_TIME,
+        KW_CURRENT_TIMESTAMP,
+        KW_CURRENT_USER,
+        KW_DEFAULT,
+        KW_DESC,
+        KW_DISTINCT,
+        KW_FALSE,
+        KW_IN,
+        KW_LEADING,
+        KW_LOCALTIME,
+        KW_LOCALTIMESTAMP,
+        KW_NOT,
+        KW_NULL,
+        KW_OR,
+        KW_PLACING,
+        KW_SESSION_USER,
+        KW_SOME,
+        KW_SYMMETRIC,
+        KW_TRAILING,
+        KW_TRUE,
+        KW_UNIQUE,
+        KW_USER,
+        KW_VARIADIC,
+};
 
-/* n bytes, at most 8, as a number; what lies behind them up to `end` may be read. */
-static uint64_t load(const uint8_t *p, size_t n, const uint8_t *end)
+struct sql_keyword_index sql_keywords;
+
+static struct sql_folded folded(const struct keyword *k)
 {
-	uint64_t x = 0;
+	uint8_t bytes[SQL_FOLDED_BYTES] = {0};
+	struct sql_folded f;
 
-	if (end - p < 8) {
-		memcpy(&x, p, n < 8 ? n : 8);
-	} else {
-		memcpy(&x, p, 8);
-		if (n < 8)
-			x &= (UINT64_C(1) << 8 * n) - 1;
-	}
-	return x | UINT64_C(0x2020202020202020);
-}
-
-static struct folded fold(const uint8_t *p, size_t n, const uint8_t *end)
-{
-	struct folded f = {load(p, n, end), 0, 0, (uint8_t)n};
-
-	if (n > 8)
-		f.b = load(p + 8, n - 8, end);
-	if (n > 16)
-		f.last = p[16] | 0x20;
+	for (uint8_t i = 0; i < k->n; i++)
+		bytes[i] = (uint8_t)k->word[i] | 0x20;
+	memcpy(&f, bytes, sizeof(f));
 	return f;
 }
 
-static uint32_t bucket_of(const struct folded *f)
+/* Gives the words of a group free slots, all by the same shift. False when none does. */
+static bool place(struct sql_keyword_index *x, const uint16_t *group, uint32_t nb)
 {
-	return (uint32_t)((f->a * UINT64_C(0x9e3779b97f4a7c15) + f->b * UINT64_C(0xc2b2ae3d27d4eb4f) +
-	                   f->n) >>
-	                  (64 - BUCKET_BITS));
-}
+	uint32_t slots[GROUP_MAX];
 
-__attribute__((constructor)) static void fill(void)
-{
-	for (int k = 1; k < KW_COUNT; k++) {
-		const uint8_t *w = (const uint8_t *)keywords[k].word;
-		struct folded f = fold(w, keywords[k].n, w + keywords[k].n);
-		uint32_t i = bucket_of(&f);
+	for (uint32_t shift = 0; shift < SQL_KEYWORD_SLOTS; shift++) {
+		uint32_t i = 0;
 
-		while (buckets[i] != 0)
-			i = (i + 1) % BUCKETS;
-		words[k] = f;
-		buckets[i] = (uint16_t)k;
-		lengths[w[0] & 31][w[f.n - 1] & 31] |= UINT32_C(1) << f.n;
+		for (; i < nb; i++) {
+			uint64_t hash = sql_keyword_hash(x->word[group[i]], x->multiplier);
+
+			x->shift[hash >> 56] = (uint16_t)shift;
+			slots[i] = sql_keyword_slot(hash, x->shift);
+			if (x->slot[slots[i]] != KW_IDENTIFIER)
+				break;
+			x->slot[slots[i]] = group[i];
+		}
+		if (i == nb)
+			return true;
+		while (i > 0)
+			x->slot[slots[--i]] = KW_IDENTIFIER;
 	}
+	return false;
 }
 
-enum sql_keyword sql_keyword_find(struct sl_span word, const uint8_t *end)
+/* All groups, the largest ones first. */
+static bool fill(struct sql_keyword_index *x)
 {
-	struct folded f;
+	static uint16_t groups[SQL_KEYWORD_GROUPS][GROUP_MAX];
+	uint32_t nb[SQL_KEYWORD_GROUPS] = {0};
 
-	if (word.n > WORD_MAX || (lengths[word.p[0] & 31][word.p[word.n - 1] & 31] >> word.n & 1) == 0)
+	memset(x->slot, 0, sizeof(x->slot));
+	for (uint16_t k = 1; k < KW_COUNT; k++) {
+		uint64_t g = sql_keyword_hash(x->word[k], x->multiplier) >> 56;
+
+		if (keywords[k].n > SQL_FOLDED_BYTES)
+			continue;
+		if (nb[g] == GROUP_MAX)
+			return false;
+		groups[g][nb[g]++] = k;
+	}
+	for (uint32_t size = GROUP_MAX; size > 0; size--) {
+		for (uint32_t g = 0; g < SQL_KEYWORD_GROUPS; g++) {
+			if (nb[g] == size && !place(x, groups[g], size))
+				return false;
+		}
+	}
+	return true;
+}
+
+__attribute__((constructor)) static void index_keywords(void)
+{
+	struct sql_keyword_index *x = &sql_keywords;
+
+	for (int k = 0; k < KW_COUNT; k++) {
+		struct sql_token t = {.type = TOK_WORD, .kw = (enum sql_keyword)k, .flags = SQL_FLAG_WORD};
+
+		if (keywords[k].n <= SQL_FOLDED_BYTES)
+			x->word[k] = folded(&keywords[k]);
+		if (sql_keyword_classes[k] != 'R')
+			t.flags |= SQL_FLAG_NAME;
+		for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+			t.flags |= special[i] == t.kw ? SQL_FLAG_SPECIAL : 0;
+		for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+			t.flags |= plain[i] == t.kw ? SQL_FLAG_PLAIN : 0;
+		x->head[k] = t.head;
+	}
+	for (x->multiplier = UINT64_C(0x9e3779b97f4a7c15); !fill(x);)
+		x->multiplier += UINT64_C(0x3c6ef372fe94f82a);
+}
+
+enum sql_keyword sql_keyword_find_long(struct sl_span word)
+{
+	const struct keyword *k = &keywords[KW_CURRENT_TIMESTAMP];
+
+	if (word.n != k->n)
 		return KW_IDENTIFIER;
-	f = fold(word.p, word.n, end);
-	for (uint32_t i = bucket_of(&f); buckets[i] != 0; i = (i + 1) % BUCKETS) {
-		const struct folded *w = &words[buckets[i]];
-
-		if (w->a == f.a && w->b == f.b && w->n == f.n && w->last == f.last)
-			return (enum sql_keyword)buckets[i];
+	for (size_t i = 0; i < word.n; i++) {
+		if (((uint8_t)k->word[i] | 0x20) != (word.p[i] | 0x20))
+			return KW_IDENTIFIER;
 	}
-	return KW_IDENTIFIER;
+	return KW_CURRENT_TIMESTAMP;
 }

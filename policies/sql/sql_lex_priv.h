@@ -108,19 +108,49 @@ enum sql_token_type {
 	TOK_CHAR,  /* one character of punctuation or of an operator */
 };
 
+/* What a parser asks about a token again and again; bits. */
+enum sql_token_flag {
+	SQL_FLAG_WORD = 1,    /* a word or a name, in quotes or not */
+	SQL_FLAG_NAME = 2,    /* may be the name of a column or a relation: no reserved word */
+	SQL_FLAG_SPECIAL = 4, /* a key word that can be more than a name or a word in an expression */
+	SQL_FLAG_ENDS = 8,    /* no expression goes over it: the end, and ; ) ] */
+	SQL_FLAG_COMMA = 16,
+	SQL_FLAG_OPENS = 32, /* ( [ : */
+	SQL_FLAG_PLAIN =
+	        64, /* an expression goes over it, and only uses want to know: literals, operators, AND */
+};
+
 struct sql_token {
-	enum sql_token_type type : 8;
-	uint8_t c;                /* TOK_CHAR */
-	enum sql_keyword kw : 16; /* TOK_WORD only */
+	union {
+		struct {
+			enum sql_token_type type : 8;
+			uint8_t c;                /* TOK_CHAR */
+			enum sql_keyword kw : 16; /* TOK_WORD only */
+			uint8_t flags;            /* enum sql_token_flag */
+		};
+		uint64_t head; /* all of these at once */
+	};
 	struct sl_span text;
 };
 
+extern const struct sql_token sql_no_token; /* the end of nothing */
+
 struct sql_lexer {
 	const uint8_t *p, *end;
+	bool wide; /* the text has 16 bytes or more */
 };
 
-/* Reads the next token. At the end it stays; after TOK_BAD it is not asked again. */
-void sql_lex_next(struct sql_lexer *lx, struct sql_token *t);
+static inline struct sql_lexer sql_lexer(struct sl_span text)
+{
+	return (struct sql_lexer){text.p, text.p + text.n, text.n >= 16};
+}
+
+/*
+ * Reads up to n tokens, n > 0: as many are there in a row. Returns how many, at least one; only the last one
+ * can be TOK_END, which comes again when it is asked again, or TOK_BAD, behind which nothing is read: to
+ * read it again the caller goes back to its text.
+ */
+uint32_t sql_lex(struct sql_lexer *lx, struct sql_token *t, uint32_t n);
 
 /* ASCII lower case, as PostgreSQL folds words. */
 static inline uint8_t sql_fold(uint8_t c)
@@ -128,8 +158,51 @@ static inline uint8_t sql_fold(uint8_t c)
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
 
-/* end: of the text, behind the word. */
-enum sql_keyword sql_keyword_find(struct sl_span word, const uint8_t *end);
+/*
+ * The first 16 bytes of a word, each with the bit that makes lower case of upper case; zero behind the word.
+ * Of all that a word may hold, that bit changes nothing else but '_', which no other byte becomes: the same
+ * when, and only when, the words are, but for case.
+ */
+struct sql_folded {
+	uint64_t a, b;
+};
+#define SQL_FOLDED_BYTES 16
+
+/* A perfect hash of the key words, filled before main() begins. No branch: what is found is compared. */
+#define SQL_KEYWORD_GROUPS 256U
+#define SQL_KEYWORD_SLOTS  1024U
+struct sql_keyword_index {
+	uint64_t multiplier;
+	uint16_t shift[SQL_KEYWORD_GROUPS];
+	uint16_t slot[SQL_KEYWORD_SLOTS]; /* KW_IDENTIFIER: none, and its word is empty */
+	struct sql_folded word[KW_COUNT];
+	uint64_t head[KW_COUNT]; /* of its token */
+};
+extern struct sql_keyword_index sql_keywords;
+
+static inline uint64_t sql_keyword_hash(struct sql_folded f, uint64_t multiplier)
+{
+	return (f.a ^ (f.b << 3 | f.b >> 61)) * multiplier;
+}
+
+static inline uint32_t sql_keyword_slot(uint64_t hash, const uint16_t *shift)
+{
+	return ((uint32_t)(hash >> 32) + shift[hash >> 56]) % SQL_KEYWORD_SLOTS;
+}
+
+/* Of a word of at most 16 bytes. */
+static inline enum sql_keyword sql_keyword_find(struct sql_folded f)
+{
+	uint64_t hash = sql_keyword_hash(f, sql_keywords.multiplier);
+	uint16_t kw = sql_keywords.slot[sql_keyword_slot(hash, sql_keywords.shift)];
+	const struct sql_folded *w = &sql_keywords.word[kw];
+
+	return (enum sql_keyword)(((w->a ^ f.a) | (w->b ^ f.b)) == 0 ? kw : KW_IDENTIFIER);
+}
+
+/* Of a longer one. */
+enum sql_keyword sql_keyword_find_long(struct sl_span word);
+
 extern const char sql_keyword_classes[KW_COUNT];
 /* 'U', 'C', 'T' or 'R'; 'U' for KW_IDENTIFIER. */
 static inline char sql_keyword_class(enum sql_keyword kw)

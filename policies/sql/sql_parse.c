@@ -8,14 +8,22 @@
 const struct sql_token *sql_read_ahead(struct sql_parser *p, uint32_t n)
 {
 	while (p->nb <= n) {
-		struct sql_token *t = &p->look[(p->at + p->nb++) % SQL_LOOK];
+		/* As far as the ring has room in a row; the place in front of the first token is `prev`'s. */
+		uint32_t to = (p->at + p->nb) % SQL_LOOK, room = SQL_LOOK - 1 - p->nb;
+		struct sql_token *last;
 
-		sql_lex_next(&p->lx, t);
-		if (t->type == TOK_BAD) { /* nothing is read behind it */
-			p->failed = true;
-			t->type = TOK_END;
-			p->lx.p = p->lx.end;
+		p->nb += sql_lex(&p->lx, &p->look[to], room < SQL_LOOK - to ? room : SQL_LOOK - to);
+		last = &p->look[(p->at + p->nb - 1) % SQL_LOOK];
+		if (last->type != TOK_BAD)
+			continue;
+		if (p->nb - 1 > n) { /* what stands in front of it comes first */
+			p->lx.p = last->text.p;
+			p->nb--;
+			continue;
 		}
+		p->failed = true; /* nothing is read behind it */
+		last->type = TOK_END;
+		last->flags = SQL_FLAG_ENDS;
 	}
 	return &p->look[(p->at + n) % SQL_LOOK];
 }
@@ -24,33 +32,9 @@ void sql_fail(struct sql_parser *p)
 {
 	p->failed = true;
 	p->lx.p = p->lx.end;
-	p->look[p->at] = (struct sql_token){.type = TOK_END, .text = sl_span(p->lx.end, 0)};
+	p->look[p->at] = sql_no_token;
+	p->look[p->at].text = sl_span(p->lx.end, 0);
 	p->nb = 1;
-}
-
-void sql_need_kw(struct sql_parser *p, enum sql_keyword kw)
-{
-	if (!sql_take_kw(p, kw))
-		sql_fail(p);
-}
-
-void sql_need_char(struct sql_parser *p, uint8_t c)
-{
-	if (!sql_take_char(p, c))
-		sql_fail(p);
-}
-
-bool sql_enter(struct sql_parser *p)
-{
-	if (p->depth == SQL_DEPTH_MAX)
-		sql_fail(p);
-	p->depth++;
-	return !p->failed;
-}
-
-void sql_leave(struct sql_parser *p)
-{
-	p->depth--;
 }
 
 /* ---- names ---- */
@@ -58,39 +42,43 @@ void sql_leave(struct sql_parser *p)
 /* Behind a dot any word is a name. */
 static bool is_word(const struct sql_token *t)
 {
-	return t->type == TOK_WORD || t->type == TOK_QUOTED || t->type == TOK_UESC;
+	return (t->flags & SQL_FLAG_WORD) != 0;
 }
 
 /* A name with escapes could be any: nothing is said of it but that it is dangerous. */
-static void take_name(struct sql_parser *p)
+static void take_name(struct sql_parser *p, const struct sql_token *t)
 {
-	if (sql_peek(p, 0)->type == TOK_UESC)
+	if (t->type == TOK_UESC)
 		sql_add_kinds(p, BIT(ADMIN));
-	sql_take(p);
+	sql_take_it(p, t);
 }
 
 void sql_label(struct sql_parser *p)
 {
-	if (!is_word(sql_peek(p, 0)))
+	const struct sql_token *t = sql_peek(p, 0);
+
+	if (is_word(t))
+		take_name(p, t);
+	else
 		sql_fail(p);
-	take_name(p);
 }
 
 struct sl_sql_name sql_name(struct sql_parser *p)
 {
 	struct sl_sql_name n = {SL_SPAN_EMPTY, SL_SPAN_EMPTY};
+	const struct sql_token *t = sql_peek(p, 0);
 
-	if (!sql_at_name(p)) {
+	if (!sql_names(t)) {
 		sql_fail(p);
 		return n;
 	}
-	n.name = sql_peek(p, 0)->text;
-	take_name(p);
-	while (sql_is_char(p, '.') && is_word(sql_peek(p, 1))) {
+	n.name = t->text;
+	take_name(p, t);
+	while (sql_is_char(p, '.') && is_word(t = sql_peek(p, 1))) {
 		sql_take(p);
 		n.schema = n.name;
-		n.name = sql_peek(p, 0)->text;
-		sql_label(p);
+		n.name = t->text;
+		take_name(p, t);
 	}
 	return n;
 }
@@ -264,7 +252,7 @@ static bool next_statement(struct sql_parser *p)
 	*p->stmt = (struct sl_sql_stmt){.main = SL_SQL_OPAQUE, .text = sl_span(sql_peek(p, 0)->text.p, 0)};
 	p->nb_ctes = 0;
 	p->depth = 0;
-	p->prev = (struct sql_token){.type = TOK_END};
+	p->prev = &sql_no_token;
 	if (p->uses != NULL)
 		p->uses->c = (struct sql_context){.place = SL_SQL_USED,
 		                                  .base = SL_SQL_OUTPUT,
@@ -305,8 +293,8 @@ static void parse(struct sql_parser *p)
 			break;
 		}
 		sql_statement(p, false);
-		if (p->prev.type != TOK_END)
-			p->stmt->text.n = (size_t)(p->prev.text.p + p->prev.text.n - p->stmt->text.p);
+		if (p->prev->type != TOK_END)
+			p->stmt->text.n = (size_t)(p->prev->text.p + p->prev->text.n - p->stmt->text.p);
 		if (!p->failed && !sql_at_end(p))
 			p->failed = true;
 		if (p->failed)
@@ -324,7 +312,7 @@ void sql_parse_text(struct sl_span text, struct sl_sql *out, struct sql_collecto
 	out->nb_stmts = out->nb_relations = out->nb_functions = 0;
 	out->kinds = 0;
 	out->complete = true;
-	p.lx = (struct sql_lexer){text.p, text.p + text.n};
+	p.lx = sql_lexer(text);
 	p.text = text;
 	p.at = p.nb = p.depth = p.nb_ctes = 0;
 	p.failed = p.in_schema = false;

@@ -18,7 +18,7 @@
 
 #define SQL_DEPTH_MAX 128 /* productions inside of each other; deeper is opaque */
 #define SQL_CTES_MAX  64  /* names of WITH queries in sight; with more it is opaque */
-#define SQL_LOOK      4   /* tokens that can be looked at ahead, a power of two */
+#define SQL_LOOK      64  /* tokens that are read at once, at most; a power of two */
 
 #define BIT(k) SL_SQL_BIT(SL_SQL_##k)
 
@@ -52,17 +52,19 @@ struct sql_collector {
 	bool decides;        /* the item at hand does more than to compute a value */
 	uint32_t item_depth; /* of the parser, where the item's own AS stands */
 	struct sl_span alias;
-	const uint8_t *operand; /* where OPERATOR(...) ends */
-	bool bare;              /* the last use could be the item's alias without AS */
+	const uint8_t *operand;  /* where OPERATOR(...) ends */
+	struct sql_token before; /* an item: see there */
+	bool bare;               /* the last use could be the item's alias without AS */
 	struct sql_cte_range ctes[SQL_CTES_MAX];
 };
 
 struct sql_parser {
 	struct sql_lexer lx;
 	struct sl_span text;
-	struct sql_token look[SQL_LOOK];
-	uint32_t at, nb;       /* the first of them, and how many were read */
-	struct sql_token prev; /* the last that was taken */
+	struct sql_token look[SQL_LOOK]; /* a ring */
+	uint32_t at, nb;                 /* the first of them, and how many were read */
+	const struct sql_token
+	        *prev; /* the last that was taken: in the ring before the first, or sql_no_token */
 	uint32_t depth;
 	bool failed;    /* not understood: no token follows any more */
 	bool in_schema; /* inside of CREATE SCHEMA: its elements follow each other */
@@ -75,26 +77,37 @@ struct sql_parser {
 
 /* sql_parse.c */
 const struct sql_token *sql_read_ahead(struct sql_parser *p, uint32_t n);
-/* n < SQL_LOOK; 0 is the next token. */
+/* 0 is the next token; at most 3. It stays where it is until three more were taken. */
 static inline const struct sql_token *sql_peek(struct sql_parser *p, uint32_t n)
 {
-	return p->nb > n ? &p->look[(p->at + n) % SQL_LOOK] : sql_read_ahead(p, n);
+	return __builtin_expect(p->nb > n, 1) ? &p->look[(p->at + n) % SQL_LOOK] : sql_read_ahead(p, n);
 }
 void sql_fail(struct sql_parser *p);
+/* Takes t, which is the next token and not the end. */
+static inline void sql_take_it(struct sql_parser *p, const struct sql_token *t)
+{
+	/* It belongs to the name before it, which then may be any: what follows is behind that name. */
+	if (t->kw == KW_UESCAPE && p->prev->type == TOK_UESC) {
+		sql_fail(p);
+		return;
+	}
+	p->prev = t;
+	p->at = (p->at + 1) % SQL_LOOK;
+	p->nb--;
+}
 static inline void sql_take(struct sql_parser *p)
 {
 	const struct sql_token *t = sql_peek(p, 0);
 
-	if (t->type == TOK_END)
-		return;
-	/* It belongs to the name before it, which then may be any: what follows is behind that name. */
-	if (t->kw == KW_UESCAPE && p->prev.type == TOK_UESC) {
-		sql_fail(p);
-		return;
-	}
-	p->prev = *t;
-	p->at = (p->at + 1) % SQL_LOOK;
-	p->nb--;
+	if (t->type != TOK_END)
+		sql_take_it(p, t);
+}
+/* n tokens that were looked at, of which sql_take_it() would have nothing to say. */
+static inline void sql_skip(struct sql_parser *p, uint32_t n)
+{
+	p->prev = &p->look[(p->at + n - 1) % SQL_LOOK];
+	p->at = (p->at + n) % SQL_LOOK;
+	p->nb -= n;
 }
 static inline bool sql_is_kw(struct sql_parser *p, enum sql_keyword kw)
 {
@@ -107,30 +120,49 @@ static inline bool sql_is_char(struct sql_parser *p, uint8_t c)
 /* Takes the next token when it is that word, or that character. */
 static inline bool sql_take_kw(struct sql_parser *p, enum sql_keyword kw)
 {
-	if (!sql_is_kw(p, kw))
+	const struct sql_token *t = sql_peek(p, 0);
+
+	if (t->kw != kw)
 		return false;
-	sql_take(p);
+	sql_take_it(p, t);
 	return true;
 }
 static inline bool sql_take_char(struct sql_parser *p, uint8_t c)
 {
-	if (!sql_is_char(p, c))
+	const struct sql_token *t = sql_peek(p, 0);
+
+	if (t->c != c)
 		return false;
-	sql_take(p);
+	sql_take_it(p, t);
 	return true;
 }
 /* The same, and not understood when it is another. */
-void sql_need_kw(struct sql_parser *p, enum sql_keyword kw);
-void sql_need_char(struct sql_parser *p, uint8_t c);
+static inline void sql_need_kw(struct sql_parser *p, enum sql_keyword kw)
+{
+	if (!sql_take_kw(p, kw))
+		sql_fail(p);
+}
+static inline void sql_need_char(struct sql_parser *p, uint8_t c)
+{
+	if (!sql_take_char(p, c))
+		sql_fail(p);
+}
 /* False when it is too deep. Every true is followed by a sql_leave(). */
-bool sql_enter(struct sql_parser *p);
-void sql_leave(struct sql_parser *p);
+static inline bool sql_enter(struct sql_parser *p)
+{
+	if (p->depth == SQL_DEPTH_MAX)
+		sql_fail(p);
+	p->depth++;
+	return !p->failed;
+}
+static inline void sql_leave(struct sql_parser *p)
+{
+	p->depth--;
+}
 /* The token may be a column's or relation's name without quotes, or is a name in quotes. */
 static inline bool sql_names(const struct sql_token *t)
 {
-	if (t->type == TOK_WORD)
-		return sql_keyword_class(t->kw) != 'R';
-	return t->type == TOK_QUOTED || t->type == TOK_UESC;
+	return (t->flags & SQL_FLAG_NAME) != 0;
 }
 /* The next one. */
 static inline bool sql_at_name(struct sql_parser *p)
@@ -158,7 +190,9 @@ static inline void sql_add_kinds(struct sql_parser *p, uint64_t kinds)
 }
 static inline bool sql_at_end(struct sql_parser *p)
 {
-	return sql_peek(p, 0)->type == TOK_END || sql_is_char(p, ';');
+	const struct sql_token *t = sql_peek(p, 0);
+
+	return t->type == TOK_END || t->c == ';';
 }
 
 /* sql_expr.c */
@@ -166,8 +200,13 @@ static inline bool sql_at_end(struct sql_parser *p)
 void sql_exprs(struct sql_parser *p);
 /* One, up to a comma too. */
 void sql_expr(struct sql_parser *p);
-/* Behind a value: .name, .* */
-void sql_value_path(struct sql_parser *p);
+/* Behind a value, when a dot comes: .name, .* */
+void sql_value_path_rest(struct sql_parser *p);
+static inline void sql_value_path(struct sql_parser *p)
+{
+	if (sql_is_char(p, '.'))
+		sql_value_path_rest(p);
+}
 /* What is in parentheses: a query, or expressions in which clause words have no meaning of their own. Takes
  * both. True when it was a query. */
 bool sql_parens(struct sql_parser *p);

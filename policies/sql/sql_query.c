@@ -366,7 +366,7 @@ static bool take_set_operation(struct sql_parser *p)
 
 	if (!sql_take_kw(p, KW_UNION) && !sql_take_kw(p, KW_INTERSECT) && !sql_take_kw(p, KW_EXCEPT))
 		return false;
-	all = p->prev.kw == KW_UNION && sql_is_kw(p, KW_ALL);
+	all = p->prev->kw == KW_UNION && sql_is_kw(p, KW_ALL);
 	if (p->uses != NULL)
 		sql_use_mark(p, SL_SQL_USE_SETOP, all ? SL_SQL_OUTPUT : SL_SQL_USED);
 	if (!sql_take_kw(p, KW_ALL))

@@ -101,7 +101,7 @@ static bool assigns(struct sql_parser *p)
 void sql_set(struct sql_parser *p)
 {
 	enum sql_keyword next = sql_peek(p, 1)->kw;
-	bool reset = p->prev.kw == KW_RESET;
+	bool reset = p->prev->kw == KW_RESET;
 
 	if ((sql_is_kw(p, KW_SESSION) || sql_is_kw(p, KW_LOCAL)) && !assigns(p)) {
 		if (sql_is_kw(p, KW_SESSION) && next == KW_CHARACTERISTICS) {

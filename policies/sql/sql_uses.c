@@ -237,7 +237,7 @@ void sql_use_call(struct sql_parser *p, struct sl_sql_name name, enum sql_keywor
 	uses->c = before;
 	uses->bare = false;
 	if (kw == KW_OPERATOR) /* what follows is its operand */
-		uses->operand = p->prev.text.p;
+		uses->operand = p->prev->text.p;
 	sql_value_path(p);
 }
 
@@ -252,8 +252,8 @@ void sql_use_path(struct sql_parser *p, struct sl_sql_name name)
 void sql_use_name_or_call(struct sql_parser *p)
 {
 	enum sql_keyword kw = sql_peek(p, 0)->kw;
-	bool alias = ends_value(&p->prev) && sql_keyword_class(kw) != 'T' &&
-	             p->depth == p->uses->item_depth && p->prev.text.p != p->uses->operand;
+	bool alias = ends_value(p->prev) && sql_keyword_class(kw) != 'T' && p->depth == p->uses->item_depth &&
+	             p->prev->text.p != p->uses->operand;
 	struct sl_sql_name name;
 
 	/* It may be any name; COLLATION FOR (...) is no lock. */
@@ -364,21 +364,21 @@ static void use_character(struct sql_parser *p)
 	case ';':
 		return;
 	case '[': /* of ARRAY[...], or a subscript */
-		if (p->prev.kw != KW_ARRAY && p->prev.c != '[' && p->prev.c != ',')
+		if (p->prev->kw != KW_ARRAY && p->prev->c != '[' && p->prev->c != ',')
 			sql_use_decides(p);
 		return;
 	case ':':
 		sql_use_decides(p);
 		return;
 	case '*': /* count(*) */
-		if (p->prev.c == '(')
+		if (p->prev->c == '(')
 			return;
 		break;
 	case '|':
 		add_operator(p, t);
 		if (p->failed)
 			return;
-		if (p->prev.c != '|' && sql_peek(p, 1)->c != '|')
+		if (p->prev->c != '|' && sql_peek(p, 1)->c != '|')
 			sql_use_decides(p);
 		return;
 	default:
@@ -656,7 +656,9 @@ static void one_item(struct sql_parser *p, uint16_t position, bool distinct)
 	u->decides = false;
 	u->item_depth = p->depth;
 	u->alias = SL_SPAN_EMPTY;
-	p->prev.type = TOK_END; /* what came before the list is no value before an alias */
+	u->before = *p->prev; /* what came before the item is no value before an alias */
+	u->before.type = TOK_END;
+	p->prev = &u->before;
 	if (sql_is_char(p, '*'))
 		star_item(p, i, base);
 	else if (!sql_at_name(p) || !name_item(p, i, base))
@@ -665,8 +667,8 @@ static void one_item(struct sql_parser *p, uint16_t position, bool distinct)
 		u->out->nb_uses--; /* an alias without AS: `text` has it */
 	if (u->alias.n > 0)
 		i->hash = sl_sql_name_hash(u->alias);
-	if (p->prev.type != TOK_END)
-		i->text.n = (size_t)(p->prev.text.p + p->prev.text.n - i->text.p);
+	if (p->prev->type != TOK_END)
+		i->text.n = (size_t)(p->prev->text.p + p->prev->text.n - i->text.p);
 	settle_item(p, first, u->c.item);
 }
 
@@ -707,7 +709,7 @@ void sql_use_values(struct sql_parser *p)
 	u->item_depth = UINT32_MAX;
 	(void)sql_parens(p);
 	i->star = i->values = true;
-	i->text.n = (size_t)(p->prev.text.p + p->prev.text.n - i->text.p);
+	i->text.n = (size_t)(p->prev->text.p + p->prev->text.n - i->text.p);
 	settle_item(p, first, u->c.item);
 	u->decides = decides;
 	u->item_depth = depth;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sl_sql.h"
+#include "sql_lex_priv.h"
 
 struct row {
 	const char *sql;
@@ -368,6 +369,65 @@ static void test_nul_is_opaque(void **state)
 	}
 }
 
+/* Words are read sixteen bytes at once where as many are left: what stands behind the text changes nothing.
+ */
+static void test_word_bytes(void **state)
+{
+	char text[64], blanks[96];
+	struct sl_sql bare, padded;
+
+	(void)state;
+	for (int c = 1; c < 256; c++) {
+		for (int at = 1; at <= 20; at++) {
+			int n = snprintf(text, sizeof(text), "TABLE %.*s%c", at, "qbcdefghijklmnopqrstu", c);
+			bool goes_on = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+			               (c >= 'a' && c <= 'z') || c == '_' || c == '$' || c >= 128;
+
+			memset(blanks, ' ', sizeof(blanks));
+			memcpy(blanks, text, (size_t)n);
+			sl_sql_scan(sl_span(text, (size_t)n), &bare);
+			sl_sql_scan(sl_span(blanks, sizeof(blanks)), &padded);
+			assert_int_equal(bare.complete, padded.complete);
+			assert_int_equal(bare.nb_relations, padded.nb_relations);
+			assert_true(bare.nb_relations == 1 || !goes_on);
+			if (bare.nb_relations == 0) /* what follows the word is no token */
+				continue;
+			assert_int_equal(bare.relations[0].name.name.n, at + goes_on);
+			assert_int_equal(padded.relations[0].name.name.n, at + goes_on);
+		}
+	}
+}
+
+/* Every key word is found by its hash, in any case, and nothing that is longer, shorter or another word. */
+static void test_keywords(void **state)
+{
+#define WORD(w, c) #w,
+	static const char *const words[] = {SQL_KEYWORD_TABLE(WORD)};
+#undef WORD
+	(void)state;
+	for (int i = 0; i < KW_COUNT - 1; i++) {
+		size_t n = strlen(words[i]);
+
+		for (int form = 0; form < 4; form++) {
+			char text[40];
+			struct sql_lexer lx;
+			struct sql_token t;
+
+			(void)snprintf(text, sizeof(text), "%s%s", words[i],
+			               form >= 2 ? "                 " : "");
+			for (size_t k = 0; form % 2 != 0 && k < n; k += 2)
+				text[k] = (char)(text[k] == '_' ? '_' : text[k] | 0x20);
+			lx = sql_lexer(sl_span_str(text));
+			assert_int_equal(sql_lex(&lx, &t, 1), 1);
+			assert_int_equal(t.kw, i + 1);
+			text[n - 1] = (char)(text[n - 1] == 'q' ? 'z' : 'q');
+			lx = sql_lexer(sl_span_str(text));
+			(void)sql_lex(&lx, &t, 1);
+			assert_int_equal(t.kw, KW_IDENTIFIER);
+		}
+	}
+}
+
 static void test_bounds(void **state)
 {
 	size_t n = 1 << 20;
@@ -420,6 +480,7 @@ int main(void)
 	        cmocka_unit_test(test_set_names),     cmocka_unit_test(test_merge_target),
 	        cmocka_unit_test(test_main_and_text), cmocka_unit_test(test_nul_is_opaque),
 	        cmocka_unit_test(test_bounds),        cmocka_unit_test(test_names),
+	        cmocka_unit_test(test_word_bytes),    cmocka_unit_test(test_keywords),
 	};
 
 	printf("%zu statements\n", (sizeof(plain) + sizeof(attacks)) / sizeof(plain[0]));
