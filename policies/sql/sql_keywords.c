@@ -118,14 +118,14 @@ static bool fill(struct sql_keyword_index *x)
 	uint32_t nb[SQL_KEYWORD_GROUPS] = {0};
 
 	memset(x->slot, 0, sizeof(x->slot));
-	for (uint16_t k = 1; k < KW_COUNT; k++) {
+	for (int k = 1; k < KW_COUNT; k++) {
 		uint64_t g = sql_keyword_hash(x->word[k], x->multiplier) >> 56;
 
 		if (keywords[k].n > SQL_FOLDED_BYTES)
 			continue;
 		if (nb[g] == GROUP_MAX)
 			return false;
-		groups[g][nb[g]++] = k;
+		groups[g][nb[g]++] = (uint16_t)k;
 	}
 	for (uint32_t size = GROUP_MAX; size > 0; size--) {
 		for (uint32_t g = 0; g < SQL_KEYWORD_GROUPS; g++) {
