@@ -334,6 +334,8 @@ static int open_loop(struct sl_mgmt *m)
 	const struct timeval beat = {.tv_sec = BEAT_S};
 
 	m->base = event_base_new();
+	if (m->base != NULL && event_base_priority_init(m->base, 2) != 0)
+		return sl_fail(SL_E_NOMEM);
 	m->lanes = calloc(m->nb_workers, sizeof(*m->lanes));
 	m->sessions = mg_sessions_new();
 	if (m->base == NULL || m->lanes == NULL || m->sessions == NULL || m->stop_fd < 0)
@@ -341,6 +343,9 @@ static int open_loop(struct sl_mgmt *m)
 	for (uint32_t i = 0; i < m->nb_workers; i++)
 		m->lanes[i].tail = &m->lanes[i].head;
 	m->ev_bus = event_new(m->base, sl_bus_mgmt_fd(m->bus), EV_READ | EV_PERSIST, on_bus, m);
+	/* Workers first: a request that comes behind what one of them said is answered by it. */
+	if (m->ev_bus != NULL)
+		(void)event_priority_set(m->ev_bus, 0);
 	m->ev_stop = event_new(m->base, m->stop_fd, EV_READ | EV_PERSIST, on_stop, m);
 	m->ev_retry = event_new(m->base, -1, 0, on_retry, m);
 	m->ev_end = event_new(m->base, -1, 0, on_end, m);

@@ -594,6 +594,8 @@ static void wait_pending(struct world *w, size_t nb)
 	fail_msg("pending approvals are not %zu", nb);
 }
 
+#define GONE_ROUNDS 10
+
 static void test_approvals_api(void **state)
 {
 	struct world *w = *state;
@@ -637,15 +639,20 @@ static void test_approvals_api(void **state)
 	m = worker_wait(w, SL_MSG_DECISION);
 	assert_int_equal(m->decision.decision, SL_DECISION_DENIED);
 	sl_bus_worker_done(w->bus, 0, m);
-	send_hold(w, &id, text);
-	wait_pending(w, 1);
-	m = sl_bus_worker_new(w->bus, 0);
-	m->type = SL_MSG_HOLD_GONE;
-	m->approval = id;
-	worker_send(w, m);
+	for (int i = 0; i < GONE_ROUNDS; i++) {
+		send_hold(w, &id, text);
+		wait_pending(w, 1);
+		m = sl_bus_worker_new(w->bus, 0);
+		m->type = SL_MSG_HOLD_GONE;
+		m->approval = id;
+		worker_send(w, m);
+		/* heard before any request behind it */
+		snprintf(path, sizeof(path), "/v1/approvals/%s/approve", text);
+		assert_int_equal(status_as(w, "owners", "POST", path, NULL, NULL), 409);
+	}
 	wait_pending(w, 0);
 	r = as(w, "noc", "GET", "/v1/approvals?state=all", NULL, NULL);
-	assert_int_equal(json_array_size(json_object_get(r.json, "approvals")), 3);
+	assert_int_equal(json_array_size(json_object_get(r.json, "approvals")), 2 + GONE_ROUNDS);
 	done(&r);
 	assert_int_equal(status_as(w, "noc", "GET", "/v1/approvals?state=some", NULL, NULL), 400);
 	assert_int_equal(status_as(w, "noc", "GET", "/v1/approvals?limit=1001", NULL, NULL), 400);

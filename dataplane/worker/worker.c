@@ -675,6 +675,9 @@ static uint32_t loop(struct sl_worker *w)
 	if (unlikely(w->to_reset != 0))
 		n += worker_heir_run(w);
 	housekeep(w);
+	/* Who is answered now may speak to the management core before this thread goes on: it must have heard
+	 * what the answer says (that a hold is over, say). */
+	sl_bus_worker_kick(w->cfg.bus, w->cfg.worker);
 	/* Sending arms timers, so that the next one is known only behind the flush; what a timer sends goes
 	 * with it. */
 	sl_tcp_flush(w->tcp, w->now_us);
