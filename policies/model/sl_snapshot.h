@@ -396,8 +396,8 @@ struct sl_snapshot {
 	uint32_t nb_tests;
 	struct sl_match_db *statement_db; /* rules' patterns: caseless, dotall, match once; id = rule */
 	struct sl_match_db *content_db;   /* masks' patterns (with start) and detectors' (without) */
-	/* None of them asks where a text begins or ends: what matches in a text matches as well where it stands
-	 * between others with a NUL between them. */
+	/* None of them asks where a text begins or ends: what matches in a text matches as well where it
+	 * stands between others with a NUL between them. */
 	bool content_joins;
 	struct sl_match_scratch **statement_scratch; /* [worker] */
 	struct sl_match_scratch **content_scratch;   /* [worker] */
