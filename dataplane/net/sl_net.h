@@ -147,10 +147,12 @@ int sl_net_path(const struct sl_net *net, const struct sl_addr *dst, struct sl_n
 /* False while an address of ours is still being probed for, at start. */
 bool sl_net_ready(const struct sl_net *net);
 /* Descriptors that are readable while packets wait for this worker (sl_port_wait_fds()); how many, or 0: some
- * port must be polled. Rest and wake are those of all ports. */
+ * port must be polled. */
+uint16_t sl_net_wait_fds(const struct sl_net *net, int *fds, uint16_t cap);
+/* sl_port_rest() and sl_port_wake() of all ports. False: some port has a packet, do not wait; wake all the
+ * same. */
 bool sl_net_rest(struct sl_net *net);
 void sl_net_wake(struct sl_net *net);
-uint16_t sl_net_wait_fds(const struct sl_net *net, int *fds, uint16_t cap);
 /* True when addr is one of ours. */
 bool sl_net_is_local(const struct sl_net *net, const struct sl_addr *addr);
 
