@@ -29,8 +29,6 @@
 #define SNAPSHOTS_MAX      64  /* policy versions in use on a worker at a time */
 #define FLOW_LIMITS_MAX    32  /* limits of one flow; those per role count once for each role */
 
-#define MAKING_MAX 8 /* tables that one query string makes, and that are remembered */
-
 /* In a command's mark, beside those of enum sl_protect_mark: the target's catalog may be another one then. */
 #define MARK_CATALOG (UINT32_C(1) << 31)
 
@@ -136,8 +134,7 @@ struct sl_inspect {
 	struct sl_protect_made made;
 	struct {
 		uint64_t cmd;
-		uint32_t nb;
-		uint64_t key[MAKING_MAX];
+		struct sl_protect_made made;
 	} making; /* what the last command that makes tables makes, until its result is in */
 	uint64_t next_record;
 	uint64_t barrier;

@@ -185,26 +185,23 @@ void protect_begun(struct sl_inspect *in, uint64_t cmd, bool allowed)
 	if (!in->now.hides)
 		return;
 	if (sl_protect_forgets(&in->w->sql)) {
-		in->made.nb = in->making.nb = 0;
+		in->made.n = in->making.made.n = 0;
 		return;
 	}
 	if (!allowed || (in->w->sql.kinds & (BIT(CREATE) | BIT(SELECT))) == 0 || in->w->sql.nb_relations == 0)
 		return;
-	in->making.nb = sl_protect_makes(&in->w->sql, in->making.key, MAKING_MAX);
+	sl_protect_makes(&in->w->sql, &in->making.made);
 	in->making.cmd = cmd;
 }
 
 void protect_ended(struct sl_inspect *in, uint64_t cmd, bool failed)
 {
-	struct sl_protect_made *made = &in->made;
-
 	if (failed) { /* a transaction may have gone back with it */
-		made->nb = in->making.nb = 0;
+		in->made.n = in->making.made.n = 0;
 		return;
 	}
-	if (in->making.nb == 0 || in->making.cmd != cmd)
+	if (in->making.made.n == 0 || in->making.cmd != cmd)
 		return;
-	for (uint32_t i = 0; i < in->making.nb && made->nb < SL_PROTECT_MADE_MAX; i++)
-		made->key[made->nb++] = in->making.key[i];
-	in->making.nb = 0;
+	sl_protect_made_add(&in->made, &in->making.made);
+	in->making.made.n = 0;
 }

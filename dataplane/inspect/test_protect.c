@@ -299,6 +299,47 @@ static void unknown(struct fx *f, const char *text)
 	ended(f, "SELECT 1", false);
 }
 
+/* Tables that the session makes are known by their whole names, and no more than there is room for. */
+static void test_made(void **state)
+{
+	static const char upper[] = "SELECT upper(a) FROM later";
+	/* Names whose FNV-1a of 32 bits is the one of "later", a beginning, a longer one, another schema's.
+	 */
+	static const char *const others[] = {"mrevhlb", "late", "laterr", "s.later", "\"Later\""};
+	const int room = SL_PROTECT_MADE_BYTES / (2 + SL_SQL_NAME_MAX);
+	char text[256], name[SL_SQL_NAME_MAX + 1];
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, policy);
+	f.columns = people;
+	f.nb_columns = sizeof(people) / sizeof(people[0]);
+	f.only_these = true;
+	session(&f, "agents");
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		(void)snprintf(text, sizeof(text), "CREATE TABLE %s (a text)", others[i]);
+		allowed(&f, text, 0);
+		ended(&f, "CREATE TABLE", false);
+		unknown(&f, upper);
+	}
+	assert_int_equal(command(&f, "ROLLBACK"), SL_OK);
+	ended(&f, "ROLLBACK", false);
+	for (int i = 0; i <= room; i++) {
+		(void)snprintf(name, sizeof(name), "%0*d", SL_SQL_NAME_MAX, i);
+		(void)snprintf(text, sizeof(text), "CREATE TABLE \"%s\" (a text)", name);
+		allowed(&f, text, 0);
+		ended(&f, "CREATE TABLE", false);
+		(void)snprintf(text, sizeof(text), "SELECT upper(a) FROM \"%s\"", name);
+		if (i == room) {
+			unknown(&f, text);
+			break;
+		}
+		allowed(&f, text, 0);
+		ended(&f, "SELECT 1", false);
+	}
+	down(&f);
+}
+
 static void test_unknown(void **state)
 {
 	static const char upper[] = "SELECT upper(a) FROM later";
@@ -355,6 +396,7 @@ int main(void)
 	        cmocka_unit_test(test_columns), cmocka_unit_test(test_refused),
 	        cmocka_unit_test(test_sticky),  cmocka_unit_test(test_copy),
 	        cmocka_unit_test(test_texts),   cmocka_unit_test(test_unknown),
+	        cmocka_unit_test(test_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

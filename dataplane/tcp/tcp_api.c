@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "sl_secret.h"
+#include "sl_siphash.h"
 #include "tcp_priv.h"
 
 static uint32_t buf_size(uint32_t asked)
@@ -51,7 +52,7 @@ static void init_counters(struct sl_tcp *t)
 {
 	/* Where the walk through the ports starts must not be guessed either. */
 	for (uint32_t i = 0; i < TCP_PORT_COUNTERS; i++)
-		t->port_counters[i] = (uint32_t)tcp_siphash(t->key, &i, sizeof(i));
+		t->port_counters[i] = (uint32_t)sl_siphash(t->key, &i, sizeof(i));
 }
 
 int sl_tcp_new(const struct sl_tcp_cfg *cfg, struct sl_tcp **out)

@@ -7,6 +7,7 @@
  * A secret is good for a minute, then for one more to verify. So a cookie cannot be gathered now and used
  * later.
  */
+#include "sl_siphash.h"
 #include "tcp_priv.h"
 
 #define OPT_BITS     6U
@@ -41,7 +42,7 @@ static uint32_t cookie_value(struct sl_tcp *t, const struct tcp_tuple *u, uint32
 		struct tcp_tuple u;
 		uint32_t irs, rest;
 	} in = {*u, irs, mss_index << 8 | opts};
-	uint32_t mac = (uint32_t)tcp_siphash(secret_of(t, span), &in, sizeof(in));
+	uint32_t mac = (uint32_t)sl_siphash(secret_of(t, span), &in, sizeof(in));
 
 	return (mac & MAC_MASK) | (span & 1 ? SPAN_BIT : 0) | mss_index << MSS_SHIFT;
 }

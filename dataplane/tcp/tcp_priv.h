@@ -648,7 +648,6 @@ static inline bool fin_sent(const struct sl_tcp_conn *c)
 }
 
 /* tcp_secret.c */
-uint64_t tcp_siphash(const uint64_t key[2], const void *data, size_t n);
 uint64_t tcp_tuple_hash(const struct sl_tcp *t, const struct tcp_tuple *u);
 uint32_t tcp_isn(const struct sl_tcp *t, const struct tcp_tuple *u, uint64_t now_us);
 uint32_t tcp_ts_offset(const struct sl_tcp *t, const struct tcp_tuple *u);

@@ -3,6 +3,7 @@
  * 6528), local ports (RFC 6056), timestamp offsets (RFC 7323, 5.4). All from SipHash-2-4 under the secret of
  * the configuration, each use with a domain of its own.
  */
+#include "sl_siphash.h"
 #include "tcp_priv.h"
 
 enum domain {
@@ -15,66 +16,12 @@ enum domain {
 	DOMAIN_COOKIE,
 };
 
-static inline uint64_t rotl(uint64_t x, int b)
-{
-	return x << b | x >> (64 - b);
-}
-
-static inline void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = rotl(v[1], 13) ^ v[0];
-	v[0] = rotl(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotl(v[1], 17) ^ v[2];
-	v[2] = rotl(v[2], 32);
-}
-
-static inline void sip_word(uint64_t v[4], uint64_t m)
-{
-	v[3] ^= m;
-	sip_round(v);
-	sip_round(v);
-	v[0] ^= m;
-}
-
-/* Words are read in the machine's order, which is the algorithm's on every machine that DPDK's x86 build runs
- * on. */
-uint64_t tcp_siphash(const uint64_t key[2], const void *data, size_t n)
-{
-	uint64_t v[4] = {
-	        key[0] ^ UINT64_C(0x736f6d6570736575),
-	        key[1] ^ UINT64_C(0x646f72616e646f6d),
-	        key[0] ^ UINT64_C(0x6c7967656e657261),
-	        key[1] ^ UINT64_C(0x7465646279746573),
-	};
-	const uint8_t *p = data;
-	size_t left = n;
-	uint64_t m;
-
-	for (; left >= 8; left -= 8, p += 8) {
-		memcpy(&m, p, 8);
-		sip_word(v, m);
-	}
-	m = 0;
-	memcpy(&m, p, left);
-	sip_word(v, m | (uint64_t)(n & 0xff) << 56);
-	v[2] ^= 0xff;
-	for (int i = 0; i < 4; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
-
 static uint64_t hash_for(const struct sl_tcp *t, enum domain d, const struct tcp_tuple *u)
 {
 	struct tcp_tuple x = *u;
 
 	x.zero[0] = (uint8_t)d;
-	return tcp_siphash(t->key, &x, sizeof(x));
+	return sl_siphash(t->key, &x, sizeof(x));
 }
 
 uint64_t tcp_tuple_hash(const struct sl_tcp *t, const struct tcp_tuple *u)
@@ -102,9 +49,9 @@ void tcp_cookie_secret(const struct sl_tcp *t, uint64_t span, uint64_t key[2])
 {
 	uint64_t in[3] = {DOMAIN_COOKIE, span, 0};
 
-	key[0] = tcp_siphash(t->key, in, sizeof(in));
+	key[0] = sl_siphash(t->key, in, sizeof(in));
 	in[2] = 1;
-	key[1] = tcp_siphash(t->key, in, sizeof(in));
+	key[1] = sl_siphash(t->key, in, sizeof(in));
 }
 
 /* The guess goes to the nearest port whose replies reach this worker. */

@@ -1,20 +1,7 @@
-/* The pieces alone: hash, cube root, range sets, rings, the timer wheel, congestion window. */
+/* The pieces alone: cube root, range sets, rings, the timer wheel, congestion window. */
 #include <stdlib.h>
 
 #include "test_tcp_util.h"
-
-/* The vectors of the SipHash paper's appendix: key 00..0f, message 00..(n-1). */
-static void test_siphash(void **state)
-{
-	uint8_t bytes[16];
-	uint64_t key[2];
-
-	for (uint8_t i = 0; i < 16; i++)
-		bytes[i] = i;
-	memcpy(key, bytes, 16);
-	assert_true(tcp_siphash(key, bytes, 0) == UINT64_C(0x726fdb47dd0e0e31));
-	assert_true(tcp_siphash(key, bytes, 15) == UINT64_C(0xa129ca6149be45e5));
-}
 
 static void test_isn(void **state)
 {
@@ -126,9 +113,8 @@ static void test_new_checks(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_siphash), cmocka_unit_test(test_isn),
-	        cmocka_unit_test(test_cbrt),    cmocka_unit_test(test_wheel),
-	        cmocka_unit_test(test_cubic),   cmocka_unit_test(test_new_checks),
+	        cmocka_unit_test(test_isn),   cmocka_unit_test(test_cbrt),       cmocka_unit_test(test_wheel),
+	        cmocka_unit_test(test_cubic), cmocka_unit_test(test_new_checks),
 	};
 
 	if (test_setup(argc, argv) < 0)

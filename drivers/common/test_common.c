@@ -11,6 +11,7 @@
 #include "sl_id.h"
 #include "sl_log.h"
 #include "sl_secret.h"
+#include "sl_siphash.h"
 #include "sl_span.h"
 
 static void test_err_table(void **state)
@@ -131,13 +132,27 @@ static void test_span_cstr(void **state)
 	assert_int_equal(sl_span_sub(SL_SPAN_LIT("hello"), 9, 2).n, 0);
 }
 
+/* The vectors of the SipHash paper's appendix: key 00..0f, message 00..(n-1). */
+static void test_siphash(void **state)
+{
+	uint8_t bytes[16];
+	uint64_t key[2];
+
+	(void)state;
+	for (uint8_t i = 0; i < 16; i++)
+		bytes[i] = i;
+	memcpy(key, bytes, 16);
+	assert_true(sl_siphash(key, bytes, 0) == UINT64_C(0x726fdb47dd0e0e31));
+	assert_true(sl_siphash(key, bytes, 15) == UINT64_C(0xa129ca6149be45e5));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_err_table), cmocka_unit_test(test_counting),
 	        cmocka_unit_test(test_addresses), cmocka_unit_test(test_ids),
 	        cmocka_unit_test(test_log_quote), cmocka_unit_test(test_secret),
-	        cmocka_unit_test(test_span_cstr),
+	        cmocka_unit_test(test_span_cstr), cmocka_unit_test(test_siphash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "rule.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "catalog_priv.h"
 #include "sl_counter.h"
@@ -278,7 +279,7 @@ static int in_order(struct sl_catalog_builder *b, const struct row *r)
 static int know(struct sl_catalog_builder *b, struct sl_span schema, struct sl_span name)
 {
 	struct sl_catalog *c = b->c;
-	const uint64_t h[2] = {known_hash(SL_SPAN_EMPTY, name), known_hash(schema, name)};
+	const uint64_t h[2] = {known_hash(c, SL_SPAN_EMPTY, name), known_hash(c, schema, name)};
 
 	for (int i = 0; i < 2; i++) {
 		int rc = GROW(c->known, c->nb_known, b->cap_known, 2 * SL_CATALOG_NAMES_MAX);
@@ -815,7 +816,8 @@ struct sl_catalog_builder *sl_catalog_begin(const struct sl_snapshot *s)
 		return NULL;
 	b->c = calloc(1, sizeof(*b->c));
 	b->rule = rule_new();
-	if (b->c == NULL || b->rule == NULL || !take_globs(b, s)) {
+	if (b->c == NULL || b->rule == NULL || !take_globs(b, s) ||
+	    getrandom(b->c->secret, sizeof(b->c->secret), 0) != (ssize_t)sizeof(b->c->secret)) {
 		sl_catalog_abort(b);
 		return NULL;
 	}

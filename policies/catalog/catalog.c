@@ -1,5 +1,6 @@
 /* Looking things up in a catalog that is built. */
 #include "catalog_priv.h"
+#include "sl_siphash.h"
 
 #include <stdlib.h>
 
@@ -81,11 +82,11 @@ uint64_t name_hash(struct sl_span name)
 	return h ^ h >> 32;
 }
 
-uint64_t known_hash(struct sl_span schema, struct sl_span name)
+uint64_t known_hash(const struct sl_catalog *c, struct sl_span schema, struct sl_span name)
 {
-	uint64_t h = name_hash(name);
+	uint64_t both[2] = {sl_siphash(c->secret, schema.p, schema.n), sl_siphash(c->secret, name.p, name.n)};
 
-	return schema.n == 0 ? h : (h ^ name_hash(schema) << 1) * UINT64_C(0x9e3779b97f4a7c15);
+	return sl_siphash(c->secret, both, sizeof(both));
 }
 
 int name_table_make(struct name_table *t, uint32_t nb, struct sl_span (*name_of)(const void *, uint32_t),
@@ -146,11 +147,12 @@ bool sl_catalog_has(const struct sl_catalog *c, struct sl_span schema, struct sl
 {
 	/* Each session has its own pg_temp, with a number behind it in the catalog. */
 	bool temp = schema.n >= 7 && memcmp(schema.p, "pg_temp", 7) == 0;
-	uint64_t h = known_hash(temp ? SL_SPAN_EMPTY : schema, name);
 	uint32_t lo = 0, hi;
+	uint64_t h;
 
 	if (c == NULL || c->all_known)
 		return c != NULL;
+	h = known_hash(c, temp ? SL_SPAN_EMPTY : schema, name);
 	for (hi = c->nb_known; lo < hi;) {
 		uint32_t mid = lo + (hi - lo) / 2;
 

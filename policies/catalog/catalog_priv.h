@@ -37,7 +37,8 @@ struct sl_catalog {
 	struct named *functions, *operators;
 	struct sl_catalog_type *types; /* by OID */
 	struct column_name *names;
-	uint64_t *known; /* relations' names, and those with their schemas; sorted */
+	uint64_t secret[2];
+	uint64_t *known; /* hashes of relations' names, and of those with their schemas; sorted */
 	uint32_t nb_known;
 	bool all_known;
 	struct name_table by_relation, by_function, by_operator, by_name;
@@ -60,8 +61,9 @@ static inline bool masks_any(const struct sl_masks *m)
 }
 
 uint64_t name_hash(struct sl_span name);
-/* Of a relation's name; an empty schema: of the name alone. */
-uint64_t known_hash(struct sl_span schema, struct sl_span name);
+/* Of a relation's name; an empty schema: of the name alone. Keyed: a caller who can name tables must not be
+ * able to make one that passes for another. */
+uint64_t known_hash(const struct sl_catalog *c, struct sl_span schema, struct sl_span name);
 /* SL_OK, SL_E_NOMEM. name_of(ctx, i): the name of number i. */
 int name_table_make(struct name_table *t, uint32_t nb, struct sl_span (*name_of)(const void *, uint32_t),
                     const void *ctx);

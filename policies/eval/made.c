@@ -14,11 +14,55 @@
 /* What reads a relation, or what writes it and can return what is there. */
 #define READS (SL_SQL_READS | SL_SQL_INSERTS | SL_SQL_UPDATES | SL_SQL_DELETES)
 
-static uint64_t key_of(const struct sl_sql_name *name)
-{
-	uint64_t schema = name->schema.n > 0 ? sl_sql_name_hash(name->schema) : 0;
+/* ---- names ---- */
 
-	return schema << 32 | sl_sql_name_hash(name->name);
+/* An entry of struct sl_protect_made: the schema and the name, folded, each behind its length. */
+struct entry {
+	size_t n;
+	uint8_t b[SL_PROTECT_ENTRY_MAX];
+};
+
+static void put_folded(struct entry *e, struct sl_span name)
+{
+	size_t n = sl_sql_name_fold(name, (char *)&e->b[e->n + 1]);
+
+	e->b[e->n] = (uint8_t)n;
+	e->n += n + 1;
+}
+
+static void entry_of(struct entry *e, const struct sl_sql_name *name)
+{
+	e->n = 0;
+	put_folded(e, name->schema);
+	put_folded(e, name->name);
+}
+
+static size_t entry_bytes(const uint8_t *b)
+{
+	size_t schema = 1 + (size_t)b[0];
+
+	return schema + 1 + b[schema];
+}
+
+static bool has_entry(const struct sl_protect_made *made, const struct entry *e)
+{
+	for (size_t at = 0, n; at < made->n; at += n) {
+		n = entry_bytes(&made->names[at]);
+		if (n == e->n && memcmp(&made->names[at], e->b, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+void sl_protect_made_add(struct sl_protect_made *made, const struct sl_protect_made *more)
+{
+	for (size_t at = 0, n; at < more->n; at += n) {
+		n = entry_bytes(&more->names[at]);
+		if (made->n + n > sizeof(made->names))
+			return;
+		memcpy(&made->names[made->n], &more->names[at], n);
+		made->n = (uint16_t)(made->n + n);
+	}
 }
 
 /* ---- words ---- */
@@ -107,17 +151,22 @@ static int32_t made_by(const struct sl_sql *sql, uint32_t stmt)
 	return -1;
 }
 
-uint32_t sl_protect_makes(const struct sl_sql *sql, uint64_t *key, uint32_t cap)
+void sl_protect_makes(const struct sl_sql *sql, struct sl_protect_made *made)
 {
-	uint32_t nb = 0;
+	struct entry e;
 
-	for (uint32_t i = 0; sql->complete && i < sql->nb_stmts && nb < cap; i++) {
+	made->n = 0;
+	for (uint32_t i = 0; sql->complete && i < sql->nb_stmts; i++) {
 		int32_t r = made_by(sql, i);
 
-		if (r >= 0)
-			key[nb++] = key_of(&sql->relations[r].name);
+		if (r < 0)
+			continue;
+		entry_of(&e, &sql->relations[r].name);
+		if (made->n + e.n > sizeof(made->names))
+			return;
+		memcpy(&made->names[made->n], e.b, e.n);
+		made->n = (uint16_t)(made->n + e.n);
 	}
-	return nb;
 }
 
 bool sl_protect_forgets(const struct sl_sql *sql)
@@ -136,17 +185,19 @@ bool sl_protect_forgets(const struct sl_sql *sql)
 static bool is_made(const struct sl_protect_made *made, const struct sl_sql *sql,
                     const struct sl_sql_relation *r)
 {
-	uint64_t key = key_of(&r->name);
+	struct entry e, other;
 
-	for (uint32_t i = 0; made != NULL && i < made->nb; i++) {
-		if (made->key[i] == key)
-			return true;
-	}
+	entry_of(&e, &r->name);
+	if (made != NULL && has_entry(made, &e))
+		return true;
 	/* By an earlier statement of the string: had that failed, this one would not run. */
 	for (uint32_t i = 0; i < r->stmt && !sl_protect_forgets(sql); i++) {
 		int32_t m = made_by(sql, i);
 
-		if (m >= 0 && key_of(&sql->relations[m].name) == key)
+		if (m < 0)
+			continue;
+		entry_of(&other, &sql->relations[m].name);
+		if (other.n == e.n && memcmp(other.b, e.b, e.n) == 0)
 			return true;
 	}
 	return false;

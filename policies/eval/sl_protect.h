@@ -51,17 +51,21 @@ struct sl_protect {
 	struct sl_protect_copy copy[SL_PROTECT_COPY_MAX];
 };
 
-#define SL_PROTECT_MADE_MAX 32
+#define SL_PROTECT_MADE_BYTES 512
+#define SL_PROTECT_ENTRY_MAX  (2 * (SL_SQL_NAME_MAX + 1))
 
-/* Tables that the session has made and that no catalog can have yet, by what they are called. */
+/* Tables that the session has made and that no catalog can have yet, by what they are called. What finds no
+ * room is not remembered: it counts as not known. */
 struct sl_protect_made {
-	uint32_t nb;
-	uint64_t key[SL_PROTECT_MADE_MAX];
+	uint16_t n;
+	uint8_t names[SL_PROTECT_MADE_BYTES]; /* schema ("" where none is said) and name, folded, each behind
+	                                         its length in one byte */
 };
 
-/* The tables that the string makes anew (CREATE TABLE without IF NOT EXISTS, SELECT INTO), when it runs to
- * its end: at most cap keys, and how many. */
-uint32_t sl_protect_makes(const struct sl_sql *sql, uint64_t *key, uint32_t cap);
+/* Sets `made` to the tables that the string makes anew (CREATE TABLE without IF NOT EXISTS, SELECT INTO),
+ * when it runs to its end. */
+void sl_protect_makes(const struct sl_sql *sql, struct sl_protect_made *made);
+void sl_protect_made_add(struct sl_protect_made *made, const struct sl_protect_made *more);
 /* Can names mean other relations behind this string than before? Then what was made counts no more. */
 bool sl_protect_forgets(const struct sl_sql *sql);
 /* Does the string read a relation that the catalog does not know? made NULL: the session made none. */
