@@ -15,6 +15,7 @@ from rogue import Rogue, data_row, row_description
 SYS_TGKILL = 234  # x86-64, as what follows
 PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_ATTACH, PTRACE_DETACH, WALL = 12, 13, 16, 17, 0x40000000
 REG_ORIG_RAX, REG_RIP, NO_SYSCALL = 15, 16, 2**64 - 1  # places in struct user_regs_struct
+ID_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def pgbench_start(seconds, clients=8):
@@ -217,6 +218,26 @@ def worker_jump(number):
     check(libc.ptrace(PTRACE_DETACH, tid, None, None) == 0, "detaching")
 
 
+def worker_of(session_id):
+    """The seventh of an id's sixteen bytes is its maker's number."""
+    number = 0
+    for c in session_id:
+        number = number * 32 + ID_DIGITS.index(c)
+    return number >> 72 & 0xff
+
+
+def open_on_each(workers, nb):
+    """At least nb sessions. Which worker serves a connection is chance: more are opened until each of these has one."""
+    opened, reached, seen = [], set(), {s["id"] for s in sessions(100)}
+    while len(opened) < nb or not workers <= reached:
+        check(len(opened) < 4 * nb, f"workers {sorted(workers - reached)} serve none of {len(opened)} sessions")
+        opened.append(session("agent-7", timeout=5))
+        new = eventually(lambda: {s["id"] for s in sessions(100)} - seen, "the session is recorded")
+        seen |= new
+        reached |= {worker_of(i) for i in new}
+    return opened
+
+
 def answers(w):
     try:
         return w.simple("select 6") == [[b"6"]]
@@ -261,7 +282,8 @@ def d06_worker_crashes():
     gateway_start(GW_WORKERS=3)
     opened = []
     try:
-        opened += [session("agent-7", timeout=5) for _ in range(18)]
+        opened += [session("agent-7", timeout=5) for _ in range(6)]
+        opened += open_on_each({0, 1, 2}, 12)
         for w in opened[6:]:
             w.simple("begin")
         marks = [marker() for _ in range(6)]
@@ -274,7 +296,7 @@ def d06_worker_crashes():
                 sluice("alice", "approvals", "deny", i)
                 same(errors(w.until("Z"))[0]["C"], "42501", "the answer to a denied hold")
                 alive.append(w)
-        fresh = [session("agent-7", timeout=5) for _ in range(9)]
+        fresh = open_on_each({1, 2}, 9)
         opened += fresh
         alive += fresh
         for w in fresh + opened[:6]:
