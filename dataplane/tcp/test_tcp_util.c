@@ -228,7 +228,6 @@ void sim_fini(struct sim *s)
 void sim_step(struct sim *s, uint64_t max_us)
 {
 	uint64_t ta, tb, next = s->now + max_us;
-	int i;
 
 	sl_tcp_flush(s->a.t, s->now);
 	sl_tcp_flush(s->b.t, s->now);
@@ -238,9 +237,8 @@ void sim_step(struct sim *s, uint64_t max_us)
 		next = ta;
 	if (tb < next)
 		next = tb;
-	i = wire_earliest(&s->wire);
-	if (i >= 0 && s->wire.q[i].at < next)
-		next = s->wire.q[i].at;
+	if (s->wire.n > 0 && s->wire.q[0].at < next)
+		next = s->wire.q[0].at;
 	s->now = next > s->now ? next : s->now + 1;
 	wire_deliver(&s->wire, s->now);
 	sl_tcp_tick(s->a.t, s->now);

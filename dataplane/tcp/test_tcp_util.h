@@ -77,8 +77,8 @@ struct wire {
 	uint64_t free_ns[2];           /* when each direction has sent what it has */
 	uint64_t nb_super, nb_chained; /* packets handed to the port for TSO; in chains */
 	uint32_t n;
-	struct packet q[WIRE_MAX];
-	bool capture; /* packets wait in q for the test instead of being delivered */
+	struct packet q[WIRE_MAX]; /* a heap: the next to arrive is the first */
+	bool capture;              /* packets wait in q for the test instead of being delivered */
 	struct host *a, *b;
 };
 
@@ -113,7 +113,6 @@ int wire_output(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, const 
 /* A packet (TCP header and payload) as the port would hand it up. */
 struct rte_mbuf *wire_receive(const uint8_t *p, uint32_t n, bool bad_csum);
 void wire_checksum(uint8_t *p, uint32_t n, const struct sl_addr *src, const struct sl_addr *dst);
-int wire_earliest(const struct wire *w);
 void wire_deliver(struct wire *w, uint64_t now);
 void wire_clear(struct wire *w);
 uint64_t digest(uint64_t d, const uint8_t *p, size_t n);

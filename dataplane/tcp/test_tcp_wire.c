@@ -91,17 +91,43 @@ void wire_checksum(uint8_t *p, uint32_t n, const struct sl_addr *src, const stru
 	fill_checksum(p, n, src, dst);
 }
 
+static bool before(const struct packet *a, const struct packet *b)
+{
+	return a->at < b->at || (a->at == b->at && a->order < b->order);
+}
+
 static void wire_put(struct wire *w, const struct packet *p, const uint8_t *bytes, uint32_t n)
 {
-	struct packet *q = &w->q[w->n];
+	struct packet q = *p;
+	uint32_t i = w->n;
 
 	if (w->n == WIRE_MAX)
 		return;
-	*q = *p;
-	q->order = w->order++;
-	q->m = wire_receive(bytes, n, false);
-	if (q->m != NULL)
-		w->n++;
+	q.order = w->order++;
+	q.m = wire_receive(bytes, n, false);
+	if (q.m == NULL)
+		return;
+	w->n++;
+	for (; i > 0 && before(&q, &w->q[(i - 1) / 2]); i = (i - 1) / 2)
+		w->q[i] = w->q[(i - 1) / 2];
+	w->q[i] = q;
+}
+
+/* Takes the first away. */
+static void wire_pop(struct wire *w)
+{
+	const struct packet *last = &w->q[--w->n];
+	uint32_t i = 0, k;
+
+	while ((k = 2 * i + 1) < w->n) {
+		if (k + 1 < w->n && before(&w->q[k + 1], &w->q[k]))
+			k++;
+		if (!before(&w->q[k], last))
+			break;
+		w->q[i] = w->q[k];
+		i = k;
+	}
+	w->q[i] = *last;
 }
 
 /* Behind what is being sent, at the wire's rate. */
@@ -218,33 +244,16 @@ void wire_clear(struct wire *w)
 	w->n = 0;
 }
 
-int wire_earliest(const struct wire *w)
-{
-	int best = -1;
-
-	for (uint32_t i = 0; i < w->n; i++) {
-		const struct packet *p = &w->q[i];
-
-		if (best < 0 || p->at < w->q[best].at ||
-		    (p->at == w->q[best].at && p->order < w->q[best].order))
-			best = (int)i;
-	}
-	return best;
-}
-
 static uint16_t take_burst(struct wire *w, const struct host *h, uint64_t now, struct rte_mbuf **m,
                            struct sl_net_segment *seg)
 {
+	const struct packet *p = &w->q[0];
 	uint16_t n = 0;
-	int i;
 
-	while (n < WIRE_BURST && (i = wire_earliest(w)) >= 0 && w->q[i].at <= now &&
-	       sl_addr_eq(&w->q[i].dst, &h->addr)) {
-		struct packet *p = &w->q[i];
-
+	while (n < WIRE_BURST && w->n > 0 && p->at <= now && sl_addr_eq(&p->dst, &h->addr)) {
 		seg[n] = (struct sl_net_segment){.src = p->src, .dst = p->dst, .ttl = 64, .ecn = p->ecn};
 		m[n++] = p->m;
-		*p = w->q[--w->n];
+		wire_pop(w);
 	}
 	return n;
 }
