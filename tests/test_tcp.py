@@ -463,6 +463,15 @@ def d04_no_buffers():
         nothing_left(stack, 30)
 
 
+def stands_still(pid):
+    """Each thread: SIGSTOP reaches the others only when one of them has taken it."""
+    states = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as f:
+            states.append(f.read().rsplit(")", 1)[1].split()[0])
+    return set(states) == {"T"}
+
+
 @test
 def d04_ring_full():
     """The worker does not look for a while and the port's ring runs over: what is lost is lost, none of it goes past the gateway, and
@@ -474,6 +483,7 @@ def d04_ring_full():
             before = stack.fresh()["counters"]["rx_packets"]
             os.kill(stack.process.pid, signal.SIGSTOP)
             try:
+                eventually(lambda: stands_still(stack.process.pid), "every thread stands still")
                 for frame in frames:
                     with contextlib.suppress(OSError):
                         peer.sock.send(frame)
