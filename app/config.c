@@ -658,6 +658,27 @@ static int check_routes(const struct reader *r, const struct sl_yaml_node *root,
 	return err;
 }
 
+/* A device is one port's, and there, as far as can be known now. */
+static int check_ports(const struct reader *r, const struct sl_yaml_node *root, const struct config *c)
+{
+	const struct sl_yaml_node *n = sl_yaml_get(root, "ports")->first;
+	char why[TEXT_MAX / 2];
+
+	for (uint32_t i = 0; n != NULL; n = n->next, i++) {
+		const char *device = c->ports[i].device;
+
+		for (uint32_t k = 0; k < i; k++) {
+			if (strcmp(c->ports[k].device, device) == 0)
+				return fail(r, sl_yaml_get(n, "device"),
+				            "'ports[%u].device' is '%s', as is 'ports[%u].device'", i, device,
+				            k);
+		}
+		if (sl_port_check(device, why, sizeof(why)) != SL_OK)
+			return fail(r, sl_yaml_get(n, "device"), "'ports[%u].device': %s", i, why);
+	}
+	return SL_OK;
+}
+
 static int check(const struct reader *r, const struct sl_yaml_node *root, struct config *c)
 {
 	int err;
@@ -668,7 +689,9 @@ static int check(const struct reader *r, const struct sl_yaml_node *root, struct
 		return fail(r, root, "'cores' must name one core for each worker");
 	if (c->nb_ports == 0)
 		return fail(r, root, "'ports' must name a port at least");
-	err = check_listeners(r, root, c);
+	err = check_ports(r, root, c);
+	if (err == SL_OK)
+		err = check_listeners(r, root, c);
 	return err == SL_OK ? check_routes(r, root, c) : err;
 }
 

@@ -107,6 +107,11 @@ static void test_errors(void **state)
 	expect_error("10.0.1.1:5432\n", "'[fd00::1]:5432'\n", "no port has the address fd00::1");
 	expect_error("via: 10.0.1.254", "via: 10.0.9.254", "must be a neighbour");
 	expect_error("via: 10.0.1.254", "via: fd00::1", "of one family");
+	expect_error("device: p1", "device: p0", "'ports[1].device' is 'p0', as is 'ports[0].device'");
+	expect_error("device: p1", "device: 'kernel:no-such'",
+	             "'ports[1].device': kernel:no-such: the kernel has no interface");
+	expect_error("device: p1", "device: 'kernel:a-name-too-long-by-far'", "1 to 15 characters");
+	expect_error("device: p1", "device: 'kernel:lo'", "kernel:lo");
 	expect_error("via: 10.0.1.254", "via: 10.0.1.254, device: p0", "for a link-local 'via' only");
 	expect_error("to: 0.0.0.0/0, via: 10.0.1.254", "to: '::/0', via: fe80::1", "needs 'device'");
 	expect_error("to: 0.0.0.0/0, via: 10.0.1.254", "to: '::/0', via: fe80::1, device: p9", "no port has");

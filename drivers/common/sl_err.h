@@ -37,6 +37,9 @@ enum sl_flow_control {
 	X(SL_E_PORT_TX_REFUSED, 'S', "packet to send that the device's driver refuses")                      \
 	X(SL_E_PORT_TX_SEGMENT, 'D', "large segment that could not be cut for a port without TSO")           \
 	X(SL_E_PORT_RX_CHAIN, 'D', "received chain of buffers that is no TCP and too large for one")         \
+	X(SL_E_PORT_RX_TRUNCATED, 'D', "received frame that the kernel had no room to keep whole")           \
+	X(SL_E_PORT_RX_HEADER, 'D', "received frame that the kernel describes wrongly")                      \
+	X(SL_E_PORT_RX_OFFLOAD, 'D', "received frame with offloads at a port that uses none")                \
 	X(SL_E_NET_SHORT, 'D', "packet shorter than its headers say")                                        \
 	X(SL_E_NET_ETHERTYPE, 'D', "EtherType that is not handled")                                          \
 	X(SL_E_NET_DST_MAC, 'D', "frame for another station")                                                \

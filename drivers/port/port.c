@@ -9,9 +9,9 @@
 
 #include "sl_counter.h"
 
-#define RSS_HASHES (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP)
+static _Atomic uint32_t ports_opened; /* for names that no other port has */
 
-__attribute__((format(printf, 3, 4))) static int refuse(char *err, size_t cap, const char *fmt, ...)
+int port_refuse(char *err, size_t cap, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -22,23 +22,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(char *err, size_t cap, c
 	return sl_fail(SL_E_PORT_OPEN);
 }
 
-static uint16_t less(uint16_t a, uint16_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint16_t at_least_1(uint16_t n)
-{
-	return n == 0 ? 1 : n;
-}
-
-static uint32_t frame_bytes(uint16_t mtu)
-{
-	return (uint32_t)mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + RTE_VLAN_HLEN;
-}
-
 /* Of the smallest of the pools' buffers. */
-static uint32_t buffer_room(const struct sl_port *p)
+uint32_t port_buffer_room(const struct sl_port *p)
 {
 	uint32_t room = UINT32_MAX;
 
@@ -49,193 +34,27 @@ static uint32_t buffer_room(const struct sl_port *p)
 
 uint16_t sl_port_buf_bytes(uint16_t mtu)
 {
-	uint32_t n = RTE_ALIGN_CEIL(RTE_PKTMBUF_HEADROOM + frame_bytes(mtu), RTE_CACHE_LINE_SIZE);
+	uint32_t n = RTE_ALIGN_CEIL(RTE_PKTMBUF_HEADROOM + port_frame_bytes(mtu), RTE_CACHE_LINE_SIZE);
 
 	return (uint16_t)RTE_MIN(RTE_MAX(n, (uint32_t)RTE_MBUF_DEFAULT_BUF_SIZE), (uint32_t)UINT16_MAX);
 }
 
-/*
- * Offloads that do not do what they say: net_tap cuts large segments in software, IPv4 only, and drops the
- * others.
- */
-static uint64_t known_broken(const char *driver)
-{
-	return strcmp(driver, "net_tap") == 0 ? RTE_ETH_TX_OFFLOAD_TCP_TSO : 0;
-}
-
-/* TSO is of use only where the device also takes the pieces as a chain and fills in their checksums. */
-static uint64_t choose_tx(const struct rte_eth_dev_info *info, bool software)
-{
-	uint64_t sums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
-	uint64_t large =
-	        RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	uint64_t can = info->tx_offload_capa & ~known_broken(info->driver_name);
-	uint64_t use = can & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-
-	if (software)
-		return use;
-	use |= can & sums;
-	return (can & large) == large ? use | RTE_ETH_TX_OFFLOAD_TCP_TSO : use;
-}
-
-/* Chains come up only through LRO, or where a frame does not fit a buffer (set_mtu). */
-static uint64_t choose_rx(const struct rte_eth_dev_info *info, bool software)
-{
-	uint64_t large =
-	        RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_SCATTER;
-	uint64_t can = info->rx_offload_capa;
-
-	if (software)
-		return 0;
-	if ((can & large) == large)
-		return can & (large | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
-	return can & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
-}
-
-/*
- * How long a chain may be: what the device says (0: nothing), and no more than a share of its ring, in which
- * each segment takes a place. One for a device that sends no chains.
- */
-static uint16_t segments(bool can, uint16_t max, uint16_t nb_desc)
-{
-	uint16_t share = at_least_1(nb_desc / PORT_CHAIN_SHARE);
-
-	if (!can)
-		return 1;
-	return max == 0 ? share : less(max, share);
-}
-
-/* The device's own hash decides the owner where it takes our key and table; else it only spreads. */
-static void choose_rss(struct sl_port *p, const struct rte_eth_dev_info *info, struct rte_eth_conf *conf)
-{
-	uint64_t hashes = info->flow_type_rss_offloads & RSS_HASHES;
-	uint8_t key_len = info->hash_key_size == 0 ? PORT_RSS_KEY : info->hash_key_size;
-
-	p->caps.rss = hashes != 0;
-	if (hashes == 0 || p->caps.nb_rx_queues == 1)
-		return;
-	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-	conf->rx_adv_conf.rss_conf.rss_hf = hashes;
-	if (p->caps.nb_rx_queues != p->nb_workers || key_len != PORT_RSS_KEY)
-		return;
-	p->rss = port_rss_new(p->id, info->reta_size);
-	if (p->rss == NULL)
-		return;
-	conf->rx_adv_conf.rss_conf.rss_key = p->rss->key;
-	conf->rx_adv_conf.rss_conf.rss_key_len = PORT_RSS_KEY;
-}
-
-/* Which way of steering holds, once the device runs. */
-static void choose_steering(struct sl_port *p, const struct rte_eth_conf *conf)
-{
-	p->steering = SL_PORT_STEER_ONE;
-	if (p->nb_workers == 1)
-		return;
-	p->steering = SL_PORT_STEER_SOFT;
-	if (p->rss != NULL && port_rss_apply(p->id, p->rss, p->nb_workers, conf->rx_adv_conf.rss_conf.rss_hf))
-		p->steering = SL_PORT_STEER_RSS;
-	else if (p->caps.nb_rx_queues == p->nb_workers && port_rules_make(p))
-		p->steering = SL_PORT_STEER_RULES;
-}
-
-/* Which of the device's abilities are used. */
-static void choose(struct sl_port *p, const struct sl_port_cfg *cfg, const struct rte_eth_dev_info *info,
-                   struct rte_eth_conf *conf)
-{
-	struct sl_port_caps *c = &p->caps;
-	/* The impairment works on what is on the wire: packets of wire size whose checksums are filled in. */
-	bool software = cfg->software_checksum || cfg->impair != NULL;
-	uint64_t rx = choose_rx(info, software);
-	uint64_t tx = choose_tx(info, software);
-
-	if (buffer_room(p) < frame_bytes(cfg->mtu))
-		rx |= info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-	conf->rxmode.offloads = rx;
-	conf->txmode.offloads = p->tx_offloads = tx;
-	conf->rxmode.mtu = cfg->mtu;
-	if ((rx & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0)
-		conf->rxmode.max_lro_pkt_size = info->max_lro_pkt_size;
-	c->rx_ip_csum = (rx & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
-	c->rx_tcp_csum = (rx & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0;
-	c->lro = (rx & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0;
-	c->scatter = (rx & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
-	c->tx_ip_csum = (tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
-	c->tx_tcp_csum = (tx & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
-	c->multi_seg = (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
-	c->tso = (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0;
-	p->tx_cleanup = true;
-	c->nb_rx_queues = less(p->nb_workers, at_least_1(info->max_rx_queues));
-	c->nb_tx_queues = less(p->nb_workers, at_least_1(info->max_tx_queues));
-	p->tx_shared = c->nb_tx_queues < p->nb_workers;
-	choose_rss(p, info, conf);
-}
-
-static uint16_t ring_size(uint16_t asked, uint16_t dev_default)
-{
-	uint16_t n = asked != 0 ? asked : dev_default;
-
-	return n == 0 ? 1024 : less(n, PORT_DESC_MAX);
-}
-
-static int set_up_queues(struct sl_port *p, const struct sl_port_cfg *cfg,
-                         const struct rte_eth_dev_info *info, char *err, size_t cap)
-{
-	uint16_t nb_rx = ring_size(cfg->rx_desc, info->default_rxportconf.ring_size);
-	uint16_t nb_tx = ring_size(cfg->tx_desc, info->default_txportconf.ring_size);
-	int socket = rte_eth_dev_socket_id(p->id);
-	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &nb_rx, &nb_tx);
-
-	if (rc != 0)
-		return refuse(err, cap, "%s: descriptors: %s", p->name, rte_strerror(-rc));
-	p->seg_max = segments(p->caps.multi_seg, info->tx_desc_lim.nb_mtu_seg_max, nb_tx);
-	p->tso_seg_max = p->caps.tso ? segments(true, info->tx_desc_lim.nb_seg_max, nb_tx) : 0;
-	for (uint16_t q = 0; q < p->caps.nb_rx_queues; q++) {
-		rc = rte_eth_rx_queue_setup(p->id, q, nb_rx, (unsigned)socket, NULL, p->pool[q]);
-		if (rc != 0)
-			return refuse(err, cap, "%s: receive queue %u: %s", p->name, q, rte_strerror(-rc));
-	}
-	for (uint16_t q = 0; q < p->caps.nb_tx_queues; q++) {
-		rc = rte_eth_tx_queue_setup(p->id, q, nb_tx, (unsigned)socket, NULL);
-		if (rc != 0)
-			return refuse(err, cap, "%s: transmit queue %u: %s", p->name, q, rte_strerror(-rc));
-	}
-	return SL_OK;
-}
-
-static int set_mtu(struct sl_port *p, const struct sl_port_cfg *cfg, char *err, size_t cap)
-{
-	uint16_t now = 0;
-	int rc = rte_eth_dev_get_mtu(p->id, &now);
-
-	if (rc != 0)
-		return refuse(err, cap, "%s: MTU: %s", p->name, rte_strerror(-rc));
-	if (cfg->mtu != 0 && cfg->mtu != now) {
-		rc = rte_eth_dev_set_mtu(p->id, cfg->mtu);
-		if (rc != 0)
-			return refuse(err, cap, "%s: MTU %u: %s", p->name, cfg->mtu, rte_strerror(-rc));
-		now = cfg->mtu;
-	}
-	p->caps.mtu = now;
-	if (!p->caps.scatter && buffer_room(p) < frame_bytes(now))
-		return refuse(err, cap, "%s: packet buffers are too small for an MTU of %u", p->name, now);
-	return SL_OK;
-}
-
 static int make_handoff(struct sl_port *p, char *err, size_t cap)
 {
+	uint32_t serial = atomic_fetch_add(&ports_opened, 1);
 	char name[RTE_RING_NAMESIZE];
 
 	if (p->nb_workers == 1)
 		return SL_OK;
 	for (uint16_t w = 0; w < p->nb_workers; w++) {
-		(void)snprintf(name, sizeof(name), "sl_handoff_%u_%u", p->id, w);
-		p->handoff[w] = rte_ring_create(name, PORT_HANDOFF_SLOTS, rte_eth_dev_socket_id(p->id),
-		                                RING_F_SC_DEQ);
+		(void)snprintf(name, sizeof(name), "sl_handoff_%u_%u", serial, w);
+		p->handoff[w] = rte_ring_create(name, PORT_HANDOFF_SLOTS, p->socket, RING_F_SC_DEQ);
 		if (p->handoff[w] == NULL)
-			return refuse(err, cap, "%s: hand-off ring: %s", p->name, rte_strerror(rte_errno));
+			return port_refuse(err, cap, "%s: hand-off ring: %s", p->name,
+			                   rte_strerror(rte_errno));
 	}
 	if (port_bells_make(p) < 0)
-		return refuse(err, cap, "%s: no descriptor for a hand-off ring", p->name);
+		return port_refuse(err, cap, "%s: no descriptor for a hand-off ring", p->name);
 	return SL_OK;
 }
 
@@ -246,7 +65,7 @@ static int make_pending(struct sl_port *p, char *err, size_t cap)
 		p->w[w].idle_polls = PORT_CLEAN_POLLS;
 		p->w[w].pending = calloc(PORT_PENDING_MAX, sizeof(p->w[w].pending[0]));
 		if (p->w[w].pending == NULL)
-			return refuse(err, cap, "%s: out of memory", p->name);
+			return port_refuse(err, cap, "%s: out of memory", p->name);
 	}
 	return SL_OK;
 }
@@ -259,49 +78,25 @@ static int make_impair(struct sl_port *p, const struct sl_port_cfg *cfg, char *e
 		return SL_OK;
 	wrong = impair_check(cfg->impair);
 	if (wrong != NULL)
-		return refuse(err, cap, "%s: impairment: %s", p->name, wrong);
+		return port_refuse(err, cap, "%s: impairment: %s", p->name, wrong);
 	p->impair = impair_new(cfg->impair, p->pool, p->nb_workers);
 	if (p->impair == NULL)
-		return refuse(err, cap, "%s: out of memory", p->name);
+		return port_refuse(err, cap, "%s: out of memory", p->name);
 	return SL_OK;
 }
 
 static int configure(struct sl_port *p, const struct sl_port_cfg *cfg, char *err, size_t cap)
 {
-	struct rte_eth_dev_info info;
-	struct rte_eth_conf conf;
-	int rc = rte_eth_dev_info_get(p->id, &info);
+	int rc = p->dev->open(p, cfg, err, cap);
 
-	if (rc != 0)
-		return refuse(err, cap, "%s: %s", p->name, rte_strerror(-rc));
-	memset(&conf, 0, sizeof(conf));
-	choose(p, cfg, &info, &conf);
-	rc = rte_eth_dev_configure(p->id, p->caps.nb_rx_queues, p->caps.nb_tx_queues, &conf);
-	if (rc != 0)
-		return refuse(err, cap, "%s: configure: %s", p->name, rte_strerror(-rc));
-	rc = set_mtu(p, cfg, err, cap);
-	if (rc != SL_OK)
-		return rc;
-	rc = set_up_queues(p, cfg, &info, err, cap);
-	if (rc != SL_OK)
-		return rc;
-	rc = make_handoff(p, err, cap);
+	p->tx_shared = p->caps.nb_tx_queues < p->nb_workers;
+	if (rc == SL_OK)
+		rc = make_handoff(p, err, cap);
 	if (rc == SL_OK)
 		rc = make_pending(p, err, cap);
 	if (rc == SL_OK)
 		rc = make_impair(p, cfg, err, cap);
-	if (rc != SL_OK)
-		return rc;
-	rc = rte_eth_dev_start(p->id);
-	if (rc != 0)
-		return refuse(err, cap, "%s: start: %s", p->name, rte_strerror(-rc));
-	p->started = true;
-	choose_steering(p, &conf);
-	rc = rte_eth_macaddr_get(p->id, &p->mac);
-	if (rc != 0)
-		return refuse(err, cap, "%s: MAC address: %s", p->name, rte_strerror(-rc));
-	port_find_wait(p, &info);
-	return SL_OK;
+	return rc == SL_OK ? p->dev->start(p, err, cap) : rc;
 }
 
 int sl_port_open(const struct sl_port_cfg *cfg, struct rte_mempool *const *pools, struct sl_port **out,
@@ -312,25 +107,25 @@ int sl_port_open(const struct sl_port_cfg *cfg, struct rte_mempool *const *pools
 
 	*out = NULL;
 	if (cfg->nb_workers == 0 || cfg->nb_workers > PORT_WORKERS_MAX)
-		return refuse(err, err_cap, "%s: 1 to %d workers", cfg->device, PORT_WORKERS_MAX);
+		return port_refuse(err, err_cap, "%s: 1 to %d workers", cfg->device, PORT_WORKERS_MAX);
 	p = aligned_alloc(_Alignof(struct sl_port), sizeof(*p));
 	if (p == NULL)
-		return refuse(err, err_cap, "%s: out of memory", cfg->device);
+		return port_refuse(err, err_cap, "%s: out of memory", cfg->device);
 	memset(p, 0, sizeof(*p));
 	p->nb_workers = cfg->nb_workers;
+	p->steering = p->nb_workers == 1 ? SL_PORT_STEER_ONE : SL_PORT_STEER_SOFT;
+	p->socket = SOCKET_ID_ANY;
+	p->dev = port_kernel_name(cfg->device) != NULL ? &port_kernel : &port_ethdev;
+	(void)snprintf(p->name, sizeof(p->name), "%s", cfg->device);
 	for (uint16_t i = 0; i < PORT_WORKERS_MAX; i++)
 		rte_spinlock_init(&p->tx_lock[i]);
 	port_bells_init(p);
 	for (uint16_t i = 0; i < p->nb_workers; i++)
 		p->pool[i] = pools[i];
 	if (getrandom(p->hash_key, sizeof(p->hash_key), 0) != (ssize_t)sizeof(p->hash_key))
-		rc = refuse(err, err_cap, "%s: no randomness", cfg->device);
-	else if (rte_eth_dev_get_port_by_name(cfg->device, &p->id) != 0)
-		rc = refuse(err, err_cap, "%s: no such device", cfg->device);
-	else {
-		(void)snprintf(p->name, sizeof(p->name), "%s", cfg->device);
+		rc = port_refuse(err, err_cap, "%s: no randomness", cfg->device);
+	else
 		rc = configure(p, cfg, err, err_cap);
-	}
 	if (rc != SL_OK) {
 		sl_port_close(p);
 		return rc;
@@ -350,15 +145,11 @@ static void drain(struct rte_ring *r)
 	rte_ring_free(r);
 }
 
-/* The device is stopped and can be opened again; it goes with EAL. */
 void sl_port_close(struct sl_port *p)
 {
 	if (p == NULL)
 		return;
-	port_rules_free(p);
-	if (p->started)
-		(void)rte_eth_dev_stop(p->id);
-	port_rss_free(p->rss);
+	p->dev->close(p);
 	for (uint16_t i = 0; i < p->nb_workers; i++) {
 		struct port_worker *w = &p->w[i];
 
@@ -389,17 +180,12 @@ const char *sl_port_name(const struct sl_port *p)
 
 void sl_port_multicast(struct sl_port *p)
 {
-	(void)rte_eth_allmulticast_enable(p->id);
+	p->dev->multicast(p);
 }
 
 bool sl_port_link(const struct sl_port *p)
 {
-	struct rte_eth_link link;
-
-	if (p->impair != NULL && impair_is_cut(p->impair))
-		return false;
-	memset(&link, 0, sizeof(link));
-	return rte_eth_link_get_nowait(p->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+	return (p->impair == NULL || !impair_is_cut(p->impair)) && p->dev->link(p);
 }
 
 void sl_port_cut(struct sl_port *p, bool cut)
@@ -410,19 +196,6 @@ void sl_port_cut(struct sl_port *p, bool cut)
 
 int sl_port_stats(const struct sl_port *p, struct sl_port_stats *out)
 {
-	struct rte_eth_stats s;
-	int rc = rte_eth_stats_get(p->id, &s);
-
 	memset(out, 0, sizeof(*out));
-	if (rc != 0)
-		return sl_fail(SL_E_SYS);
-	out->rx_packets = s.ipackets;
-	out->rx_bytes = s.ibytes;
-	out->rx_missed = s.imissed;
-	out->rx_errors = s.ierrors;
-	out->rx_no_buffer = s.rx_nombuf;
-	out->tx_packets = s.opackets;
-	out->tx_bytes = s.obytes;
-	out->tx_errors = s.oerrors;
-	return SL_OK;
+	return p->dev->stats(p, out);
 }

@@ -47,6 +47,33 @@ struct port_rss {
 	struct rte_thash_subtuple_helper *help_v4, *help_v6;
 };
 
+/*
+ * A kind of device. The calls have the thread of their sl_port_ namesakes; rx, tx, prepare and clean are the
+ * worker's of the queue, or under its lock.
+ */
+struct port_dev_ops {
+	/* Finds the device by p->name, chooses what of it is used (p->caps and what else sl_port says of the
+	 * device) and readies its queues. 0, or port_refuse(). */
+	int (*open)(struct sl_port *p, const struct sl_port_cfg *cfg, char *err, size_t cap);
+	/* Packets from now on; p->mac is known. May find a better p->steering than in software. */
+	int (*start)(struct sl_port *p, char *err, size_t cap);
+	void (*close)(struct sl_port *p); /* however far it came */
+	uint16_t (*rx)(struct sl_port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n);
+	/* How many of the first were taken. */
+	uint16_t (*tx)(struct sl_port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n);
+	/* How many of the first could be sent; only where p->tx_prepares. */
+	uint16_t (*prepare)(struct sl_port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n);
+	/* Gives sent buffers back; false: it cannot. Only where p->tx_cleanup. */
+	bool (*clean)(struct sl_port *p, uint16_t queue);
+	void (*multicast)(struct sl_port *p);
+	bool (*link)(const struct sl_port *p);
+	int (*stats)(const struct sl_port *p, struct sl_port_stats *out);
+};
+extern const struct port_dev_ops port_ethdev;
+extern const struct port_dev_ops port_kernel;
+
+struct kernel_dev;
+
 /* What only one worker touches. */
 struct port_worker {
 	struct rte_mbuf **pending; /* cut out of chains, in their order: those from head to nb are left */
@@ -65,20 +92,25 @@ struct port_rest {
 } __rte_cache_aligned;
 
 struct sl_port {
-	uint16_t id;
-	uint16_t nb_workers;
+	const struct port_dev_ops *dev;
+	struct kernel_dev *kernel; /* of port_kernel; NULL: none yet */
+	uint16_t id;               /* of port_ethdev, as the next one */
 	bool started;
+	int socket; /* of the memory near the device */
+	uint16_t nb_workers;
 	bool tx_shared; /* fewer transmit queues than workers: each queue has a lock */
 	struct sl_port_caps caps;
+	bool tx_prepares;     /* the driver has to see packets before it is given them */
 	bool tx_cleanup;      /* the driver gives sent buffers back when asked */
+	bool tso_sum_has_len; /* of a large segment's pseudo-header */
 	uint16_t seg_max;     /* segments of a chain that the device sends, */
 	uint16_t tso_seg_max; /* and that it cuts */
-	uint64_t tx_offloads; /* as set up, RTE_ETH_TX_OFFLOAD_* */
 	uint64_t hash_key[2];
 	enum sl_port_steering steering;
 	_Atomic uint64_t dead; /* workers */
 	uint16_t block_size;   /* with rules */
 	struct port_rss *rss;  /* with RSS */
+	uint64_t rss_hashes;   /* that the device computes, RTE_ETH_RSS_* */
 	struct rte_flow **rules;
 	uint32_t nb_rules;
 	char name[RTE_ETH_NAME_MAX_LEN];
@@ -113,6 +145,17 @@ static inline struct rte_ipv6_hdr *port_v6(const struct rte_mbuf *m, const struc
 	return rte_pktmbuf_mtod_offset(m, struct rte_ipv6_hdr *, h->l3_off);
 }
 
+/* Writes why the port cannot be opened. Returns SL_E_PORT_OPEN. */
+__attribute__((format(printf, 3, 4))) int port_refuse(char *err, size_t cap, const char *fmt, ...);
+/* Of a frame on the wire, at most. */
+static inline uint32_t port_frame_bytes(uint16_t mtu)
+{
+	return (uint32_t)mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + RTE_VLAN_HLEN;
+}
+/* What the smallest of the pools' buffers hold behind their headroom. */
+uint32_t port_buffer_room(const struct sl_port *p);
+/* The interface's name of "kernel:NAME"; NULL: the device is another. */
+const char *port_kernel_name(const char *device);
 /* False: no IP, or its headers do not fit or lie about their length. */
 bool port_parse(const struct rte_mbuf *m, struct port_hdr *h);
 /*
@@ -158,8 +201,6 @@ uint32_t port_unchain(struct rte_mbuf *m, struct rte_mempool *pool, struct rte_m
 /* Readies a packet for this device: checksums, one segment. Returns the mbuf to send, or NULL: freed and
  * counted. */
 struct rte_mbuf *port_tx_fix(const struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
-/* Finds the descriptors of the queues. Everything else is set up. */
-void port_find_wait(struct sl_port *p, const struct rte_eth_dev_info *info);
 /* The bells of the workers, none yet: before anything can fail; then made, 0 or SL_E_SYS; then closed. */
 void port_bells_init(struct sl_port *p);
 int port_bells_make(struct sl_port *p);

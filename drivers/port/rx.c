@@ -111,7 +111,7 @@ static uint16_t receive(struct sl_port *p, uint16_t worker, uint16_t queue, stru
 	uint16_t room = n;
 
 	sl_fault_shared_begin();
-	n = rte_eth_rx_burst(p->id, queue, m, n);
+	n = p->dev->rx(p, queue, m, n);
 	if (unlikely(p->impair != NULL)) {
 		impair_put(p->impair, IMPAIR_RX, queue, m, n);
 		n = impair_take(p->impair, IMPAIR_RX, queue, m, room);

@@ -1,7 +1,8 @@
 /*
- * Ports: any DPDK ethdev behind one small interface. A port is opened with one queue pair per worker where
- * the device has them. What the device cannot do (checksums, RSS) is done here in software, so that nobody
- * above asks which device it is. The mbuf is the packet type of the whole data plane.
+ * Ports: any DPDK ethdev, or an interface of the kernel, behind one small interface. A port is opened with
+ * one queue pair per worker where the device has them. What the device cannot do (checksums, RSS) is done
+ * here in software, so that nobody above asks which device it is. The mbuf is the packet type of the whole
+ * data plane.
  */
 #ifndef SL_PORT_H
 #define SL_PORT_H
@@ -47,7 +48,9 @@ struct sl_port_impair {
 };
 
 struct sl_port_cfg {
-	const char *device; /* ethdev name ("net_af_packet0", "0000:03:00.0"); made by EAL arguments before */
+	/* "kernel:IFNAME", an interface of the kernel that is up; or the name of an ethdev ("0000:03:00.0",
+	 * "net_memif0"), made by EAL arguments before. */
+	const char *device;
 	uint16_t nb_workers;
 	uint16_t rx_desc, tx_desc;           /* 0: the device's own default, at most 4096 */
 	uint16_t mtu;                        /* 0: leave as it is */
@@ -67,6 +70,9 @@ struct sl_port_caps {
 	uint16_t mtu;
 };
 
+/* What can be known of a device before EAL starts: 0, or SL_E_PORT_OPEN with the reason in err. Any thread.
+ */
+int sl_port_check(const char *device, char *err, size_t err_cap);
 /* Opens and starts. 0, or SL_E_PORT_OPEN with the reason in err. Main thread, before workers start. */
 int sl_port_open(const struct sl_port_cfg *cfg, struct rte_mempool *const *pools /* per worker */,
                  struct sl_port **out, char *err, size_t err_cap);
@@ -128,9 +134,9 @@ void sl_port_handoff(struct sl_port *p, uint16_t worker, struct rte_mbuf *m);
 
 /*
  * Rest: a worker that has nothing to do waits in poll(2) for the descriptors that tell of its packets. One is
- * readable while packets wait in its receive queue (the driver's), one when another worker has handed it a
- * packet; neither is read or closed by the caller. sl_port_wait_fds() returns how many there are, or 0: this
- * port must be polled. Any thread, they do not change.
+ * readable while packets wait in its receive queue, one when another worker has handed it a packet; neither
+ * is read or closed by the caller. sl_port_wait_fds() returns how many there are, or 0: this port must be
+ * polled, as all ethdevs must. Any thread, they do not change.
  *
  * sl_port_rest() comes before the wait: from now on a packet that is handed over rings. False: one is there
  * already, do not wait. sl_port_wake() ends it, after sl_port_rest() of either result. Worker thread.

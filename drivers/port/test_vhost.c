@@ -2,33 +2,25 @@
  * Offloads on a real device: a virtio-user port and a vhost port in this process, joined by shared memory as
  * a guest and its host are. Needs huge pages: asks the kernel for some and gives them back.
  */
-#include "test_rig.h"
+#include "test_cross.h"
 
 #include <unistd.h>
 
 #include <rte_bus_vdev.h>
 #include <rte_ethdev.h>
-#include <rte_ip.h>
-#include <rte_tcp.h>
 
 #include "port_priv.h"
 #include "sl_counter.h"
 
-#define PAGES_FILE  "/proc/sys/vm/nr_hugepages"
-#define PAGES       192 /* of 2 MB */
-#define SKIP        77  /* meson's word for it */
-#define PAYLOAD_MAX 60000
+#define PAGES_FILE "/proc/sys/vm/nr_hugepages"
+#define PAGES      192 /* of 2 MB */
+#define SKIP       77  /* meson's word for it */
 
 static struct sl_port *guest; /* virtio-user: TSO, LRO, checksums */
 static struct sl_port *host;  /* vhost: checksums, chains */
 static char path[64];
 static long pages_before = -1;
 static pid_t owner;
-static uint8_t stream[PAYLOAD_MAX];
-static uint8_t arrived[PAYLOAD_MAX];
-static const uint8_t dst_mac[6] = {0x02, 0, 0, 0, 0, 1};
-static const uint8_t v6_a[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
-static const uint8_t v6_b[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 2};
 
 static long pages_read(void)
 {
@@ -166,96 +158,17 @@ static void test_caps(void **state)
 	assert_true(h->multi_seg && h->tx_tcp_csum && !h->tso);
 }
 
-/* n bytes of the stream as TCP gives them: headers, then the payload in pieces that are shared. */
-static struct rte_mbuf *packet(bool v6, size_t n, size_t piece, uint16_t segsz)
-{
-	uint8_t flags = RTE_TCP_ACK_FLAG | RTE_TCP_PSH_FLAG | RTE_TCP_CWR_FLAG;
-	struct rte_mbuf *m;
-	struct rig_frame f;
-	size_t l3 = v6 ? 40 : 20;
-
-	rig_ether(&f, dst_mac, RIG_MAC_PEER, 0, v6 ? 0x86dd : 0x0800);
-	if (v6)
-		rig_tcp6(&f, v6_a, v6_b, 1000, 2000, NULL, 0);
-	else
-		rig_tcp(&f, 0x0a000001, 0x0a000002, 1000, 2000, NULL, 0);
-	sl_put_be16(f.b + 14 + (v6 ? 4 : 2), (uint16_t)((v6 ? 0 : l3) + 20 + n));
-	f.b[14 + l3 + 13] = flags;
-	m = rig_mbuf(f.b, f.n);
-	for (size_t at = 0; at < n; at += piece) {
-		size_t part = n - at < piece ? n - at : piece;
-
-		assert_int_equal(rte_pktmbuf_chain(m, rig_mbuf(stream + at, part)), 0);
-	}
-	m->l2_len = 14;
-	m->l3_len = l3 & 0x1ff;
-	m->l4_len = 20;
-	m->ol_flags = RTE_MBUF_F_TX_TCP_CKSUM |
-	              (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
-	if (segsz > 0) {
-		m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
-		m->tso_segsz = segsz;
-	}
-	return m;
-}
-
-/* One received segment: good, of one buffer, its lengths right; its bytes go where its sequence number says.
- */
-static size_t take_segment(struct rte_mbuf *m, bool v6, size_t total)
-{
-	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
-	size_t hdr = v6 ? 74 : 54;
-	size_t at = sl_get_be32(d + hdr - 16) - 0x01020304;
-	size_t n = m->pkt_len - hdr;
-
-	assert_int_equal(m->nb_segs, 1);
-	assert_int_equal(m->pkt_len, m->data_len);
-	assert_int_equal(m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK, RTE_MBUF_F_RX_L4_CKSUM_GOOD);
-	if (!v6)
-		assert_int_equal(m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK, RTE_MBUF_F_RX_IP_CKSUM_GOOD);
-	assert_int_equal(sl_get_be16(d + 14 + (v6 ? 4 : 2)), n + (v6 ? 20 : 40));
-	assert_true(n > 0 && at + n <= total);
-	assert_int_equal((d[hdr - 7] & RTE_TCP_PSH_FLAG) != 0, at + n == total);
-	assert_int_equal((d[hdr - 7] & RTE_TCP_CWR_FLAG) != 0, at == 0);
-	memcpy(arrived + at, d + hdr, n);
-	rte_pktmbuf_free(m);
-	return n;
-}
-
-/* All of a packet over, whatever it is cut into; returns into how many segments. */
-static unsigned cross(struct sl_port *from, struct sl_port *to, struct rte_mbuf *m, bool v6, size_t n)
-{
-	time_t end = time(NULL) + 10;
-	struct rte_mbuf *r[8];
-	unsigned segments = 0;
-	size_t got = 0;
-
-	memset(arrived, 0, n);
-	sl_port_tx(from, 0, &m, 1);
-	while (got < n) {
-		uint16_t k = sl_port_rx(to, 0, r, 8);
-
-		assert_true(time(NULL) <= end);
-		for (uint16_t i = 0; i < k; i++)
-			got += take_segment(r[i], v6, n);
-		segments += k;
-	}
-	assert_int_equal(got, n);
-	assert_memory_equal(arrived, stream, n);
-	return segments;
-}
-
 static void test_tso(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 200; i++) {
 		size_t n = 1461 + (size_t)rand() % (PAYLOAD_MAX - 1461);
 
-		(void)cross(guest, host, packet(i % 2 == 0, n, 256 + (size_t)rand() % 1700, 1440), i % 2 == 0,
-		            n);
+		(void)cross(guest, host, cross_packet(i % 2 == 0, n, 256 + (size_t)rand() % 1700, 1440),
+		            i % 2 == 0, n);
 	}
 	/* The host got one packet, which was cut where its buffers end, not at the segment's size. */
-	assert_true(cross(guest, host, packet(false, PAYLOAD_MAX, 2000, 1460), false, PAYLOAD_MAX) <
+	assert_true(cross(guest, host, cross_packet(false, PAYLOAD_MAX, 2000, 1460), false, PAYLOAD_MAX) <
 	            PAYLOAD_MAX / 1460);
 }
 
@@ -267,7 +180,8 @@ static void test_software_segments(void **state)
 		size_t n = 1461 + (size_t)rand() % (PAYLOAD_MAX - 1461);
 		bool v6 = i % 2 == 0;
 
-		assert_int_equal(cross(host, guest, packet(v6, n, 1000, 1440), v6, n), (n + 1439) / 1440);
+		assert_int_equal(cross(host, guest, cross_packet(v6, n, 1000, 1440), v6, n),
+		                 (n + 1439) / 1440);
 	}
 }
 
@@ -281,7 +195,8 @@ static void test_chains(void **state)
 		struct sl_port *from = i % 3 == 0 ? host : guest;
 
 		assert_int_equal(cross(from, from == host ? guest : host,
-		                       packet(i % 2 == 0, n, 1 + (size_t)rand() % 700, 0), i % 2 == 0, n),
+		                       cross_packet(i % 2 == 0, n, 1 + (size_t)rand() % 700, 0), i % 2 == 0,
+		                       n),
 		                 1);
 	}
 	assert_int_equal(sl_counter_err_sum(SL_E_PORT_TX_REFUSED) + sl_counter_err_sum(SL_E_PORT_TX_INVALID),
@@ -297,8 +212,8 @@ static void test_damaged(void **state)
 	struct rig_frame f;
 
 	(void)state;
-	rig_ether(&f, dst_mac, RIG_MAC_PEER, 0, 0x0800);
-	rig_tcp(&f, 0x0a000001, 0x0a000002, 1000, 2000, stream, 500);
+	rig_ether(&f, cross_dst, RIG_MAC_PEER, 0, 0x0800);
+	rig_tcp(&f, 0x0a000001, 0x0a000002, 1000, 2000, cross_bytes, 500);
 	f.b[at] ^= 0x10;
 	m = rig_mbuf(f.b, f.n);
 	sl_port_tx(host, 0, &m, 1); /* asks for no checksum: it goes as it is */
@@ -316,7 +231,7 @@ static void test_cleanup(void **state)
 
 	(void)state;
 	for (int i = 0; i < 10; i++)
-		(void)cross(guest, host, packet(false, 1000, 500, 0), false, 1000);
+		(void)cross(guest, host, cross_packet(false, 1000, 500, 0), false, 1000);
 	for (int i = 0; i < 2 * PORT_CLEAN_POLLS; i++) {
 		assert_int_equal(sl_port_rx(guest, 0, &m, 1), 0);
 		assert_int_equal(sl_port_rx(host, 0, &m, 1), 0);
@@ -347,8 +262,7 @@ int main(void)
 
 	start_eal();
 	rig_seed();
-	for (size_t i = 0; i < sizeof(stream); i++)
-		stream[i] = (uint8_t)rand();
+	cross_stream();
 	open_pair();
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	sl_port_close(guest);

@@ -6,8 +6,6 @@
 
 #include "sl_counter.h"
 
-#define TX_PREPARES                                                                                          \
-	(RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO)
 #define WANTS_SUMS (RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK)
 
 /* What the flags and lengths of a packet to send say; false: they do not fit it. */
@@ -41,8 +39,9 @@ static bool tx_headers(const struct rte_mbuf *m, struct port_hdr *h)
 
 /*
  * Checksums as the packet asks for them. Where the device computes TCP's, it wants the sum of the
- * pseudo-header in the field and a zero in IP's (what Intel's devices need, and no other minds). False: the
- * flags do not fit the packet.
+ * pseudo-header in the field and a zero in IP's (what Intel's devices need, and no other minds). Of a large
+ * segment a DPDK device wants that sum without the length, the kernel with it. False: the flags do not fit
+ * the packet.
  */
 static bool fill_sums(const struct sl_port *p, struct rte_mbuf *m)
 {
@@ -64,8 +63,10 @@ static bool fill_sums(const struct sl_port *p, struct rte_mbuf *m)
 		return true;
 	tcp = rte_pktmbuf_mtod_offset(m, struct rte_tcp_hdr *, h.l4_off);
 	if (p->caps.tx_tcp_csum) {
-		tcp->cksum = h.v6 ? rte_ipv6_phdr_cksum(port_v6(m, &h), m->ol_flags)
-		                  : rte_ipv4_phdr_cksum(port_v4(m, &h), m->ol_flags);
+		uint64_t like = p->tso_sum_has_len ? 0 : m->ol_flags;
+
+		tcp->cksum = h.v6 ? rte_ipv6_phdr_cksum(port_v6(m, &h), like)
+		                  : rte_ipv4_phdr_cksum(port_v4(m, &h), like);
 		return true;
 	}
 	tcp->cksum = 0;
@@ -137,12 +138,12 @@ static uint16_t prepare(struct sl_port *p, uint16_t worker, struct rte_mbuf **m,
 	uint16_t q = (uint16_t)(worker % p->caps.nb_tx_queues);
 	uint16_t ok = 0;
 
-	if ((p->tx_offloads & TX_PREPARES) == 0)
+	if (!p->tx_prepares)
 		return n;
 	while (ok < n) {
 		struct rte_mbuf *refused;
 
-		ok = (uint16_t)(ok + rte_eth_tx_prepare(p->id, q, m + ok, (uint16_t)(n - ok)));
+		ok = (uint16_t)(ok + p->dev->prepare(p, q, m + ok, (uint16_t)(n - ok)));
 		if (ok == n)
 			break;
 		refused = m[ok];
@@ -157,13 +158,13 @@ static uint16_t prepare(struct sl_port *p, uint16_t worker, struct rte_mbuf **m,
 }
 
 /* Returns how many of the n the device took. */
-static uint16_t burst(const struct sl_port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
+static uint16_t burst(struct sl_port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
-	uint16_t sent = rte_eth_tx_burst(p->id, q, m, n);
+	uint16_t sent = p->dev->tx(p, q, m, n);
 
 	for (int i = 0; sent < n && i < PORT_TX_TRIES; i++) {
 		rte_pause();
-		sent = (uint16_t)(sent + rte_eth_tx_burst(p->id, q, m + sent, (uint16_t)(n - sent)));
+		sent = (uint16_t)(sent + p->dev->tx(p, q, m + sent, (uint16_t)(n - sent)));
 	}
 	return sent;
 }
@@ -212,7 +213,7 @@ void port_tx_clean(struct sl_port *p, uint16_t worker)
 	uint16_t q = (uint16_t)(worker % p->caps.nb_tx_queues);
 
 	lock(p, q);
-	if (rte_eth_tx_done_cleanup(p->id, q, 0) == -ENOTSUP)
+	if (!p->dev->clean(p, q))
 		p->tx_cleanup = false;
 	unlock(p, q);
 }

@@ -1,73 +1,11 @@
 /* Waiting for a packet without polling: what an idle worker does. */
-#include <dirent.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-#include <linux/if_packet.h>
 
 #include <rte_atomic.h>
 
 #include "port_priv.h"
 #include "sl_counter.h"
-
-/* The socket is bound to the interface. */
-static bool is_socket_of(int fd, unsigned int if_index)
-{
-	struct sockaddr_ll a = {0};
-	socklen_t n = sizeof(a);
-
-	return getsockname(fd, (struct sockaddr *)(void *)&a, &n) == 0 && a.sll_family == AF_PACKET &&
-	       (unsigned int)a.sll_ifindex == if_index;
-}
-
-/*
- * The driver keeps its packet sockets to itself, so they are looked for among all descriptors. It opens one
- * for each queue, in their order and one right behind the other, and the kernel gives the lowest number that
- * is free: the lower number is the lower queue. Returns how many there are, of which the first `cap` are
- * written.
- */
-static uint16_t find_sockets(unsigned int if_index, int *fds, uint16_t cap)
-{
-	DIR *d = opendir("/proc/self/fd");
-	uint16_t nb = 0;
-
-	if (d == NULL)
-		return 0;
-	for (const struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
-		int fd = (int)strtol(e->d_name, NULL, 10);
-		uint16_t at = nb;
-
-		if (e->d_name[0] == '.' || !is_socket_of(fd, if_index))
-			continue;
-		if (nb++ >= cap)
-			continue;
-		for (; at > 0 && fds[at - 1] > fd; at--)
-			fds[at] = fds[at - 1];
-		fds[at] = fd;
-	}
-	closedir(d);
-	return nb;
-}
-
-void port_find_wait(struct sl_port *p, const struct rte_eth_dev_info *info)
-{
-	int fds[PORT_WORKERS_MAX];
-	uint16_t nb = p->caps.nb_rx_queues;
-
-	/* What the impairment holds back no descriptor tells. */
-	if (p->impair != NULL || info->if_index == 0 || info->driver_name == NULL ||
-	    strcmp(info->driver_name, "net_af_packet") != 0)
-		return;
-	if (nb > PORT_WORKERS_MAX || find_sockets(info->if_index, fds, PORT_WORKERS_MAX) != nb)
-		return;
-	for (uint16_t q = 0; q < nb; q++)
-		p->rest[q].queue_fd = fds[q];
-	p->can_wait = true;
-}
-
-/* ---- the bells ---- */
 
 void port_bells_init(struct sl_port *p)
 {

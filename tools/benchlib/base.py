@@ -18,7 +18,7 @@ IP = {4: {"client": "10.99.1.2", "gw_client": "10.99.1.1", "target": "10.99.2.2"
           "wire_client": "10.99.6.2", "wire_target": "10.99.6.1", "bits": 24},
       6: {"client": "fd99:1::2", "gw_client": "fd99:1::1", "target": "fd99:2::2", "gw_target": "fd99:2::1",
           "wire_client": "fd99:6::2", "wire_target": "fd99:6::1", "bits": 64}}
-AF_PACKET = "blocksz=65536,framesz=2048,framecnt=2048,qdisc_bypass=1"
+PORTS = ("kernel:c0", "kernel:t0")
 
 
 class Broken(Exception):
@@ -167,22 +167,28 @@ class Wires:
         return p
 
     def eal(self, memory=512):
-        return ["--no-huge", "-m", str(memory), f"--file-prefix={self.prefix}", f"--vdev=net_af_packet0,iface=c0,{AF_PACKET}",
-                f"--vdev=net_af_packet1,iface=t0,{AF_PACKET}"]
+        return ["--no-huge", "-m", str(memory), f"--file-prefix={self.prefix}"]
+
+    def offloads(self, state):
+        """Whether the peers leave checksums and segments to their devices: not to a port that uses none."""
+        for ns in (self.client, self.target):
+            self.run(ns, "ethtool", "-K", "data0", "tx", state, "tso", state, "gso", state)
 
     def gateway_up(self, *options, families=(4,), memory=512):
         """sluice-stack serve in the gateway's place."""
         ports = []
-        for i, side in enumerate(("gw_client", "gw_target")):
-            ports += ["--port", f"net_af_packet{i}=" + ",".join(f"{IP[f][side]}/{IP[f]['bits']}" for f in families)]
+        for port, side in zip(PORTS, ("gw_client", "gw_target")):
+            ports += ["--port", f"{port}=" + ",".join(f"{IP[f][side]}/{IP[f]['bits']}" for f in families)]
         return self._up("serve", [*ports, *options], memory)
 
     def wire_up(self, *options):
         """Frames passed on as they are, by way of the same ports."""
-        return self._up("wire", ["--port", "net_af_packet0", "--port", "net_af_packet1", *options], 512)
+        return self._up("wire", [*(a for port in PORTS for a in ("--port", port)), *options], 512)
 
     def _up(self, role, options, memory):
         self.down()
+        as_is = role == "wire" or "--impair" in options or "--software-checksum" in options
+        self.offloads("off" if as_is else "on")
         self.stack = Stack(role, options, self.eal(memory), netns=self.gateway).ready()
         return self.stack
 

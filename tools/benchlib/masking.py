@@ -121,9 +121,8 @@ def relay():
     """sluice-stack in the gateway's place: the same ports and TCP, and bytes passed on unread."""
     eal = ["--no-huge", "-m", "512", f"--file-prefix={PREFIX}-relay"]
     ports = []
-    for i, (wire, side) in enumerate((("c0", "gw_client"), ("t0", "gw_target"))):
-        eal.append(f"--vdev=net_af_packet{i},iface={wire},{base.AF_PACKET}")
-        ports += ["--port", f"net_af_packet{i}={base.IP[4][side]}/24"]
+    for port, side in zip(base.PORTS, ("gw_client", "gw_target")):
+        ports += ["--port", f"{port}={base.IP[4][side]}/24"]
     listen = ["--listen", f"relay,{base.IP[4]['gw_client']}:5432,{base.IP[4]['target']}:5432"]
     return base.Stack("serve", [*ports, *listen], eal, netns=f"{PREFIX}-gw").ready()
 

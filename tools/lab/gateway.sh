@@ -7,19 +7,17 @@
 # (docs/configuration.md).
 
 gw_config() {
-	local workers=${GW_WORKERS:-1} poll=${GW_POLL:-adaptive} vdev
+	local workers=${GW_WORKERS:-1} poll=${GW_POLL:-adaptive}
 	local impair_client=${GW_IMPAIR_CLIENT:-${GW_IMPAIR:-}} impair_target=${GW_IMPAIR_TARGET:-${GW_IMPAIR:-}}
-	vdev="blocksz=65536,framesz=2048,framecnt=2048,qdisc_bypass=1"
-	[[ $workers -eq 1 ]] || vdev+=",qpairs=$workers"
 	cat >"$LAB_GW/sluiced.yaml" <<-END
-		eal: ["--no-huge", "-m", "512", "--no-shconf", "--file-prefix=sluice-lab-$LAB_PREFIX", "--no-pci", "--no-telemetry", "--vdev=net_af_packet0,iface=c0,$vdev", "--vdev=net_af_packet1,iface=t0,$vdev"]
+		eal: ["--no-huge", "-m", "512", "--no-shconf", "--file-prefix=sluice-lab-$LAB_PREFIX", "--no-pci", "--no-telemetry"]
 		workers: $workers
 		poll: $poll
 		ports:
-		  - device: net_af_packet0
+		  - device: kernel:c0
 		    addresses: [$IP_GW_CLIENT/24, "$IP6_GW_CLIENT/64"]
 		    ${impair_client:+impairment: { $impair_client \}}
-		  - device: net_af_packet1
+		  - device: kernel:t0
 		    addresses: [$IP_GW_TARGET/24, "$IP6_GW_TARGET/64"]
 		    ${impair_target:+impairment: { $impair_target \}}
 		listeners:
@@ -74,6 +72,7 @@ gw_prepare() {
 	[[ -s $LAB_GW/master.key ]] || lab_random 32 | lab_secret_file "$LAB_GW/master.key"
 	gw_config
 	gw_policy
+	if [[ -n ${GW_IMPAIR_CLIENT:-}${GW_IMPAIR_TARGET:-}${GW_IMPAIR:-} ]]; then net_offloads off; else net_offloads on; fi
 }
 
 gw_alive() { lab_pid_alive "$LAB_GW/pid" "$NS_GW"; }

@@ -6,10 +6,13 @@ net_veth() { # NS1 IF1 NS2 IF2
 	ip link add "$2" netns "$1" type veth peer name "$4" netns "$3"
 }
 
-# A data wire carries checksums of the sender: without offloads, since the other end is no kernel stack.
-net_plain() { # NS IF
-	lab_in "$1" ethtool -K "$2" tx off rx off tso off gso off gro off >/dev/null 2>&1 ||
-		lab_die "cannot switch the offloads of $2 off"
+# Whether the peers leave checksums and segments to their devices, as Linux does. A port with an impairment wants packets
+# as they are on the wire.
+net_offloads() { # on|off
+	local ns
+	for ns in "$NS_CLIENT" "$NS_TARGET"; do
+		lab_in "$ns" ethtool -K data0 tx "$1" tso "$1" gso "$1" >/dev/null 2>&1 || lab_die "cannot switch the offloads of data0 $1"
+	done
 }
 
 # Receive work of a kernel peer goes to the first core: the last one is the worker's.
@@ -53,10 +56,6 @@ net_up() {
 	done
 	net_veth "$NS_CLIENT" data0 "$NS_GW" c0
 	net_veth "$NS_TARGET" data0 "$NS_GW" t0
-	net_plain "$NS_CLIENT" data0
-	net_plain "$NS_TARGET" data0
-	net_plain "$NS_GW" c0
-	net_plain "$NS_GW" t0
 	net_rps "$NS_CLIENT" data0
 	net_rps "$NS_TARGET" data0
 	net_data_port c0
