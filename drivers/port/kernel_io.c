@@ -195,10 +195,11 @@ void kernel_tx_header(const struct rte_mbuf *m, struct virtio_net_hdr *v)
 /* Writes the messages of as many of the n frames as there is room for; returns how many. */
 static uint16_t write_messages(struct kernel_queue *q, struct rte_mbuf *const *m, uint16_t n)
 {
+	uint16_t most = n < SL_PORT_BURST ? n : SL_PORT_BURST;
 	uint32_t used = 0;
 	uint16_t nb = 0;
 
-	for (; nb < RTE_MIN(n, SL_PORT_BURST); nb++) {
+	for (; nb < most; nb++) {
 		struct msghdr *msg = &q->msg[nb].msg_hdr;
 
 		if (m[nb]->nb_segs + 1u > KERNEL_TX_IOVECS - used)
