@@ -181,6 +181,7 @@ struct sl_ev_rows {
 struct sl_row_value {
 	uint16_t want; /* what ROWMETA gave for its column */
 	bool clean;    /* out; false at first */
+	uint16_t seen; /* out; 0 at first: what FIELD brings back for it */
 	struct sl_span column, value;
 };
 
@@ -191,6 +192,8 @@ struct sl_ev_row {
 
 struct sl_ev_field {
 	uint16_t want; /* what ROWMETA gave for this column */
+	uint16_t seen; /* what ROW gave for this value, when it was raised just before in the same call; else
+	                  0 */
 	struct sl_column column;
 	struct sl_span value; /* never NULL values: those pass */
 };

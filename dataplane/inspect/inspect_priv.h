@@ -114,8 +114,10 @@ struct sl_inspect_worker {
 	uint8_t mask[MASK_SCRATCH_MAX], again[MASK_SCRATCH_MAX];
 	uint8_t value[MASK_SCRATCH_MAX]; /* a value brought into a form that can be scanned */
 	struct sl_mask_look look[LOOK_MAX];
-	char over[MESSAGE_MAX];        /* which limit, in words */
-	uint8_t record[SL_RECORD_MAX]; /* being encoded */
+	struct sl_mask_finds finds;      /* of look */
+	const struct sl_inspect *looked; /* whose row look is; NULL: nobody's */
+	char over[MESSAGE_MAX];          /* which limit, in words */
+	uint8_t record[SL_RECORD_MAX];   /* being encoded */
 };
 
 struct sl_inspect {

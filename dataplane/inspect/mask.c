@@ -271,6 +271,7 @@ static struct sl_masker masker(struct sl_inspect *in, const struct binding *b)
 	        .worker = in->w->cfg.worker,
 	        .scratch = in->w->value,
 	        .scratch_n = sizeof(in->w->value),
+	        .finds = &in->w->finds,
 	};
 }
 
@@ -286,6 +287,7 @@ static enum sl_masked then_content(const struct sl_masker *m, struct sl_inspect 
 	    !sl_mask_content_type(m->catalog, v->type, v->format))
 		return out;
 	v->mask = SL_MASK_CONTENT;
+	v->look = NULL;
 	if (out == SL_MASKED_NEW)
 		v->value = sl_span(in->w->mask, *n);
 	again = sl_mask(m, v, in->w->again, sizeof(in->w->again), &k);
@@ -295,6 +297,14 @@ static enum sl_masked then_content(const struct sl_masker *m, struct sl_inspect 
 		memcpy(in->w->mask, in->w->again, k);
 	*n = k;
 	return again;
+}
+
+/* What the row's look has said of the value; sl_mask() sees whether it is the same. */
+static const struct sl_mask_look *look_of(const struct sl_inspect *in, const struct sl_ev_field *f)
+{
+	if (f->seen == 0 || f->seen > LOOK_MAX || in->w->looked != in)
+		return NULL;
+	return &in->w->look[f->seen - 1];
 }
 
 static enum sl_masked mask_value(struct sl_inspect *in, const struct binding *b, uint32_t want,
@@ -308,6 +318,7 @@ static enum sl_masked mask_value(struct sl_inspect *in, const struct binding *b,
 	        .type = f->column.type,
 	        .column = f->column.name,
 	        .value = f->value,
+	        .look = look_of(in, f),
 	};
 
 	if ((want & WANT_SET) == 0 || (want & WANT_REFUSE) == WANT_REFUSE || !b->has_role ||
@@ -333,6 +344,7 @@ int mask_row(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict
 	uint32_t nb = 0, at = 0;
 
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
+	in->w->looked = NULL;
 	for (uint32_t i = 0; i < r->nb && nb < LOOK_MAX; i++) {
 		if (!is_plain(r->values[i].want))
 			continue;
@@ -346,9 +358,13 @@ int mask_row(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict
 	if (b == NULL || !b->has_role)
 		return SL_OK;
 	look_at(in, b, nb);
-	for (uint32_t i = 0; at < nb; i++)
-		if (is_plain(r->values[i].want))
-			r->values[i].clean = look[at++].clean;
+	in->w->looked = in;
+	for (uint32_t i = 0; at < nb; i++) {
+		if (!is_plain(r->values[i].want))
+			continue;
+		r->values[i].clean = look[at++].clean;
+		r->values[i].seen = (uint16_t)at;
+	}
 	return SL_OK;
 }
 

@@ -342,17 +342,20 @@ bool check_il_id(const char *t, size_t n)
 	return n == 9 && check_luhn(t, n) && !one_digit(t, n);
 }
 
-/* Verhoeff's scheme over the dihedral group of order 10. */
+/* Verhoeff's scheme over the dihedral group of order 10; perm: the powers of its permutation. */
 bool check_in_aadhaar(const char *t, size_t n)
 {
-	static const uint8_t perm[10] = {1, 5, 7, 6, 2, 8, 3, 0, 9, 4};
+	static const uint8_t perm[8][10] = {
+	        {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 5, 7, 6, 2, 8, 3, 0, 9, 4},
+	        {5, 8, 0, 3, 7, 9, 6, 1, 4, 2}, {8, 9, 1, 6, 0, 4, 3, 5, 2, 7},
+	        {9, 4, 5, 3, 1, 2, 6, 8, 7, 0}, {4, 2, 8, 6, 5, 7, 3, 9, 0, 1},
+	        {2, 7, 9, 3, 8, 0, 6, 4, 1, 5}, {7, 0, 4, 6, 9, 1, 3, 2, 5, 8},
+	};
 	unsigned c = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		unsigned d = at(t, n - 1 - i);
+		unsigned d = perm[i % 8][at(t, n - 1 - i)];
 
-		for (size_t k = 0; k < i % 8; k++)
-			d = perm[d];
 		if (c < 5)
 			c = d < 5 ? (c + d) % 5 : 5 + (c + d) % 5;
 		else

@@ -145,17 +145,22 @@ bool narrow_hash(struct sl_span v, size_t end, struct sl_detect_spot *s)
 
 static int base64url(uint8_t c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (is_digit(c))
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
+	static const int8_t values[128] = {
+	        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+	        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+	        -1, 62, -1, -1, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, -1, -1, -1, -1, -1, -1, -1, 0,
+	        1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+	        23, 24, 25, -1, -1, -1, -1, 63, -1, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38,
+	        39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, -1, -1, -1, -1, -1,
+	};
+
+	return c < 128 ? values[c] : -1;
 }
 
-/* RFC 7515: three parts; the first one is the Base64url of JSON that names an algorithm. Of JWE there are
- * five. */
+/*
+ * RFC 7515: three parts; the first one is the Base64url of JSON that names an algorithm. Of JWE there are
+ * five. Without a dot in all of the run no token begins in it: s->to says so far.
+ */
 bool narrow_jwt(struct sl_span v, size_t end, struct sl_detect_spot *s)
 {
 	char head[257];
@@ -167,8 +172,10 @@ bool narrow_jwt(struct sl_span v, size_t end, struct sl_detect_spot *s)
 	for (at = s->from; at < v.n && v.p[at] != '.' && n < sizeof(head) - 1; at++) {
 		int x = base64url(v.p[at]);
 
-		if (x < 0)
+		if (x < 0) {
+			s->to = at;
 			return false;
+		}
 		bits = bits << 6 | (uint32_t)x;
 		have += 6;
 		if (have >= 8) {
@@ -176,14 +183,18 @@ bool narrow_jwt(struct sl_span v, size_t end, struct sl_detect_spot *s)
 			head[n++] = (char)(bits >> have);
 		}
 	}
-	head[n] = '\0';
+	if (memmem(head, n, "\"alg\"", 5) == NULL)
+		return false;
 	for (s->to = at; s->to < v.n && (v.p[s->to] == '.' || base64url(v.p[s->to]) >= 0); s->to++)
 		dots += v.p[s->to] == '.';
-	while (s->to > at && v.p[s->to - 1] == '.') { /* of the sentence, or an empty signature */
+	at = s->to;
+	while (s->to > s->from && v.p[s->to - 1] == '.') { /* of the sentence, or an empty signature */
 		s->to--;
 		dots--;
 	}
-	return dots >= 1 && memmem(head, n, "\"alg\"", 5) != NULL;
+	if (dots == 0)
+		s->to = at;
+	return dots > 0;
 }
 
 /* ---- private keys ---- */

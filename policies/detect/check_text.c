@@ -123,7 +123,7 @@ static bool iban_sum(const char *t, size_t n)
 bool narrow_iban(struct sl_span v, size_t end, struct sl_detect_spot *s)
 {
 	char text[IBAN_MAX];
-	size_t n = 0, at = end, need;
+	size_t n = 0, at = end, need = 0;
 
 	for (size_t back = 0; back < 5 && at > 0; at--)
 		back += v.p[at - 1] != ' ';
@@ -137,13 +137,12 @@ bool narrow_iban(struct sl_span v, size_t end, struct sl_detect_spot *s)
 			break;
 		text[n++] = (char)(is_digit(c) ? c : c & ~0x20);
 		s->to = at + 1;
-		if (n < IBAN_MIN)
-			continue;
-		need = iban_length(text);
-		if (n == need)
-			return iban_sum(text, n) && (at + 1 == v.n || !is_alnum(v.p[at + 1]));
-		if (n > need)
+		if (n == 2)
+			need = iban_length(text);
+		if (n >= 2 && need == 0)
 			return false;
+		if (n >= 2 && n == need)
+			return iban_sum(text, n) && (at + 1 == v.n || !is_alnum(v.p[at + 1]));
 	}
 	return false;
 }

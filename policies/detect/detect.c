@@ -97,6 +97,11 @@ void sl_detect_pattern(uint32_t detector, uint32_t form, char *expr, struct sl_m
 	out->flags = SL_MATCH_DOTALL | (f->caseless ? (uint32_t)SL_MATCH_CASELESS : 0);
 }
 
+bool sl_detect_crosses(uint32_t detector, uint32_t form)
+{
+	return detect_table[detector].forms[form].crosses;
+}
+
 /* ---- finds ---- */
 
 /* A bit for each byte below 128; no class has others. test_detect.c spells them out. */
@@ -106,13 +111,10 @@ static const uint64_t classes[BYTES_CLASSES][2] = {
         [BYTES_B64] = {UINT64_C(0x23ff880000000000), UINT64_C(0x07fffffe07fffffe)},
         [BYTES_TOKEN] = {UINT64_C(0x03ff600000000000), UINT64_C(0x07fffffe87fffffe)},
         [BYTES_EMAIL] = {UINT64_C(0x03ff68a000000000), UINT64_C(0x07fffffe87ffffff)},
-        [BYTES_NUMBER] = {UINT64_C(0x03ff200100000000), UINT64_C(0x0000000000000000)},
         [BYTES_PHONE] = {UINT64_C(0x03ffeb0100000000), UINT64_C(0x0000000000000000)},
-        [BYTES_IBAN] = {UINT64_C(0x03ff000100000000), UINT64_C(0x07fffffe07fffffe)},
         [BYTES_IP] = {UINT64_C(0x07ff400000000000), UINT64_C(0x0000007e0000007e)},
         [BYTES_MAC] = {UINT64_C(0x07ff200000000000), UINT64_C(0x0000007e0000007e)},
         [BYTES_HASH] = {UINT64_C(0x23ffd81000000000), UINT64_C(0x07fffffe07fffffe)},
-        [BYTES_VISIBLE] = {UINT64_C(0xafffff7a00000000), UINT64_C(0x7fffffffffffffff)},
         [BYTES_MRZ] = {UINT64_C(0x13ff000000000000), UINT64_C(0x0000000007fffffe)},
 };
 
@@ -145,38 +147,103 @@ static size_t compact(struct sl_span text, char *out)
 	return n;
 }
 
-static bool find_shape(const struct detector *d, const struct form *f, struct sl_span v, size_t end,
-                       struct sl_detect_spot *s)
+/* The number of this length in front of the end: many detectors ask for the same. */
+static void number_of(struct sl_span v, size_t from, size_t end, struct sl_detect_memo *m)
 {
-	size_t len = strlen(f->shape);
-	char text[64];
-	size_t n;
-
-	if (len > end || len >= sizeof(text))
-		return false;
-	*s = (struct sl_detect_spot){end - len, end};
-	if (!stands_alone(v, s->from, s->to))
-		return false;
-	n = compact(sl_span(v.p + s->from, len), text);
-	return d->check == NULL || d->check(text, n);
+	if (m->has_number && m->number_from == from && m->number_to == end)
+		return;
+	m->has_number = true;
+	m->number_from = from;
+	m->number_to = end;
+	m->alone = stands_alone(v, from, end);
+	m->number_n = m->alone ? compact(sl_span(v.p + from, end - from), m->number) : 0;
 }
 
-static bool find_run(const struct detector *d, const struct form *f, struct sl_span v, size_t end,
-                     struct sl_detect_spot *s)
+static bool find_shape(const struct detector *d, const struct form *f, struct sl_span v, size_t end,
+                       struct sl_detect_memo *m, struct sl_detect_spot *s)
+{
+	size_t len = strlen(f->shape);
+
+	if (len > end || len >= sizeof(m->number))
+		return false;
+	*s = (struct sl_detect_spot){end - len, end};
+	number_of(v, s->from, s->to, m);
+	return m->alone && (d->check == NULL || d->check(m->number, m->number_n));
+}
+
+_Static_assert(BYTES_CLASSES <= SL_DETECT_CLASSES, "a run of each class can be kept");
+
+/* Of what is kept of a run, is as much in front of the end as any form asks for? */
+static bool has_run(const struct sl_detect_memo *m, uint8_t class, struct sl_span v, size_t end)
+{
+	size_t from = m->run_from[class];
+
+	if ((m->runs >> class & 1) == 0 || end <= from || end > m->run_to[class])
+		return false;
+	return from == 0 || end - from > SL_DETECT_SPAN_MAX || !detect_in_class(class, v.p[from - 1]);
+}
+
+/*
+ * The bytes of the class around the end, one more than max on each side at most. Runs go on from what is
+ * known of them, so that no byte is looked at again for each of the ends in a run.
+ */
+static void run_of(uint8_t class, struct sl_span v, size_t end, size_t max, struct sl_detect_memo *m,
+                   struct sl_detect_spot *s)
+{
+	bool known = has_run(m, class, v, end);
+	size_t from = known ? m->run_from[class] : end - 1, to = known ? m->run_to[class] : end;
+
+	while (!known && from > 0 && end - from <= SL_DETECT_SPAN_MAX &&
+	       detect_in_class(class, v.p[from - 1]))
+		from--;
+	while (to < v.n && to <= end + SL_DETECT_SPAN_MAX && detect_in_class(class, v.p[to]))
+		to++;
+	m->run_from[class] = from;
+	m->run_to[class] = to;
+	m->runs = (m->runs & ~(1u << class)) | (uint32_t)detect_in_class(class, v.p[end - 1]) << class;
+	s->from = end - from > max + 1 ? end - max - 1 : from;
+	s->to = to > end + max + 1 ? end + max + 1 : to;
+}
+
+static bool find_expr(const struct detector *d, const struct form *f, struct sl_span v, size_t end,
+                      struct sl_detect_memo *m, struct sl_detect_spot *s)
 {
 	size_t max = f->max != 0 ? f->max : SL_DETECT_SPAN_MAX;
+	uint32_t detector = (uint32_t)(d - detect_table);
 
-	s->from = end - 1;
-	s->to = end;
-	while (s->from > 0 && end - s->from <= max && detect_in_class(f->bytes, v.p[s->from - 1]))
-		s->from--;
-	while (s->to < v.n && s->to - end <= max && detect_in_class(f->bytes, v.p[s->to]))
-		s->to++;
-	if (d->narrow != NULL && !d->narrow(v, end, s))
+	*s = (struct sl_detect_spot){end - 1, end};
+	if (f->ends == ENDS_MISSES && m->missed == detector && end > m->missed_from && end <= m->missed_to)
 		return false;
+	if (f->ends == ENDS_RUN)
+		run_of(f->bytes, v, end, max, m, s);
+	if (d->narrow != NULL && !d->narrow(v, end, s)) {
+		if (f->ends == ENDS_MISSES && s->to > end) {
+			m->missed = detector;
+			m->missed_from = end;
+			m->missed_to = s->to;
+		}
+		return false;
+	}
 	if (s->to - s->from < f->min || s->to - s->from > max)
 		return d->narrow != NULL && f->max == 0 && s->to > s->from;
 	return d->check == NULL || d->check((const char *)v.p + s->from, s->to - s->from);
+}
+
+/* ---- words ---- */
+
+uint32_t sl_detect_letters(struct sl_span text)
+{
+	uint32_t letters = 0;
+	bool inside = false;
+
+	for (size_t i = 0; i < text.n; i++) {
+		bool alpha = is_alpha(text.p[i]);
+
+		if (alpha && !inside)
+			letters |= 1u << ((text.p[i] | 0x20) - 'a');
+		inside = alpha;
+	}
+	return letters;
 }
 
 bool sl_detect_has_word(struct sl_span text, struct sl_span w)
@@ -198,15 +265,23 @@ bool sl_detect_has_word(struct sl_span text, struct sl_span w)
 	return false;
 }
 
-static bool in_context(const char *words, struct sl_span v, size_t from, struct sl_span column)
+static bool in_context(const char *words, struct sl_span v, size_t from, struct sl_span column,
+                       struct sl_detect_memo *m)
 {
 	size_t back = from < SL_DETECT_CONTEXT_MAX ? from : SL_DETECT_CONTEXT_MAX;
 	struct sl_span before = sl_span(v.p + from - back, back);
 
+	if (!m->has_column)
+		m->column_letters = sl_detect_letters(column);
+	if (!m->has_before || m->before_to != from)
+		m->before_letters = sl_detect_letters(before);
+	m->has_column = m->has_before = true;
+	m->before_to = from;
 	for (const char *w = words; w != NULL && *w != '\0';) {
 		size_t n = strcspn(w, "|");
 
-		if (sl_detect_has_word(column, sl_span(w, n)) || sl_detect_has_word(before, sl_span(w, n)))
+		if ((sl_detect_may_have(m->column_letters, w) && sl_detect_has_word(column, sl_span(w, n))) ||
+		    (sl_detect_may_have(m->before_letters, w) && sl_detect_has_word(before, sl_span(w, n))))
 			return true;
 		w += n + (w[n] == '|');
 	}
@@ -214,7 +289,7 @@ static bool in_context(const char *words, struct sl_span v, size_t from, struct 
 }
 
 bool sl_detect_check(uint32_t detector, uint32_t form, struct sl_span value, size_t end,
-                     struct sl_span column, struct sl_detect_spot *out)
+                     struct sl_span column, struct sl_detect_memo *memo, struct sl_detect_spot *out)
 {
 	const struct detector *d = &detect_table[detector];
 	const struct form *f = &d->forms[form];
@@ -222,9 +297,10 @@ bool sl_detect_check(uint32_t detector, uint32_t form, struct sl_span value, siz
 
 	if (end == 0 || end > value.n)
 		return false;
-	if (!(f->shape != NULL ? find_shape(d, f, value, end, &s) : find_run(d, f, value, end, &s)))
+	if (!(f->shape != NULL ? find_shape(d, f, value, end, memo, &s)
+	                       : find_expr(d, f, value, end, memo, &s)))
 		return false;
-	if (f->weak && !in_context(d->context, value, s.from, column))
+	if (f->weak && !in_context(d->context, value, s.from, column, memo))
 		return false;
 	*out = s;
 	return true;

@@ -6,19 +6,16 @@
 
 /* Which bytes a find is made of, when the expression only says where one is. */
 enum byte_class {
-	BYTES_ALNUM,   /* letters, digits */
-	BYTES_WORD,    /* and _ - */
-	BYTES_B64,     /* letters, digits, + / = */
-	BYTES_TOKEN,   /* letters, digits, _ - . */
-	BYTES_EMAIL,   /* an address with its @ */
-	BYTES_NUMBER,  /* digits with blanks and hyphens */
-	BYTES_PHONE,   /* and + ( ) . */
-	BYTES_IBAN,    /* letters, digits, blanks */
-	BYTES_IP,      /* hexadecimal digits, : and . */
-	BYTES_MAC,     /* hexadecimal digits, : and - */
-	BYTES_VISIBLE, /* anything printable but quotes, blanks, < > */
-	BYTES_HASH,    /* letters, digits, . / + = $ , */
-	BYTES_MRZ,     /* capitals, digits, < */
+	BYTES_ALNUM, /* letters, digits */
+	BYTES_WORD,  /* and _ - */
+	BYTES_B64,   /* letters, digits, + / = */
+	BYTES_TOKEN, /* letters, digits, _ - . */
+	BYTES_EMAIL, /* an address with its @ */
+	BYTES_PHONE, /* and + ( ) . */
+	BYTES_IP,    /* hexadecimal digits, : and . */
+	BYTES_MAC,   /* hexadecimal digits, : and - */
+	BYTES_HASH,  /* letters, digits, . / + = $ , */
+	BYTES_MRZ,   /* capitals, digits, < */
 	BYTES_CLASSES
 };
 
@@ -29,11 +26,20 @@ enum byte_class {
  * Expression: the find is the run of `bytes` around the byte in front of the expression's end, min to max
  * long.
  */
+enum ends {
+	ENDS_RUN, /* those of the run; `narrow` may move them */
+	ENDS_OWN, /* `narrow` finds them itself, from the expression's end on: *s is the byte in front of it
+	           */
+	ENDS_MISSES, /* the same, and when there is no find, none of its ends up to s->to is one */
+};
+
 struct form {
 	const char *shape;
 	const char *expr;
 	bool caseless;
-	bool weak; /* too common a form: only with context */
+	bool weak;    /* too common a form: only with context */
+	bool crosses; /* there is a . or the like in it that takes any byte, not at its end */
+	uint8_t ends; /* enum ends */
 	uint8_t bytes;
 	uint16_t min, max;
 };

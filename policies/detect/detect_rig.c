@@ -16,6 +16,8 @@ struct rig {
 	size_t done[PATTERNS_MAX]; /* by detector: where its last find ends */
 	/* of one scan */
 	struct sl_span value, column;
+	struct sl_detect_memo memo;
+	bool forgets;
 	struct rig_find *out;
 	uint32_t cap, nb;
 };
@@ -52,6 +54,11 @@ void rig_free(struct rig *r)
 	free(r);
 }
 
+void rig_forgets(struct rig *r, bool forgets)
+{
+	r->forgets = forgets;
+}
+
 static int on_end(void *ctx, uint32_t id, size_t from, size_t to)
 {
 	struct rig *r = ctx;
@@ -59,7 +66,10 @@ static int on_end(void *ctx, uint32_t id, size_t from, size_t to)
 	struct sl_detect_spot s;
 
 	(void)from;
-	if (to <= r->done[d] || !sl_detect_check(d, id & ((1 << FORM_BITS) - 1), r->value, to, r->column, &s))
+	if (r->forgets)
+		sl_detect_begin(&r->memo);
+	if (to <= r->done[d] ||
+	    !sl_detect_check(d, id & ((1 << FORM_BITS) - 1), r->value, to, r->column, &r->memo, &s))
 		return 0;
 	r->done[d] = s.to;
 	if (r->nb < r->cap)
@@ -71,6 +81,7 @@ uint32_t rig_scan(struct rig *r, struct sl_span value, struct sl_span column, st
                   uint32_t cap)
 {
 	memset(r->done, 0, sizeof(r->done));
+	sl_detect_begin(&r->memo);
 	r->value = value;
 	r->column = column;
 	r->out = out;

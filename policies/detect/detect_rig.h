@@ -11,6 +11,9 @@ struct rig_find {
 	struct sl_detect_spot spot;
 };
 
+/* Nothing is kept from one end to the next (struct sl_detect_memo): the finds must be the same. */
+void rig_forgets(struct rig *r, bool forgets);
+
 struct rig *rig_new(void); /* NULL: the expressions do not compile; the reason is on stderr */
 void rig_free(struct rig *r);
 

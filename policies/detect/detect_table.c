@@ -20,9 +20,13 @@
 	{                                                                                                    \
 		.expr = e, .bytes = b, .min = lo, .max = hi, .caseless = true                                \
 	}
-#define WRUN(e, b, lo, hi)                                                                                   \
+#define OWN(e, lo, hi)                                                                                       \
 	{                                                                                                    \
-		.expr = e, .bytes = b, .min = lo, .max = hi, .weak = true                                    \
+		.expr = e, .ends = ENDS_OWN, .min = lo, .max = hi                                            \
+	}
+#define IOWN(e, lo, hi)                                                                                      \
+	{                                                                                                    \
+		.expr = e, .ends = ENDS_OWN, .min = lo, .max = hi, .caseless = true                          \
 	}
 
 const struct detector detect_table[] = {
@@ -70,25 +74,31 @@ const struct detector detect_table[] = {
          NULL},
         {"aws-secret-key",
          "secret access key of AWS",
-         {IRUN("aws.{0,16}(?:secret|sk).{0,16}[=:]\\s{0,4}[\"']?[0-9a-z/+]", BYTES_B64, 40, 40)},
+         {{.expr = "aws.{0,16}(?:secret|sk).{0,16}[=:]\\s{0,4}[\"']?[0-9a-z/+]",
+           .caseless = true,
+           .crosses = true,
+           .bytes = BYTES_B64,
+           .min = 40,
+           .max = 40}},
          check_mixed,
          narrow_from_end,
          NULL},
         {"azure-key",
          "account key of Azure",
-         {RUN("AccountKey=.", BYTES_VISIBLE, 0, 0), RUN("SharedAccessKey=.", BYTES_VISIBLE, 0, 0)},
+         {OWN("AccountKey=.", 0, 0), OWN("SharedAccessKey=.", 0, 0)},
          NULL,
          narrow_behind,
          NULL},
         {"azure-sas",
          "shared access signature of Azure",
-         {RUN("[?&]sig=[A-Za-z0-9%]", BYTES_VISIBLE, 0, 0)},
+         {OWN("[?&]sig=[A-Za-z0-9%]", 0, 0)},
          NULL,
          narrow_behind,
          NULL},
         {"basic-auth",
          "HTTP Basic or Bearer authorization",
-         {{.expr = "authorization[\"']?\\s{0,2}[:=]\\s{0,4}[\"']?(?:basic|bearer|token)\\s{1,4}\\S",
+         {{.ends = ENDS_OWN,
+           .expr = "authorization[\"']?\\s{0,2}[:=]\\s{0,4}[\"']?(?:basic|bearer|token)\\s{1,4}\\S",
            .caseless = true}},
          NULL,
          narrow_behind,
@@ -122,10 +132,9 @@ const struct detector detect_table[] = {
          "sin|nas|social insurance|assurance sociale"},
         {"card",
          "payment card",
-         {RUN("\\b[2-68][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{4}\\b", BYTES_NUMBER, 12, 24),
-          RUN("\\b[2-68][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{1,4}(?:[ -]?[0-9]{1,3})?\\b",
-              BYTES_NUMBER, 13, 24),
-          RUN("\\b3[0-9]{3}[ -]?[0-9]{6}[ -]?[0-9]{4,5}\\b", BYTES_NUMBER, 14, 24)},
+         {OWN("\\b[2-68][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{4}\\b", 12, 24),
+          OWN("\\b[2-68][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{1,4}(?:[ -]?[0-9]{1,3})?\\b", 13, 24),
+          OWN("\\b3[0-9]{3}[ -]?[0-9]{6}[ -]?[0-9]{4,5}\\b", 14, 24)},
          NULL,
          narrow_card,
          NULL},
@@ -253,7 +262,7 @@ const struct detector detect_table[] = {
         {"hr-oib", "Croatia: OIB", {WEAK("99999999999")}, check_hr_oib, NULL, "oib"},
         {"iban",
          "International bank account number",
-         {IRUN("\\b[a-z]{2}[0-9]{2} ?[0-9a-z]", BYTES_IBAN, 15, 0)},
+         {IOWN("\\b[a-z]{2}[0-9]{2} ?[0-9a-z]", 15, 0)},
          NULL,
          narrow_iban,
          NULL},
@@ -286,7 +295,12 @@ const struct detector detect_table[] = {
          NULL,
          "my number|mynumber|individual "
          "number|\xe3\x83\x9e\xe3\x82\xa4\xe3\x83\x8a\xe3\x83\xb3\xe3\x83\x90\xe3\x83\xbc"},
-        {"jwt", "JSON Web Token", {RUN("\\beyJ[0-9A-Za-z_-]", BYTES_TOKEN, 0, 0)}, NULL, narrow_jwt, NULL},
+        {"jwt",
+         "JSON Web Token",
+         {{.expr = "\\beyJ[0-9A-Za-z_-]", .ends = ENDS_MISSES}},
+         NULL,
+         narrow_jwt,
+         NULL},
         {"kr-rrn",
          "Korea: resident registration number",
          {SHAPE("999999-9999999"), WEAK("9999999999999")},
@@ -334,7 +348,8 @@ const struct detector detect_table[] = {
          NULL},
         {"password",
          "password or secret that is assigned",
-         {{.expr = "\\b(?:pass(?:word|wd|phrase)?|pwd|secret|api[_-]?key|access[_-]?token|client[_-]?secret)["
+         {{.ends = ENDS_OWN,
+           .expr = "\\b(?:pass(?:word|wd|phrase)?|pwd|secret|api[_-]?key|access[_-]?token|client[_-]?secret)["
                    "\"']?\\s{0,4}[=:]\\s{0,4}\\S",
            .caseless = true}},
          NULL,
@@ -363,7 +378,7 @@ const struct detector detect_table[] = {
         {"pl-pesel", "Poland: PESEL", {WEAK("99999999999")}, check_pl_pesel, NULL, "pesel"},
         {"private-key",
          "private key (PEM)",
-         {{.expr = "-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"}},
+         {{.ends = ENDS_OWN, .expr = "-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"}},
          NULL,
          narrow_private_key,
          NULL},
@@ -388,7 +403,7 @@ const struct detector detect_table[] = {
          "personnummer|personal identity|pnr"},
         {"sendgrid-key",
          "API key of SendGrid",
-         {RUN("\\bSG\\.[0-9A-Za-z_-]{22}\\.[0-9A-Za-z_-]{43}", BYTES_TOKEN, 69, 69)},
+         {OWN("\\bSG\\.[0-9A-Za-z_-]{22}\\.[0-9A-Za-z_-]{43}", 69, 69)},
          NULL,
          narrow_sendgrid,
          NULL},
@@ -408,7 +423,7 @@ const struct detector detect_table[] = {
          NULL},
         {"slack-webhook",
          "webhook of Slack",
-         {{.expr = "hooks\\.slack\\.com/(?:services|workflows)/[0-9A-Za-z]"}},
+         {{.ends = ENDS_OWN, .expr = "hooks\\.slack\\.com/(?:services|workflows)/[0-9A-Za-z]"}},
          NULL,
          narrow_behind,
          NULL},
@@ -420,7 +435,7 @@ const struct detector detect_table[] = {
          NULL},
         {"telegram-token",
          "token of a Telegram bot",
-         {RUN("\\b[0-9]{8,10}:AA[0-9A-Za-z_-]{33}", BYTES_TOKEN, 44, 46)},
+         {OWN("\\b[0-9]{8,10}:AA[0-9A-Za-z_-]{33}", 44, 46)},
          NULL,
          narrow_telegram,
          NULL},
@@ -438,7 +453,7 @@ const struct detector detect_table[] = {
          NULL},
         {"url-password",
          "password in a URL",
-         {{.expr = "[a-z0-9+.-]://[^\\s/:@\"<>]", .caseless = true}},
+         {{.ends = ENDS_OWN, .expr = "[a-z0-9+.-]://[^\\s/:@\"<>]", .caseless = true}},
          NULL,
          narrow_url_password,
          NULL},

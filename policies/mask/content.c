@@ -37,84 +37,147 @@ static void add_spot(struct spots *t, struct spot n)
 	t->v[lo] = n;
 }
 
-int32_t content_mask_with(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t detector)
+/* ---- matches ---- */
+
+void finder_for(struct finder *f, const struct sl_masker *m)
 {
-	for (uint32_t i = 0; i < s->nb_masks; i++)
-		if (has_bit(p->mask_bits, i) && has_bit(s->masks[i].detectors, detector))
-			return (int32_t)i;
-	return -1;
+	_Static_assert(SL_POLICY_MASKS_MAX <= INT16_MAX, "a mask's index fits");
+	f->s = m->snapshot;
+	f->p = m->who;
+	f->asked[0] = f->asked[1] = 0;
 }
 
-bool content_is_for(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t mask)
+/* The first of the caller's masks that has this detector, -1 none. */
+static int16_t mask_with(struct finder *f, uint32_t detector)
 {
-	return mask < s->nb_masks && has_bit(p->mask_bits, mask);
+	uint32_t i = 0;
+
+	if (has_bit(f->asked, detector))
+		return f->mask_of[detector];
+	while (i < f->s->nb_masks &&
+	       !(has_bit(f->p->mask_bits, i) && has_bit(f->s->masks[i].detectors, detector)))
+		i++;
+	f->asked[detector / 64] |= UINT64_C(1) << detector % 64;
+	f->mask_of[detector] = (int16_t)(i < f->s->nb_masks ? (int)i : -1);
+	return f->mask_of[detector];
 }
 
 /* A form of a detector ended: is it a find, and whose? */
-static bool detected(struct spots *t, uint32_t form, size_t from, size_t end, struct spot *n)
+static bool detected(struct finder *f, uint32_t form, size_t from, size_t end, struct spot *out)
 {
 	uint32_t d = form >> SL_CONTENT_FORM_BITS;
 	struct sl_detect_spot s;
 	int32_t mask;
 
-	if (has_bit(t->seen, d) && end <= t->done[d])
+	if (has_bit(f->seen, d) && end <= f->done[d])
 		return false;
-	mask = content_mask_with(t->s, t->p, d);
-	if (mask < 0 || !mask_detected(t->s, d, form & ((1u << SL_CONTENT_FORM_BITS) - 1), t->value, from,
-	                               end, t->column, &s))
+	mask = mask_with(f, d);
+	if (mask < 0 || !mask_detected(f, d, form & ((1u << SL_CONTENT_FORM_BITS) - 1), from, end, &s))
 		return false;
-	t->seen[d / 64] |= UINT64_C(1) << d % 64;
-	t->done[d] = s.to;
-	*n = (struct spot){s.from, s.to, (uint32_t)mask};
+	f->seen[d / 64] |= UINT64_C(1) << d % 64;
+	f->done[d] = s.to;
+	*out = (struct spot){s.from, s.to, (uint32_t)mask};
 	return true;
+}
+
+void finder_begin(struct finder *f, struct sl_span value, struct sl_span column)
+{
+	f->value = value;
+	f->column = column;
+	f->seen[0] = f->seen[1] = 0;
+	f->own_seen = f->own_named = f->own_has_name = 0;
+	sl_detect_begin(&f->memo);
+}
+
+bool finder_asks(struct finder *f, uint32_t id)
+{
+	if (id >= SL_POLICY_MASKS_MAX)
+		return mask_with(f, (id - SL_POLICY_MASKS_MAX) >> SL_CONTENT_FORM_BITS) >= 0;
+	return id < f->s->nb_masks && has_bit(f->p->mask_bits, id);
+}
+
+bool finder_match(struct finder *f, uint32_t id, size_t from, size_t to, struct spot *out)
+{
+	*out = (struct spot){from, to, id};
+	if (id >= SL_POLICY_MASKS_MAX) {
+		if (!detected(f, id - SL_POLICY_MASKS_MAX, from, to, out))
+			return false;
+	} else if (!finder_asks(f, id)) {
+		return false;
+	}
+	/* Patterns see bytes: a spot that cuts a character takes it whole, so that the rest stays text. */
+	while (out->from > 0 && out->from < f->value.n && (f->value.p[out->from] & 0xc0) == 0x80)
+		out->from--;
+	while (out->to < f->value.n && (f->value.p[out->to] & 0xc0) == 0x80)
+		out->to++;
+	return true;
+}
+
+/* ---- spots ---- */
+
+/* Non-zero: nothing more is asked. */
+static int take_spot(struct spots *t, struct spot n)
+{
+	if (t->finder.s->masks[n.mask].action == SL_MASK_NULL) {
+		t->null = true;
+		t->v[0] = n;
+		return 1;
+	}
+	add_spot(t, n);
+	return t->first;
 }
 
 static int on_content(void *ctx, uint32_t id, size_t from, size_t to)
 {
 	struct spots *t = ctx;
-	struct spot n = {from, to, id};
+	struct spot n;
 
-	if (id >= SL_POLICY_MASKS_MAX) {
-		if (!detected(t, id - SL_POLICY_MASKS_MAX, from, to, &n))
-			return 0;
-	} else if (!content_is_for(t->s, t->p, id)) {
-		return 0;
-	}
-	if (t->s->masks[n.mask].action == SL_MASK_NULL) {
-		t->null = true;
-		t->v[0] = n;
-		return 1;
-	}
-	/* Patterns see bytes: a spot that cuts a character takes it whole, so that the rest stays text. */
-	while (n.from > 0 && n.from < t->value.n && (t->value.p[n.from] & 0xc0) == 0x80)
-		n.from--;
-	while (n.to < t->value.n && (t->value.p[n.to] & 0xc0) == 0x80)
-		n.to++;
-	add_spot(t, n);
-	return t->first;
+	return finder_match(&t->finder, id, from, to, &n) ? take_spot(t, n) : 0;
+}
+
+static void begin(const struct job *j, struct sl_span value, bool first, struct spots *t)
+{
+	finder_for(&t->finder, j->m);
+	finder_begin(&t->finder, value.p != NULL ? value : SL_SPAN_LIT(""), j->column);
+	t->nb = 0;
+	t->null = false;
+	t->first = first;
 }
 
 bool content_scan(const struct job *j, struct sl_span value, bool first, struct spots *t)
 {
 	const struct sl_snapshot *s = j->m->snapshot;
 
-	t->s = s;
-	t->p = j->m->who;
-	t->value = value.p != NULL ? value : SL_SPAN_LIT("");
-	t->column = j->column;
-	t->seen[0] = t->seen[1] = 0;
-	t->nb = 0;
-	t->null = false;
-	t->first = first;
+	begin(j, value, first, t);
 	return j->m->worker < s->nb_workers && sl_match_scan(s->content_db, s->content_scratch[j->m->worker],
-	                                                     t->value, on_content, t) == SL_OK;
+	                                                     t->finder.value, on_content, t) == SL_OK;
+}
+
+/* What the look at this value's row has found in it; false: that is not known. */
+static bool looked(const struct job *j, struct sl_span value, struct spots *t)
+{
+	const struct sl_mask_finds *finds = j->m->finds;
+	const struct sl_mask_look *l = j->look;
+	int end = 0;
+
+	if (l == NULL || finds == NULL || !l->known || l->value.p != value.p || l->value.n != value.n ||
+	    finds->snapshot != j->m->snapshot || finds->who != j->m->who ||
+	    (uint32_t)l->first + l->nb > finds->nb)
+		return false;
+	begin(j, value, false, t);
+	for (uint32_t i = 0; i < l->nb && end == 0; i++) {
+		const struct sl_mask_find *f = &finds->v[l->first + i];
+
+		end = take_spot(t, (struct spot){f->from, f->to, f->mask});
+	}
+	return true;
 }
 
 const struct sl_mask *spot_at(const struct spots *t, size_t from, size_t n)
 {
 	for (uint32_t i = 0; i < t->nb; i++)
 		if (t->v[i].from < from + n && t->v[i].to > from)
-			return &t->s->masks[t->v[i].mask];
+			return &t->finder.s->masks[t->v[i].mask];
 	return NULL;
 }
 
@@ -123,7 +186,7 @@ enum sl_masked content_text(struct job *j, struct sl_span v, struct out *w)
 	struct spots t;
 	size_t at = 0;
 
-	if (!content_scan(j, v, false, &t))
+	if (!looked(j, v, &t) && !content_scan(j, v, false, &t))
 		return SL_MASKED_REFUSE;
 	if (t.null)
 		return SL_MASKED_NULL;
@@ -133,7 +196,7 @@ enum sl_masked content_text(struct job *j, struct sl_span v, struct out *w)
 		struct sl_span part = sl_span_sub(v, t.v[i].from, t.v[i].to - t.v[i].from);
 
 		out_put(w, v.p + at, t.v[i].from - at);
-		if (text_action(&t.s->masks[t.v[i].mask], part, w) == SL_MASKED_NULL)
+		if (text_action(&t.finder.s->masks[t.v[i].mask], part, w) == SL_MASKED_NULL)
 			return SL_MASKED_NULL;
 		at = t.v[i].to;
 	}
@@ -150,6 +213,6 @@ enum sl_masked content_find(struct job *j, struct sl_span v, const struct sl_mas
 		return SL_MASKED_REFUSE;
 	if (!t.null && t.nb == 0)
 		return SL_MASKED_PASS;
-	*mask = &t.s->masks[t.v[0].mask];
+	*mask = &t.finder.s->masks[t.v[0].mask];
 	return SL_MASKED_NEW;
 }

@@ -324,7 +324,7 @@ enum sl_masked mask_value(struct job *j, uint32_t oid, uint8_t format, struct sl
 enum sl_masked sl_mask(const struct sl_masker *m, const struct sl_mask_value *v, uint8_t *out, size_t cap,
                        size_t *n)
 {
-	struct job j = {.m = m, .derived = v->derived, .column = v->column};
+	struct job j = {.m = m, .derived = v->derived, .column = v->column, .look = v->look};
 	struct out w = {out, cap, 0, false};
 	enum sl_masked rc;
 

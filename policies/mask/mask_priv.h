@@ -86,6 +86,7 @@ struct job {
 	const struct sl_mask *mask; /* NULL: content */
 	bool derived;
 	struct sl_span column;
+	const struct sl_mask_look *look;
 	uint8_t *room; /* scratch that is not in use */
 	size_t room_n;
 	uint32_t depth;
@@ -140,22 +141,44 @@ struct spot {
 	uint32_t mask;
 };
 
-struct spots {
+/* What is known of the last match of a detector of the policy's own. */
+struct own_match {
+	size_t from, to, nb; /* nb: its letters and digits */
+	bool fits;           /* what the validator said */
+};
+
+/* The matches of one value. */
+struct finder {
 	const struct sl_snapshot *s;
 	const struct sl_principal *p;
+	uint64_t asked[SL_POLICY_DETECTORS_MAX / 64]; /* detectors of which mask_of[] is known */
+	int16_t mask_of[SL_POLICY_DETECTORS_MAX];     /* the caller's mask for it, -1 none */
 	struct sl_span value, column;
-	uint32_t nb;
-	bool null;                                   /* a mask of the found ones makes the whole value NULL */
-	bool first;                                  /* only whether there is one is asked */
 	uint64_t seen[SL_POLICY_DETECTORS_MAX / 64]; /* detectors with a find, which ends at done[] */
 	size_t done[SL_POLICY_DETECTORS_MAX];
+	struct sl_detect_memo memo;
+	/* 1 << the place of a detector of the policy's own */
+	uint32_t own_seen, own_named, own_has_name; /* own[] is its; its names of columns were asked; fit */
+	struct own_match own[SL_POLICY_DETECTORS_OWN];
+};
+
+void finder_for(struct finder *f, const struct sl_masker *m);
+void finder_begin(struct finder *f, struct sl_span value, struct sl_span column);
+
+/* Has the caller a mask for this id in content_db? */
+bool finder_asks(struct finder *f, uint32_t id);
+
+/* The engine reports a match of the value by its id in content_db. True: something is to be masked. */
+bool finder_match(struct finder *f, uint32_t id, size_t from, size_t to, struct spot *out);
+
+struct spots {
+	struct finder finder;
+	uint32_t nb;
+	bool null;                /* a mask of the found ones makes the whole value NULL */
+	bool first;               /* only whether there is one is asked */
 	struct spot v[SPOTS_MAX]; /* by place, apart from each other */
 };
 
-/* The first of the caller's masks that has this detector, -1 none. */
-int32_t content_mask_with(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t detector);
-/* Is it one of the caller's? */
-bool content_is_for(const struct sl_snapshot *s, const struct sl_principal *p, uint32_t mask);
 /* False: the engine failed, and the value cannot pass. */
 bool content_scan(const struct job *j, struct sl_span value, bool first, struct spots *t);
 /* The mask of a find that touches these bytes; NULL: none does. */
@@ -169,7 +192,7 @@ enum sl_masked content_find(struct job *j, struct sl_span v, const struct sl_mas
 
 /* The form of a detector (by its number in content_db) matched [from, to) of the value: is it really one?
  * from counts for detectors of the policy's own only. True and *out as of sl_detect_check(). */
-bool mask_detected(const struct sl_snapshot *s, uint32_t detector, uint32_t form, struct sl_span value,
-                   size_t from, size_t to, struct sl_span column, struct sl_detect_spot *out);
+bool mask_detected(struct finder *f, uint32_t detector, uint32_t form, size_t from, size_t to,
+                   struct sl_detect_spot *out);
 
 #endif

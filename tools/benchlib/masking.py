@@ -1,6 +1,6 @@
 """A result of ten columns on its way to one client: through HAProxy and through sluice-stack's relay, which pass bytes, and through Sluice
 with none, one, three and all of its columns masked, and with all detectors on all text. Then what inspection alone costs: a row, a masked
-field, and detectors beside the raw pattern engine over the same bytes.
+field, detectors beside the raw pattern engine over the same bytes, and the texts that make the most work.
 
 The peer has the last core alone; PostgreSQL and the client share the first. TLS is on everywhere: Sluice ends it on both sides, HAProxy
 and the relay pass it on. HAProxy has the kernel's segmentation on its wires, the relay the same ports and TCP as Sluice.
@@ -197,10 +197,18 @@ def show_rows(rows, content):
               f"{'':6} {row['of_raw']:7.2f} {row['of_raw_row']:12.2f}")
 
 
+def show_near(near):
+    """The texts that make the most work."""
+    print(f"\ntexts of {near[0]['bytes']} bytes, full of what nearly is a find: ns of a byte; raw: the pattern engine alone")
+    for r in sorted(near, key=lambda r: -r["ns_byte"]):
+        print(f"{r['near']:26} {r['ns_byte']:7.1f} raw {r['raw_ns_byte']:6.1f}")
+
+
 def main(args):
     subprocess.run([f"{base.ROOT}/tools/lab/setup", "lab", "bench"], check=True)
     built("app/sluiced", "tools/sluice/sluice", "tools/stack/sluice-stack", "tools/policy/row_bench", "tools/policy/mask_bench")
-    rows, content = program("row_bench", 3), [r for r in program("mask_bench", 3) if "content" in r]
+    rows, masks = program("row_bench", 3), program("mask_bench", 3)
+    content, near = [r for r in masks if "content" in r], [r for r in masks if "near" in r]
     work = tempfile.mkdtemp(prefix="sluice-bench.")
     try:
         with open(f"{work}/policy.yaml", "w", encoding="utf-8") as f:
@@ -223,4 +231,5 @@ def main(args):
         print(f"{r['name']:26} {r['gbit_s']:8.2f} {results[1]['seconds'] / r['seconds']:10.2f}x {results[2]['seconds'] / r['seconds']:8.2f}x {r['cpu']:10.0%}   "
               + " ".join(f"{said * 8 / x / 1e9:.2f}" for x in r["rounds"]))
     show_rows(rows, content)
-    return {"results": results, "rows": rows, "content": content}
+    show_near(near)
+    return {"results": results, "rows": rows, "content": content, "near": near}

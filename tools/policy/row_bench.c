@@ -44,6 +44,8 @@ struct world {
 	int32_t mask;    /* of the wanted columns */
 	uint32_t wanted; /* the first so many */
 	bool look;
+	struct sl_mask_look looked[COLUMNS];
+	struct sl_mask_finds finds;
 	uint64_t masked, out;
 };
 
@@ -69,13 +71,15 @@ static double now(void)
 
 static void look_at(struct world *w, const struct sl_ev_row *r)
 {
-	struct sl_mask_look look[COLUMNS];
+	struct sl_mask_look *look = w->looked;
 
 	for (uint32_t i = 0; i < r->nb; i++)
 		look[i] = (struct sl_mask_look){.value = r->values[i].value, .column = r->values[i].column};
 	sl_mask_look(&w->m, look, r->nb);
-	for (uint32_t i = 0; i < r->nb; i++)
+	for (uint32_t i = 0; i < r->nb; i++) {
 		r->values[i].clean = look[i].clean;
+		r->values[i].seen = (uint16_t)(i + 1);
+	}
 }
 
 static void field(struct world *w, const struct sl_ev_field *f, struct sl_verdict *v)
@@ -84,7 +88,8 @@ static void field(struct world *w, const struct sl_ev_field *f, struct sl_verdic
 	                                 .format = f->column.format,
 	                                 .type = f->column.type,
 	                                 .column = f->column.name,
-	                                 .value = f->value};
+	                                 .value = f->value,
+	                                 .look = f->seen > 0 ? &w->looked[f->seen - 1] : NULL};
 	size_t n = 0;
 	enum sl_masked rc = sl_mask(&w->m, &mv, value, sizeof(value), &n);
 
@@ -326,7 +331,7 @@ static void detectors(struct world *w, const struct sl_decoder_cfg *cfg, double 
 int main(int argc, char **argv)
 {
 	double seconds = argc > 1 ? strtod(argv[1], NULL) : 0.2;
-	struct world w = {.m = {.scratch = scratch, .scratch_n = sizeof(scratch)}};
+	static struct world w = {.m = {.scratch = scratch, .scratch_n = sizeof(scratch), .finds = &w.finds}};
 	struct sl_decoder_cfg cfg = {.message_max = 1 << 20};
 
 	if (!(seconds > 0))

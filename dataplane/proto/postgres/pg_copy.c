@@ -314,7 +314,7 @@ static int field_end(struct pg *d, const struct pg_msg *m, const struct pg_entry
 		return c->carry_n > 0 ? put_raw(d, raw) : SL_OK;
 	quoted = c->format.csv && raw.n > 0 && raw.p[0] == c->format.quote;
 	value = c->format.binary ? sl_span_sub(raw, 4, raw.n) : decoded(d, raw);
-	rc = pg_rows_field(d, d->rows.next, value, e, &v);
+	rc = pg_rows_field(d, d->rows.next, value, 0, e, &v);
 	if (rc != SL_OK)
 		return rc;
 	if (v.action == SL_ACT_REPLACE)

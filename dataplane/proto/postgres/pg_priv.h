@@ -570,7 +570,7 @@ int pg_rows_meta(struct pg *d, uint16_t nb, struct sl_copy *copy, const struct p
 /* Keeps which of them are wanted. */
 void pg_rows_keep(struct pg *d, uint16_t nb);
 /* FIELD for a value of a wanted column, by its place in pg_mask. */
-int pg_rows_field(struct pg *d, uint16_t place, struct sl_span value, const struct pg_entry *e,
+int pg_rows_field(struct pg *d, uint16_t place, struct sl_span value, uint16_t seen, const struct pg_entry *e,
                   struct sl_verdict *v);
 /* Rows and DataRow messages of which nothing is wanted, behind the one that was just let through: so many as
  * lie whole in b and may pass. Returns their bytes. */

@@ -93,7 +93,7 @@ static int judge(struct pg *d, const struct pg_msg *m, const struct pg_entry *e,
 	for (uint32_t i = 0; i < nb && !o->full; i++) {
 		if (values[i].clean)
 			continue;
-		rc = pg_rows_field(d, d->tmp->row.index[i], values[i].value, e, &v);
+		rc = pg_rows_field(d, d->tmp->row.index[i], values[i].value, values[i].seen, e, &v);
 		if (rc != SL_OK)
 			return rc;
 		if (v.action == SL_ACT_REPLACE) {

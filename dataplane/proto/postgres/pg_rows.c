@@ -232,7 +232,7 @@ uint32_t pg_rows_run(struct pg *d, struct sl_span b)
 
 /* ---- one row ---- */
 
-int pg_rows_field(struct pg *d, uint16_t place, struct sl_span value, const struct pg_entry *e,
+int pg_rows_field(struct pg *d, uint16_t place, struct sl_span value, uint16_t seen, const struct pg_entry *e,
                   struct sl_verdict *v)
 {
 	const struct pg_wanted *w = &d->rows.mask->wanted[place];
@@ -240,6 +240,7 @@ int pg_rows_field(struct pg *d, uint16_t place, struct sl_span value, const stru
 	struct sl_event ev = {.kind = SL_EV_FIELD};
 
 	ev.field.want = w->want;
+	ev.field.seen = seen;
 	ev.field.value = value;
 	ev.field.column.name = sl_span(names + w->name_off, w->name_n);
 	ev.field.column.table = w->table;
@@ -283,7 +284,7 @@ static int judge_value(struct pg *d, struct sl_span value, const struct pg_entry
 {
 	struct pg_rows *r = &d->rows;
 	struct sl_verdict v;
-	int rc = pg_rows_field(d, r->next, value, e, &v);
+	int rc = pg_rows_field(d, r->next, value, 0, e, &v);
 
 	if (rc != SL_OK)
 		return rc;

@@ -192,6 +192,7 @@ static void verdict_copy(struct world *w, const struct sl_ev_field *f, struct sl
  * denied. */
 static void verdict_field(struct world *w, const struct sl_ev_field *f, struct sl_verdict *v)
 {
+	assert_true(f->seen == 0 || f->seen == 1 + f->value.n); /* as ROW gave it */
 	if (f->column.name.n == 0) {
 		verdict_copy(w, f, v);
 		return;
@@ -276,7 +277,9 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 		verdict_field(w, &ev->field, v);
 	} else if (ev->kind == SL_EV_ROW) {
 		for (uint32_t i = 0; i < ev->row.nb; i++) {
-			assert_true(ev->row.values[i].want == 7 && !ev->row.values[i].clean);
+			assert_true(ev->row.values[i].want == 7 && !ev->row.values[i].clean &&
+			            ev->row.values[i].seen == 0);
+			ev->row.values[i].seen = (uint16_t)(1 + ev->row.values[i].value.n);
 			ev->row.values[i].clean = has(ev->row.values[i].column, "clean");
 		}
 	} else if (ev->kind == SL_EV_ROWS) {
