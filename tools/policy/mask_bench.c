@@ -1,7 +1,8 @@
 /*
  * What masking a value costs: nanoseconds of a field by action and type, and the speed at which all detectors
  * look through texts, beside the pattern engine alone over the same bytes: text by text, and rows of texts in
- * one scan each; and what a byte costs in texts full of what nearly is a find. One JSON object a line. Usage: mask_bench [SECONDS-EACH]
+ * one scan each; and what a byte costs in texts full of what nearly is a find. One JSON object a line. Usage:
+ * mask_bench [SECONDS-EACH]
  */
 #include <stdio.h>
 #include <stdlib.h>
