@@ -189,6 +189,29 @@ def portals_and_partial_execute():
 
 
 @test
+def executes_that_run_nothing():
+    """An Execute of a portal that has completed, or that a Close before it took away, does nothing at the target: the record of the Execute
+    that ran has the parameters."""
+    with bench() as w:
+        w.simple("create temp table once (i int)")
+        w.simple("begin")
+        w.send(parse("insert into once values ($1)", "ins", (23,)), bind([b"9300"], "p", "ins"), execute("p"), execute("p"), sync())
+        got = w.until("Z")
+        same((kinds(got), errors(got)[0]["C"]), ("12CEZ", "55000"), "an INSERT executed twice")
+        w.simple("rollback")
+        w.simple("begin")
+        w.send(parse("select $1::int", "sel", (23,)), bind([b"77"], "q", "sel"), execute("q"), execute("q"), sync())
+        got = w.until("Z")
+        same((kinds(got), [row(b) for k, b in got if k == "D"]), ("12DCCZ", [[b"77"]]), "a SELECT executed twice")
+        w.send(bind([b"78"], "r", "sel"), message("C", b"Pr\0"), execute("r"), sync())
+        got = w.until("Z")
+        same((kinds(got), errors(got)[0]["C"]), ("23EZ", "34000"), "an Execute behind its Close")
+        w.simple("rollback")
+    runs = [r for r in records(latest("bench")["id"]) if r["kind"] == "command" and r["phase"] == "execute"]
+    same([r.get("params") for r in runs if r.get("params")], [["9300"], ["77"], ["78"]], f"parameters recorded ({runs})")
+
+
+@test
 def portal_of_a_denied_statement():
     """Bind and Describe of what was denied never reach the target; a portal made before stays as it was."""
     mark = marker()

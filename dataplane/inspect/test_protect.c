@@ -299,6 +299,16 @@ static void unknown(struct fx *f, const char *text)
 	ended(f, "SELECT 1", false);
 }
 
+/* The target has people, and nothing else. */
+static void up_with_people(struct fx *f)
+{
+	fx_up(f, policy);
+	f->columns = people;
+	f->nb_columns = sizeof(people) / sizeof(people[0]);
+	f->only_these = true;
+	session(f, "agents");
+}
+
 /* Tables that the session makes are known by their whole names, and no more than there is room for. */
 static void test_made(void **state)
 {
@@ -311,11 +321,7 @@ static void test_made(void **state)
 	struct fx f;
 
 	(void)state;
-	fx_up(&f, policy);
-	f.columns = people;
-	f.nb_columns = sizeof(people) / sizeof(people[0]);
-	f.only_these = true;
-	session(&f, "agents");
+	up_with_people(&f);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		(void)snprintf(text, sizeof(text), "CREATE TABLE %s (a text)", others[i]);
 		allowed(&f, text, 0);
@@ -355,11 +361,7 @@ static void test_unknown(void **state)
 	struct fx f;
 
 	(void)state;
-	fx_up(&f, policy);
-	f.columns = people;
-	f.nb_columns = sizeof(people) / sizeof(people[0]);
-	f.only_these = true;
-	session(&f, "agents");
+	up_with_people(&f);
 	allowed(&f, "SELECT upper(name) FROM people", 0);
 	ended(&f, "SELECT 1", false);
 	unknown(&f, upper);
