@@ -70,7 +70,7 @@ static void put_timer(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 {
 	static const char *const names[TCP_TMR_COUNT] = {
 	        [TCP_TMR_RTX] = "on",         [TCP_TMR_LOSS] = "loss",   [TCP_TMR_DELACK] = "delack",
-	        [TCP_TMR_KEEP] = "keepalive", [TCP_TMR_LIFE] = "linger",
+	        [TCP_TMR_KEEP] = "keepalive", [TCP_TMR_LIFE] = "linger", [TCP_TMR_RESEQ] = "reorder",
 	};
 	uint64_t first = UINT64_MAX;
 

@@ -166,8 +166,10 @@ static void not_acceptable(struct sl_tcp_conn *c, const struct tcp_seg *s, uint6
 {
 	(void)sl_fail(SL_E_TCP_SEQ);
 	TCP_TRACE(c, BAD_SEQ, s->seq, c->rcv_nxt);
-	if (s->len > 0 && seq_le(s->seq + s->len, c->rcv_nxt))
+	if (s->len > 0 && seq_le(s->seq + s->len, c->rcv_nxt)) {
 		tcp_dsack_note(c, s->seq, s->seq + s->len);
+		tcp_reseq_duplicate(c, s);
+	}
 	if (s->len > 0)
 		(void)tcp_send_ack(c, now_us);
 	else
@@ -332,6 +334,14 @@ static bool checks(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 	return true;
 }
 
+/* More than our MSS was several segments, which the device has put together. */
+static void count_parts(const struct sl_tcp_conn *c, struct tcp_seg *s)
+{
+	uint32_t least = c->adv_mss > 0 ? (s->len + c->adv_mss - 1U) / c->adv_mss : 0;
+
+	s->parts = (uint16_t)u32_max(s->parts, u32_min(least, UINT16_MAX));
+}
+
 static void count_in(struct sl_tcp_conn *c, const struct tcp_seg *s)
 {
 	c->stat.segs_in += s->parts;
@@ -343,6 +353,8 @@ static void count_in(struct sl_tcp_conn *c, const struct tcp_seg *s)
 
 static void conn_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us)
 {
+	if (s->len > c->adv_mss)
+		count_parts(c, s);
 	count_in(c, s);
 	if (c->state == TCP_SYN_SENT) {
 		syn_sent_input(c, s, now_us);

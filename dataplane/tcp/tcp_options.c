@@ -163,16 +163,28 @@ static const struct tcp_run *block(const struct sl_tcp_conn *c, uint32_t i)
 	return i < o->nb_recent ? tcp_rcvq_run(c, o->recent[i]) : &o->run[i - o->nb_recent];
 }
 
+static bool shows_gaps(const struct sl_tcp_conn *c)
+{
+	return c->has_ooo && !tcp_reseq_hides(c);
+}
+
+/* A duplicate behind a gap needs the block that it lies in (RFC 2883, 4.2): alone it would say that it came.
+ */
+static bool shows_dsack(const struct sl_tcp_conn *c)
+{
+	return c->has_dsack && (seq_le(c->dsack.end, c->rcv_nxt) || shows_gaps(c));
+}
+
 /*
  * Blocks to report: a duplicate (RFC 2883, 4), then where data came last (RFC 2018, 4), then the older ones,
  * then any others.
  */
 static uint32_t choose_blocks(const struct sl_tcp_conn *c, uint32_t max, struct tcp_range *out)
 {
-	const struct tcp_ooo *o = c->has_ooo ? c->ooo : NULL;
+	const struct tcp_ooo *o = shows_gaps(c) ? c->ooo : NULL;
 	uint32_t nb = 0, first = 0;
 
-	if (c->has_dsack) {
+	if (shows_dsack(c)) {
 		out[nb++] = c->dsack;
 		first = 1;
 	}
@@ -190,11 +202,11 @@ static uint32_t choose_blocks(const struct sl_tcp_conn *c, uint32_t max, struct 
 
 static uint32_t nb_sack_blocks(const struct sl_tcp_conn *c)
 {
-	uint32_t nb = c->has_dsack;
+	uint32_t nb = shows_dsack(c);
 
 	if (!c->sack_ok)
 		return 0;
-	if (c->has_ooo)
+	if (shows_gaps(c))
 		nb += c->ooo->nb;
 	return u32_min(nb, c->ts_ok ? 3 : 4);
 }

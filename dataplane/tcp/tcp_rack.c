@@ -90,14 +90,22 @@ void tcp_rack_adapt(struct sl_tcp_conn *c, const struct tcp_acked *a)
 	}
 }
 
+/*
+ * The RFC's is made of round trips, at most one. What makes packets late on a short path (a queue, a core
+ * that had other work) has nothing to do with its round trips: there it also grows by time, where that was
+ * seen.
+ */
 static uint32_t reo_wnd(const struct sl_tcp_conn *c)
 {
 	const struct tcp_rack *k = &c->rack;
+	uint32_t mult = u32_max(k->reo_mult, 1), wnd = mult * (tcp_min_rtt(c) / 4);
 
 	if (!k->reordering && (c->ca_state == TCP_CA_RECOVERY || c->ca_state == TCP_CA_LOSS ||
 	                       c->board.sacked_segs >= TCP_DUPTHRESH))
 		return 0;
-	return u32_min(u32_max(k->reo_mult, 1) * (tcp_min_rtt(c) / 4), c->srtt_us);
+	if (c->near && k->reordering)
+		return u32_min(wnd + (mult - 1) * TCP_REO_NEAR_STEP, u32_max(c->srtt_us, TCP_REO_NEAR_MAX));
+	return u32_min(wnd, c->srtt_us);
 }
 
 /* Time until e counts as lost; 0: now. */

@@ -72,6 +72,8 @@ static void take_in_order(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now
 	to = tcp_rcvq_in_order(c, s);
 	if (to != c->rcv_nxt)
 		advance(c, to);
+	if (had_gap)
+		tcp_reseq_filled(c, s, now_us);
 	if (seq_lt(to, end)) {
 		TCP_TRACE(c, NO_MEM, end - to, 1);
 		(void)sl_fail(tcp_mem_err(c));
@@ -96,6 +98,7 @@ static void send_dup_acks(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64
 static void take_out_of_order(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
 	const struct tcp_run *r = tcp_rcvq_run(c, s->seq);
+	bool first = !c->has_ooo;
 
 	if (r != NULL)
 		tcp_dsack_note(c, s->seq, seq_min(r->end, s->seq + s->len));
@@ -106,7 +109,9 @@ static void take_out_of_order(struct sl_tcp_conn *c, const struct tcp_seg *s, ui
 		TCP_TRACE(c, OOO_DROP, s->seq, s->len);
 		(void)sl_fail(SL_E_TCP_OOO_LIMIT);
 	}
-	send_dup_acks(c, s, now_us);
+	tcp_reseq_out_of_order(c, s, first, now_us);
+	if (!tcp_reseq_hides(c))
+		send_dup_acks(c, s, now_us);
 }
 
 /*

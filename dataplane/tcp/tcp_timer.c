@@ -208,7 +208,7 @@ static void conn_expire(struct sl_tcp_conn *c, uint64_t now_us)
 	static void (*const on[TCP_TMR_COUNT])(struct sl_tcp_conn *, uint64_t) = {
 	        [TCP_TMR_RTX] = on_rtx,       [TCP_TMR_LOSS] = tcp_loss_expired,
 	        [TCP_TMR_DELACK] = on_delack, [TCP_TMR_KEEP] = on_keepalive,
-	        [TCP_TMR_LIFE] = on_life,
+	        [TCP_TMR_LIFE] = on_life,     [TCP_TMR_RESEQ] = tcp_reseq_expired,
 	};
 	uint64_t first = UINT64_MAX, at;
 

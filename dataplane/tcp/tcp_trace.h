@@ -26,6 +26,7 @@
 	X(KEEPALIVE, NORMAL, "keepalive", "tries", "idle_ms")                                                \
 	X(DUPACK, RUN, "dupack", "ack", "times")                                                             \
 	X(OOO, RUN, "ooo", "seq", "bytes")                                                                   \
+	X(GAP, NORMAL, "gap", "rcv_nxt", "late")                                                             \
 	X(WND_SHUT, NORMAL, "peer_window_shut", "ack", "unsent")                                             \
 	X(WND_OPEN, NORMAL, "peer_window_open", "ack", "window")                                             \
 	X(HOLD, NORMAL, "hold", "on", "unread")                                                              \

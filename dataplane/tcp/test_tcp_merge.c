@@ -491,6 +491,37 @@ static void test_random(void **state)
 	}
 }
 
+/* What the device has put together: as many as our MSS says that there were at least. */
+static void test_by_device(void **state)
+{
+	struct sl_tcp_cfg tune = {.mss = 500};
+	struct sl_tcp_info before, after;
+	struct peer p;
+
+	(void)state;
+	peer_init(&p, &tune);
+	peer_connect(&p);
+	p.e.c->quickack = 0;
+	sl_tcp_get_info(p.e.c, &before);
+	(void)seg_at(&p, 0, 0, 500);
+	burst(&p, 1);
+	peer_none(&p);
+	(void)seg_at(&p, 0, 500, 1300);
+	burst(&p, 1);
+	assert_true(peer_rx(&p)); /* two segments are acknowledged at once */
+	assert_int_equal(p.got.ack, p.seq + 1800);
+	p.e.c->quickack = 2;
+	(void)seg_at(&p, 0, 1800, 501);
+	burst(&p, 1);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.e.c->quickack, 0);
+	sl_tcp_get_info(p.e.c, &after);
+	assert_int_equal(after.data_segs_in - before.data_segs_in, 6);
+	assert_true(after.rcv_mss <= 500);
+	expect_bytes(&p, p.seq, 2301);
+	stop(&p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,7 +529,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_breakers),  cmocka_unit_test(test_ecn),
 	        cmocka_unit_test(test_timestamp), cmocka_unit_test(test_old_start),
 	        cmocka_unit_test(test_mixed),     cmocka_unit_test(test_handshake_and_data),
-	        cmocka_unit_test(test_random),
+	        cmocka_unit_test(test_random),    cmocka_unit_test(test_by_device),
 	};
 
 	if (test_setup(argc, argv) < 0)

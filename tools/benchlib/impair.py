@@ -104,14 +104,19 @@ def iperf(wires, host, reverse, seconds, congestion):
         raise Broken(f"iperf3 against {host}: {done.stdout[-300:]}{done.stderr[-300:]}") from e
 
 
-def goodput(wires, host, seconds, congestion):
+def one_way(wires, host, reverse, seconds, congestion):
+    """With a server of its own: one whose client's FIN was lost takes no other for a while."""
     server = wires.start(wires.target, "iperf3", "-s", "-p", str(PORT_IPERF))
     time.sleep(0.5)
     try:
-        return [iperf(wires, host, reverse, seconds, congestion) for reverse in (False, True)]
+        return iperf(wires, host, reverse, seconds, congestion)
     finally:
         server.kill()
         server.wait()
+
+
+def goodput(wires, host, seconds, congestion):
+    return [one_way(wires, host, reverse, seconds, congestion) for reverse in (False, True)]
 
 
 def medians(runs):
