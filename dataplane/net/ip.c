@@ -19,7 +19,7 @@ void net_ip_flush(struct sl_net *net, uint64_t now_us)
 		net->cfg.tcp_input(net->cfg.ctx, net->up.m, net->up.seg, n, now_us);
 }
 
-/* Padding of short frames; what lies beyond the last segment would be a chain that no port makes. */
+/* Padding of short frames. A chain has none: see sl_port_rx(). */
 int net_ip_trim(struct net_pkt *p, struct rte_mbuf *m)
 {
 	if (m->pkt_len > p->l3_len && rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - p->l3_len)) != 0)

@@ -58,18 +58,6 @@ static int make_handoff(struct sl_port *p, char *err, size_t cap)
 	return SL_OK;
 }
 
-/* Where what is cut out of chains waits; a port whose device makes none never touches it. */
-static int make_pending(struct sl_port *p, char *err, size_t cap)
-{
-	for (uint16_t w = 0; w < p->nb_workers; w++) {
-		p->w[w].idle_polls = PORT_CLEAN_POLLS;
-		p->w[w].pending = calloc(PORT_PENDING_MAX, sizeof(p->w[w].pending[0]));
-		if (p->w[w].pending == NULL)
-			return port_refuse(err, cap, "%s: out of memory", p->name);
-	}
-	return SL_OK;
-}
-
 static int make_impair(struct sl_port *p, const struct sl_port_cfg *cfg, char *err, size_t cap)
 {
 	const char *wrong;
@@ -90,10 +78,10 @@ static int configure(struct sl_port *p, const struct sl_port_cfg *cfg, char *err
 	int rc = p->dev->open(p, cfg, err, cap);
 
 	p->tx_shared = p->caps.nb_tx_queues < p->nb_workers;
+	for (uint16_t w = 0; w < p->nb_workers; w++)
+		p->w[w].idle_polls = PORT_CLEAN_POLLS;
 	if (rc == SL_OK)
 		rc = make_handoff(p, err, cap);
-	if (rc == SL_OK)
-		rc = make_pending(p, err, cap);
 	if (rc == SL_OK)
 		rc = make_impair(p, cfg, err, cap);
 	return rc == SL_OK ? p->dev->start(p, err, cap) : rc;
@@ -150,14 +138,8 @@ void sl_port_close(struct sl_port *p)
 	if (p == NULL)
 		return;
 	p->dev->close(p);
-	for (uint16_t i = 0; i < p->nb_workers; i++) {
-		struct port_worker *w = &p->w[i];
-
+	for (uint16_t i = 0; i < p->nb_workers; i++)
 		drain(p->handoff[i]);
-		for (uint32_t k = w->pending_head; k < w->pending_nb; k++)
-			rte_pktmbuf_free(w->pending[k]);
-		free(w->pending);
-	}
 	port_bells_free(p);
 	impair_free(p->impair);
 	free(p);

@@ -14,16 +14,10 @@
 #define PORT_WORKERS_MAX   64
 #define PORT_HANDOFF_SLOTS 2048 /* per worker; a power of two */
 #define PORT_DESC_MAX      4096
-#define PORT_CHAIN_SHARE   4  /* of the transmit ring that one chain may take */
-#define PORT_TX_TRIES      16 /* of a burst that the device takes only in part */
-#define PORT_RX_BURST_MAX  64
-#define PORT_PENDING_MAX   2048 /* packets cut out of one burst's chains */
-#define PORT_CUT_HDR_MAX   448  /* Ethernet, VLAN, IPv6 with extension headers, TCP with options */
-#define PORT_CLEAN_POLLS   16   /* idle polls behind the last packet sent before its buffer is asked back */
-/* What is true of every part of a received packet that is cut. */
-#define PORT_RX_KEEP                                                                                         \
-	(RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_VLAN |                    \
-	 RTE_MBUF_F_RX_VLAN_STRIPPED)
+#define PORT_CHAIN_SHARE   4   /* of the transmit ring that one chain may take */
+#define PORT_TX_TRIES      16  /* of a burst that the device takes only in part */
+#define PORT_CUT_HDR_MAX   448 /* Ethernet, VLAN, IPv6 with extension headers, TCP with options */
+#define PORT_CLEAN_POLLS   16  /* idle polls behind the last packet sent before its buffer is asked back */
 
 /* The ports that connections of ours come from; aligned to every size of block and of RSS table. */
 #define PORT_PICK_FIRST   16384
@@ -76,9 +70,6 @@ struct kernel_dev;
 
 /* What only one worker touches. */
 struct port_worker {
-	struct rte_mbuf **pending; /* cut out of chains, in their order: those from head to nb are left */
-	uint32_t pending_head;
-	uint32_t pending_nb;
 	uint32_t idle_polls; /* since the last packet sent; PORT_CLEAN_POLLS: nothing to ask back */
 	uint16_t next_dead;  /* the dead worker that is looked after first */
 } __rte_cache_aligned;
@@ -193,11 +184,10 @@ bool port_cut_start(struct port_cut *c, struct rte_mbuf *m, const struct port_hd
 /* The next part; NULL: c->left is 0, or no buffer holds it. */
 struct rte_mbuf *port_cut_next(struct port_cut *c, struct rte_mempool *pool);
 /*
- * Makes packets of one segment out of a received chain whose checksums were judged: flat if it fits a buffer,
- * else a TCP packet is cut into several at the borders of its buffers. Takes m; returns how many, what is
- * lost is counted.
+ * A received chain whose checksums were judged: made flat if it fits a buffer, left as it is if it is a TCP
+ * segment with its headers in the first buffer. False: freed and counted.
  */
-uint32_t port_unchain(struct rte_mbuf *m, struct rte_mempool *pool, struct rte_mbuf **out, uint32_t room);
+bool port_rx_fix(struct rte_mbuf *m);
 /* Readies a packet for this device: checksums, one segment. Returns the mbuf to send, or NULL: freed and
  * counted. */
 struct rte_mbuf *port_tx_fix(const struct sl_port *p, uint16_t worker, struct rte_mbuf *m);

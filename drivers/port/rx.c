@@ -126,31 +126,16 @@ static uint16_t receive(struct sl_port *p, uint16_t worker, uint16_t queue, stru
 	return keep_own(p, worker, m, n);
 }
 
-/* Packets that were cut out of an earlier burst. */
-static uint16_t take_pending(struct port_worker *w, struct rte_mbuf **m, uint16_t n)
+/* Keeps what those above can take at the front of m; returns how many. */
+static uint16_t fix_chains(struct rte_mbuf **m, uint16_t n)
 {
-	uint32_t got = RTE_MIN(w->pending_nb - w->pending_head, (uint32_t)n);
+	uint16_t kept = 0;
 
-	if (got == 0)
-		return 0;
-	memcpy(m, w->pending + w->pending_head, got * sizeof(m[0]));
-	w->pending_head += got;
-	if (w->pending_head == w->pending_nb)
-		w->pending_head = w->pending_nb = 0;
-	return (uint16_t)got;
-}
-
-/* Nobody above meets a chain: see port_unchain(). Nothing is pending when a burst comes. */
-static uint16_t unchain(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t got, uint16_t n)
-{
-	struct port_worker *w = &p->w[worker];
-
-	for (uint16_t i = 0; i < got; i++) {
-		uint32_t room = PORT_PENDING_MAX - w->pending_nb;
-
-		w->pending_nb += port_unchain(m[i], p->pool[worker], w->pending + w->pending_nb, room);
+	for (uint16_t i = 0; i < n; i++) {
+		if (m[i]->nb_segs == 1 || port_rx_fix(m[i]))
+			m[kept++] = m[i];
 	}
-	return take_pending(w, m, n);
+	return kept;
 }
 
 /* Sent buffers that the device still holds pin what TCP and the other leg wait for: asked back when no
@@ -212,14 +197,12 @@ static uint16_t poll(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, ui
 
 uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
 {
-	uint16_t got = take_pending(&p->w[worker], m, n);
 	bool chains = false;
+	uint16_t got;
 
-	if (got > 0)
-		return got;
 	if (unlikely(p->impair != NULL))
 		port_tx_due(p, worker);
-	got = poll(p, worker, m, n < PORT_RX_BURST_MAX ? n : PORT_RX_BURST_MAX);
+	got = poll(p, worker, m, n);
 	if (got == 0)
 		idle(p, worker);
 	for (uint16_t i = 0; i < got; i++) {
@@ -228,5 +211,5 @@ uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uin
 		port_verify(m[i]);
 		chains |= m[i]->nb_segs > 1;
 	}
-	return unlikely(chains) ? unchain(p, worker, m, got, n) : got;
+	return chains ? fix_chains(m, got) : got;
 }

@@ -1,8 +1,8 @@
 /*
- * Cutting packets that are larger than the wire's: what TCP gave as one large segment to a port that cannot
- * cut it, and what a device gave as one received packet in a chain of buffers. The headers are repeated in
- * front of each part as RFC 9293 would have it sent: PSH and FIN only with the last bytes, CWR (RFC 3168)
- * only with the first.
+ * Packets that are larger than the wire's. What TCP gave as one large segment to a port that cannot cut it is
+ * cut here, the headers repeated in front of each part as RFC 9293 would have it sent: PSH and FIN only with
+ * the last bytes, CWR (RFC 3168) only with the first. What a device gave as one received packet in a chain of
+ * buffers goes up when TCP can take it.
  */
 #include "port_priv.h"
 
@@ -124,83 +124,6 @@ static void trim_chain(struct rte_mbuf *m, uint32_t len)
 		m->nb_segs++;
 }
 
-/* A segment of the chain on its own, with room in front for the headers: itself, or a copy. */
-static struct rte_mbuf *with_room(struct rte_mbuf *s, struct rte_mempool *pool, uint16_t hdr_len)
-{
-	struct rte_mbuf *copy;
-	char *d;
-
-	if (RTE_MBUF_DIRECT(s) && rte_mbuf_refcnt_read(s) == 1 && rte_pktmbuf_headroom(s) >= hdr_len)
-		return s;
-	copy = rte_pktmbuf_alloc(pool);
-	if (copy != NULL) /* the usual headroom is enough for all but long extension headers */
-		copy->data_off = (uint16_t)RTE_MAX(copy->data_off, hdr_len);
-	d = copy != NULL ? rte_pktmbuf_append(copy, s->data_len) : NULL;
-	if (d != NULL) {
-		memcpy(d, rte_pktmbuf_mtod(s, const void *), s->data_len);
-	} else {
-		rte_pktmbuf_free(copy);
-		copy = NULL;
-	}
-	rte_pktmbuf_free_seg(s);
-	return copy;
-}
-
-static void one_packet(struct rte_mbuf *s, const struct rte_mbuf *like)
-{
-	s->next = NULL;
-	s->nb_segs = 1;
-	s->pkt_len = s->data_len;
-	s->ol_flags =
-	        (s->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) | (like->ol_flags & PORT_RX_KEEP);
-	s->vlan_tci = like->vlan_tci;
-	s->port = like->port;
-	s->packet_type = like->packet_type;
-}
-
-/*
- * Cuts a TCP packet at the borders of its buffers. The headers of the first part are where they were; those
- * without bytes are dropped: a bare ACK more could be taken for a duplicate.
- */
-static uint32_t cut_tcp(struct port_cut *c, struct rte_mbuf *m, struct rte_mempool *pool,
-                        struct rte_mbuf **out, uint32_t room)
-{
-	struct rte_mbuf like = {.ol_flags = m->ol_flags,
-	                        .vlan_tci = m->vlan_tci,
-	                        .port = m->port,
-	                        .packet_type = m->packet_type};
-	struct rte_mbuf *s = m;
-	struct rte_mbuf *next = NULL;
-	uint32_t nb = 0, n;
-
-	for (; s != NULL; s = next) {
-		next = s->next;
-		s->next = NULL;
-		if (s == m)
-			(void)rte_pktmbuf_adj(s, c->hdr_len);
-		if (s->data_len == 0) {
-			rte_pktmbuf_free_seg(s);
-			continue;
-		}
-		if (nb < room)
-			s = with_room(s, pool, c->hdr_len);
-		if (nb == room || s == NULL) {
-			(void)sl_fail(nb == room ? SL_E_PORT_RX_CHAIN : SL_E_NET_NO_MBUF);
-			if (s != NULL)
-				rte_pktmbuf_free_seg(s);
-			rte_pktmbuf_free(next);
-			return nb;
-		}
-		s->nb_segs = 1;
-		s->pkt_len = s->data_len;
-		n = s->data_len; /* before the headers count */
-		put_headers(c, (uint8_t *)rte_pktmbuf_prepend(s, c->hdr_len), n);
-		one_packet(s, &like);
-		out[nb++] = s;
-	}
-	return nb;
-}
-
 /* The device or port_verify() has said that the packet is damaged. */
 static bool is_bad(const struct rte_mbuf *m)
 {
@@ -208,23 +131,21 @@ static bool is_bad(const struct rte_mbuf *m)
 	       (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD;
 }
 
-uint32_t port_unchain(struct rte_mbuf *m, struct rte_mempool *pool, struct rte_mbuf **out, uint32_t room)
+bool port_rx_fix(struct rte_mbuf *m)
 {
 	struct port_cut c;
 	struct port_hdr h;
 
-	if (room > 0 && rte_pktmbuf_linearize(m) == 0) {
-		out[0] = m;
-		return 1;
-	}
-	if (room > 0 && is_bad(m)) {
+	if (rte_pktmbuf_linearize(m) == 0)
+		return true;
+	if (is_bad(m)) {
 		(void)sl_fail(SL_E_TCP_CSUM);
-	} else if (room > 0 && port_parse(m, &h) && headers_of(m, &h, &c) && c.left > 0) {
+	} else if (port_parse(m, &h) && headers_of(m, &h, &c) && c.left > 0) {
 		trim_chain(m, (uint32_t)h.l4_off + h.l4_len);
-		return cut_tcp(&c, m, pool, out, room);
+		return true;
 	} else {
 		(void)sl_fail(SL_E_PORT_RX_CHAIN);
 	}
 	rte_pktmbuf_free(m);
-	return 0;
+	return false;
 }

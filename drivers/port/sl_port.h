@@ -110,9 +110,9 @@ bool sl_port_link(const struct sl_port *p);
  * On return ol_flags say for each TCP packet of IPv4 and IPv6 whether its checksums are good
  * (RTE_MBUF_F_RX_IP_CKSUM_GOOD/BAD, _L4_CKSUM_GOOD/BAD), verified in software where the device did not.
  *
- * Every packet is one mbuf segment. What the device received in several buffers (LRO, frames larger than a
- * buffer) is made flat, or, a TCP packet that is too large for it, cut into several at the borders of its
- * buffers without a copy; what is neither is dropped (SL_E_PORT_RX_CHAIN). Worker thread.
+ * A packet is one mbuf segment, or it is a TCP segment whose headers are in the first one, its data in all,
+ * with nothing behind it: what the device received in several buffers (LRO, frames larger than a buffer) is
+ * made flat where it fits; what is neither then is dropped (SL_E_PORT_RX_CHAIN). Worker thread.
  */
 uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n);
 

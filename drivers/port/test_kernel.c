@@ -129,12 +129,12 @@ static void test_large(void **state)
 		size_t n = 1461 + (size_t)rand() % (PAYLOAD_MAX - 1461);
 		bool v6 = i % 2 == 0;
 		struct sl_port *from = i % 4 < 2 ? a : b;
-		unsigned parts = cross(from, from == a ? b : a,
-		                       cross_packet(v6, n, 900 + (size_t)rand() % 1100, 1440), v6, n);
 
-		assert_true(parts <= n / 2048 + 2); /* where buffers end: it came in one piece */
+		assert_int_equal(cross(from, from == a ? b : a,
+		                       cross_packet(v6, n, 900 + (size_t)rand() % 1100, 1440), v6, n),
+		                 1);
 	}
-	assert_int_equal(cross(a, b, cross_packet(false, PAYLOAD_MAX, 2048, 1460), false, PAYLOAD_MAX), 32);
+	assert_int_equal(cross(a, b, cross_packet(false, PAYLOAD_MAX, 2048, 1460), false, PAYLOAD_MAX), 1);
 }
 
 static void test_small(void **state)
@@ -166,7 +166,7 @@ static void test_vlan(void **state)
 		sl_put_be16(d + 12, 0x8100);
 		sl_put_be16(d + 14, 7);
 		m->l2_len = 18;
-		assert_int_equal(cross(a, b, m, v6, n), i < 2 ? 15 : 1);
+		assert_int_equal(cross(a, b, m, v6, n), 1);
 	}
 }
 
@@ -241,8 +241,8 @@ static void test_header_out(void **state)
 	assert_int_equal(n, 854);
 	assert_int_equal(v.gso_type, VIRTIO_NET_HDR_GSO_NONE);
 	close(fd);
-	for (unsigned left = 16; left > 0; left--)
-		rte_pktmbuf_free(wait_for(b, 0)); /* 15 parts of the first, and the second */
+	for (int i = 0; i < 2; i++)
+		rte_pktmbuf_free(wait_for(b, 0));
 	nothing_for(b);
 }
 
@@ -302,7 +302,7 @@ static void test_overflow(void **state)
 	}
 	assert_int_equal(sl_port_stats(a, &s), 0);
 	assert_int_equal(s.tx_packets, sent);
-	assert_int_equal(cross(a, b, cross_packet(true, 9000, 1000, 1440), true, 9000), 5);
+	assert_int_equal(cross(a, b, cross_packet(true, 9000, 1000, 1440), true, 9000), 1);
 }
 
 /* More large frames than the socket's queue holds: the others are dropped and counted, none is taken for
@@ -311,7 +311,7 @@ static void test_large_overflow(void **state)
 {
 	uint64_t before = errors(SL_E_PORT_RX_TRUNCATED), lost = 0;
 	time_t end = time(NULL) + PATIENT;
-	uint32_t sent = 0, parts = 0;
+	uint32_t sent = 0, got = 0;
 	struct rte_mbuf *m;
 
 	(void)state;
@@ -319,16 +319,16 @@ static void test_large_overflow(void **state)
 		send_one(a, cross_packet(false, 60000, 2000, 1448));
 	usleep(20000);
 	memset(arrived, 0, sizeof(arrived));
-	while (parts < (sent - lost) * 30) {
+	while (got < sent - lost) {
 		if (sl_port_rx(b, 0, &m, 1) == 1) {
 			(void)take_segment(m, false, 60000);
-			parts++;
+			got++;
 		}
 		lost = errors(SL_E_PORT_RX_TRUNCATED) - before;
 		assert_true(time(NULL) <= end);
 	}
 	assert_true(lost > 0 && lost < sent);
-	assert_int_equal(parts, (sent - lost) * 30);
+	assert_int_equal(got, sent - lost);
 	assert_memory_equal(arrived, cross_bytes, 60000);
 	assert_int_equal(cross(a, b, cross_packet(false, 1000, 1000, 0), false, 1000), 1);
 }
@@ -350,7 +350,7 @@ static void test_no_buffers(void **state)
 	nothing_for(b);
 	rte_pktmbuf_free_bulk(all, nb);
 	assert_int_equal(errors(SL_E_NET_NO_MBUF) - lost, 2);
-	assert_int_equal(cross(a, b, cross_packet(false, 30000, 1000, 1448), false, 30000), 15);
+	assert_int_equal(cross(a, b, cross_packet(false, 30000, 1000, 1448), false, 30000), 1);
 }
 
 /* One that the kernel does not take does not hold up the others. */
@@ -415,7 +415,7 @@ static void test_queues(void **state)
 		m = cross_packet(i % 2 == 0, 100, 1000, 0);
 		sl_port_tx(b, (uint16_t)(i % 3), &m, 1);
 	}
-	while (all < 300 + 60) {
+	while (all < 300) {
 		for (uint16_t w = 0; w < 3; w++) {
 			if (sl_port_rx(b, w, &m, 1) == 0)
 				continue;
@@ -447,8 +447,7 @@ static void test_wait(void **state)
 	for (int i = 0; i < 2; i++) {
 		send_one(a, cross_packet(false, i == 0 ? 100 : 9000, 1000, i == 0 ? 0 : 1448));
 		assert_int_equal(poll(&ready, 1, PATIENT * 1000), 1);
-		for (int k = i == 0 ? 1 : 5; k > 0; k--)
-			rte_pktmbuf_free(wait_for(b, 0));
+		rte_pktmbuf_free(wait_for(b, 0));
 		assert_int_equal(poll(&ready, 1, 0), 0);
 	}
 }
