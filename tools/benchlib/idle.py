@@ -132,6 +132,8 @@ def quantiles(us):
 def run(lab, sessions, seconds):
     lab.peer("target", *(str(x) for x in TARGET)).stdout.readline()
     lab.peer("gw", CONTROL["gw"], str(CONTROL["port"]), what="control", core=base.LAST).stdout.readline()
+    watch = lab.peer("gw", "c0", str(ECHO_PORT), "control", str(CONTROL["port"]), what="watch")
+    watch.stdout.readline()
     client = lab.peer("client", *(str(x) for x in LISTENER), lab.lab("token", "bench"))
     opened = tell(client, "connect", sessions)
     if opened["open"] != sessions:
@@ -143,10 +145,13 @@ def run(lab, sessions, seconds):
     busy = tell(client, "ask", ASKED, 0)["us"]
     time.sleep(2)
     echo = tell(client, "echo", ECHO_PORT, CONTROL["gw"], CONTROL["port"], ECHOED, GAP_S)
+    own, kernel = tell(watch, "take")
+    if min(len(own), len(kernel)) < ECHOED:
+        raise Broken(f"{len(own)} and {len(kernel)} of {ECHOED} answers were seen at the interfaces")
     echo_busy = tell(client, "echo", ECHO_PORT, CONTROL["gw"], CONTROL["port"], ECHOED, 0)
     return {"name": "idle", "sessions": sessions, "open_s": opened["seconds"], "share": share, "total": sum(share.values()),
             "first_us": quantiles(first), "busy_us": quantiles(busy), "first_echo_us": quantiles(echo["us"]), "busy_echo_us": quantiles(echo_busy["us"]),
-            "first_control_us": quantiles(echo["control_us"]), "busy_control_us": quantiles(echo_busy["control_us"])}
+            "first_own_us": quantiles(own), "first_kernel_us": quantiles(kernel), "first_control_us": quantiles(echo["control_us"]), "busy_control_us": quantiles(echo_busy["control_us"])}
 
 
 def main(args):
@@ -161,13 +166,15 @@ def main(args):
         say(f"{r['sessions']} sessions, opened in {r['open_s']:.1f} s, keep-alive each {args.keepalive} s: {r['total']:.2%} of a core over "
             f"{args.seconds} s (" + ", ".join(f"{n.split('/')[0]} {s:.2%}" for n, s in sorted(r["share"].items()) if s > 0) + ")")
         for name, what in (("first_us", "first request after idleness"), ("busy_us", "requests one behind the other"),
-                           ("first_echo_us", "first byte after idleness to the echo service and back"), ("busy_echo_us", "bytes one behind the other"),
-                           ("first_control_us", "the first byte to an echo through the kernel, in turn"), ("busy_control_us", "one behind the other")):
+                           ("first_own_us", "first byte after idleness, from the gateway's interface to the echo service and back there"),
+                           ("first_kernel_us", "the same for an echo through the kernel, in turn"),
+                           ("first_echo_us", "first byte after idleness as the client sees it, which was asleep itself"), ("busy_echo_us", "bytes one behind the other"),
+                           ("first_control_us", "the client's first byte to the echo through the kernel"), ("busy_control_us", "one behind the other")):
             say(f"{what}: p50 {r[name]['p50']:.0f} us, p99 {r[name]['p99']:.0f} us, max {r[name]['max']:.0f} us")
         if r["total"] > LIMIT_SHARE:
             r["failed"] = f"{r['total']:.2%} of a core"
-        if r["first_echo_us"]["p99"] > LIMIT_FIRST_US:
-            r["failed"] = f"p99 of the first byte after idleness {r['first_echo_us']['p99']:.0f} us"
+        if r["first_own_us"]["p99"] > LIMIT_FIRST_US:
+            r["failed"] = f"p99 of the first byte after idleness {r['first_own_us']['p99']:.0f} us"
     if "failed" in r:
         say(f"failed: {r['failed']}")
     return {"results": [r]}
