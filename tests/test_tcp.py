@@ -133,8 +133,8 @@ IMPAIRED = [("loss 1 %", "drop=10000", 4), ("loss 5 %", "drop=50000", 6), ("reor
 @test
 def digests_without_impairment():
     w = wires()
-    for family in FAMILIES:
-        impair.gateway(w, "none", families=(family,))
+    for case, family in ((c, f) for c in ("none", "none, the gateway with offloads") for f in FAMILIES):
+        impair.gateway(w, case, families=(family,))
         for direction in ("up", "down"):
             impair.digest(w, direction, 4 << 20, 60, family)
         impair.echo(w, 4 << 20, 60, family)
@@ -182,6 +182,29 @@ def digests_under_loss():
 def digests_under_reordering_and_duplication():
     for case in IMPAIRED[2:4]:
         impaired(*case)
+
+
+def kernel_counts(*names):
+    """Of the client's TCP."""
+    lines = wires().run(wires().client, "nstat", "-az", *names).stdout.splitlines()
+    counts = {line.split()[0]: int(line.split()[1]) for line in lines if line and line[0] != "#"}
+    return [counts[name] for name in names]
+
+
+@test
+def late_is_not_lost():
+    """A quarter of all packets comes half a millisecond late. Who takes that for losses sends every tenth segment again, and slowly."""
+    nb = 24 << 20
+    for family in FAMILIES:
+        with gateway("--impair", f"seed={random.randrange(1 << 32)},reorder=250000,overtake=500", families=(family,)) as stack:
+            again, sent = kernel_counts("TcpRetransSegs", "TcpOutSegs")
+            relay_digest("up", nb, family)
+            again, sent = (b - a for a, b in zip((again, sent), kernel_counts("TcpRetransSegs", "TcpOutSegs")))
+            check(sent > nb / 1460 and again < sent * 0.03, f"IPv{family}: the client sent {again} of {sent} segments again")
+            before = stack.fresh()["counters"]["tcp_retransmits"]
+            relay_digest("down", nb, family)
+            again = stack.fresh()["counters"]["tcp_retransmits"] - before
+            check(again < nb / 1460 * 0.03, f"IPv{family}: the gateway sent {again} segments again")
 
 
 @test
