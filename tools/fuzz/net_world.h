@@ -69,6 +69,17 @@ static inline void must(bool ok, const char *what)
 	abort();
 }
 
+/* The packet's length and number of buffers are those of its chain. */
+static inline bool world_in_all(const struct rte_mbuf *m)
+{
+	uint32_t bytes = 0;
+	uint16_t nb = 0;
+
+	for (const struct rte_mbuf *s = m; s != NULL; s = s->next, nb++)
+		bytes += s->data_len;
+	return bytes == m->pkt_len && nb == m->nb_segs;
+}
+
 static inline void world_on_tcp(void *ctx, struct rte_mbuf **m, const struct sl_net_segment *seg, uint16_t n,
                                 uint64_t now_us)
 {
@@ -76,9 +87,8 @@ static inline void world_on_tcp(void *ctx, struct rte_mbuf **m, const struct sl_
 	(void)now_us;
 	must(n > 0 && n <= SL_PORT_BURST, "size of a burst");
 	for (uint16_t i = 0; i < n; i++) {
-		must(m[i]->nb_segs == 1 && m[i]->data_len == m[i]->pkt_len &&
-		             m[i]->data_len >= NET_TCP_HDR_MIN,
-		     "a segment is in one piece, with its header");
+		must(m[i]->data_len >= NET_TCP_HDR_MIN && world_in_all(m[i]),
+		     "a segment's header is in its first buffer, and its length that of all");
 		must(seg[i].src.family == seg[i].dst.family, "one family");
 		must(seg[i].ifidx < world.shared->nb_ifs && net_if_ready(&world.shared->ifs[seg[i].ifidx]),
 		     "for an address of ours");
