@@ -77,9 +77,14 @@ static bool read_large(int fd, struct rte_mbuf *m, uint32_t len)
 	struct iovec iov[KERNEL_CHAIN_MAX + 1] = {{&v, sizeof(v)}};
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 1};
 
+	ssize_t n;
+
 	for (; m != NULL; m = m->next)
 		iov[msg.msg_iovlen++] = (struct iovec){rte_pktmbuf_mtod(m, void *), m->data_len};
-	return recvmsg(fd, &msg, MSG_DONTWAIT | MSG_TRUNC) == (ssize_t)(sizeof(v) + len);
+	n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_TRUNC);
+	if (n < 0 && errno != EAGAIN) /* the interface went down: that is told once, before what waits */
+		n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_TRUNC);
+	return n == (ssize_t)(sizeof(v) + len);
 }
 
 /* The slot's frame is whole, in the slot or in the socket's queue, as both of their lengths say. */

@@ -452,6 +452,33 @@ static void test_wait(void **state)
 	}
 }
 
+/* The interface goes down and comes back: what had come waits, and a worker that rests is not kept awake. */
+static void test_down(void **state)
+{
+	struct pollfd ready;
+	int fds[SL_PORT_WAIT_FDS];
+
+	(void)state;
+	send_one(a, cross_packet(false, 9000, 1000, 1448));
+	send_one(a, cross_packet(false, 8000, 1000, 1448));
+	usleep(20000);
+	run("ip link set kb down && ip link set kb up");
+	memset(arrived, 0, sizeof(arrived));
+	assert_int_equal(take_segment(wait_for(b, 0), false, 9000), 9000);
+	assert_memory_equal(arrived, cross_bytes, 9000);
+	assert_int_equal(take_segment(wait_for(b, 0), false, 8000), 8000);
+	assert_int_equal(sl_port_wait_fds(b, 0, fds), 1);
+	ready = (struct pollfd){.fd = fds[0], .events = POLLIN};
+	run("ip link set kb down");
+	assert_int_equal(poll(&ready, 1, PATIENT * 1000), 1);
+	nothing_for(b);
+	assert_true(sl_port_rest(b, 0));
+	sl_port_wake(b, 0);
+	assert_int_equal(poll(&ready, 1, 0), 0);
+	run("ip link set kb up");
+	assert_int_equal(cross(a, b, cross_packet(true, 9000, 1000, 1440), true, 9000), 1);
+}
+
 static void refuses(const char *device, const char *why)
 {
 	struct sl_port_cfg cfg = {.device = device, .nb_workers = 1};
@@ -528,6 +555,7 @@ int main(void)
 	        PAIRED(test_wire_port),
 	        PAIRED(test_queues),
 	        PAIRED(test_wait),
+	        PAIRED(test_down),
 	        cmocka_unit_test(test_refusals),
 	        cmocka_unit_test(test_flags),
 	};

@@ -1,5 +1,6 @@
 /* Waiting for a packet without polling: what an idle worker does. */
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <rte_atomic.h>
@@ -68,10 +69,21 @@ bool sl_port_rest(struct sl_port *p, uint16_t worker)
 	return rte_ring_empty(p->handoff[worker]) != 0;
 }
 
+/* That the interface went down makes its socket readable until somebody has heard of it. */
+static void clear_error(int fd)
+{
+	int error;
+	socklen_t n = sizeof(error);
+
+	(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n);
+}
+
 void sl_port_wake(struct sl_port *p, uint16_t worker)
 {
 	eventfd_t rung;
 
+	if (p->can_wait && p->rest[worker].queue_fd >= 0)
+		clear_error(p->rest[worker].queue_fd);
 	if (p->handoff[worker] == NULL)
 		return;
 	if (!atomic_exchange(&p->rest[worker].resting, false))
