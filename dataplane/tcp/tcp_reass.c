@@ -70,10 +70,11 @@ static void take_in_order(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now
 			tcp_rcvq_cut(c);
 	}
 	to = tcp_rcvq_in_order(c, s);
-	if (to != c->rcv_nxt)
+	if (to != c->rcv_nxt) {
 		advance(c, to);
-	if (had_gap)
-		tcp_reseq_filled(c, s, now_us);
+		if (had_gap)
+			tcp_reseq_filled(c, s, now_us);
+	}
 	if (seq_lt(to, end)) {
 		TCP_TRACE(c, NO_MEM, end - to, 1);
 		(void)sl_fail(tcp_mem_err(c));
