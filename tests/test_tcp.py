@@ -201,9 +201,9 @@ def late_is_not_lost():
             relay_digest("up", nb, family)
             again, sent = (b - a for a, b in zip((again, sent), kernel_counts("TcpRetransSegs", "TcpOutSegs")))
             check(sent > nb / 1460 and again < sent * 0.03, f"IPv{family}: the client sent {again} of {sent} segments again")
-            before = stack.fresh()["counters"]["tcp_retransmits"]
+            before = stack.fresh()["counters"].get("tcp_retransmits", 0)
             relay_digest("down", nb, family)
-            again = stack.fresh()["counters"]["tcp_retransmits"] - before
+            again = stack.fresh()["counters"].get("tcp_retransmits", 0) - before
             check(again < nb / 1460 * 0.03, f"IPv{family}: the gateway sent {again} segments again")
 
 
