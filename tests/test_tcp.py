@@ -133,7 +133,7 @@ IMPAIRED = [("loss 1 %", "drop=10000", 4), ("loss 5 %", "drop=50000", 6), ("reor
 @test
 def digests_without_impairment():
     w = wires()
-    for case, family in ((c, f) for c in ("none", "none, the gateway with offloads") for f in FAMILIES):
+    for case, family in ((c, f) for c in ("none", "none with offloads") for f in FAMILIES):
         impair.gateway(w, case, families=(family,))
         for direction in ("up", "down"):
             impair.digest(w, direction, 4 << 20, 60, family)

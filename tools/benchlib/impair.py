@@ -15,7 +15,7 @@ from .base import Broken, IP, endpoint, say
 CASES = {
     "none": "",
     # Segments of 64 KB, which the wire beside it cannot pass on.
-    "none, the gateway with offloads": None,
+    "none with offloads": None,
     "loss 0.1 %": "drop=1000",
     "loss 1 %": "drop=10000",
     "loss 5 %": "drop=50000",
@@ -196,6 +196,9 @@ def show(results, args):
 def main(args):
     base.setup("lab", "bench")
     cases = args.only.split(",") if args.only else list(CASES)
+    unknown = [c for c in cases if c not in CASES]
+    if unknown:
+        raise Broken(f"no such case: {', '.join(unknown)}; there are: {', '.join(CASES)}")
     results = []
     with base.Wires(PREFIX) as wires:
         for case in cases:
