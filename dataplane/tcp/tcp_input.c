@@ -4,6 +4,7 @@
 #include <rte_prefetch.h>
 
 #include "tcp_priv.h"
+#include "tcp_reseq.h"
 
 /* One's complement sum of the pseudo-header (RFC 9293, 3.1). */
 static uint32_t pseudo_sum(const struct sl_net_segment *ip, uint32_t len)

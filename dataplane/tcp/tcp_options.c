@@ -1,5 +1,6 @@
 /* TCP options: MSS, window scale, SACK permitted, SACK, timestamps. Others are skipped by their length. */
 #include "tcp_priv.h"
+#include "tcp_reseq.h"
 
 enum {
 	OPT_END = 0,

@@ -38,9 +38,6 @@
 #define TCP_QUICKACK_SEGMENTS 16
 #define TCP_ACK_AGAIN         2U /* a peer that had more to say and fell silent is told again so often, */
 #define TCP_ACK_AGAIN_US      (2 * TCP_MS) /* first after this time, which doubles */
-#define TCP_RESEQ             TCP_MS /* for so long (and up to a tick more) a gap may be filled by what comes late, */
-#define TCP_LATE_LEAST        2U /* where that has been seen so often */
-#define TCP_LATE_MOST         16U
 #define TCP_TIME_WAIT_SPAN    (60 * TCP_S)
 #define TCP_ORPHAN_IDLE       (60 * TCP_S)  /* a released connection without progress, FIN_WAIT_2 among it */
 #define TCP_ORPHAN_MAX        (600 * TCP_S) /* a released connection in all */
@@ -321,11 +318,11 @@ struct sl_tcp_conn {
 	uint32_t source;                  /* of an accepted one */
 	uint32_t tmr_keep, tmr_life;
 	uint32_t tmr_reseq;
-	uint32_t ooo_ts;  /* the latest timestamp of what lies behind a gap */
-	uint8_t late;     /* 0 to TCP_LATE_MOST: how sure it is that packets come late here (tcp_reseq.c) */
-	bool gap_seen;    /* since something came twice */
-	uint32_t tlp_end; /* behind the loss probe */
-	uint32_t cwr_end; /* ECE is heeded again when this is acknowledged */
+	uint32_t ooo_ts;     /* the latest timestamp of what lies behind a gap */
+	uint8_t late;        /* how sure it is that packets come late here (tcp_reseq.c) */
+	bool gap_seen;       /* since something came twice */
+	uint32_t tlp_end;    /* behind the loss probe */
+	uint32_t cwr_end;    /* ECE is heeded again when this is acknowledged */
 	uint32_t lost_total; /* bytes ever found lost */
 	uint32_t iss, irs, fin_rcv_seq;
 	uint32_t recover;            /* RecoveryPoint */
@@ -948,20 +945,6 @@ bool tcp_ack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_
 void tcp_data_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us);
 /* Payload that was there before: reported with the next ACK (RFC 2883). */
 void tcp_dsack_note(struct sl_tcp_conn *c, uint32_t start, uint32_t end);
-
-/* tcp_reseq.c */
-/* Whether the peer is not to hear of the gaps in what came: no duplicate ACK, no SACK block. */
-static inline bool tcp_reseq_hides(const struct sl_tcp_conn *c)
-{
-	return c->tmr_reseq != 0 && c->has_ooo;
-}
-/* A segment went behind a gap; first: behind the only one. */
-void tcp_reseq_out_of_order(struct sl_tcp_conn *c, const struct tcp_seg *s, bool first, uint64_t now_us);
-/* One came to the place of RCV.NXT, where a gap was. */
-void tcp_reseq_filled(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us);
-/* All of a segment was there already. */
-void tcp_reseq_duplicate(struct sl_tcp_conn *c, const struct tcp_seg *s);
-void tcp_reseq_expired(struct sl_tcp_conn *c, uint64_t now_us);
 
 /* tcp_window.c */
 /* RCV.WND: the window that is open to the peer now. */

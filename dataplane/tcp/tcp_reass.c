@@ -4,6 +4,7 @@
  * stream whatever is sent later.
  */
 #include "tcp_priv.h"
+#include "tcp_reseq.h"
 
 void tcp_dsack_note(struct sl_tcp_conn *c, uint32_t start, uint32_t end)
 {

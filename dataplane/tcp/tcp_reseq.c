@@ -9,7 +9,7 @@
  * that came before it, or the peer had not been told of the gap; from a peer without timestamps, a duplicate
  * behind a gap shows it. Each gap that stays open halves what was learned.
  */
-#include "tcp_priv.h"
+#include "tcp_reseq.h"
 
 static bool expects_late(const struct sl_tcp_conn *c)
 {

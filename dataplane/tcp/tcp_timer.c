@@ -4,6 +4,7 @@
  * too early it is entered again. So the restart of the retransmission timer at each ACK costs one store.
  */
 #include "tcp_priv.h"
+#include "tcp_reseq.h"
 
 #define WHEEL_MASK     (TCP_WHEEL_SLOTS - 1)
 #define WHEEL_SPAN_MAX ((UINT64_C(1) << 6 * TCP_WHEEL_LEVELS) - 1)

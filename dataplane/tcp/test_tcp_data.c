@@ -26,24 +26,6 @@ static void data_in(struct peer *p, uint32_t at, const char *text)
 	peer_tx(p, F_ACK | F_PSH, p->seq + at, p->ack, text, (uint32_t)strlen(text));
 }
 
-static void ack_in(struct peer *p, uint32_t ack, uint16_t wnd, const struct tcp_range *sack, uint32_t nb)
-{
-	struct seg s = {
-	        .seq = p->seq, .ack = ack, .flags = F_ACK, .wnd = wnd, .sport = p->sport, .dport = p->dport};
-
-	if (nb > 0) {
-		s.opts[0] = s.opts[1] = 1;
-		s.opts[2] = 5;
-		s.opts[3] = (uint8_t)(2 + 8 * nb);
-		s.nb_opts = 4 + 8 * nb;
-	}
-	for (uint32_t i = 0; i < nb; i++) {
-		sl_put_be32(s.opts + 4 + 8 * i, sack[i].start);
-		sl_put_be32(s.opts + 8 + 8 * i, sack[i].end);
-	}
-	peer_send(p, &s);
-}
-
 static void write_out(struct peer *p, uint32_t n)
 {
 	assert_int_equal(sl_tcp_write(p->e.c, sl_span(zeros, n)), n);
@@ -572,7 +554,7 @@ static void test_zero_window(void **state)
 
 	peer_init(&p, NULL);
 	peer_connect(&p);
-	ack_in(&p, p.ack, 0, NULL, 0);
+	peer_ack(&p, p.ack, 0, NULL, 0);
 	write_out(&p, 100);
 	peer_none(&p);
 	for (uint32_t i = 0; i < 40; i++) {
@@ -582,16 +564,17 @@ static void test_zero_window(void **state)
 			wait = TCP_RTO_MAX;
 		run_to_timeout(&p, wait);
 		expect(&p, p.ack - 1, p.seq, 0);
-		ack_in(&p, p.ack, 0, NULL, 0);
+		peer_ack(&p, p.ack, 0, NULL, 0);
 	}
 	assert_int_equal(p.e.err, 0);
-	ack_in(&p, p.ack, 60, NULL, 0); /* less than all, and not half of the largest: waits for the timer */
+	peer_ack(&p, p.ack, 60, NULL,
+	         0); /* less than all, and not half of the largest: waits for the timer */
 	peer_none(&p);
 	peer_run(&p, 300000);
 	expect(&p, p.ack, p.seq, 60);
-	ack_in(&p, p.ack + 60, 1000, NULL, 0);
+	peer_ack(&p, p.ack + 60, 1000, NULL, 0);
 	expect(&p, p.ack + 60, p.seq, 40);
-	ack_in(&p, p.ack + 100, 0, NULL, 0);
+	peer_ack(&p, p.ack + 100, 0, NULL, 0);
 	write_out(&p, 10); /* probes without an answer end it */
 	peer_run(&p, 1000 * TCP_S);
 	assert_int_equal(p.e.err, SL_E_TCP_TIMEOUT);
@@ -641,11 +624,11 @@ static void test_rto_recovers(void **state)
 	assert_int_equal(peer_drain(&p), 6);
 	peer_run(&p, p.e.c->rto_us + 2000);
 	expect(&p, p.ack, p.seq, MSS);
-	ack_in(&p, p.ack + MSS, 65535, NULL, 0);
+	peer_ack(&p, p.ack + MSS, 65535, NULL, 0);
 	expect(&p, p.ack + MSS, p.seq, MSS);
 	expect(&p, p.ack + 2 * MSS, p.seq, MSS);
 	peer_none(&p);
-	ack_in(&p, p.ack + 6 * MSS, 65535, NULL, 0);
+	peer_ack(&p, p.ack + 6 * MSS, 65535, NULL, 0);
 	peer_run(&p, TCP_S);
 	peer_none(&p);
 	assert_int_equal(sl_tcp_unacked(p.e.c), 0);
@@ -664,19 +647,19 @@ static void test_newreno(void **state)
 	assert_int_equal(peer_drain(&p), 10); /* IW10 */
 	cwnd = p.e.c->cwnd;
 	assert_int_equal(cwnd, 10 * MSS);
-	ack_in(&p, p.ack, 65535, NULL, 0);
+	peer_ack(&p, p.ack, 65535, NULL, 0);
 	expect(&p, p.ack + 10 * MSS, p.seq, MSS); /* limited transmit */
-	ack_in(&p, p.ack, 65535, NULL, 0);
+	peer_ack(&p, p.ack, 65535, NULL, 0);
 	expect(&p, p.ack + 11 * MSS, p.seq, MSS);
-	ack_in(&p, p.ack, 65535, NULL, 0);
+	peer_ack(&p, p.ack, 65535, NULL, 0);
 	expect(&p, p.ack, p.seq, MSS); /* fast retransmit */
 	peer_none(&p);
 	assert_int_equal(p.e.c->ssthresh, cwnd * 7 / 10);
-	assert_int_equal(p.e.c->cwnd, 9 * MSS);      /* PRR: 8 in flight, and the retransmission */
-	ack_in(&p, p.ack + 4 * MSS, 65535, NULL, 0); /* partial */
+	assert_int_equal(p.e.c->cwnd, 9 * MSS);        /* PRR: 8 in flight, and the retransmission */
+	peer_ack(&p, p.ack + 4 * MSS, 65535, NULL, 0); /* partial */
 	expect(&p, p.ack + 4 * MSS, p.seq, MSS);
 	peer_drain(&p);
-	ack_in(&p, p.e.c->snd_nxt, 65535, NULL, 0);
+	peer_ack(&p, p.e.c->snd_nxt, 65535, NULL, 0);
 	assert_int_equal(p.e.c->ca_state, TCP_CA_OPEN);
 	assert_int_equal(p.e.c->cwnd, cwnd * 7 / 10);
 	peer_fini(&p);
@@ -690,12 +673,12 @@ static void test_not_dup_acks(void **state)
 	peer_init(&p, NULL);
 	peer_connect(&p);
 	for (int i = 0; i < 5; i++)
-		ack_in(&p, p.ack, 65535, NULL, 0);
+		peer_ack(&p, p.ack, 65535, NULL, 0);
 	peer_none(&p);
 	write_out(&p, 10 * MSS);
 	assert_int_equal(peer_drain(&p), 10);
 	for (uint16_t i = 0; i < 5; i++)
-		ack_in(&p, p.ack, (uint16_t)(65000 - i), NULL, 0);
+		peer_ack(&p, p.ack, (uint16_t)(65000 - i), NULL, 0);
 	for (uint32_t i = 0; i < 5; i++)
 		data_in(&p, i, "d");
 	while (peer_rx(&p))
@@ -720,27 +703,27 @@ static void test_sack_recovery(void **state)
 	p.now += 10000;
 	/* Lost: 0, 3. */
 	r[0] = (struct tcp_range){s + MSS, s + 2 * MSS};
-	ack_in(&p, s, 65535, r, 1);
+	peer_ack(&p, s, 65535, r, 1);
 	peer_none(&p);
 	r[0].end = s + 3 * MSS;
-	ack_in(&p, s, 65535, r, 1);
+	peer_ack(&p, s, 65535, r, 1);
 	peer_none(&p);
 	r[1] = r[0];
 	r[0] = (struct tcp_range){s + 4 * MSS, s + 5 * MSS};
-	ack_in(&p, s, 65535, r, 2); /* more than two segments above: lost */
+	peer_ack(&p, s, 65535, r, 2); /* more than two segments above: lost */
 	expect(&p, s, p.seq, MSS);
 	assert_int_equal(p.e.c->board.lost_bytes, MSS);
 	peer_none(&p); /* hole 3 is lost too: all after it arrived; the window is not there yet */
 	r[0].end = s + 8 * MSS;
-	ack_in(&p, s, 65535, r, 2);
+	peer_ack(&p, s, 65535, r, 2);
 	expect(&p, s + 3 * MSS, p.seq, MSS);
 	peer_none(&p);
 	r[0].end = s + 10 * MSS;
-	ack_in(&p, s, 65535, r, 2);
+	peer_ack(&p, s, 65535, r, 2);
 	peer_none(&p); /* each hole once */
-	ack_in(&p, s + 3 * MSS, 65535, r, 1);
+	peer_ack(&p, s + 3 * MSS, 65535, r, 1);
 	assert_int_equal(p.e.c->ca_state, TCP_CA_RECOVERY);
-	ack_in(&p, s + 10 * MSS, 65535, NULL, 0);
+	peer_ack(&p, s + 10 * MSS, 65535, NULL, 0);
 	assert_int_equal(p.e.c->ca_state, TCP_CA_OPEN);
 	assert_int_equal(p.e.c->board.sacked_bytes, 0);
 	peer_run(&p, TCP_S);
@@ -766,12 +749,12 @@ static void test_sack_lies(void **state)
 	r[1] = (struct tcp_range){s - 100, s - 50};
 	r[2] = (struct tcp_range){s + 3 * MSS, s + MSS};
 	r[3] = (struct tcp_range){s, s + MSS};
-	ack_in(&p, s, 65535, r, 4);
+	peer_ack(&p, s, 65535, r, 4);
 	assert_int_equal(p.e.c->board.sacked_bytes, 0);
 	r[0] = (struct tcp_range){s + MSS, s + 2 * MSS};
-	ack_in(&p, s, 65535, r, 1);
+	peer_ack(&p, s, 65535, r, 1);
 	assert_true(p.e.c->board.sacked_bytes > 0);
-	ack_in(&p, s + MSS, 65535, NULL, 0); /* it had more, it said; it may say so again */
+	peer_ack(&p, s + MSS, 65535, NULL, 0); /* it had more, it said; it may say so again */
 	peer_run(&p, 9000);
 	peer_none(&p);
 	peer_run(&p, 3000);
@@ -793,7 +776,7 @@ static void test_sack_and_rto(void **state)
 	peer_drain(&p);
 	r = (struct tcp_range){p.ack + MSS, p.ack + 2 * MSS};
 	p.now += 100;
-	ack_in(&p, p.ack, 65535, &r, 1);
+	peer_ack(&p, p.ack, 65535, &r, 1);
 	peer_run(&p, 10000);
 	expect(&p, p.ack, p.seq, MSS);               /* RACK: the one behind it arrived */
 	for (uint32_t i = 0; i < TCP_TLP_MAX; i++) { /* on so short a path silence is probed first */
@@ -804,7 +787,7 @@ static void test_sack_and_rto(void **state)
 	peer_run(&p, 225000);
 	expect(&p, p.ack, p.seq, MSS);
 	assert_int_equal(p.e.c->board.sacked_bytes, MSS);
-	ack_in(&p, p.ack + 2 * MSS, 65535, NULL, 0);
+	peer_ack(&p, p.ack + 2 * MSS, 65535, NULL, 0);
 	expect(&p, p.ack + 2 * MSS, p.seq, MSS);
 	peer_none(&p);
 	peer_fini(&p);
@@ -820,7 +803,7 @@ static void test_rtt(void **state)
 	write_out(&p, 100);
 	peer_drain(&p);
 	p.now += 100000;
-	ack_in(&p, p.ack + 100, 65535, NULL, 0);
+	peer_ack(&p, p.ack + 100, 65535, NULL, 0);
 	sl_tcp_get_info(p.e.c, &info);
 	assert_in_range(info.srtt_us, 12000, 13000); /* 7/8 * ~0 + 100 ms / 8 */
 	assert_in_range(info.rto_us, 200000, 250000);
@@ -858,9 +841,9 @@ static void test_writable(void **state)
 	assert_int_equal(sl_tcp_unacked(p.e.c), 4096);
 	sl_tcp_flush(p.h.t, p.now);
 	peer_drain(&p);
-	ack_in(&p, p.ack + 100, 65535, NULL, 0);
+	peer_ack(&p, p.ack + 100, 65535, NULL, 0);
 	assert_false(p.e.events & SL_TCP_EV_WRITABLE);
-	ack_in(&p, p.ack + 2000, 65535, NULL, 0);
+	peer_ack(&p, p.ack + 2000, 65535, NULL, 0);
 	assert_true(p.e.events & SL_TCP_EV_WRITABLE);
 	assert_int_equal(sl_tcp_space(p.e.c), 2000);
 	peer_fini(&p);
@@ -934,7 +917,7 @@ static void test_idle_memory(void **state)
 		p.seq += 18;
 		write_out(&p, 17);
 		p.ack += 17;
-		ack_in(&p, p.ack, 65535, NULL, 0);
+		peer_ack(&p, p.ack, 65535, NULL, 0);
 		assert_int_equal(p.h.t->mem_used, 0);
 		peer_drain(&p);
 	}

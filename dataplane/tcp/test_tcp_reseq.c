@@ -1,4 +1,5 @@
 /* Paths that let packets overtake each other: when a gap is told to the peer, and when not. */
+#include "tcp_reseq.h"
 #include "test_tcp_util.h"
 
 /* A segment of `text`, sent `ts` ms after the first one. */
@@ -263,26 +264,6 @@ static void test_fin(void **state)
 
 /* ---- the sender's part: how long RACK waits for what may only be late ---- */
 
-static void sack_in(struct peer *p, uint32_t ack, const struct tcp_range *r, uint32_t nb)
-{
-	struct seg s = {.seq = p->seq,
-	                .ack = ack,
-	                .flags = F_ACK,
-	                .wnd = 65535,
-	                .sport = p->sport,
-	                .dport = p->dport};
-
-	s.opts[0] = s.opts[1] = 1;
-	s.opts[2] = 5;
-	s.opts[3] = (uint8_t)(2 + 8 * nb);
-	s.nb_opts = nb > 0 ? 4 + 8 * nb : 0;
-	for (uint32_t i = 0; i < nb; i++) {
-		sl_put_be32(s.opts + 4 + 8 * i, r[i].start);
-		sl_put_be32(s.opts + 8 + 8 * i, r[i].end);
-	}
-	peer_send(p, &s);
-}
-
 static void write_segment(struct peer *p)
 {
 	static const uint8_t zeros[MSS_MAX];
@@ -307,16 +288,16 @@ static bool late_segment(struct peer *p, uint32_t rtt_us, uint32_t late_us)
 		write_segment(p);
 		p->now += rtt_us;
 		r.end = p->e.c->snd_nxt;
-		sack_in(p, head, &r, 1);
+		peer_ack(p, head, 65535, &r, 1);
 		while (peer_rx(p))
 			again = again || (p->got.len > 0 && p->got.seq == head);
 	}
-	sack_in(p, r.end, NULL, 0);
+	peer_ack(p, r.end, 65535, NULL, 0);
 	write_segment(p);
 	if (again)
-		sack_in(p, r.end, &(struct tcp_range){head, head + mss}, 1);
+		peer_ack(p, r.end, 65535, &(struct tcp_range){head, head + mss}, 1);
 	p->now += rtt_us;
-	sack_in(p, p->e.c->snd_nxt, NULL, 0);
+	peer_ack(p, p->e.c->snd_nxt, 65535, NULL, 0);
 	peer_drain(p);
 	return again;
 }

@@ -386,6 +386,24 @@ void peer_tx(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, const vo
 	peer_send(p, &s);
 }
 
+void peer_ack(struct peer *p, uint32_t ack, uint16_t wnd, const struct tcp_range *sack, uint32_t nb)
+{
+	struct seg s = {
+	        .seq = p->seq, .ack = ack, .flags = F_ACK, .wnd = wnd, .sport = p->sport, .dport = p->dport};
+
+	if (nb > 0) {
+		s.opts[0] = s.opts[1] = 1;
+		s.opts[2] = 5;
+		s.opts[3] = (uint8_t)(2 + 8 * nb);
+		s.nb_opts = 4 + 8 * nb;
+	}
+	for (uint32_t i = 0; i < nb; i++) {
+		sl_put_be32(s.opts + 4 + 8 * i, sack[i].start);
+		sl_put_be32(s.opts + 8 + 8 * i, sack[i].end);
+	}
+	peer_send(p, &s);
+}
+
 bool peer_rx(struct peer *p)
 {
 	struct wire *w = &p->wire;

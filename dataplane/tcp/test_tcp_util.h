@@ -167,6 +167,8 @@ struct rte_mbuf *peer_segment(const struct peer *p, const struct seg *s, struct 
 /* Sends a segment as it is; then one with the peer's seq and ack. */
 void peer_send(struct peer *p, const struct seg *s);
 void peer_tx(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, const void *data, uint32_t n);
+/* An ACK without data, with nb SACK blocks. */
+void peer_ack(struct peer *p, uint32_t ack, uint16_t wnd, const struct tcp_range *sack, uint32_t nb);
 /* Takes the oldest segment that the stack sent, into p->got. False: none. */
 bool peer_rx(struct peer *p);
 void peer_none(struct peer *p);
