@@ -112,8 +112,10 @@ void sl_tcp_input(struct sl_tcp *t, struct rte_mbuf **m, const struct sl_net_seg
                   uint64_t now_us);
 void sl_tcp_icmp_error(struct sl_tcp *t, const struct sl_net_icmp_error *e, uint64_t now_us);
 /*
- * Runs timers that are due. Returns the time of the next one (UINT64_MAX: none); good until the next call of
- * input, flush or connect, which may arm an earlier one: tick after flush, or at each loop (it is cheap).
+ * Runs timers that are due, 16 at most, so that packets do not wait for those of thousands of connections.
+ * Returns the time of the next one (UINT64_MAX: none; now_us: some are due still, call again without rest);
+ * good until the next call of input, flush or connect, which may arm an earlier one: tick after flush, or at
+ * each loop (it is cheap).
  */
 uint64_t sl_tcp_tick(struct sl_tcp *t, uint64_t now_us);
 /* Sends what writes, reads and input have made ready (data, ACKs, window updates); once per poll loop. */

@@ -395,7 +395,8 @@ struct tcp_tw {
 struct tcp_wheel {
 	uint64_t now_ms;
 	uint32_t nb;
-	bool turning; /* now_ms is not the time, but the slot that is worked on */
+	bool turning; /* now_ms is not the time, but the slot that is worked on, by several ticks when it is
+	                 full */
 	uint64_t bits[TCP_WHEEL_LEVELS];
 	struct tcp_wheel_slot slot[TCP_WHEEL_LEVELS][TCP_WHEEL_SLOTS];
 };

@@ -2,12 +2,17 @@
  * Timers. A connection has a few of its own and one entry in a hierarchical wheel of 1 ms (4 levels of 64
  * slots), at the earliest of them. A timer that moves to later leaves the entry where it is: when it fires
  * too early it is entered again. So the restart of the retransmission timer at each ACK costs one store.
+ * A tick does a bounded amount of work: when thousands are due at a time, packets are looked at in between.
  */
 #include "tcp_priv.h"
 #include "tcp_reseq.h"
 
 #define WHEEL_MASK     (TCP_WHEEL_SLOTS - 1)
 #define WHEEL_SPAN_MAX ((UINT64_C(1) << 6 * TCP_WHEEL_LEVELS) - 1)
+/* Of a tick: the moves and expirations that it does at most, each counted by what it costs about. */
+#define WORK_MAX    256U
+#define WORK_MOVE   1U
+#define WORK_EXPIRE 16U
 /* Times are compared in 32 bits; who wants to wait longer looks at the clock again then. */
 #define TIMER_SPAN_MAX ((UINT64_C(1) << 30) * TCP_MS)
 
@@ -115,7 +120,16 @@ static uint64_t wheel_next(const struct tcp_wheel *w)
 	return best;
 }
 
-static void cascade(struct tcp_wheel *w, int level)
+static bool spend(uint32_t *work, uint32_t n)
+{
+	if (*work < n)
+		return false;
+	*work -= n;
+	return true;
+}
+
+/* Spreads a slot out that begins at now_ms. False: some of it is left. */
+static bool cascade(struct tcp_wheel *w, int level, uint32_t *work)
 {
 	struct tcp_wheel_slot *slot = &w->slot[level][w->now_ms >> 6 * level & WHEEL_MASK];
 	struct sl_tcp_conn *c;
@@ -123,9 +137,12 @@ static void cascade(struct tcp_wheel *w, int level)
 	while ((c = LIST_FIRST(slot)) != NULL) {
 		uint64_t ms = w->now_ms + (uint64_t)(int64_t)(int32_t)(c->wheel_ms - (uint32_t)w->now_ms);
 
+		if (!spend(work, WORK_MOVE))
+			return false;
 		tcp_timer_remove(c);
 		wheel_link(w, c, ms);
 	}
+	return true;
 }
 
 void tcp_keepalive_start(struct sl_tcp_conn *c, uint64_t now_us)
@@ -230,24 +247,43 @@ static void conn_expire(struct sl_tcp_conn *c, uint64_t now_us)
 	tcp_notify(c);
 }
 
+/* What is due at now_ms, into whose slots nothing enters meanwhile. False: some of it is left. */
+static bool wheel_turn(struct sl_tcp *t, uint64_t now_us, uint32_t *work)
+{
+	struct tcp_wheel *w = &t->wheel;
+	struct sl_tcp_conn *c;
+
+	for (int l = TCP_WHEEL_LEVELS - 1; l > 0; l--) {
+		if ((w->now_ms & ((UINT64_C(1) << 6 * l) - 1)) == 0 && !cascade(w, l, work))
+			return false;
+	}
+	while ((c = LIST_FIRST(&w->slot[0][w->now_ms & WHEEL_MASK])) != NULL) {
+		if (!spend(work, WORK_EXPIRE))
+			return false;
+		tcp_timer_remove(c);
+		conn_expire(c, now_us);
+	}
+	return true;
+}
+
+/* It goes on where the last tick stopped. */
 static void wheel_advance(struct sl_tcp *t, uint64_t now_us)
 {
 	struct tcp_wheel *w = &t->wheel;
 	uint64_t to = now_us / TCP_MS, next;
+	uint32_t work = WORK_MAX;
 
-	w->turning = true;
-	while (w->nb > 0 && (next = wheel_next(w)) <= to) {
-		struct sl_tcp_conn *c;
-
-		w->now_ms = next;
-		for (int l = TCP_WHEEL_LEVELS - 1; l > 0; l--) {
-			if ((next & ((UINT64_C(1) << 6 * l) - 1)) == 0)
-				cascade(w, l);
+	while (w->nb > 0) {
+		if (!w->turning) {
+			next = wheel_next(w);
+			if (next > to)
+				break;
+			w->now_ms = next;
+			w->turning = true;
 		}
-		while ((c = LIST_FIRST(&w->slot[0][next & WHEEL_MASK])) != NULL) {
-			tcp_timer_remove(c);
-			conn_expire(c, now_us);
-		}
+		if (!wheel_turn(t, now_us, &work))
+			return;
+		w->turning = false;
 	}
 	w->turning = false;
 	if (w->now_ms < to)
@@ -283,6 +319,8 @@ uint64_t sl_tcp_tick(struct sl_tcp *t, uint64_t now_us)
 	if (!TAILQ_EMPTY(&t->starved))
 		wake_starved(t);
 	t->busy = false;
+	if (t->wheel.turning)
+		return now_us;
 	next = t->wheel.nb > 0 ? wheel_next(&t->wheel) * TCP_MS : UINT64_MAX;
 	if (t->out.nb > 0 || !TAILQ_EMPTY(&t->starved))
 		next = next < now_us + TCP_STARVED_RETRY ? next : now_us + TCP_STARVED_RETRY;

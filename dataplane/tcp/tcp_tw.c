@@ -6,6 +6,8 @@
 
 #include "tcp_priv.h"
 
+#define TW_TICK_MAX 256 /* that a tick ends at most; packets are looked at before the others */
+
 _Static_assert(sizeof(struct tcp_tw) == 48, "a TIME_WAIT block has grown");
 
 static uint32_t *bucket_of(struct sl_tcp *t, uint64_t tag)
@@ -165,7 +167,7 @@ bool tcp_tw_input(struct sl_tcp *t, struct tcp_tw *w, const struct tcp_seg *s, b
 
 uint64_t tcp_tw_tick(struct sl_tcp *t, uint64_t now_us)
 {
-	uint32_t now_ms = (uint32_t)(now_us / TCP_MS);
+	uint32_t now_ms = (uint32_t)(now_us / TCP_MS), budget = TW_TICK_MAX;
 
 	while (t->tw_oldest != 0) {
 		struct tcp_tw *w = &t->tw[t->tw_oldest - 1];
@@ -173,6 +175,8 @@ uint64_t tcp_tw_tick(struct sl_tcp *t, uint64_t now_us)
 
 		if (left > 0)
 			return (now_us / TCP_MS + (uint64_t)left) * TCP_MS;
+		if (budget-- == 0)
+			return now_us;
 		tw_del(t, w);
 	}
 	return UINT64_MAX;

@@ -407,6 +407,8 @@ static void test_ack_range(void **state)
 
 static void into_time_wait(struct peer *p)
 {
+	uint32_t before = p->h.t->tw_nb;
+
 	peer_connect(p);
 	sl_tcp_release(p->e.c);
 	p->e.c = NULL;
@@ -414,7 +416,7 @@ static void into_time_wait(struct peer *p)
 	assert_true(peer_rx(p));
 	send_seg(p, F_ACK | F_FIN, p->seq, p->ack + 1);
 	expect(p, F_ACK, p->ack + 1, p->seq + 1);
-	assert_int_equal(p->h.t->tw_nb, 1);
+	assert_int_equal(p->h.t->tw_nb, before + 1);
 }
 
 static void test_time_wait(void **state)
@@ -490,6 +492,28 @@ static void test_time_wait_cap(void **state)
 	}
 	assert_int_equal(p.h.t->tw_nb, 4);
 	peer_run(&p, 61 * TCP_S);
+	assert_int_equal(p.h.t->tw_nb, 0);
+	peer_fini(&p);
+}
+
+/* Hundreds that end together do so by several ticks. */
+static void test_time_wait_many(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 16, .max_time_wait = 600};
+	struct peer p;
+
+	peer_init(&p, &tune);
+	for (uint32_t i = 0; i < 600; i++) {
+		into_time_wait(&p);
+		p.sport++;
+		p.seq = 1000 * i;
+	}
+	assert_int_equal(p.h.t->tw_nb, 600);
+	p.now += 61 * TCP_S;
+	assert_int_equal(sl_tcp_tick(p.h.t, p.now), p.now);
+	assert_true(p.h.t->tw_nb < 600 && p.h.t->tw_nb >= 300);
+	assert_int_equal(sl_tcp_tick(p.h.t, p.now), p.now);
+	assert_true(sl_tcp_tick(p.h.t, p.now) > p.now);
 	assert_int_equal(p.h.t->tw_nb, 0);
 	peer_fini(&p);
 }
@@ -773,6 +797,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_time_wait),
 	        cmocka_unit_test(test_time_wait_reuse),
 	        cmocka_unit_test(test_time_wait_cap),
+	        cmocka_unit_test(test_time_wait_many),
 	        cmocka_unit_test(test_conn_limit),
 	        cmocka_unit_test(test_ports),
 	        cmocka_unit_test(test_listen),

@@ -576,6 +576,50 @@ static void test_idle(void **state)
 	peer_fini(&p);
 }
 
+/* Keep-alives of hundreds that fall due together: a tick sends a few and wants to be called again at once,
+ * who sends something meanwhile is answered, and each goes once. */
+static void test_idle_many(void **state)
+{
+	enum {
+		MANY = 400
+	};
+	static struct end e[MANY];
+	struct sl_tcp_cfg tune = {.max_conns = MANY, .keepalive_idle_s = 60};
+	struct sl_addr from = host_number(1);
+	uint32_t nb_ticks = 0, nb_pauses = 0;
+	uint64_t end;
+	struct peer p;
+
+	peer_init(&p, &tune);
+	end = p.now + 59 * TCP_S;
+	for (int i = 0; i < MANY; i++)
+		connect_from(&p, &from, 5432, &e[i]);
+	while (p.now < end) { /* the wheel spreads out what is far away, a part at a time */
+		uint64_t next = sl_tcp_tick(p.h.t, p.now);
+
+		assert_true(next >= p.now);
+		nb_pauses += next == p.now;
+		p.now = next;
+		peer_none(&p);
+	}
+	assert_true(nb_pauses > 0);
+	p.now = end + TCP_S + TCP_MS;
+	while (sl_tcp_tick(p.h.t, p.now) == p.now) {
+		sl_tcp_flush(p.h.t, p.now);
+		assert_true(peer_drain(&p) <= 16 + 1); /* an ACK of what came, and probes */
+		peer_tx(&p, F_ACK | F_PSH, p.seq, p.ack, "x", 1);
+		p.seq++;
+		assert_int_equal(sl_tcp_readable(e[MANY - 1].c), ++nb_ticks);
+	}
+	assert_true(nb_ticks >= MANY / 16 - 1);
+	for (int i = 0; i < MANY; i++) {
+		if (i < MANY - 1) /* who has just sent something needs none */
+			assert_int_equal(e[i].c->nb_keep, 1);
+		sl_tcp_abort(e[i].c, p.now);
+	}
+	peer_fini(&p);
+}
+
 /* A limit that is reached between SYN and ACK: a RST, and the entry is gone. */
 static void test_cap_at_ack(void **state)
 {
@@ -692,6 +736,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_source_bytes),
 	        cmocka_unit_test(test_tiny_mss),
 	        cmocka_unit_test(test_idle),
+	        cmocka_unit_test(test_idle_many),
 	        cmocka_unit_test(test_cap_at_ack),
 	        cmocka_unit_test(test_unlisten_lives_on),
 	        cmocka_unit_test(test_many),

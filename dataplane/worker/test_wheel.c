@@ -130,11 +130,47 @@ static void test_put_off(void **state)
 	assert_int_equal(i->fired, 1);
 }
 
+static void count_due(void *ctx, struct wheel_entry *e)
+{
+	(void)e;
+	(*(uint32_t *)ctx)++;
+}
+
+/* Thousands in one slot: a few at a run, in their order; what is set meanwhile comes behind. */
+static void test_many(void **state)
+{
+	enum {
+		MANY = 3 * WHEEL_RUN_MAX
+	};
+	static struct wheel wheel;
+	static struct wheel_entry e[MANY], late;
+	uint64_t now_us = 10 * WHEEL_STEP_US;
+	uint32_t nb = 0;
+
+	(void)state;
+	wheel_init(&wheel, 1);
+	for (uint32_t i = 0; i < MANY; i++)
+		wheel_set(&wheel, &e[i], now_us - 1);
+	wheel_run(&wheel, now_us, count_due, &nb);
+	assert_int_equal(nb, WHEEL_RUN_MAX);
+	wheel_set(&wheel, &late, 1);
+	wheel_remove(&wheel, &e[MANY - 1]);
+	wheel_run(&wheel, now_us, count_due, &nb);
+	assert_int_equal(nb, 2 * WHEEL_RUN_MAX);
+	wheel_run(&wheel, now_us, count_due, &nb);
+	assert_int_equal(nb, MANY - 1);
+	assert_true(late.step != 0);
+	wheel_run(&wheel, now_us + WHEEL_STEP_US, count_due, &nb);
+	assert_int_equal(nb, MANY);
+	assert_int_equal(late.step, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_random),
 	        cmocka_unit_test(test_put_off),
+	        cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,15 +52,19 @@ void wheel_set(struct wheel *w, struct wheel_entry *e, uint64_t due_us)
 void wheel_run(struct wheel *w, uint64_t now_us, void (*fn)(void *ctx, struct wheel_entry *e), void *ctx)
 {
 	uint64_t until = now_us / WHEEL_STEP_US;
+	uint32_t budget = WHEEL_RUN_MAX;
 
 	/* Behind a stop of more than a round each slot is looked at once. */
 	if (until > w->step + WHEEL_SLOTS)
 		w->step = until - WHEEL_SLOTS;
-	while (w->step < until) {
-		struct wheel_slot *slot = slot_of(w, ++w->step);
+	/* Nothing enters the slot of w->step: what the last run left in it is all there is. */
+	for (;; w->step++) {
+		struct wheel_slot *slot = slot_of(w, w->step);
 		struct wheel_entry *e;
 
 		while ((e = TAILQ_FIRST(slot)) != NULL) {
+			if (budget-- == 0)
+				return;
 			TAILQ_REMOVE(slot, e, link);
 			e->step = 0;
 			if (e->due_us > now_us)
@@ -68,5 +72,7 @@ void wheel_run(struct wheel *w, uint64_t now_us, void (*fn)(void *ctx, struct wh
 			else
 				fn(ctx, e);
 		}
+		if (w->step >= until)
+			return;
 	}
 }

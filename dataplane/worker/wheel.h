@@ -12,6 +12,7 @@
 
 #define WHEEL_STEP_US  (UINT64_C(1) << 17) /* 131 ms: how much later than asked an entry may come */
 #define WHEEL_SLOTS    1024                /* a round is 134 s; a power of two */
+#define WHEEL_RUN_MAX  256                 /* entries that a run looks at; the others wait for the next one */
 #define WHEEL_NO_ENTRY UINT64_MAX
 
 struct wheel_entry {

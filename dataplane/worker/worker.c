@@ -632,6 +632,9 @@ static void back_off(struct sl_worker *w)
 	uint64_t us;
 
 	sl_count(SL_C_LOOPS_IDLE);
+	/* Timers that are due still: a loop runs a few, so that packets do not wait for thousands. */
+	if (w->next_tcp_us <= w->now_us)
+		return;
 	if (w->cfg.full_poll || idle_us < IDLE_SPIN_US) {
 		rte_pause();
 		return;
