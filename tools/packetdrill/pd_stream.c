@@ -133,18 +133,34 @@ static int write_error(struct pd_file *f)
 	return f->wr_shut || f->gone ? EPIPE : 0;
 }
 
+/* As the kernel has it: bytes wait in buffers of whole segments for half of the peer's window; the last one
+ * may always be filled, a further one begun while there is any room. */
+static size_t room(const struct pd_file *f)
+{
+	size_t mss = pd_full_segment(f), each, last;
+	struct sl_tcp_info info;
+
+	sl_tcp_get_info(f->c, &info);
+	each = info.snd_wnd / 2 < PD_CHUNK_BYTES ? info.snd_wnd / 2 : PD_CHUNK_BYTES;
+	each = each > mss ? each - each % mss : mss;
+	last = (f->nb_held + info.not_sent_bytes) % each;
+	return last > 0 || pd_queued(f) < f->sndbuf ? each - last : 0;
+}
+
 /* Takes what there is room for; returns how much, or -errno. */
 static ssize_t write_some(struct pd_file *f, const uint8_t *p, size_t n)
 {
+	size_t may = f->c != NULL ? room(f) : PD_CHUNK_BYTES;
 	int err;
 
-	if (pd_queued(f) >= f->sndbuf)
+	n = n < may ? n : may;
+	if (n == 0)
 		return 0;
-	n = n < PD_CHUNK_BYTES ? n : PD_CHUNK_BYTES;
 	err = held_add(f, p, n);
 	if (err != 0)
 		return -err;
 	pd_push(f, false);
+	sl_tcp_flush(f->pd->tcp, f->pd->now_us);
 	return (ssize_t)n;
 }
 
