@@ -422,8 +422,9 @@ bool check_kr_rrn(const char *t, size_t n)
 
 bool check_mx_curp(const char *t, size_t n)
 {
-	/* N~ stands between N and O: letters from O on count one more */
-	unsigned sum = 0;
+	/* N~ stands between N and O: letters from O on count one more. Who was born from 2000 on has a letter
+	 * at 16. */
+	unsigned sum = 0, century = is_digit((uint8_t)t[16]) ? 1900 : 2000;
 
 	if (n != 18 || strchr("HMX", t[10]) == NULL || !is_digit((uint8_t)t[17]))
 		return false;
@@ -433,7 +434,7 @@ bool check_mx_curp(const char *t, size_t n)
 		sum += c * (unsigned)(18 - i);
 	}
 	return (10 - sum % 10) % 10 == at(t, 17) &&
-	       is_short_date(number(t, 4, 2), number(t, 6, 2), number(t, 8, 2));
+	       is_date(century + number(t, 4, 2), number(t, 6, 2), number(t, 8, 2));
 }
 
 bool check_nl_bsn(const char *t, size_t n)
