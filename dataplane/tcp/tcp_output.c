@@ -262,13 +262,25 @@ static void prr_count(struct sl_tcp_conn *c, uint32_t n)
 		c->prr.out += n;
 }
 
-/* What e holds goes out again, up to one segment of it. > 0 sent, < 0 no memory. */
-static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
+/* The largest packet that the port cuts: half of the window, so that ACKs keep coming, and what the port
+ * takes. */
+static uint32_t tso_bytes(const struct sl_tcp_conn *c)
 {
-	uint32_t data = e->end - e->seq - (e->flags & TCP_SENT_FIN ? 1 : 0);
-	struct packet o = {.seq = e->seq, .n = u32_min(data, payload_max(c)), .from = e->piece};
+	uint32_t max = payload_max(c), n = u32_min(TCP_TSO_BYTES_MAX, c->cwnd / 2 / max * max);
+
+	return c->path_tso_segs == 0 ? n : u32_min(n, c->path_tso_segs * max);
+}
+
+/* What e holds goes out again: a segment of it, or as many as `room` bytes are where the port cuts them. > 0
+ * sent, < 0 no memory. */
+static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint32_t room, uint64_t now_us)
+{
+	uint32_t data = e->end - e->seq - (e->flags & TCP_SENT_FIN ? 1 : 0), max = payload_max(c), nb_segs;
+	struct packet o = {.seq = e->seq, .n = u32_min(data, max), .from = e->piece};
 	int err;
 
+	if (c->path_tso && data > max)
+		o.n = u32_min(data, u32_max(u32_min(room, tso_bytes(c)) / max * max, max));
 	if (o.n > 0)
 		fit_packet(c, &o);
 	if (o.n < data && tcp_sent_split(c, e, e->seq + o.n) == NULL)
@@ -278,14 +290,15 @@ static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
 	err = send_packet(c, &o, now_us);
 	if (err < 0)
 		return err;
-	e->seg_bytes = (uint16_t)payload_max(c);
-	sl_count(SL_C_TCP_RETRANSMITS);
+	nb_segs = o.n > max ? (o.n - 1) / max + 1 : 1;
+	e->seg_bytes = (uint16_t)max;
+	sl_count_n(SL_C_TCP_RETRANSMITS, nb_segs);
 	c->lossy = true;
-	c->retransmits++;
+	c->retransmits += nb_segs;
 	c->bytes_retrans += o.n;
 	prr_count(c, o.n);
 	c->prr.owes_rxt = false;
-	tcp_undo_sent_again(c, 1, now_us);
+	tcp_undo_sent_again(c, nb_segs, now_us);
 	tcp_sent_again(c, e, now_us);
 	TCP_TRACE(c, RTX, e->seq, o.n);
 	return SEND_OK;
@@ -295,20 +308,22 @@ static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
 static int send_lost(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
 {
 	struct tcp_sent *e;
-	uint32_t len;
+	uint32_t len, wnd, room;
 	int err;
 
 	if (c->board.lost_bytes == 0)
 		return SEND_NONE;
 	e = TAILQ_FIRST(&c->board.lost);
 	len = u32_min(e->end - e->seq, payload_max(c));
-	if (e->seq != c->snd_una && len > window_from(c, e->seq)) /* the peer has shrunk its window */
+	wnd = window_from(c, e->seq);
+	if (e->seq != c->snd_una && len > wnd) /* the peer has shrunk its window */
 		return SEND_NONE;
 	if (*pipe > 0 && *pipe + len > c->cwnd) {
 		c->cwnd_limited = true;
 		return SEND_NONE;
 	}
-	err = resend(c, e, now_us);
+	room = c->cwnd > *pipe ? u32_min(c->cwnd - *pipe, wnd) : 0;
+	err = resend(c, e, room, now_us);
 	if (err < 0)
 		return err;
 	*pipe += e->end - e->seq;
@@ -323,15 +338,6 @@ static bool waits_for_more(const struct sl_tcp_conn *c)
 	if (c->fin_queued || c->probe_now)
 		return false;
 	return c->cork || (c->nagle && seq_lt(c->snd_una, c->snd_sml));
-}
-
-/* The largest packet that the port cuts: half of the window, so that ACKs keep coming, and what the port
- * takes. */
-static uint32_t tso_bytes(const struct sl_tcp_conn *c)
-{
-	uint32_t max = payload_max(c), n = u32_min(TCP_TSO_BYTES_MAX, c->cwnd / 2 / max * max);
-
-	return c->path_tso_segs == 0 ? n : u32_min(n, c->path_tso_segs * max);
 }
 
 /*
@@ -503,7 +509,7 @@ void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us)
 	} else {
 		if (e == NULL)
 			e = last_missing(c);
-		if (e == NULL || resend(c, e, now_us) < 0)
+		if (e == NULL || resend(c, e, 0, now_us) < 0)
 			return;
 		c->tlp_is_rxt = true;
 	}

@@ -216,6 +216,42 @@ static void test_growth_after_timeout(void **state)
 	peer_fini(&p);
 }
 
+/* What one packet held is sent again as few, where the port cuts them; each segment once, and counted. */
+static void test_lost_packet(void **state)
+{
+	struct peer p;
+	uint64_t nb_super;
+
+	connect_with(&p, true);
+	round_trip(&p, MSS);
+	write_out(&p, 4 * MSS);
+	assert_int_equal(peer_drain(&p), 4);
+	write_out(&p, 6 * MSS);
+	assert_int_equal(peer_drain(&p), 6);
+	p.now += RTT;
+	nb_super = p.wire.nb_super;
+	sack_in(&p, 4 * MSS, 10 * MSS);
+	sl_tcp_flush(p.h.t, p.now);
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_true(peer_rx(&p));
+		assert_int_equal(p.got.seq, p.ack + i * MSS);
+		assert_int_equal(p.got.len, MSS);
+	}
+	peer_none(&p);
+	assert_int_equal(p.wire.nb_super - nb_super, test.offload ? 1 : 0); /* half a window: 3 */
+	assert_int_equal(p.e.c->retransmits, 4);
+	assert_int_equal(p.e.c->undo.nb_rxt, 4);
+	assert_int_equal(tcp_pipe(p.e.c), 4 * MSS);
+	p.now += RTT;
+	sack_in(&p, 2 * MSS, 10 * MSS); /* of the three the third arrives */
+	assert_int_equal(tcp_pipe(p.e.c), 2 * MSS);
+	p.ack += 10 * MSS;
+	ack_in(&p, p.ack, WND);
+	assert_int_equal(p.e.c->ca_state, TCP_CA_OPEN);
+	assert_int_equal(tcp_pipe(p.e.c), 0);
+	peer_fini(&p);
+}
+
 /* While the peer's window is shut nothing can be sent, and no window decays; when it opens, it has. */
 static void test_shut_is_not_idle(void **state)
 {
@@ -307,15 +343,11 @@ static void test_no_timestamps(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_rto),
-	        cmocka_unit_test(test_probe_for_timeout),
-	        cmocka_unit_test(test_probes),
-	        cmocka_unit_test(test_probe_of_lone_segment),
-	        cmocka_unit_test(test_growth),
-	        cmocka_unit_test(test_growth_after_timeout),
-	        cmocka_unit_test(test_shut_is_not_idle),
-	        cmocka_unit_test(test_psh),
-	        cmocka_unit_test(test_rst_timestamp),
+	        cmocka_unit_test(test_rto),           cmocka_unit_test(test_probe_for_timeout),
+	        cmocka_unit_test(test_probes),        cmocka_unit_test(test_probe_of_lone_segment),
+	        cmocka_unit_test(test_growth),        cmocka_unit_test(test_growth_after_timeout),
+	        cmocka_unit_test(test_lost_packet),   cmocka_unit_test(test_shut_is_not_idle),
+	        cmocka_unit_test(test_psh),           cmocka_unit_test(test_rst_timestamp),
 	        cmocka_unit_test(test_no_timestamps),
 	};
 
