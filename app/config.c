@@ -772,7 +772,7 @@ int config_load(const char *file, struct config *out, char *err, size_t err_cap)
 	        .mbufs = 16384,
 	        .stack_mbufs = 16384,
 	        .backlog = 1024,
-	        .tcp = {.keepalive_idle_s = 60, .ecn = true},
+	        .tcp = {.keepalive_idle_s = 60, .ecn = true, .pacing = true},
 	        .store_bytes = 4ull << 30,
 	        .max_sessions = 4096,
 	        .message_bytes = 1 << 20,

@@ -74,6 +74,7 @@ struct sl_tcp_cfg {
 	uint32_t rx_buf_max, tx_buf_max;
 	uint16_t mss;               /* 0: from the MTU */
 	bool ecn;                   /* offer and accept ECN (RFC 3168) */
+	bool pacing;                /* spread windows over round trips that are long enough */
 	bool no_timestamps;         /* neither offered nor taken (RFC 7323) */
 	uint32_t keepalive_idle_s;  /* default 60; 0 off */
 	uint32_t keepalive_intvl_s; /* default 10 */
@@ -118,6 +119,9 @@ void sl_tcp_icmp_error(struct sl_tcp *t, const struct sl_net_icmp_error *e, uint
  * each loop (it is cheap).
  */
 uint64_t sl_tcp_tick(struct sl_tcp *t, uint64_t now_us);
+/* Connections wait for milliseconds to send on: a rest must not let the next tick come later than it asked
+ * for. */
+bool sl_tcp_paces(const struct sl_tcp *t);
 /* Sends what writes, reads and input have made ready (data, ACKs, window updates); once per poll loop. */
 void sl_tcp_flush(struct sl_tcp *t, uint64_t now_us);
 

@@ -44,6 +44,7 @@ struct sl_tcp_info {
 	uint32_t rcv_space, rx_queue_bytes, tx_queue_bytes, not_sent_bytes, unacked_bytes, ooo_bytes;
 	uint32_t unacked_segs, lost_segs, sacked_segs, retrans_segs, reordering;
 	uint64_t delivered, delivery_rate; /* segments; bytes per second */
+	uint64_t pacing_rate;              /* bytes per second; 0: it sends what the window allows at once */
 	const char *ca_state;
 	bool ts, sack, wscale, ecn, ecn_seen;
 	uint8_t snd_wscale, rcv_wscale;

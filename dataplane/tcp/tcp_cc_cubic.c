@@ -35,7 +35,7 @@ uint32_t tcp_cbrt(uint64_t x)
 }
 
 /* RFC 6928 */
-static uint32_t window_iw(const struct sl_tcp_conn *c)
+uint32_t tcp_cc_initial(const struct sl_tcp_conn *c)
 {
 	return u32_min(TCP_IW_SEGMENTS * tcp_smss(c), u32_max(2U * tcp_smss(c), IW_BYTES));
 }
@@ -45,7 +45,7 @@ void tcp_cc_init(struct sl_tcp_conn *c)
 	memset(&c->cubic, 0, sizeof(c->cubic));
 	c->hystart.done = false;
 	tcp_hystart_restart(c);
-	c->cwnd = c->syn_lost ? tcp_smss(c) : window_iw(c);
+	c->cwnd = c->syn_lost ? tcp_smss(c) : tcp_cc_initial(c);
 	c->ssthresh = CWND_MAX;
 }
 
@@ -149,7 +149,7 @@ void tcp_cc_reduce(struct sl_tcp_conn *c)
 /* Half of the window goes, down to the initial one; where it was is remembered for slow start. */
 static void decay(struct sl_tcp_conn *c)
 {
-	uint32_t floor = u32_min(c->cwnd, window_iw(c));
+	uint32_t floor = u32_min(c->cwnd, tcp_cc_initial(c));
 
 	if (c->ssthresh < CWND_MAX)
 		c->ssthresh = u32_max(c->ssthresh, c->cwnd / 4 * 3);
@@ -170,14 +170,14 @@ void tcp_cc_idle(struct sl_tcp_conn *c, uint64_t now_us)
 	if (c->snd_una == c->snd_nxt && c->last_send_us != 0) {
 		uint64_t idle = now_us - c->last_send_us;
 
-		for (; idle > c->rto_us && c->cwnd > window_iw(c); idle -= c->rto_us)
+		for (; idle > c->rto_us && c->cwnd > tcp_cc_initial(c); idle -= c->rto_us)
 			decay(c);
 		if (idle > c->rto_us)
 			c->cubic.epoch_us = 0;
 	}
 	if (now_us - c->cwnd_used_us >= UNUSED_SPAN) {
 		c->cwnd_used_us = now_us;
-		if (c->cwnd > window_iw(c))
+		if (c->cwnd > tcp_cc_initial(c))
 			decay(c);
 	}
 }

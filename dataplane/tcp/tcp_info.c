@@ -1,5 +1,5 @@
 /* Connections as seen from outside: ids, the walk over all of them, their numbers. */
-#include "tcp_priv.h"
+#include "tcp_pace.h"
 
 const char *tcp_state_name(uint8_t state)
 {
@@ -71,6 +71,7 @@ static void put_timer(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 	static const char *const names[TCP_TMR_COUNT] = {
 	        [TCP_TMR_RTX] = "on",         [TCP_TMR_LOSS] = "loss",   [TCP_TMR_DELACK] = "delack",
 	        [TCP_TMR_KEEP] = "keepalive", [TCP_TMR_LIFE] = "linger", [TCP_TMR_RESEQ] = "reorder",
+	        [TCP_TMR_PACE] = "pacing",
 	};
 	uint64_t first = UINT64_MAX;
 
@@ -127,6 +128,7 @@ static void put_stat(const struct sl_tcp_conn *c, struct sl_tcp_info *out)
 	out->reordering = u32_max(c->rack.reo_segs, TCP_DUPTHRESH);
 	out->delivered = st->delivered;
 	out->delivery_rate = st->delivery_rate;
+	out->pacing_rate = tcp_pace_rate(c);
 	out->sacked_segs = c->board.sacked_segs;
 	if (c->mss != 0) {
 		if (state_synchronized(c->state))

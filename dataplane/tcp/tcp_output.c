@@ -1,5 +1,5 @@
 /* Segments out: when, how much, and their bytes. */
-#include "tcp_priv.h"
+#include "tcp_pace.h"
 
 #define SEND_OK   1
 #define SEND_NONE 0
@@ -262,11 +262,14 @@ static void prr_count(struct sl_tcp_conn *c, uint32_t n)
 		c->prr.out += n;
 }
 
-/* The largest packet that the port cuts: half of the window, so that ACKs keep coming, and what the port
- * takes. */
+/* The largest packet that the port cuts: half of the window, so that ACKs keep coming, what the port takes,
+ * and what may go at a time. */
 static uint32_t tso_bytes(const struct sl_tcp_conn *c)
 {
 	uint32_t max = payload_max(c), n = u32_min(TCP_TSO_BYTES_MAX, c->cwnd / 2 / max * max);
+
+	if (tcp_paces(c))
+		n = u32_min(n, tcp_pace_bytes(c) / max * max);
 
 	return c->path_tso_segs == 0 ? n : u32_min(n, c->path_tso_segs * max);
 }
@@ -297,6 +300,7 @@ static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint32_t room, uint
 	c->retransmits += nb_segs;
 	c->bytes_retrans += o.n;
 	prr_count(c, o.n);
+	tcp_pace_sent(c, o.n, now_us);
 	c->prr.owes_rxt = false;
 	tcp_undo_sent_again(c, nb_segs, now_us);
 	tcp_sent_again(c, e, now_us);
@@ -402,6 +406,7 @@ static void new_is_sent(struct sl_tcp_conn *c, struct tcp_sent *e, const struct 
 		fin_goes_out(c);
 	c->probe_now = false;
 	prr_count(c, o->n);
+	tcp_pace_sent(c, o->n, now_us);
 	TCP_TRACE(c, TX, o->seq, o->n);
 }
 
@@ -468,6 +473,8 @@ static int send_new(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
 		c->cwnd_limited = true;
 		return SEND_NONE;
 	}
+	if (tcp_pace_waits(c, now_us))
+		return SEND_NONE;
 	err = send_new_packet(c, &o, now_us);
 	if (err < 0)
 		return err;

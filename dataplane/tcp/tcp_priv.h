@@ -135,6 +135,7 @@ enum tcp_timer_id {
 	TCP_TMR_KEEP,
 	TCP_TMR_LIFE,  /* a released connection's end */
 	TCP_TMR_RESEQ, /* while it runs, gaps in what came are not told to the peer */
+	TCP_TMR_PACE,  /* new bytes may go again */
 	TCP_TMR_COUNT,
 };
 
@@ -317,7 +318,8 @@ struct sl_tcp_conn {
 	struct sl_tcp_listener *listener; /* of an accepted one */
 	uint32_t source;                  /* of an accepted one */
 	uint32_t tmr_keep, tmr_life;
-	uint32_t tmr_reseq;
+	uint32_t tmr_reseq, tmr_pace;
+	uint64_t pace_us;    /* when new bytes may go again (tcp_pace.c) */
 	uint32_t ooo_ts;     /* the latest timestamp of what lies behind a gap */
 	uint8_t late;        /* how sure it is that packets come late here (tcp_reseq.c) */
 	bool gap_seen;       /* since something came twice */
@@ -460,6 +462,7 @@ struct sl_tcp {
 	struct tcp_rx_pool rx_pool[TCP_POOLS];
 	struct tcp_pool sents; /* struct tcp_sent */
 	struct tcp_wheel wheel;
+	uint64_t paced_until_us; /* the end of the last wait for which TCP_TMR_PACE was set */
 	struct sl_tcp_listener *listeners[TCP_LISTEN_BUCKETS], *listeners_gone;
 	struct tcp_syn_cache syn;
 	struct tcp_sources sources;
@@ -708,6 +711,8 @@ static inline uint32_t *tcp_timer(struct sl_tcp_conn *c, enum tcp_timer_id id)
 		return &c->tmr_keep;
 	case TCP_TMR_LIFE:
 		return &c->tmr_life;
+	case TCP_TMR_PACE:
+		return &c->tmr_pace;
 	default:
 		return &c->tmr_reseq;
 	}
@@ -740,6 +745,7 @@ void tcp_rtt_sample(struct sl_tcp_conn *c, uint64_t rtt_us);
 
 /* tcp_cc_cubic.c, tcp_cc_hystart.c */
 void tcp_cc_init(struct sl_tcp_conn *c);
+uint32_t tcp_cc_initial(const struct sl_tcp_conn *c); /* the initial window (RFC 6928) */
 /* `acked` bytes were acknowledged: the window may grow. rtt_us: of this ACK, 0: none. */
 void tcp_cc_acked(struct sl_tcp_conn *c, uint32_t acked, uint32_t rtt_us, uint64_t now_us);
 void tcp_cc_reduce(struct sl_tcp_conn *c); /* congestion: sets ssthresh; the window is the caller's */

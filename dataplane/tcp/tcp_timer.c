@@ -4,7 +4,7 @@
  * too early it is entered again. So the restart of the retransmission timer at each ACK costs one store.
  * A tick does a bounded amount of work: when thousands are due at a time, packets are looked at in between.
  */
-#include "tcp_priv.h"
+#include "tcp_pace.h"
 #include "tcp_reseq.h"
 
 #define WHEEL_MASK     (TCP_WHEEL_SLOTS - 1)
@@ -215,6 +215,11 @@ static void on_keepalive(struct sl_tcp_conn *c, uint64_t now_us)
 	tcp_timer_set(c, TCP_TMR_KEEP, now_us + cfg->keepalive_intvl_s * TCP_S);
 }
 
+static void on_pace(struct sl_tcp_conn *c, uint64_t now_us)
+{
+	tcp_output(c, now_us);
+}
+
 static void on_life(struct sl_tcp_conn *c, uint64_t now_us)
 {
 	tcp_send_rst_conn(c, now_us);
@@ -227,6 +232,7 @@ static void conn_expire(struct sl_tcp_conn *c, uint64_t now_us)
 	        [TCP_TMR_RTX] = on_rtx,       [TCP_TMR_LOSS] = tcp_loss_expired,
 	        [TCP_TMR_DELACK] = on_delack, [TCP_TMR_KEEP] = on_keepalive,
 	        [TCP_TMR_LIFE] = on_life,     [TCP_TMR_RESEQ] = tcp_reseq_expired,
+	        [TCP_TMR_PACE] = on_pace,
 	};
 	uint64_t first = UINT64_MAX, at;
 
@@ -326,4 +332,9 @@ uint64_t sl_tcp_tick(struct sl_tcp *t, uint64_t now_us)
 		next = next < now_us + TCP_STARVED_RETRY ? next : now_us + TCP_STARVED_RETRY;
 	next = next < syn ? next : syn;
 	return next < tw ? next : tw;
+}
+
+bool sl_tcp_paces(const struct sl_tcp *t)
+{
+	return t->paced_until_us >= t->now_us;
 }

@@ -604,7 +604,7 @@ static void housekeep(struct sl_worker *w)
 static bool may_rest(const struct sl_worker *w, uint64_t idle_us)
 {
 	/* A dead worker's queues have no descriptor here. */
-	return w->nb_wait > 0 && w->dead == 0 && TAILQ_EMPTY(&w->starving) &&
+	return w->nb_wait > 0 && w->dead == 0 && TAILQ_EMPTY(&w->starving) && !sl_tcp_paces(w->tcp) &&
 	       (w->resting || idle_us >= IDLE_REST_AFTER_US);
 }
 

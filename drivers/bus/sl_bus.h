@@ -184,7 +184,7 @@ struct sl_msg_locked {
 	X(retrans_segs) X(reordering) X(timer_ms) X(backoff) X(nb_probes) X(mem_bytes)
 #define SL_BUS_TCP_U64(X) \
 	X(bytes_sent) X(bytes_acked) X(bytes_received) X(bytes_retrans) X(retransmits) X(segs_out) \
-	X(segs_in) X(data_segs_out) X(data_segs_in) X(delivered) X(delivery_rate)
+	X(segs_in) X(data_segs_out) X(data_segs_in) X(delivered) X(delivery_rate) X(pacing_rate)
 /* clang-format on */
 
 struct sl_msg_tcp_row {

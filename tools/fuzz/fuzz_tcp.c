@@ -738,6 +738,7 @@ static void open_stack(struct fuzz *f, uint8_t shape, bool cookies)
 	cfg.max_total_bytes = shape & 4 ? 8 * 4096 : 1 << 20;
 	cfg.keepalive_idle_s = 60;
 	cfg.ecn = shape & 64;
+	cfg.pacing = !cfg.ecn;
 	cfg.max_half_open = 8;
 	cfg.max_half_open_per_source = 3;
 	cfg.syn_cookies = cookies ? SL_TCP_COOKIES_ALWAYS : SL_TCP_COOKIES_AUTO;

@@ -121,6 +121,7 @@ static int open_tcp(struct stack *s)
 	        .tx_buf_bytes = s->opt.buf_bytes,
 	        .mss = s->opt.mss,
 	        .keepalive_idle_s = 60,
+	        .pacing = true,
 	};
 	int rc = SL_OK;
 
