@@ -52,7 +52,7 @@ static size_t put_options(char *out, const json_t *row)
 	return put_word(out, at, strcmp(js(row, "ca_state"), "open") != 0, js(row, "ca_state"));
 }
 
-/* In the words of ss, except that windows are bytes here. */
+/* In the words of ss, except that windows are bytes here, and rates bytes per second. */
 static void info_of(const json_t *row, char *out)
 {
 	static const char *const names[][2] = {
@@ -70,6 +70,8 @@ static void info_of(const json_t *row, char *out)
 	        {"bytes_received", "bytes_received"},
 	        {"segs_out", "segs_out"},
 	        {"segs_in", "segs_in"},
+	        {"pacing_rate", "pacing_rate"},
+	        {"delivery_rate", "delivery_rate"},
 	        {"lastsnd", "last_snd_ms"},
 	        {"lastrcv", "last_rcv_ms"},
 	        {"unacked", "unacked_segs"},
