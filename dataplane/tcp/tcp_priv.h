@@ -35,9 +35,10 @@
 #define TCP_DELACK            (40 * TCP_MS)
 #define TCP_DELACK_MORE       TCP_MS /* the same for a segment without PSH */
 #define TCP_DELACK_SEGMENTS   2
-#define TCP_QUICKACK_SEGMENTS 16
-#define TCP_ACK_AGAIN         2U /* a peer that had more to say and fell silent is told again so often, */
-#define TCP_ACK_AGAIN_US      (2 * TCP_MS) /* first after this time, which doubles */
+#define TCP_QUICKACK_SEGMENTS 16U    /* acknowledged at once when a connection is new, */
+#define TCP_QUICKACK_LOSS     100U   /* and behind one that came out of order: the peer's window is small */
+#define TCP_ACK_AGAIN         2U     /* a peer that had more to say and fell silent is told again so often, */
+#define TCP_ACK_AGAIN_US      TCP_MS /* first after this time, which doubles */
 #define TCP_TIME_WAIT_SPAN    (60 * TCP_S)
 #define TCP_ORPHAN_IDLE       (60 * TCP_S)  /* a released connection without progress, FIN_WAIT_2 among it */
 #define TCP_ORPHAN_MAX        (600 * TCP_S) /* a released connection in all */

@@ -42,12 +42,14 @@ static void schedule_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_
 
 /*
  * On a short path a lost ACK would cost a thousand round trips in the peer's timers: where something was lost
- * before, a peer that has more to say hears it again. One without SACK would count the duplicates.
+ * before, a peer that has more to say hears it again; a full segment may be in the middle of it, PSH or not.
+ * One without SACK would count the duplicates.
  */
 static void repeat_acks(struct sl_tcp_conn *c, const struct tcp_seg *s)
 {
-	bool more = !(s->flags & (RTE_TCP_PSH_FLAG | RTE_TCP_FIN_FLAG)) && c->sack_ok && c->near && c->lossy;
+	bool more = !(s->flags & RTE_TCP_PSH_FLAG) || s->len >= u32_max(c->stat.rcv_mss, TCP_MSS_DEFAULT);
 
+	more = more && !(s->flags & RTE_TCP_FIN_FLAG) && c->sack_ok && c->near && c->lossy;
 	c->ack_again = more ? TCP_ACK_AGAIN : 0;
 }
 
@@ -105,7 +107,7 @@ static void take_out_of_order(struct sl_tcp_conn *c, const struct tcp_seg *s, ui
 	if (r != NULL)
 		tcp_dsack_note(c, s->seq, seq_min(r->end, s->seq + s->len));
 	c->lossy = true;
-	c->quickack = TCP_QUICKACK_SEGMENTS; /* the peer's window becomes small again */
+	c->quickack = TCP_QUICKACK_LOSS; /* the peer's window becomes small again */
 	TCP_TRACE(c, OOO, s->seq, s->len);
 	if (!tcp_rcvq_out_of_order(c, s) && r == NULL) {
 		TCP_TRACE(c, OOO_DROP, s->seq, s->len);

@@ -60,7 +60,7 @@ static void test_delayed_ack(void **state)
 
 	peer_init(&p, NULL);
 	peer_connect(&p);
-	for (int i = 0; i < TCP_QUICKACK_SEGMENTS; i++, at++) {
+	for (uint32_t i = 0; i < TCP_QUICKACK_SEGMENTS; i++, at++) {
 		data_in(&p, at, "q");
 		expect_ack(&p, p.seq + at + 1);
 	}
@@ -127,6 +127,12 @@ static void test_ack_without_push(void **state)
 		expect_ack(&p, p.seq + 3);
 		peer_run(&p, TCP_S);
 		peer_none(&p);
+		/* A full segment is not the end. */
+		p.e.c->quickack = 1;
+		peer_tx(&p, F_ACK | F_PSH, p.seq + 3, p.ack, zeros, TCP_MSS_DEFAULT);
+		expect_ack(&p, p.seq + 3 + TCP_MSS_DEFAULT);
+		peer_run(&p, TCP_S);
+		assert_int_equal(peer_drain(&p), p.sack && lossy ? TCP_ACK_AGAIN : 0);
 		peer_fini(&p);
 	}
 }
@@ -161,14 +167,14 @@ static void test_quick_acks_after_loss(void **state)
 	expect_ack(&p, p.seq);
 	data_in(&p, 0, "a");
 	expect_ack(&p, p.seq + 2);
-	for (uint32_t i = 0; i < TCP_QUICKACK_SEGMENTS; i++) {
+	for (uint32_t i = 0; i < TCP_QUICKACK_LOSS; i++) {
 		data_in(&p, 2 + i, "c");
 		expect_ack(&p, p.seq + 3 + i);
 	}
-	data_in(&p, 2 + TCP_QUICKACK_SEGMENTS, "d");
+	data_in(&p, 2 + TCP_QUICKACK_LOSS, "d");
 	peer_none(&p);
 	peer_run(&p, 50000);
-	expect_ack(&p, p.seq + 3 + TCP_QUICKACK_SEGMENTS);
+	expect_ack(&p, p.seq + 3 + TCP_QUICKACK_LOSS);
 	peer_fini(&p);
 }
 
