@@ -1,7 +1,7 @@
 /*
  * HyStart++ (RFC 9406): a round-trip time that grows ends the first slow start before a queue overflows, by
  * way of a conservative slow start which finds out whether it was only jitter. No limit on the growth per
- * ACK.
+ * ACK, as paths that are long enough to be judged are paced (4.3).
  */
 #include "tcp_priv.h"
 

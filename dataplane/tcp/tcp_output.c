@@ -270,7 +270,6 @@ static uint32_t tso_bytes(const struct sl_tcp_conn *c)
 
 	if (tcp_paces(c))
 		n = u32_min(n, tcp_pace_bytes(c) / max * max);
-
 	return c->path_tso_segs == 0 ? n : u32_min(n, c->path_tso_segs * max);
 }
 

@@ -28,8 +28,15 @@ static uint64_t time_of(const struct sl_tcp_conn *c, uint64_t bytes)
 
 bool tcp_pace_waits(struct sl_tcp_conn *c, uint64_t now_us)
 {
+	uint64_t most;
+
 	if (!tcp_paces(c) || c->pace_us <= now_us || c->probe_now)
 		return false;
+	/* By the window and the round-trip time of now: the last packet may have gone out at a slower rate.
+	 */
+	most = now_us + time_of(c, tcp_pace_bytes(c));
+	if (c->pace_us > most)
+		c->pace_us = most;
 	/* The timer's millisecond is the next one. */
 	if (c->t->paced_until_us < c->pace_us + TCP_MS)
 		c->t->paced_until_us = c->pace_us + TCP_MS;

@@ -133,6 +133,27 @@ static void test_late(void **state)
 	peer_fini(&p);
 }
 
+/* A wait ends as early as the rate of now has it, not as that of when it began. */
+static void test_rate_rises(void **state)
+{
+	struct peer p;
+	uint32_t n, most;
+
+	begin(&p, 100 * RTT, true);
+	p.e.c->cwnd = p.e.c->ssthresh = 16 * MSS;
+	write_out(&p, 18);
+	n = peer_drain(&p);
+	assert_in_range(n, 10, 12);
+	assert_true(p.e.c->pace_us > p.now + RTT);
+	p.e.c->srtt_us = 0;
+	tcp_rtt_sample(p.e.c, RTT);
+	p.now += RTT;
+	ack_segs(&p, 1);
+	n += peer_drain(&p) + run(&p, RTT / 2, &most);
+	assert_in_range(n, 16, 18);
+	peer_fini(&p);
+}
+
 /* What is sent again goes when PRR lets it; a timeout's segment goes at once. */
 static void test_lost(void **state)
 {
@@ -153,8 +174,9 @@ static void test_lost(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_spread), cmocka_unit_test(test_rate), cmocka_unit_test(test_at_once),
-	        cmocka_unit_test(test_late),   cmocka_unit_test(test_lost),
+	        cmocka_unit_test(test_spread),     cmocka_unit_test(test_rate),
+	        cmocka_unit_test(test_at_once),    cmocka_unit_test(test_late),
+	        cmocka_unit_test(test_rate_rises), cmocka_unit_test(test_lost),
 	};
 
 	if (test_setup(argc, argv) < 0)

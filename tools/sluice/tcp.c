@@ -3,7 +3,7 @@
 
 #include "cli.h"
 
-#define INFO_MAX      512
+#define INFO_MAX      640
 #define SSTHRESH_NONE (1ULL << 30) /* slow start has had no end yet: nothing to see */
 
 static const char *const heads[] = {"ID", "STATE", "RECV-Q", "SEND-Q", "LOCAL", "PEER"};
