@@ -114,6 +114,12 @@ static size_t skip_dollar(struct sl_span s, size_t at, size_t tag)
 	return s.n;
 }
 
+/* Whether the literal with the tag at `at` that ends at `to` is finished; else all of it is its body. */
+static bool closes(struct sl_span s, size_t at, size_t tag, size_t to)
+{
+	return to >= at + 2 * tag && memcmp(s.p + to - tag, s.p + at, tag) == 0;
+}
+
 /* Behind one literal that starts at `at`, in any of its forms; `at` when none does. */
 static size_t skip_literal(struct sl_span s, size_t at)
 {
@@ -266,7 +272,7 @@ static bool cut_tokens(struct cutter *c, size_t at, size_t end, int depth)
 			to = skip_continued(s, at, to);
 			ok = cut(c, at, to);
 		} else if (to > at && tag > 0 && depth < BODY_DEPTH_MAX) {
-			ok = cut_tokens(c, at + tag, to >= at + 2 * tag ? to - tag : to, depth + 1);
+			ok = cut_tokens(c, at + tag, closes(s, at, tag, to) ? to - tag : to, depth + 1);
 		} else if (to > at) {
 			ok = cut_inside(c, at, to);
 		} else {

@@ -68,6 +68,9 @@ static void test_passwords(void **state)
 	        {"SELECT dblink_connect('password = ''x y'' user=u')",
 	         "SELECT dblink_connect('password = '***' user=u')"},
 	        {"DO 'ALTER ROLE a PASSWORD ''secret", "DO 'ALTER ROLE a PASSWORD '***'"},
+	        {"DO $$ ALTER ROLE a PASSWORD 'secret", "DO $$ ALTER ROLE a PASSWORD '***'"},
+	        {"DO $b$ ALTER ROLE a PASSWORD 'x' LOGIN; $b",
+	         "DO $b$ ALTER ROLE a PASSWORD '***' LOGIN; $b"},
 	        {"SELECT dblink_connect('password=x')", "SELECT dblink_connect('password='***'')"},
 	        /* What only looks like one hides nothing. */
 	        {"CREATE TABLE t (a text DEFAULT 'password', b text DEFAULT 'x')",
