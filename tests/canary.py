@@ -22,6 +22,11 @@ def digits(n):
     return str(_RANDOM.randrange(10 ** (n - 1), 10 ** n))
 
 
+def micros():
+    """Of a second. PostgreSQL does not write zeros at the end, so that there must be none to know the value by."""
+    return digits(5) + str(_RANDOM.randrange(1, 10))
+
+
 class Canary:
     """A value of one type: `sql` writes it, `forms` are the byte strings that betray it."""
 
@@ -87,7 +92,7 @@ class Canary:
         return f"'{d}'"
 
     def _ts(self):
-        t = f"{_RANDOM.randrange(10, 24)}:{_RANDOM.randrange(10, 60)}:{_RANDOM.randrange(10, 60)}.{digits(6)}"
+        t = f"{_RANDOM.randrange(10, 24)}:{_RANDOM.randrange(10, 60)}:{_RANDOM.randrange(10, 60)}.{micros()}"
         d = self._day()
         self.numbers.append(re.sub(r"\D", "", t))
         h, m, s = t.split(":")
@@ -99,7 +104,7 @@ class Canary:
         return f"{self._ts()}::timestamp at time zone 'UTC'"
 
     def _time(self):
-        t = f"{_RANDOM.randrange(10, 24)}:{_RANDOM.randrange(10, 60)}:{_RANDOM.randrange(10, 60)}.{digits(6)}"
+        t = f"{_RANDOM.randrange(10, 24)}:{_RANDOM.randrange(10, 60)}:{_RANDOM.randrange(10, 60)}.{micros()}"
         self.numbers.append(re.sub(r"\D", "", t))
         h, m, s = t.split(":")
         self.raw.append(struct.pack("!q", (int(h) * 60 + int(m)) * 60_000_000 + round(float(s) * 1_000_000)))
