@@ -4,7 +4,7 @@
  * too early it is entered again. So the restart of the retransmission timer at each ACK costs one store.
  * A tick does a bounded amount of work: when thousands are due at a time, packets are looked at in between.
  */
-#include "tcp_pace.h"
+#include "tcp_priv.h"
 #include "tcp_reseq.h"
 
 #define WHEEL_MASK     (TCP_WHEEL_SLOTS - 1)

@@ -151,13 +151,13 @@ static void test_many(void **state)
 	wheel_init(&wheel, 1);
 	for (uint32_t i = 0; i < MANY; i++)
 		wheel_set(&wheel, &e[i], now_us - 1);
-	wheel_run(&wheel, now_us, count_due, &nb);
+	assert_true(wheel_run(&wheel, now_us, count_due, &nb));
 	assert_int_equal(nb, WHEEL_RUN_MAX);
 	wheel_set(&wheel, &late, 1);
 	wheel_remove(&wheel, &e[MANY - 1]);
 	wheel_run(&wheel, now_us, count_due, &nb);
 	assert_int_equal(nb, 2 * WHEEL_RUN_MAX);
-	wheel_run(&wheel, now_us, count_due, &nb);
+	assert_false(wheel_run(&wheel, now_us, count_due, &nb));
 	assert_int_equal(nb, MANY - 1);
 	assert_true(late.step != 0);
 	wheel_run(&wheel, now_us + WHEEL_STEP_US, count_due, &nb);

@@ -49,7 +49,7 @@ void wheel_set(struct wheel *w, struct wheel_entry *e, uint64_t due_us)
 	TAILQ_INSERT_TAIL(slot_of(w, step), e, link);
 }
 
-void wheel_run(struct wheel *w, uint64_t now_us, void (*fn)(void *ctx, struct wheel_entry *e), void *ctx)
+bool wheel_run(struct wheel *w, uint64_t now_us, void (*fn)(void *ctx, struct wheel_entry *e), void *ctx)
 {
 	uint64_t until = now_us / WHEEL_STEP_US;
 	uint32_t budget = WHEEL_RUN_MAX;
@@ -64,7 +64,7 @@ void wheel_run(struct wheel *w, uint64_t now_us, void (*fn)(void *ctx, struct wh
 
 		while ((e = TAILQ_FIRST(slot)) != NULL) {
 			if (budget-- == 0)
-				return;
+				return true;
 			TAILQ_REMOVE(slot, e, link);
 			e->step = 0;
 			if (e->due_us > now_us)
@@ -73,6 +73,6 @@ void wheel_run(struct wheel *w, uint64_t now_us, void (*fn)(void *ctx, struct wh
 				fn(ctx, e);
 		}
 		if (w->step >= until)
-			return;
+			return false;
 	}
 }

@@ -31,7 +31,7 @@ void wheel_init(struct wheel *w, uint64_t now_us);
  * was set. */
 void wheel_set(struct wheel *w, struct wheel_entry *e, uint64_t due_us);
 void wheel_remove(struct wheel *w, struct wheel_entry *e);
-/* Takes out what is due and calls fn with it, which may set and remove any entry. */
-void wheel_run(struct wheel *w, uint64_t now_us, void (*fn)(void *ctx, struct wheel_entry *e), void *ctx);
+/* Takes out what is due and calls fn with it, which may set and remove any entry. True: some is due still. */
+bool wheel_run(struct wheel *w, uint64_t now_us, void (*fn)(void *ctx, struct wheel_entry *e), void *ctx);
 
 #endif

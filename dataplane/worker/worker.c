@@ -586,7 +586,7 @@ static void housekeep(struct sl_worker *w)
 	if (w->arm_all)
 		arm_all(w);
 	w->arm_all = false;
-	wheel_run(&w->deadlines, w->now_us, on_deadline, w);
+	w->deadlines_left = wheel_run(&w->deadlines, w->now_us, on_deadline, w);
 	if (w->now_us >= w->next_levels_us)
 		note_levels(w);
 	if (w->nb_to_free == 0 || w->now_us < w->next_give_us)
@@ -632,8 +632,9 @@ static void back_off(struct sl_worker *w)
 	uint64_t us;
 
 	sl_count(SL_C_LOOPS_IDLE);
-	/* Timers that are due still: a loop runs a few, so that packets do not wait for thousands. */
-	if (w->next_tcp_us <= w->now_us)
+	/* Timers and deadlines that are due still: a loop runs a few, so that packets do not wait for
+	 * thousands. */
+	if (w->next_tcp_us <= w->now_us || w->deadlines_left)
 		return;
 	if (w->cfg.full_poll || idle_us < IDLE_SPIN_US) {
 		rte_pause();

@@ -136,6 +136,7 @@ struct sl_worker {
 	uint32_t *generations;
 	uint32_t nb_sessions;
 	struct wheel deadlines;
+	bool deadlines_left; /* more are due than a run takes */
 	uint32_t *free_index;
 	uint32_t nb_free;
 	struct session *pool; /* blocks to use again */
