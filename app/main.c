@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -39,6 +40,7 @@
 #define USAGE_PER_SESSION 4 /* entries in the table of what limits count */
 #define DRAIN_GRACE_MS    5000
 #define MBUF_CACHE        256
+#define MEMORY_BYTES      (UINT64_C(1) << 40) /* more than will ever be mapped */
 
 struct gateway {
 	struct config cfg;
@@ -55,7 +57,30 @@ struct gateway {
 	char err[512];
 };
 
-/* No core dump, no other process of this user looking in: this memory holds the targets' credentials (D14).
+/*
+ * All that is touched stays in memory, now and later, but the store (drivers/store/env.c). Where there is a
+ * limit to what may be locked nothing is: an mmap() that meets it would fail in the middle of things.
+ */
+static bool lock_memory(void)
+{
+	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+	void *p;
+
+	/* With CAP_IPC_LOCK it need not be allowed. */
+	(void)setrlimit(RLIMIT_MEMLOCK, &all);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
+		return false;
+	p = mmap(NULL, MEMORY_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p != MAP_FAILED)
+		return munmap(p, MEMORY_BYTES) == 0;
+	(void)munlockall();
+	return false;
+}
+
+/*
+ * No core dump, no swap, no other process of this user looking in: this memory holds the targets' credentials
+ * (D14). Nor is code taken away that an idle gateway has not run for a while: who comes first would wait for
+ * the disk.
  */
 static void harden(void)
 {
@@ -63,6 +88,10 @@ static void harden(void)
 
 	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		sl_log(SL_LOG_WARN, "app", "core dumps could not be turned off");
+	if (!lock_memory())
+		sl_log(SL_LOG_WARN, "app",
+		       "memory could not be locked: secrets may get into swap; CAP_IPC_LOCK or "
+		       "LimitMEMLOCK=infinity is missing");
 	umask(077);
 }
 

@@ -173,6 +173,23 @@ def credential_leaves_no_trace():
     same(in_memory(secret.encode()), [], "places of the password in the process's memory")
 
 
+@test
+def memory_stays_out_of_swap():
+    """D14: what holds anything of the gateway's is locked in memory, and so is its code; the store, which may be larger, is not."""
+    use(made(), "-c", "select 1", check_rc=True)
+    unlocked, store = [], []
+    with open(f"/proc/{gateway_pid()}/smaps", encoding="ascii") as f:
+        areas = re.findall(r"^([0-9a-f]+-[0-9a-f]+ .*)$(?s:(.*?))^VmFlags:(.*)$", f.read(), re.M)
+    check(len(areas) > 20, f"{len(areas)} areas")
+    for name, numbers, flags in areas:
+        if name.endswith("/data.mdb"):
+            store.append("lo" in flags.split())
+        elif ("Anonymous:             0 kB" not in numbers or name.endswith("/sluiced")) and "lo" not in flags.split():
+            unlocked.append(name)
+    same(unlocked[:5], [], "areas that can be swapped")
+    same(store, [False], "whether the store is locked")
+
+
 def in_memory(what):
     """Where in the gateway's own memory these bytes stand."""
     found, pid = [], gateway_pid()

@@ -3,25 +3,32 @@
 #include "tcp_answer.h"
 #include "worker_service.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_pause.h>
 
 /*
  * Backing off. After the last work a worker spins for a while (a reply is often near), then sleeps a little
- * longer each time, to a bound that keeps the first packet after idle within a millisecond.
+ * longer each time, to a bound that keeps what only a look can find (the management core's messages, on some
+ * ports packets) within a millisecond. Where ports can tell of packets, a packet ends all but the shortest
+ * sleeps: those it may wait for, so that packets that are close together do not wake the worker one by one.
  */
 #define IDLE_SPIN_US       60
 #define IDLE_SLEEP_MIN_US  20
+#define IDLE_DEAF_US       100 /* a sleep that is longer ends with a packet */
 #define IDLE_SLEEP_MAX_US  800
 #define IDLE_REST_AFTER_US (20 * 1000)
 #define IDLE_REST_US       (10 * 1000)
-#define IDLE_SLEEP_WAIT_US 20 /* while something waits for the store or the management core */
+#define TURN_NS            100000 /* the least that Linux gives */
+#define IDLE_SLEEP_WAIT_US 20     /* while something waits for the store or the management core */
 
 #define PINNED_SHARE 4 /* of the smaller pool */
 
@@ -595,27 +602,19 @@ static void housekeep(struct sl_worker *w)
 	worker_give_back(w, NULL);
 }
 
-/*
- * Deep rest, where the ports can tell of packets: those wake it at once. What cannot wake it (TCP's timers,
- * the management core) may come later by IDLE_REST_US, which lets the keep-alives of thousands of sessions go
- * together. Packets that concern no session (answers to keep-alives, ARP) do not end it, and are not kept
- * waiting either.
- */
-static bool may_rest(const struct sl_worker *w, uint64_t idle_us)
+/* A dead worker's queues have no descriptor here. */
+static bool can_wait(const struct sl_worker *w)
 {
-	/* A dead worker's queues have no descriptor here. */
-	return w->nb_wait > 0 && w->dead == 0 && TAILQ_EMPTY(&w->starving) && !sl_tcp_paces(w->tcp) &&
-	       (w->resting || idle_us >= IDLE_REST_AFTER_US);
+	return w->nb_wait > 0 && w->dead == 0;
 }
 
-static void rest(struct sl_worker *w)
+/* For a packet, `us` at most. */
+static void wait_for_packet(struct sl_worker *w, uint64_t us)
 {
-	w->resting = true;
-	sl_count(SL_C_SLEEPS);
 	for (uint16_t i = 0; i < w->nb_wait; i++)
 		w->wait[i].revents = 0;
 	if (sl_net_rest(w->net))
-		(void)ppoll(w->wait, w->nb_wait, &(struct timespec){.tv_nsec = IDLE_REST_US * 1000L}, NULL);
+		(void)ppoll(w->wait, w->nb_wait, &(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
 	sl_net_wake(w->net);
 	/* An interface that is down is an error that stays, which must not become a loop without rest. */
 	for (uint16_t i = 0; i < w->nb_wait; i++) {
@@ -624,6 +623,18 @@ static void rest(struct sl_worker *w)
 			return;
 		}
 	}
+}
+
+/*
+ * Deep rest, where the ports can tell of packets. What cannot wake the worker (TCP's timers, the management
+ * core) may come later by IDLE_REST_US, which lets the keep-alives of thousands of sessions go together.
+ * Packets that concern no session (answers to keep-alives, ARP) do not end it, and are not kept waiting
+ * either.
+ */
+static bool may_rest(const struct sl_worker *w, uint64_t idle_us)
+{
+	return can_wait(w) && TAILQ_EMPTY(&w->starving) && !sl_tcp_paces(w->tcp) &&
+	       (w->resting || idle_us >= IDLE_REST_AFTER_US);
 }
 
 static void back_off(struct sl_worker *w)
@@ -640,8 +651,10 @@ static void back_off(struct sl_worker *w)
 		rte_pause();
 		return;
 	}
+	sl_count(SL_C_SLEEPS);
 	if (may_rest(w, idle_us)) {
-		rest(w);
+		w->resting = true;
+		wait_for_packet(w, IDLE_REST_US);
 		return;
 	}
 	us = idle_us / 4 < IDLE_SLEEP_MIN_US ? IDLE_SLEEP_MIN_US : idle_us / 4;
@@ -651,8 +664,10 @@ static void back_off(struct sl_worker *w)
 		us = IDLE_SLEEP_WAIT_US;
 	if (w->next_tcp_us > w->now_us && w->next_tcp_us - w->now_us < us)
 		us = w->next_tcp_us - w->now_us;
-	sl_count(SL_C_SLEEPS);
-	nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
+	if (us > IDLE_DEAF_US && can_wait(w))
+		wait_for_packet(w, us);
+	else
+		nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
 }
 
 /* What was done, packets that made no session ready aside. */
@@ -729,6 +744,30 @@ static void find_wait(struct sl_worker *w)
 		w->wait[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 }
 
+/* As in linux/sched/types.h, whose other names are those of glibc's sched.h. */
+struct sched_attributes {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+/*
+ * Who asks for short turns gets the core as soon as it wakes up, although its share is that of the others
+ * (EEVDF, Linux 6.12; kernels before that take the call and do nothing). On a core of its own it changes
+ * nothing.
+ */
+static void ask_for_short_turns(void)
+{
+	struct sched_attributes a = {.size = sizeof(a)};
+
+	if (syscall(SYS_sched_getattr, 0, &a, sizeof(a), 0) != 0 || a.policy != SCHED_OTHER)
+		return;
+	a.runtime = TURN_NS;
+	(void)syscall(SYS_sched_setattr, 0, &a, 0);
+}
+
 int sl_worker_run(struct sl_worker *w)
 {
 	char name[16];
@@ -744,6 +783,7 @@ int sl_worker_run(struct sl_worker *w)
 	wheel_init(&w->deadlines, w->now_us);
 	/* Sleeps of tens of microseconds are only that short with a small slack. */
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0);
+	ask_for_short_turns();
 	find_wait(w);
 	while (!finished(w)) {
 		uint32_t done;

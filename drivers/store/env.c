@@ -1,4 +1,7 @@
 #include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "sl_log.h"
 #include "store_priv.h"
@@ -81,6 +84,29 @@ static int open_dbs(struct sl_store *s)
 	return mdb_txn_commit(txn);
 }
 
+/*
+ * The store may be larger than memory, so that its pages must not be kept there when the process has locked
+ * its own (mlockall()). LMDB does not say where its map is; the kernel does, by the file's inode.
+ */
+static void unlock_map(const struct sl_store *s)
+{
+	unsigned long from, to, inode;
+	struct stat st;
+	char line[512];
+	mdb_filehandle_t fd;
+	FILE *maps;
+
+	if (mdb_env_get_fd(s->env, &fd) != 0 || fstat(fd, &st) != 0)
+		return;
+	maps = fopen("/proc/self/maps", "re");
+	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+		if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &inode) == 3 && inode == st.st_ino)
+			(void)munlock((void *)from, to - from);
+	}
+	if (maps != NULL)
+		fclose(maps);
+}
+
 int env_open(struct sl_store *s, int *rc)
 {
 	unsigned int flags = MDB_NOTLS | (s->readonly ? MDB_RDONLY : 0);
@@ -112,8 +138,10 @@ int env_open(struct sl_store *s, int *rc)
 		*rc = mdb_reader_check(s->env, NULL);
 	if (*rc == 0)
 		*rc = open_dbs(s);
-	if (*rc == 0)
+	if (*rc == 0) {
+		unlock_map(s);
 		return SL_OK;
+	}
 	env_close(s);
 	return SL_E_STORE_OPEN;
 }
