@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -84,13 +85,27 @@ static int open_dbs(struct sl_store *s)
 	return mdb_txn_commit(txn);
 }
 
+/* A line of /proc/self/maps, "from-to access offset device inode": is it of this file? */
+static bool maps_file(const char *line, ino_t file, uintptr_t *from, uintptr_t *to)
+{
+	char *p;
+
+	*from = strtoul(line, &p, 16);
+	if (*p != '-')
+		return false;
+	*to = strtoul(p + 1, &p, 16);
+	for (int i = 0; i < 3 && p != NULL; i++)
+		p = strchr(p + 1, ' ');
+	return p != NULL && strtoul(p, NULL, 10) == file;
+}
+
 /*
  * The store may be larger than memory, so that its pages must not be kept there when the process has locked
  * its own (mlockall()). LMDB does not say where its map is; the kernel does, by the file's inode.
  */
 static void unlock_map(const struct sl_store *s)
 {
-	unsigned long from, to, inode;
+	uintptr_t from, to;
 	struct stat st;
 	char line[512];
 	mdb_filehandle_t fd;
@@ -100,7 +115,7 @@ static void unlock_map(const struct sl_store *s)
 		return;
 	maps = fopen("/proc/self/maps", "re");
 	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
-		if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &inode) == 3 && inode == st.st_ino)
+		if (maps_file(line, st.st_ino, &from, &to))
 			(void)munlock((void *)from, to - from);
 	}
 	if (maps != NULL)
