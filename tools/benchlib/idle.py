@@ -20,8 +20,10 @@ TARGET, LISTENER, ECHO_PORT = ("10.99.2.2", 5433), ("10.99.1.1", 5433), 7007
 CONTROL = {"client": "10.99.7.2", "gw": "10.99.7.1", "port": 7008}  # a wire of its own between two kernels
 ASKED, ECHOED = 100, 300
 GAP_S = 0.05  # between two first requests: long enough for the gateway to rest again
+NAP_S = 0.004  # the same, in turn with the control: the gateway looks for timers and messages from time to time, and does not rest yet
 LIMIT_SHARE = 0.02
 LIMIT_FIRST_US = 1000  # of the first packet after idleness, by the echo service
+LIMIT_NAP = 2  # times what the kernels take, median
 
 POLICY = """---
 kind: Resource
@@ -129,6 +131,15 @@ def quantiles(us):
     return {"p50": us[len(us) // 2], "p99": us[len(us) * 99 // 100], "max": us[-1]}
 
 
+def echoes(client, watch, gap):
+    """What the client saw, and what was seen at the gateway's interface and at the control's."""
+    seen = tell(client, "echo", ECHO_PORT, CONTROL["gw"], CONTROL["port"], ECHOED, gap)
+    own, kernel = tell(watch, "take")
+    if min(len(own), len(kernel)) < ECHOED:
+        raise Broken(f"{len(own)} and {len(kernel)} of {ECHOED} answers were seen at the interfaces")
+    return seen, own, kernel
+
+
 def run(lab, sessions, seconds):
     lab.peer("target", *(str(x) for x in TARGET)).stdout.readline()
     lab.peer("gw", CONTROL["gw"], str(CONTROL["port"]), what="control", core=base.LAST).stdout.readline()
@@ -144,14 +155,12 @@ def run(lab, sessions, seconds):
     first = tell(client, "ask", ASKED, GAP_S)["us"]
     busy = tell(client, "ask", ASKED, 0)["us"]
     time.sleep(2)
-    echo = tell(client, "echo", ECHO_PORT, CONTROL["gw"], CONTROL["port"], ECHOED, GAP_S)
-    own, kernel = tell(watch, "take")
-    if min(len(own), len(kernel)) < ECHOED:
-        raise Broken(f"{len(own)} and {len(kernel)} of {ECHOED} answers were seen at the interfaces")
-    echo_busy = tell(client, "echo", ECHO_PORT, CONTROL["gw"], CONTROL["port"], ECHOED, 0)
+    echo, own, kernel = echoes(client, watch, GAP_S)
+    _, nap_own, nap_kernel = echoes(client, watch, NAP_S)
+    echo_busy, _, _ = echoes(client, watch, 0)
     return {"name": "idle", "sessions": sessions, "open_s": opened["seconds"], "share": share, "total": sum(share.values()),
             "first_us": quantiles(first), "busy_us": quantiles(busy), "first_echo_us": quantiles(echo["us"]), "busy_echo_us": quantiles(echo_busy["us"]),
-            "first_own_us": quantiles(own), "first_kernel_us": quantiles(kernel), "first_control_us": quantiles(echo["control_us"]), "busy_control_us": quantiles(echo_busy["control_us"])}
+            "first_own_us": quantiles(own), "first_kernel_us": quantiles(kernel), "nap_own_us": quantiles(nap_own), "nap_kernel_us": quantiles(nap_kernel), "first_control_us": quantiles(echo["control_us"]), "busy_control_us": quantiles(echo_busy["control_us"])}
 
 
 def main(args):
@@ -168,6 +177,7 @@ def main(args):
         for name, what in (("first_us", "first request after idleness"), ("busy_us", "requests one behind the other"),
                            ("first_own_us", "first byte after idleness, from the gateway's interface to the echo service and back there"),
                            ("first_kernel_us", "the same for an echo through the kernel, in turn"),
+                           ("nap_own_us", f"a byte {2000 * NAP_S:.0f} ms after the last one, there"), ("nap_kernel_us", "and through the kernel"),
                            ("first_echo_us", "first byte after idleness as the client sees it, which was asleep itself"), ("busy_echo_us", "bytes one behind the other"),
                            ("first_control_us", "the client's first byte to the echo through the kernel"), ("busy_control_us", "one behind the other")):
             say(f"{what}: p50 {r[name]['p50']:.0f} us, p99 {r[name]['p99']:.0f} us, max {r[name]['max']:.0f} us")
@@ -175,6 +185,8 @@ def main(args):
             r["failed"] = f"{r['total']:.2%} of a core"
         if r["first_own_us"]["p99"] > LIMIT_FIRST_US:
             r["failed"] = f"p99 of the first byte after idleness {r['first_own_us']['p99']:.0f} us"
+        if r["nap_own_us"]["p50"] > LIMIT_NAP * r["nap_kernel_us"]["p50"]:
+            r["failed"] = f"a byte a few ms after the last one takes {r['nap_own_us']['p50']:.0f} us, the kernels {r['nap_kernel_us']['p50']:.0f} us"
     if "failed" in r:
         say(f"failed: {r['failed']}")
     return {"results": [r]}
