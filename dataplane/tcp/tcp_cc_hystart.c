@@ -61,7 +61,7 @@ uint32_t tcp_hystart_acked(struct sl_tcp_conn *c, uint32_t acked, uint32_t rtt_u
 
 	if (h->done)
 		return acked;
-	if (seq_le(h->round_end, c->snd_una))
+	if (seq_lt(h->round_end, c->snd_una)) /* what ends a round was sent in the one before */
 		new_round(c);
 	if (rtt_us != 0) {
 		if (h->min_us == 0 || rtt_us < h->min_us)

@@ -214,6 +214,16 @@ static void frto_ack(struct sl_tcp_conn *c, const struct tcp_acked *a)
 	}
 }
 
+/* Without SACK. Duplicates are of the new data that F-RTO has tried (3.1, 3.a): they make room for what is
+ * lost. */
+static void loss_dupacks(struct sl_tcp_conn *c, const struct tcp_acked *a)
+{
+	if (a->advanced)
+		c->dupacks = 0;
+	else if (a->dup && seq_lt(c->recover, c->snd_nxt))
+		c->dupacks = (uint8_t)u32_min(c->dupacks + 1U, UINT8_MAX);
+}
+
 static void loss_ack(struct sl_tcp_conn *c, struct tcp_acked *a)
 {
 	c->frto_new = false;
@@ -222,8 +232,8 @@ static void loss_ack(struct sl_tcp_conn *c, struct tcp_acked *a)
 	frto_ack(c, a);
 	if (seq_le(c->recover, c->snd_una))
 		leave_recovery(c, a);
-	else if (!c->sack_ok && a->advanced)
-		c->dupacks = 0;
+	else if (!c->sack_ok)
+		loss_dupacks(c, a);
 }
 
 /* What is lost goes again without blame for the window. */

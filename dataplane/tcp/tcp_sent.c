@@ -102,23 +102,27 @@ struct tcp_sent *tcp_sent_split(struct sl_tcp_conn *c, struct tcp_sent *e, uint3
 	return rest;
 }
 
+/* What was sent once, up to `to`, says how long it took, and behind a timeout that not all was lost. */
+static void sent_once(const struct sl_tcp_conn *c, const struct tcp_sent *e, uint32_t to, struct tcp_acked *a,
+                      uint64_t *first)
+{
+	if (*first == 0 || e->xmit_us < *first)
+		*first = e->xmit_us;
+	if (c->ca_state == TCP_CA_LOSS && seq_le(to, c->recover))
+		a->orig_delivered = true;
+}
+
 /* The peer has it now: what that says about time and order. */
 static void delivered(struct sl_tcp_conn *c, const struct tcp_sent *e, struct tcp_acked *a, bool by_sack,
                       uint64_t now_us)
 {
-	uint64_t *first = by_sack ? &a->sack_first_us : &a->first_us;
-
 	a->delivered += bytes_of(e);
 	if (e->flags & TCP_SENT_PROBE && !(e->flags & TCP_SENT_EVER_RXT))
 		tcp_pmtu_probe_done(c, true, now_us);
-	if (e->flags & TCP_SENT_EVER_RXT) {
+	if (e->flags & TCP_SENT_EVER_RXT)
 		a->rxt_acked = a->rxt_acked || !by_sack;
-	} else {
-		if (*first == 0 || e->xmit_us < *first)
-			*first = e->xmit_us;
-		if (c->ca_state == TCP_CA_LOSS && seq_le(e->end, c->recover))
-			a->orig_delivered = true;
-	}
+	else
+		sent_once(c, e, e->end, a, by_sack ? &a->sack_first_us : &a->first_us);
 	tcp_rack_delivered(c, e, a, now_us);
 }
 
@@ -135,13 +139,16 @@ void tcp_sent_ack(struct sl_tcp_conn *c, uint32_t ack, struct tcp_acked *a, uint
 	}
 	if (e == NULL || seq_le(ack, e->seq))
 		return;
-	/* Only a part: it stays what and where it was, but for the counts. */
+	/* Only a part, of what was one packet: it stays what and where it was, but for the counts. */
 	if (e->flags & TCP_SENT_SACKED) {
 		b->sacked_bytes -= ack - e->seq;
 		b->sacked_segs -= e->nb_segs;
 	} else {
 		a->delivered += ack - e->seq;
-		a->rxt_acked = a->rxt_acked || (e->flags & TCP_SENT_EVER_RXT) != 0;
+		if (e->flags & TCP_SENT_EVER_RXT)
+			a->rxt_acked = true;
+		else
+			sent_once(c, e, ack, a, &a->first_us);
 		if (e->flags & TCP_SENT_LOST)
 			b->lost_bytes -= ack - e->seq;
 		else if (e->flags & TCP_SENT_RXT)

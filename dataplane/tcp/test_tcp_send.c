@@ -340,6 +340,108 @@ static void test_no_timestamps(void **state)
 	peer_fini(&p);
 }
 
+/* A small segment waits for the ACK of the one before it, a full one does not (RFC 9293, 3.7.4). */
+static void test_nagle(void **state)
+{
+	struct peer p;
+
+	connect_with(&p, true);
+	sl_tcp_set_nodelay(p.e.c, false);
+	write_out(&p, 10);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.len, 10);
+	write_out(&p, 20);
+	peer_none(&p);
+	write_out(&p, MSS);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.len, MSS);
+	peer_none(&p);
+	p.ack += 10;
+	ack_in(&p, p.ack, WND); /* of the small one */
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.len, 20);
+	write_out(&p, 30);
+	peer_none(&p);
+	sl_tcp_set_nodelay(p.e.c, true);
+	sl_tcp_flush(p.h.t, p.now);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.len, 30);
+	peer_fini(&p);
+}
+
+/* What is corked goes in full segments, the rest when the cork is off, or with the FIN. */
+static void cork(bool shut)
+{
+	struct peer p;
+
+	connect_with(&p, true);
+	sl_tcp_set_cork(p.e.c, true);
+	write_out(&p, 10);
+	peer_none(&p);
+	write_out(&p, MSS);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.len, MSS);
+	peer_none(&p);
+	if (shut)
+		sl_tcp_shutdown(p.e.c);
+	else
+		sl_tcp_set_cork(p.e.c, false);
+	sl_tcp_flush(p.h.t, p.now);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.len, 10);
+	assert_int_equal(p.got.flags & F_FIN, shut ? F_FIN : 0);
+	peer_fini(&p);
+}
+
+static void test_cork(void **state)
+{
+	cork(false);
+	cork(true);
+}
+
+/* The sender's silly window (RFC 9293, 3.8.6.2.1): a crumb of a large window goes after the persist timer
+ * only. */
+static void test_crumb(void **state)
+{
+	struct peer p;
+
+	connect_with(&p, true);
+	round_trip(&p, MSS);
+	ack_in(&p, p.ack, 100);
+	write_out(&p, MSS);
+	peer_run(&p, p.e.c->rto_us - 2000);
+	peer_none(&p);
+	peer_run(&p, 4000);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.len, 100);
+	peer_none(&p);
+	peer_fini(&p);
+}
+
+/* RFC 5482: the end comes by the clock, however often was tried; and not while probes are answered. */
+static void test_user_timeout(void **state)
+{
+	struct peer p;
+
+	connect_with(&p, true);
+	round_trip(&p, MSS);
+	sl_tcp_set_user_timeout(p.e.c, 3000);
+	ack_in(&p, p.ack, 0);
+	write_out(&p, 10);
+	for (int i = 0; i < 10; i++) {
+		peer_run(&p, TCP_S);
+		peer_drain(&p);
+		ack_in(&p, p.ack, 0);
+	}
+	assert_int_equal(p.e.err, 0);
+	peer_run(&p, 3 * TCP_S - 10000);
+	assert_int_equal(p.e.err, 0);
+	peer_run(&p, 20000);
+	assert_int_equal(p.e.err, SL_E_TCP_TIMEOUT);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,7 +450,9 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_growth),        cmocka_unit_test(test_growth_after_timeout),
 	        cmocka_unit_test(test_lost_packet),   cmocka_unit_test(test_shut_is_not_idle),
 	        cmocka_unit_test(test_psh),           cmocka_unit_test(test_rst_timestamp),
-	        cmocka_unit_test(test_no_timestamps),
+	        cmocka_unit_test(test_no_timestamps), cmocka_unit_test(test_nagle),
+	        cmocka_unit_test(test_cork),          cmocka_unit_test(test_crumb),
+	        cmocka_unit_test(test_user_timeout),
 	};
 
 	if (test_setup(argc, argv) < 0)

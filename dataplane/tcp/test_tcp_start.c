@@ -1,0 +1,141 @@
+/* How a window begins: slow start and its end by the round-trip time (HyStart++, RFC 9406), and anew after
+ * idleness. */
+#include "test_tcp_util.h"
+
+#define SEG     ((uint32_t)tcp_smss(p->e.c))
+#define RTT     (50 * TCP_MS)
+#define GREW    (60 * TCP_MS) /* by more than an eighth */
+#define SAMPLES 8U            /* in a round, before it is judged */
+#define ROUNDS  5             /* of conservative slow start, before it is the end */
+
+static uint8_t zeros[512 * MSS_MAX];
+
+static void begin(struct peer *p)
+{
+	struct sl_tcp_cfg tune = {.tx_buf_bytes = sizeof(zeros)};
+
+	peer_init(p, &tune);
+	p->sack = true;
+	p->wscale = 7;
+	peer_connect(p);
+}
+
+static void fill(struct peer *p)
+{
+	(void)sl_tcp_write(p->e.c, sl_span(zeros, sizeof(zeros)));
+	sl_tcp_flush(p->h.t, p->now);
+}
+
+/* A round trip with always more to send; each segment has its ACK. Returns by how many segments the window
+ * grew. */
+static uint32_t flight(struct peer *p, uint64_t rtt_us)
+{
+	uint32_t before = p->e.c->cwnd, n;
+
+	fill(p);
+	n = peer_drain(p);
+	assert_in_range(n * SEG, before - SEG, before);
+	p->now += rtt_us;
+	for (uint32_t i = 0; i < n; i++) {
+		p->ack += SEG;
+		peer_ack(p, p->ack, UINT16_MAX, NULL, 0);
+	}
+	return (p->e.c->cwnd - before + SEG / 2) / SEG;
+}
+
+/* The window doubles; when the round-trip time grows, a quarter of that. */
+static void test_longer_round_trips(void **state)
+{
+	struct peer peer, *p = &peer;
+	uint32_t cwnd;
+
+	begin(p);
+	assert_int_equal(flight(p, RTT), 10);
+	assert_int_equal(flight(p, RTT + TCP_MS), 20); /* that is nothing yet */
+	assert_false(p->e.c->hystart.css);
+	assert_in_range(flight(p, GREW), SAMPLES - 1 + 32 / 4, SAMPLES + 34 / 4);
+	assert_true(p->e.c->hystart.css);
+	for (int i = 1; i < ROUNDS; i++) {
+		assert_false(p->e.c->hystart.done);
+		cwnd = p->e.c->cwnd;
+		assert_in_range(flight(p, GREW), cwnd / SEG / 4 - 1, cwnd / SEG / 4 + 1);
+	}
+	(void)flight(p, GREW);
+	assert_true(p->e.c->hystart.done);
+	assert_true(p->e.c->ssthresh <= p->e.c->cwnd); /* congestion avoidance from here on */
+	assert_true(flight(p, GREW) <= 2);
+	p->ack = p->e.c->snd_nxt;
+	peer_drain(p);
+	peer_fini(p);
+}
+
+/* When the round-trip time falls back below that of the first such round, it was jitter: on as before. */
+static void test_jitter(void **state)
+{
+	struct peer peer, *p = &peer;
+	uint32_t cwnd;
+
+	begin(p);
+	(void)flight(p, RTT);
+	(void)flight(p, RTT);
+	(void)flight(p, GREW);
+	assert_true(p->e.c->hystart.css);
+	(void)flight(p, RTT);
+	assert_false(p->e.c->hystart.css);
+	cwnd = p->e.c->cwnd;
+	assert_in_range(flight(p, RTT), cwnd / SEG - 1, cwnd / SEG);
+	assert_false(p->e.c->hystart.done);
+	peer_drain(p);
+	peer_fini(p);
+}
+
+/* Grows the window to 80 segments, then is silent for `rtos` retransmission timeouts and a bit. Returns the
+ * segments that go at once then. */
+static uint32_t burst_after(uint32_t rtos)
+{
+	struct peer peer, *p = &peer;
+	uint32_t n;
+
+	begin(p);
+	for (int i = 0; i < 3; i++) {
+		n = p->e.c->cwnd;
+		assert_int_equal(sl_tcp_write(p->e.c, sl_span(zeros, n)), n);
+		sl_tcp_flush(p->h.t, p->now);
+		assert_true(peer_drain(p) > 0);
+		p->now += RTT;
+		p->ack += n;
+		peer_ack(p, p->ack, UINT16_MAX, NULL, 0);
+	}
+	assert_int_equal(p->e.c->cwnd, 80 * SEG);
+	p->now = p->e.c->last_send_us + (uint64_t)rtos * p->e.c->rto_us + 1;
+	if (rtos == 0)
+		p->now += RTT;
+	fill(p);
+	n = peer_drain(p);
+	peer_fini(p);
+	return n;
+}
+
+/* Half of the window goes for each RTO without anything sent, not below the initial one (RFC 5681, 4.1, would
+ * have that at once). */
+static void test_idle(void **state)
+{
+	assert_int_equal(burst_after(0), 80);
+	assert_int_equal(burst_after(1), 40);
+	assert_int_equal(burst_after(2), 20);
+	assert_int_equal(burst_after(3), 10);
+	assert_int_equal(burst_after(9), 10);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_longer_round_trips),
+	        cmocka_unit_test(test_jitter),
+	        cmocka_unit_test(test_idle),
+	};
+
+	if (test_setup(argc, argv) < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
