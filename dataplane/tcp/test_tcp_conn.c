@@ -579,6 +579,27 @@ static void test_ports(void **state)
 	peer_fini(&p);
 }
 
+/* One after the other for one destination; who knows those says nothing of another's (RFC 6056, 3.3.4). */
+static void test_ports_of_others(void **state)
+{
+	struct sl_tcp_conn *c[16];
+	struct sl_endpoint to;
+	struct peer p;
+	uint32_t near = 0;
+
+	peer_init(&p, NULL);
+	to = peer_endpoint(&p);
+	for (int i = 0; i < 16; i++) {
+		assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &c[i]), 0);
+		near += i > 0 && abs(sl_tcp_local(c[i]).port - sl_tcp_local(c[i - 1]).port) < 64;
+		to.port++;
+	}
+	assert_true(near < 4); /* by chance one in 400 */
+	for (int i = 0; i < 16; i++)
+		sl_tcp_abort(c[i], p.now);
+	peer_fini(&p);
+}
+
 static void test_listen(void **state)
 {
 	struct sl_endpoint any = {.port = 5432}, one = {.port = 5432}, bad = {0};
@@ -800,6 +821,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_time_wait_many),
 	        cmocka_unit_test(test_conn_limit),
 	        cmocka_unit_test(test_ports),
+	        cmocka_unit_test(test_ports_of_others),
 	        cmocka_unit_test(test_listen),
 	        cmocka_unit_test(test_abort),
 	        cmocka_unit_test(test_keepalive),

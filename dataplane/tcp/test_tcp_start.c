@@ -1,5 +1,5 @@
-/* How a window begins: slow start and its end by the round-trip time (HyStart++, RFC 9406), and anew after
- * idleness. */
+/* What is found out about a path: how wide it is, by slow start and its end by the round-trip time
+ * (HyStart++, RFC 9406), and anew after idleness; how large a packet it takes (RFC 4821). */
 #include "test_tcp_util.h"
 
 #define SEG     ((uint32_t)tcp_smss(p->e.c))
@@ -127,12 +127,98 @@ static void test_idle(void **state)
 	assert_int_equal(burst_after(9), 10);
 }
 
+/* A router took no more than three quarters of a packet, ten minutes ago. */
+static uint32_t narrowed(struct peer *p)
+{
+	uint32_t full = SEG;
+
+	tcp_pmtu_too_big(p->e.c, test_headers() + full * 3 / 4, p->now);
+	assert_true(SEG < full);
+	p->now += UINT64_C(600) * TCP_S + 1;
+	return full;
+}
+
+/* Twelve segments are written, one goes in the size. Returns where it begins. */
+static uint32_t probe_goes(struct peer *p, uint32_t size)
+{
+	uint32_t seg = SEG, nb = 0, at = 0;
+
+	assert_int_equal(sl_tcp_write(p->e.c, sl_span(zeros, 12 * size)), 12 * size);
+	sl_tcp_flush(p->h.t, p->now);
+	while (peer_rx(p)) {
+		if (p->got.len <= seg)
+			continue;
+		assert_int_equal(p->got.len, size);
+		at = p->got.seq;
+		nb++;
+	}
+	assert_int_equal(nb, 1);
+	return at;
+}
+
+/* One packet of new bytes has the size that the interface takes; when it arrives the others have it, too. */
+static void test_larger_packets(void **state)
+{
+	struct peer peer, *p = &peer;
+	uint32_t full;
+
+	if (test.family == SL_AF_INET6 && test.mss < 1280) /* an IPv6 path is not narrower than that */
+		return;
+	begin(p);
+	full = narrowed(p);
+	(void)probe_goes(p, full);
+	p->now += RTT;
+	p->ack = p->e.c->snd_nxt;
+	peer_ack(p, p->ack, UINT16_MAX, NULL, 0);
+	assert_int_equal(SEG, full);
+	assert_int_equal(p->e.c->pmtu.next_us, 0);
+	peer_drain(p);
+	peer_fini(p);
+}
+
+/* When it alone is lost its bytes go again in small segments, the window stays, and half as much is tried. */
+static void test_no_larger_packets(void **state)
+{
+	struct peer peer, *p = &peer;
+	struct tcp_range behind;
+	uint32_t full, small, cwnd;
+
+	if (test.family == SL_AF_INET6 && test.mss < 1280)
+		return;
+	begin(p);
+	full = narrowed(p);
+	small = SEG;
+	behind.start = probe_goes(p, full) + full;
+	behind.end = p->e.c->snd_nxt;
+	cwnd = p->e.c->cwnd;
+	p->now += RTT;
+	p->ack = behind.start - full;
+	peer_ack(p, p->ack, UINT16_MAX, &behind, 1);
+	peer_run(p, RTT);
+	assert_true(peer_rx(p));
+	assert_int_equal(p->got.seq, p->ack);
+	assert_int_equal(p->got.len, small);
+	peer_drain(p);
+	p->now += RTT;
+	p->ack = p->e.c->snd_nxt;
+	peer_ack(p, p->ack, UINT16_MAX, NULL, 0);
+	assert_int_equal(SEG, small);
+	assert_true(p->e.c->cwnd >= cwnd);
+	assert_int_equal(p->e.c->ca_state, TCP_CA_OPEN);
+	peer_drain(p);
+	if (full - small >= 64) /* 32 bytes more are not worth a probe */
+		(void)probe_goes(p, small + (full - small) / 2);
+	peer_fini(p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_longer_round_trips),
 	        cmocka_unit_test(test_jitter),
 	        cmocka_unit_test(test_idle),
+	        cmocka_unit_test(test_larger_packets),
+	        cmocka_unit_test(test_no_larger_packets),
 	};
 
 	if (test_setup(argc, argv) < 0)
