@@ -127,18 +127,25 @@ static void test_idle(void **state)
 	assert_int_equal(burst_after(9), 10);
 }
 
+/* An IPv6 path is not narrower than 1,280 bytes (RFC 8201, 4). */
+static bool at_the_least(void)
+{
+	return test.family == SL_AF_INET6 && test.mss < 1280;
+}
+
 /* A router took no more than three quarters of a packet, ten minutes ago. */
 static uint32_t narrowed(struct peer *p)
 {
 	uint32_t full = SEG;
 
 	tcp_pmtu_too_big(p->e.c, test_headers() + full * 3 / 4, p->now);
-	assert_true(SEG < full);
+	assert_int_equal(SEG < full, !at_the_least());
 	p->now += UINT64_C(600) * TCP_S + 1;
 	return full;
 }
 
-/* Twelve segments are written, one goes in the size. Returns where it begins. */
+/* Twelve segments are written, one goes in the size; none where nothing was narrowed. Returns where it
+ * begins. */
 static uint32_t probe_goes(struct peer *p, uint32_t size)
 {
 	uint32_t seg = SEG, nb = 0, at = 0;
@@ -152,7 +159,7 @@ static uint32_t probe_goes(struct peer *p, uint32_t size)
 		at = p->got.seq;
 		nb++;
 	}
-	assert_int_equal(nb, 1);
+	assert_int_equal(nb, at_the_least() ? 0 : 1);
 	return at;
 }
 
@@ -162,8 +169,6 @@ static void test_larger_packets(void **state)
 	struct peer peer, *p = &peer;
 	uint32_t full;
 
-	if (test.family == SL_AF_INET6 && test.mss < 1280) /* an IPv6 path is not narrower than that */
-		return;
 	begin(p);
 	full = narrowed(p);
 	(void)probe_goes(p, full);
@@ -183,8 +188,6 @@ static void test_no_larger_packets(void **state)
 	struct tcp_range behind;
 	uint32_t full, small, cwnd;
 
-	if (test.family == SL_AF_INET6 && test.mss < 1280)
-		return;
 	begin(p);
 	full = narrowed(p);
 	small = SEG;
@@ -218,10 +221,14 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_jitter),
 	        cmocka_unit_test(test_idle),
 	        cmocka_unit_test(test_larger_packets),
-	        cmocka_unit_test(test_no_larger_packets),
 	};
+	const struct CMUnitTest wider[] = {cmocka_unit_test(test_no_larger_packets)};
+	int failed;
 
 	if (test_setup(argc, argv) < 0)
 		return 1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	if (!at_the_least())
+		failed += cmocka_run_group_tests(wider, NULL, NULL);
+	return failed;
 }

@@ -754,7 +754,7 @@ struct sched_attributes {
 };
 
 /*
- * Who asks for short turns gets the core as soon as it wakes up, although its share is that of the others
+ * Who asks for short turns gets the core sooner when it wakes up, while its share is that of the others
  * (EEVDF, Linux 6.12; kernels before that take the call and do nothing). On a core of its own it changes
  * nothing.
  */

@@ -109,6 +109,7 @@ static void unlock_map(const struct sl_store *s)
 	struct stat st;
 	char line[512];
 	mdb_filehandle_t fd;
+	bool found = false;
 	FILE *maps;
 
 	if (mdb_env_get_fd(s->env, &fd) != 0 || fstat(fd, &st) != 0)
@@ -116,10 +117,14 @@ static void unlock_map(const struct sl_store *s)
 	maps = fopen("/proc/self/maps", "re");
 	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
 		if (maps_file(line, st.st_ino, &from, &to))
-			(void)munlock((void *)from, to - from);
+			found = munlock((void *)from, to - from) == 0;
 	}
 	if (maps != NULL)
 		fclose(maps);
+	if (!found)
+		sl_log(SL_LOG_WARN, "store",
+		       "the kernel does not say where the store is mapped: what is "
+		       "read of it stays in memory when memory is locked");
 }
 
 int env_open(struct sl_store *s, int *rc)
