@@ -128,12 +128,14 @@ void sl_service_notify(struct sl_services *s, void *user, uint32_t events)
 {
 	size_t off = (size_t)((uint8_t *)user - (uint8_t *)s->sessions);
 	struct service_session *x = &s->sessions[off / sizeof(*x)];
-	struct leg *leg = user;
+	struct leg *leg = user, *other = leg == &x->leg[0] ? &x->leg[1] : &x->leg[0];
 
 	if ((events & SL_TCP_EV_CONNECTED) != 0)
 		leg->connected = true;
 	if ((events & SL_TCP_EV_ERROR) != 0)
 		leg->failed = true;
+	if (other->conn != NULL)
+		sl_tcp_prefetch(other->conn);
 	set_ready(s, x);
 }
 

@@ -284,3 +284,8 @@ uint32_t sl_tcp_nb_conns(const struct sl_tcp *t)
 {
 	return t->nb_conns;
 }
+
+void sl_tcp_prefetch(const struct sl_tcp_conn *c)
+{
+	tcp_fetch_out(c);
+}

@@ -5,7 +5,7 @@ void tcp_send_bare(struct sl_tcp *t, const struct tcp_tuple *u, const struct tcp
 {
 	struct sl_addr src = tcp_addr(u->laddr, u->family), dst = tcp_addr(u->raddr, u->family);
 	uint32_t hdr_len = (uint32_t)sizeof(struct rte_tcp_hdr) + b->nb_opts;
-	struct rte_mbuf *m = rte_pktmbuf_alloc(t->cfg.pool);
+	struct rte_mbuf *m = tcp_mbuf_alloc(t);
 	uint8_t *p = m != NULL ? (uint8_t *)rte_pktmbuf_append(m, (uint16_t)hdr_len) : NULL;
 
 	if (p == NULL) {

@@ -1,7 +1,6 @@
 /* Segments in (RFC 9293, 3.10.7): read, checked, given to the connection, TIME_WAIT block or listener that
  * they are for. */
 #include <rte_ip.h>
-#include <rte_prefetch.h>
 
 #include "tcp_priv.h"
 #include "tcp_reseq.h"
@@ -394,6 +393,24 @@ static void demux(struct sl_tcp *t, struct tcp_run_of *r, uint32_t changes, uint
 	tcp_notify(c);
 }
 
+/* Where the trace goes on, and what the ACK gives back. */
+static void fetch_sent(const struct sl_tcp_conn *c, const struct tcp_seg *s)
+{
+	rte_prefetch0(&c->trace.ring[c->trace.nb % SL_TCP_TRACE_EVENTS]);
+	if (s->ack == c->snd_una)
+		return;
+	rte_prefetch0(TAILQ_FIRST(&c->board.all));
+	rte_prefetch0(c->sndq.head);
+}
+
+static void fetch_piece(const struct sl_tcp_conn *c, const struct tcp_seg *s)
+{
+	if (s->ack == c->snd_una || c->sndq.head == NULL)
+		return;
+	rte_mbuf_prefetch_part1(c->sndq.head->m);
+	rte_mbuf_prefetch_part2(c->sndq.head->m);
+}
+
 /* What the segments of a burst need is fetched for all of them before the first one is worked on. */
 static void fetch(const struct sl_tcp *t, struct tcp_burst *b)
 {
@@ -404,8 +421,16 @@ static void fetch(const struct sl_tcp *t, struct tcp_burst *b)
 	for (uint16_t i = 0; i < b->nb; i++) {
 		const struct sl_tcp_conn *c = b->run[i].c = tcp_table_find(t, b->run[i].hash);
 
-		for (uint32_t line = 0; c != NULL && line < TCP_CONN_HOT_LINES; line++)
-			rte_prefetch0((const uint8_t *)c + line * TCP_LINE);
+		if (c != NULL)
+			tcp_fetch_in(c);
+	}
+	for (uint16_t i = 0; i < b->nb; i++) {
+		if (b->run[i].c != NULL)
+			fetch_sent(b->run[i].c, &b->run[i].seg);
+	}
+	for (uint16_t i = 0; i < b->nb; i++) {
+		if (b->run[i].c != NULL)
+			fetch_piece(b->run[i].c, &b->run[i].seg);
 	}
 }
 

@@ -17,7 +17,7 @@ static uint16_t window_field(struct sl_tcp_conn *c, bool syn)
 
 static struct rte_mbuf *seg_alloc(const struct sl_tcp *t, uint32_t len, uint8_t **p)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(t->cfg.pool);
+	struct rte_mbuf *m = tcp_mbuf_alloc(t);
 
 	if (m == NULL) {
 		(void)sl_fail(SL_E_NOMEM);

@@ -36,6 +36,7 @@ void *tcp_pool_take(struct tcp_pool *p)
 	if (obj == NULL)
 		return NULL;
 	memcpy(&p->free, obj, sizeof(p->free));
+	rte_prefetch0(p->free);
 	p->nb_used++;
 	return obj;
 }
@@ -56,4 +57,23 @@ void tcp_pool_fini(struct tcp_pool *p)
 		free(s);
 	}
 	p->free = NULL;
+}
+
+/* With tens of thousands of replies unacknowledged the next one is not in the cache either. */
+struct rte_mbuf *tcp_mbuf_alloc(const struct sl_tcp *t)
+{
+	struct rte_mempool *mp = t->cfg.pool;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(mp);
+	const struct rte_mempool_cache *cache = rte_mempool_default_cache(mp, rte_lcore_id());
+	const uint8_t *next;
+
+	if (cache == NULL || cache->len == 0)
+		return m;
+	next = cache->objs[cache->len - 1];
+	rte_prefetch0(next);
+	next += sizeof(*m) + rte_pktmbuf_priv_size(mp);
+	rte_prefetch0(next);
+	rte_prefetch0(next + RTE_PKTMBUF_HEADROOM - TCP_LINE);
+	rte_prefetch0(next + RTE_PKTMBUF_HEADROOM);
+	return m;
 }

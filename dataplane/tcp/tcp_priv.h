@@ -12,6 +12,7 @@
 
 #include <sys/queue.h>
 
+#include <rte_prefetch.h>
 #include <rte_tcp.h>
 
 #include "sl_counter.h"
@@ -339,7 +340,7 @@ struct sl_tcp_conn {
 	bool syn_lost : 1;
 	bool ecn_asked : 1; /* our SYN offered it */
 	bool in_use : 1;
-	uint8_t dupacks, nb_challenge, wheel_level, wheel_slot;
+	uint8_t dupacks, nb_challenge;
 	int32_t err;
 	int32_t soft_err;
 	uint32_t user_timeout_ms;
@@ -348,6 +349,7 @@ struct sl_tcp_conn {
 	struct tcp_prr prr;
 	struct tcp_undo undo;
 	LIST_ENTRY(sl_tcp_conn) wheel;
+	uint8_t wheel_level, wheel_slot;
 	TAILQ_ENTRY(sl_tcp_conn) starved, list; /* list: of all, of the dead, or of the free */
 	uint32_t index, generation;             /* of the id: stay when the connection is freed */
 
@@ -363,8 +365,25 @@ _Static_assert(offsetof(struct sl_tcp_conn, board.lost) == 5 * TCP_LINE, "what i
 _Static_assert(offsetof(struct sl_tcp_conn, tuple) == 7 * TCP_LINE, "addresses are one line");
 _Static_assert(offsetof(struct sl_tcp_conn, trace.ring) == offsetof(struct sl_tcp_conn, stat) + TCP_LINE,
                "counts are one line");
+_Static_assert(offsetof(struct sl_tcp_conn, wheel) / TCP_LINE ==
+                       offsetof(struct sl_tcp_conn, wheel_slot) / TCP_LINE,
+               "what takes an entry out of the wheel is one line");
 _Static_assert(TCP_TLP_MAX <= 3 && TCP_ACK_AGAIN <= 3 && TCP_WND_AGAIN <= 7, "counted in a few bits");
 _Static_assert(sizeof(struct sl_tcp_conn) <= TCP_CONN_BYTES, "an idle connection has grown");
+
+/* What segments that come touch; and what goes out, beside these. */
+static inline void tcp_fetch_in(const struct sl_tcp_conn *c)
+{
+	for (uint32_t line = 0; line < TCP_CONN_HOT_LINES; line++)
+		rte_prefetch0((const uint8_t *)c + line * TCP_LINE);
+	rte_prefetch0(&c->stat);
+}
+
+static inline void tcp_fetch_out(const struct sl_tcp_conn *c)
+{
+	tcp_fetch_in(c);
+	rte_prefetch0(&c->tuple);
+}
 
 LIST_HEAD(tcp_wheel_slot, sl_tcp_conn);
 TAILQ_HEAD(tcp_conn_list, sl_tcp_conn);
@@ -675,6 +694,7 @@ void tcp_pool_init(struct tcp_pool *p, size_t each, uint32_t slab);
 void *tcp_pool_take(struct tcp_pool *p); /* NULL: no memory; not cleared */
 void tcp_pool_give(struct tcp_pool *p, void *obj);
 void tcp_pool_fini(struct tcp_pool *p);
+struct rte_mbuf *tcp_mbuf_alloc(const struct sl_tcp *t); /* of cfg.pool; NULL: it is empty */
 
 /* tcp_api_snd.c */
 bool tcp_can_write(const struct sl_tcp_conn *c);

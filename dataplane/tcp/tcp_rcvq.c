@@ -150,7 +150,7 @@ static struct tcp_rpiece *own_new(struct sl_tcp_conn *c, struct tcp_rlist *l)
 	struct tcp_rpiece *p;
 
 	if (t->nb_rcv_own < t->cfg.pool->size / TCP_OWN_SHARE)
-		m = rte_pktmbuf_alloc(t->cfg.pool);
+		m = tcp_mbuf_alloc(t);
 	if (m == NULL)
 		return NULL;
 	m->data_off = 0; /* never sent itself: no header goes in front */

@@ -46,7 +46,7 @@ static bool append_own(struct sl_tcp_conn *c)
 
 	if (!tcp_sndq_available(c))
 		return false;
-	m = rte_pktmbuf_alloc(c->t->cfg.pool);
+	m = tcp_mbuf_alloc(c->t);
 	if (m == NULL)
 		return false;
 	/* From the start: the bytes are sent by copy or by reference, never with a header in front. */
@@ -161,7 +161,7 @@ bool tcp_sndq_attach(struct sl_tcp *t, const struct tcp_piece *p, uint32_t at, u
 
 	for (; n > 0; p = p->next) {
 		uint32_t skip = at - p->at, part = u32_min(n, p->len - skip);
-		struct rte_mbuf *m = rte_pktmbuf_alloc(t->cfg.pool);
+		struct rte_mbuf *m = tcp_mbuf_alloc(t);
 
 		if (m == NULL)
 			return false;

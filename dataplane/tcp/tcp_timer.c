@@ -257,7 +257,7 @@ static void conn_expire(struct sl_tcp_conn *c, uint64_t now_us)
 static bool wheel_turn(struct sl_tcp *t, uint64_t now_us, uint32_t *work)
 {
 	struct tcp_wheel *w = &t->wheel;
-	struct sl_tcp_conn *c;
+	struct sl_tcp_conn *c, *next;
 
 	for (int l = TCP_WHEEL_LEVELS - 1; l > 0; l--) {
 		if ((w->now_ms & ((UINT64_C(1) << 6 * l) - 1)) == 0 && !cascade(w, l, work))
@@ -266,7 +266,12 @@ static bool wheel_turn(struct sl_tcp *t, uint64_t now_us, uint32_t *work)
 	while ((c = LIST_FIRST(&w->slot[0][w->now_ms & WHEEL_MASK])) != NULL) {
 		if (!spend(work, WORK_EXPIRE))
 			return false;
+		next = LIST_NEXT(c, wheel);
 		tcp_timer_remove(c);
+		if (next != NULL) {
+			rte_prefetch0(&next->wheel);
+			tcp_fetch_out(next);
+		}
 		conn_expire(c, now_us);
 	}
 	return true;

@@ -140,6 +140,8 @@ static void tcp_notify(void *ctx, struct sl_tcp_conn *c, void *user, uint32_t ev
 		return;
 	}
 	s = p->owner;
+	if (s->peer[!p->side].conn != NULL)
+		sl_tcp_prefetch(s->peer[!p->side].conn);
 	if (p->side == SL_TARGET && (events & SL_TCP_EV_CONNECTED) != 0)
 		s->target_open = true;
 	session_ready(s);

@@ -14,9 +14,10 @@ from . import base
 from .base import Stack, say
 
 # name -> load, service behind the relay
-LOADS = {"rr": ("rr", "echo"), "connect": ("connect", "once"), "send": ("send", "discard"), "receive": ("receive", "source")}
+LOADS = {"rr": ("rr", "echo"), "many": ("rr", "echo"), "connect": ("connect", "once"), "send": ("send", "discard"), "receive": ("receive", "source")}
 WARM_S = 1.5
 MEMORY = 1024
+MBUFS, MBUFS_MANY = 32768, 131072  # of many connections tens of thousands of replies wait for a delayed ACK
 FRAME = 1514  # the largest that memif takes
 
 
@@ -49,14 +50,17 @@ def difference(first, last):
 
 def measure(work, name, args, stages):
     load, service = LOADS[name]
-    nb = args.clients if name in ("rr", "connect") else args.streams
-    relay = Stack("serve", [*ports(1), "--listen", "relay,10.0.1.1:7000,10.0.2.2:7100", "--max-conns", "65536", "--interval", "100",
+    nb = {"rr": args.clients, "many": args.many, "connect": args.clients}.get(name, args.streams)
+    mbufs = MBUFS_MANY if name == "many" else MBUFS
+    relay = Stack("serve", [*ports(1), "--listen", "relay,10.0.1.1:7000,10.0.2.2:7100", "--max-conns", "65536", "--mbufs", str(mbufs), "--interval", "100",
                             *(["--stages"] if stages else [])], eal(work, "relay"))
     drive = None
     try:
         relay.ready()
-        drive = Stack("drive", [*ports(2), "--listen", f"{service},10.0.2.2:7100", "--load", load, "--conns", str(nb), "--remote", "10.0.1.1:7000",
-                                "--max-conns", "65536", "--interval", "100"], eal(work, "drive"), core=base.FIRST)
+        drive = Stack("drive", [*ports(2), "--listen", f"{service},10.0.2.2:7100", "--load", load, "--conns", str(nb), "--at-once", str(args.clients),
+                                "--remote", "10.0.1.1:7000", "--max-conns", "65536", "--mbufs", str(mbufs), "--interval", "100"], eal(work, "drive"), core=base.FIRST)
+        if name == "many":
+            drive.wait_for(lambda line: line["load"]["opened"] >= nb, 30, f"{nb} connections")
         (r0, d0), (r1, d1) = window(relay, drive, args.seconds)
     finally:
         if drive:

@@ -13,11 +13,13 @@
 #define LOAD_OPEN_BURST 32
 
 struct load_conn {
-	TAILQ_ENTRY(load_conn) link;
+	TAILQ_ENTRY(load_conn) link; /* ready, or closed */
+	TAILQ_ENTRY(load_conn) rest;
 	struct sl_tcp_conn *conn; /* NULL: not open */
 	uint64_t asked_us;
 	uint32_t got;
 	bool ready, connected, failed, waiting; /* waiting: for a reply */
+	bool opening, resting;
 };
 
 struct load {
@@ -25,6 +27,7 @@ struct load {
 	struct load_cfg cfg;
 	struct load_conn *conns;
 	TAILQ_HEAD(, load_conn) ready, closed;
+	TAILQ_HEAD(, load_conn) resting; /* LOAD_RR: nothing was asked, who rested longest first */
 	uint32_t nb_ready, nb_closed, at, under_way;
 	uint32_t next_remote;
 	uint64_t phase_began_us;
@@ -109,6 +112,7 @@ int load_new(struct sl_tcp *t, const struct load_cfg *cfg, struct load **out)
 	l->cfg = *cfg;
 	TAILQ_INIT(&l->ready);
 	TAILQ_INIT(&l->closed);
+	TAILQ_INIT(&l->resting);
 	memset(l->block, 'q', sizeof(l->block));
 	l->conns = calloc(cfg->conns, sizeof(*l->conns));
 	if (l->conns == NULL) {
@@ -191,6 +195,7 @@ static bool open_one(struct load *l, uint64_t now_us)
 	TAILQ_REMOVE(&l->closed, x, link);
 	l->nb_closed--;
 	x->ready = x->connected = x->failed = x->waiting = false;
+	x->opening = true;
 	x->got = 0;
 	x->asked_us = now_us;
 	l->under_way++;
@@ -207,6 +212,11 @@ static void close_one(struct load *l, struct load_conn *x, bool failed)
 	}
 	sl_tcp_release(x->conn);
 	x->conn = NULL;
+	if (x->resting)
+		TAILQ_REMOVE(&l->resting, x, rest);
+	else if (l->cfg.kind == LOAD_RR && (x->opening || x->waiting))
+		l->under_way--;
+	x->resting = false;
 	if (x->ready) {
 		TAILQ_REMOVE(&l->ready, x, link);
 		l->nb_ready--;
@@ -257,6 +267,24 @@ static void send_all(struct load *l, struct load_conn *x)
 	} while (n == block.n);
 }
 
+static void rest(struct load *l, struct load_conn *x)
+{
+	x->resting = true;
+	TAILQ_INSERT_TAIL(&l->resting, x, rest);
+}
+
+static void ask_rested(struct load *l, uint64_t now_us)
+{
+	struct load_conn *x;
+
+	while (l->under_way < l->cfg.at_once && (x = TAILQ_FIRST(&l->resting)) != NULL) {
+		TAILQ_REMOVE(&l->resting, x, rest);
+		x->resting = false;
+		l->under_way++;
+		ask(l, x, now_us);
+	}
+}
+
 static void step_conns(struct load *l, struct load_conn *x, uint64_t now_us)
 {
 	if (take_reply(l, x, now_us)) {
@@ -270,6 +298,8 @@ static void step_conns(struct load *l, struct load_conn *x, uint64_t now_us)
 
 static void step(struct load *l, struct load_conn *x, uint64_t now_us)
 {
+	bool opening = x->opening;
+
 	if (x->failed || sl_tcp_eof(x->conn)) {
 		bool reply = l->cfg.kind == LOAD_CONNECT && !x->failed && !x->waiting && x->got > 0;
 
@@ -280,12 +310,14 @@ static void step(struct load *l, struct load_conn *x, uint64_t now_us)
 	}
 	if (!x->connected)
 		return;
-	if (!x->waiting && x->got == 0)
-		l->stats.opened++;
+	x->opening = false;
+	l->stats.opened += opening;
 	switch (l->cfg.kind) {
 	case LOAD_RR:
-		if (take_reply(l, x, now_us) || (!x->waiting && x->got == 0))
-			ask(l, x, now_us);
+		if (opening || take_reply(l, x, now_us)) {
+			l->under_way--;
+			rest(l, x);
+		}
 		break;
 	case LOAD_CONNECT:
 		if (!take_reply(l, x, now_us) && !x->waiting && x->got == 0)
@@ -294,11 +326,9 @@ static void step(struct load *l, struct load_conn *x, uint64_t now_us)
 			set_ready(l, x);
 		break;
 	case LOAD_SEND:
-		x->got = 1;
 		send_all(l, x);
 		break;
 	case LOAD_RECEIVE:
-		x->got = 1;
 		l->stats.bytes += sl_tcp_readable(x->conn);
 		sl_tcp_consume(x->conn, sl_tcp_readable(x->conn));
 		break;
@@ -403,8 +433,11 @@ uint32_t load_run(struct load *l, uint64_t now_us)
 		return n;
 	}
 	for (uint32_t i = may_open(l); i > 0 && l->nb_closed > 0; i--) {
+		if (l->cfg.kind == LOAD_RR && l->under_way >= l->cfg.at_once)
+			break;
 		if (!open_one(l, now_us))
 			break;
 	}
+	ask_rested(l, now_us);
 	return n;
 }

@@ -15,7 +15,7 @@
 
 enum load_kind {
 	LOAD_NONE,
-	LOAD_RR,      /* request and reply, one under way on each connection (service echo) */
+	LOAD_RR,      /* request and reply; the connection that rested longest is next (service echo) */
 	LOAD_CONNECT, /* open, one exchange, the server closes, again (service once) */
 	LOAD_SEND,    /* bytes out for as long as they are taken (service discard) */
 	LOAD_RECEIVE, /* bytes in (service source) */
@@ -35,7 +35,7 @@ struct load_cfg {
 	struct sl_endpoint remote[LOAD_REMOTES_MAX]; /* taken in turn */
 	uint16_t nb_remotes;
 	uint32_t conns, bytes; /* of a request */
-	uint32_t at_once;      /* LOAD_CONNS: opens or requests under way */
+	uint32_t at_once;      /* LOAD_RR, LOAD_CONNS: opens or requests under way */
 	uint32_t hold_s, rounds;
 	bool stay; /* the program ends by a signal only */
 };
