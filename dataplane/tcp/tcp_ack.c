@@ -13,13 +13,7 @@ static void take_rtt(struct sl_tcp_conn *c, struct tcp_acked *a, uint64_t now_us
 	if (sent != 0) {
 		a->rtt_us = u32_max((uint32_t)(now_us - sent), 1);
 		tcp_rtt_sample(c, now_us - sent);
-	} else if (a->advanced && a->has_ts && a->ts_ecr != 0) {
-		uint32_t ms = tcp_ts_now(c->ts_offset, now_us) - a->ts_ecr;
-
-		if (ms > TCP_RTO_MAX / TCP_MS)
-			return;
-		tcp_rtt_sample(c, u32_max(ms, 1) * TCP_MS);
-	} else {
+	} else if (!a->advanced || !a->has_ts || !tcp_rtt_sample_ts(c, a->ts_ecr, now_us)) {
 		return;
 	}
 	c->rto_shift = 0;

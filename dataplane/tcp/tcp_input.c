@@ -195,7 +195,8 @@ static void become_established(struct sl_tcp_conn *c, const struct tcp_seg *s, u
 	if (c->rtt_timing) {
 		c->rtt_timing = false;
 		tcp_rtt_sample(c, now_us - c->rtt_us);
-	} else if (c->syn_lost) {
+	} else if (c->syn_lost &&
+	           !(c->ts_ok && s->opts.has_ts && tcp_rtt_sample_ts(c, s->opts.ts_ecr, now_us))) {
 		c->rto_us = (uint32_t)TCP_RTO_INIT_SYN_LOST; /* RFC 6298 (5.7) */
 	}
 	tcp_cc_init(c);

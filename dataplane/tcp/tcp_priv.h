@@ -763,6 +763,8 @@ void tcp_loss_expired(struct sl_tcp_conn *c, uint64_t now_us);
 /* tcp_rtt.c */
 void tcp_rtt_init(struct sl_tcp_conn *c);
 void tcp_rtt_sample(struct sl_tcp_conn *c, uint64_t rtt_us);
+/* By an echoed timestamp, in milliseconds. False: it cannot be one of ours. */
+bool tcp_rtt_sample_ts(struct sl_tcp_conn *c, uint32_t ts_ecr, uint64_t now_us);
 
 /* tcp_cc_cubic.c, tcp_cc_hystart.c */
 void tcp_cc_init(struct sl_tcp_conn *c);

@@ -32,3 +32,13 @@ void tcp_rtt_sample(struct sl_tcp_conn *c, uint64_t rtt_us)
 	rto = c->srtt_us + u32_max(4 * c->rttvar_us, (uint32_t)TCP_RTO_MIN);
 	c->rto_us = u32_min(rto, (uint32_t)TCP_RTO_MAX);
 }
+
+bool tcp_rtt_sample_ts(struct sl_tcp_conn *c, uint32_t ts_ecr, uint64_t now_us)
+{
+	uint32_t ms = tcp_ts_now(c->ts_offset, now_us) - ts_ecr;
+
+	if (ts_ecr == 0 || ms > TCP_RTO_MAX / TCP_MS)
+		return false;
+	tcp_rtt_sample(c, u32_max(ms, 1) * TCP_MS);
+	return true;
+}

@@ -215,6 +215,54 @@ static void test_syn_retries(void **state)
 	peer_fini(&p);
 }
 
+static void lost_syn(struct peer *p, bool ts)
+{
+	peer_init(p, NULL);
+	p->ts = ts;
+	peer_asked(p);
+	peer_run(p, TCP_RTO_INIT + 10 * TCP_MS);
+	assert_true(peer_rx(p));
+	peer_run(p, 40 * TCP_MS);
+	peer_accept_last(p);
+}
+
+/* RFC 6298, 5.7; an echoed timestamp says which SYN was answered. */
+static void test_syn_lost_rto(void **state)
+{
+	struct peer p;
+
+	lost_syn(&p, false);
+	assert_int_equal(p.e.c->srtt_us, 0);
+	assert_int_equal(p.e.c->rto_us, 3 * TCP_S);
+	peer_fini(&p);
+	lost_syn(&p, true);
+	assert_in_range(p.e.c->srtt_us, 48 * TCP_MS, 52 * TCP_MS);
+	assert_int_equal(p.e.c->rto_us, p.e.c->srtt_us + TCP_RTO_MIN);
+	assert_int_equal(p.e.c->cwnd, tcp_smss(p.e.c));
+	peer_fini(&p);
+}
+
+/* The same for a SYN-ACK. */
+static void test_synack_lost_rto(void **state)
+{
+	for (int ts = 0; ts < 2; ts++) {
+		struct peer p;
+
+		peer_init(&p, NULL);
+		p.ts = ts;
+		peer_syn(&p);
+		peer_run(&p, TCP_RTO_INIT + 10 * TCP_MS);
+		assert_true(peer_rx(&p)); /* again */
+		p.ts_ecr = p.got.o.ts_val;
+		peer_run(&p, 40 * TCP_MS);
+		peer_tx(&p, F_ACK, p.seq, p.ack, NULL, 0);
+		assert_non_null(p.e.c);
+		assert_int_equal(p.e.c->srtt_us != 0, ts);
+		assert_int_equal(p.e.c->rto_us, ts ? p.e.c->srtt_us + TCP_RTO_MIN : 3 * TCP_S);
+		peer_fini(&p);
+	}
+}
+
 static void test_close_by_us(void **state)
 {
 	struct peer p;
@@ -807,6 +855,8 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_accept_refuses),
 	        cmocka_unit_test(test_rst_generation),
 	        cmocka_unit_test(test_synack_again),
+	        cmocka_unit_test(test_syn_lost_rto),
+	        cmocka_unit_test(test_synack_lost_rto),
 	        cmocka_unit_test(test_syn_retries),
 	        cmocka_unit_test(test_close_by_us),
 	        cmocka_unit_test(test_close_by_peer),

@@ -480,7 +480,7 @@ uint32_t peer_syn_options(const struct peer *p, uint8_t *o)
 	return n;
 }
 
-void peer_connect(struct peer *p)
+void peer_syn(struct peer *p)
 {
 	struct seg s = {.seq = p->seq, .flags = F_SYN, .wnd = 65535, .sport = p->sport, .dport = p->dport};
 
@@ -495,6 +495,11 @@ void peer_connect(struct peer *p)
 	p->iss = p->got.seq;
 	p->ack = p->got.seq + 1;
 	p->ts_ecr = p->got.o.ts_val;
+}
+
+void peer_connect(struct peer *p)
+{
+	peer_syn(p);
 	peer_tx(p, F_ACK, p->seq, p->ack, NULL, 0);
 	assert_non_null(p->e.c);
 	peer_none(p);
@@ -502,13 +507,24 @@ void peer_connect(struct peer *p)
 
 void peer_accept(struct peer *p)
 {
+	peer_asked(p);
+	peer_accept_last(p);
+}
+
+void peer_asked(struct peer *p)
+{
 	struct sl_endpoint to = peer_endpoint(p);
-	struct seg s = {.seq = p->seq, .flags = F_SYN | F_ACK, .wnd = 65535, .sport = p->sport};
 
 	assert_int_equal(sl_tcp_connect(p->h.t, &to, &p->e, p->now, &p->e.c), 0);
 	sl_tcp_flush(p->h.t, p->now);
 	assert_true(peer_rx(p));
 	assert_int_equal(p->got.flags, F_SYN);
+}
+
+void peer_accept_last(struct peer *p)
+{
+	struct seg s = {.seq = p->seq, .flags = F_SYN | F_ACK, .wnd = 65535, .sport = p->sport};
+
 	p->dport = p->got.sport;
 	p->iss = p->got.seq;
 	p->ack = p->got.seq + 1;

@@ -177,6 +177,10 @@ uint32_t peer_syn_options(const struct peer *p, uint8_t *o);
 /* Handshakes: the peer opens; the stack opens. */
 void peer_connect(struct peer *p);
 void peer_accept(struct peer *p);
+/* The first two segments; the stack's SYN, which is in p->got; the answer to the last one that was taken. */
+void peer_syn(struct peer *p);
+void peer_asked(struct peer *p);
+void peer_accept_last(struct peer *p);
 /* Lets time pass, with ticks; flushes. */
 void peer_run(struct peer *p, uint64_t us);
 uint32_t peer_drain(struct peer *p);
