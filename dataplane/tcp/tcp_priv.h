@@ -19,6 +19,7 @@
 #include "sl_tcp.h"
 #include "tcp_rcvq.h"
 #include "tcp_sent.h"
+#include "tcp_seq.h"
 #include "tcp_sndq.h"
 #include "tcp_syn.h"
 #include "tcp_trace.h"
@@ -530,36 +531,6 @@ struct tcp_burst {
 	uint8_t latest[TCP_BURST_PLACES]; /* index + 1 of a connection's last run; 0: none */
 	struct tcp_run_of run[TCP_BURST];
 };
-
-static inline bool seq_lt(uint32_t a, uint32_t b)
-{
-	return (int32_t)(a - b) < 0;
-}
-
-static inline bool seq_le(uint32_t a, uint32_t b)
-{
-	return (int32_t)(a - b) <= 0;
-}
-
-static inline uint32_t seq_max(uint32_t a, uint32_t b)
-{
-	return seq_lt(a, b) ? b : a;
-}
-
-static inline uint32_t seq_min(uint32_t a, uint32_t b)
-{
-	return seq_lt(a, b) ? a : b;
-}
-
-static inline uint32_t u32_min(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
-static inline uint32_t u32_max(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
-}
 
 /*
  * Every buffer that a connection's queues take or give back is counted here, by its true size: for the stack,
