@@ -1,10 +1,13 @@
 """What an operator sees of a gateway at work: its TCP connections and what happened to them; connections that must live long."""
+import contextlib
+import os
 import re
 import socket
+import subprocess
 import time
 
 import pgwire
-from labtest import (LISTENER, admin, check, contains, eventually, finish, gateway_log, gateway_start, lab, marker, pending,
+from labtest import (LISTENER, ROOT, admin, check, contains, eventually, finish, gateway_log, gateway_start, lab, marker, pending,
                      psql_start, same, session, sluice, test)
 
 
@@ -51,6 +54,43 @@ def tcp_is_listed_and_traced():
     same((rc, out), (0, "begun\nover\n"), f"psql that was watched ({err})")
     eventually(lambda: not any(r[0] == client[0] for r in connections()), "the end of the connection in the list")
     check(sluice("noc", "tcp", "trace", "0123456789abcdef", check_rc=False).returncode != 0, "a trace of nothing")
+
+
+# ---- cores ----
+
+
+@test
+def linux_leaves_the_workers_cores():
+    """tools/isolate: the kernel's threads and queues go to the cores that are left to it, and back; nothing is lost on the way."""
+    def isolate(*args):
+        return subprocess.run([f"{ROOT}/tools/isolate", *args], capture_output=True, text=True, check=False)
+
+    def cores():
+        """(KIND, ID) -> cores. The threads that serve the kernel's queues come and go by themselves."""
+        rows = [line.split() for line in isolate("--show").stdout.splitlines()]
+        names = {}
+        for kind, name, _ in rows:
+            if kind == "thread":
+                with contextlib.suppress(OSError), open(f"/proc/{name}/comm", encoding="ascii", errors="replace") as f:
+                    names[name] = f.read()
+        return {(kind, name): where for kind, name, where in rows if kind != "thread" or not names.get(name, "kworker").startswith("kworker")}
+
+    refused = isolate(str(os.cpu_count()))
+    check(refused.returncode != 0 and "no such cores" in refused.stderr, f"a core that is not there: {refused}")
+    check(isolate("--undo").returncode != 0, "nothing to undo, and undone")
+    before = cores()
+    try:
+        for _ in range(2):
+            done = isolate("0")
+            same(done.returncode, 0, f"isolate 0: {done.stderr}")
+            now = cores()
+            same((now["queues", "-"].replace(",", "").lstrip("0"), now["thread", "2"]), ("1", "0"), "the queues' cores, and those of threads to come")
+            check(all(now[key] == "0" or now[key] == where for key, where in before.items() if key[0] != "queues" and key[1] != "default"),
+                  f"something is elsewhere: {now}")
+    finally:
+        done = isolate("--undo")
+    same(done.returncode, 0, f"isolate --undo: {done.stderr}")
+    same(cores(), before, "where it was")
 
 
 # ---- connections that wait ----

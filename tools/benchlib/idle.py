@@ -3,6 +3,7 @@
 The sessions are real ones: token, policy, records, a login at the target. The target knows one answer, as a server with so many
 processes does not fit on one machine; TLS is off on both sides, as it plays no part in idleness.
 """
+import contextlib
 import glob
 import json
 import os
@@ -18,11 +19,11 @@ DIR = f"/var/lib/sluice-lab/{PREFIX}"
 TICK = os.sysconf("SC_CLK_TCK")
 TARGET, LISTENER, ECHO_PORT = ("10.99.2.2", 5433), ("10.99.1.1", 5433), 7007
 CONTROL = {"client": "10.99.7.2", "gw": "10.99.7.1", "port": 7008}  # a wire of its own between two kernels
-ASKED, ECHOED = 100, 300
+ASKED, ECHOED = 100, 600
 GAP_S = 0.05  # between two first requests: long enough for the gateway to rest again
 NAP_S = 0.004  # the same, in turn with the control: the gateway looks for timers and messages from time to time, and does not rest yet
 LIMIT_SHARE = 0.02
-LIMIT_FIRST_US = 1000  # of the first packet after idleness, by the echo service
+LIMIT_FIRST_US = 1000  # of each first packet after idleness, by the echo service
 LIMIT_NAP = 2  # times what the kernels take, median
 
 POLICY = """---
@@ -118,6 +119,17 @@ class Lab:
             return int(f.read())
 
 
+@contextlib.contextmanager
+def isolated():
+    """The worker's core as docs/install.md wants it: without what of Linux can be moved."""
+    done = subprocess.run([f"{ROOT}/tools/isolate", f"{FIRST}-{base.LAST - 1}"], check=True, stdout=subprocess.PIPE, text=True)
+    say(f"Linux: {done.stdout.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run([f"{ROOT}/tools/isolate", "--undo"], check=True)
+
+
 def tell(client, *words):
     client.stdin.write(" ".join(str(w) for w in words) + "\n")
     client.stdin.flush()
@@ -165,7 +177,7 @@ def run(lab, sessions, seconds):
 
 def main(args):
     base.setup("lab", "bench")
-    with tempfile.TemporaryDirectory(prefix="sluice-idle.") as work:
+    with isolated(), tempfile.TemporaryDirectory(prefix="sluice-idle.") as work:
         try:
             with Lab(work, args.sessions, args.keepalive) as lab:
                 r = run(lab, args.sessions, args.seconds)
@@ -183,8 +195,8 @@ def main(args):
             say(f"{what}: p50 {r[name]['p50']:.0f} us, p99 {r[name]['p99']:.0f} us, max {r[name]['max']:.0f} us")
         if r["total"] > LIMIT_SHARE:
             r["failed"] = f"{r['total']:.2%} of a core"
-        if r["first_own_us"]["p99"] > LIMIT_FIRST_US:
-            r["failed"] = f"p99 of the first byte after idleness {r['first_own_us']['p99']:.0f} us"
+        if r["first_own_us"]["max"] > LIMIT_FIRST_US:
+            r["failed"] = f"a first byte after idleness took {r['first_own_us']['max']:.0f} us"
         if r["nap_own_us"]["p50"] > LIMIT_NAP * r["nap_kernel_us"]["p50"]:
             r["failed"] = f"a byte a few ms after the last one takes {r['nap_own_us']['p50']:.0f} us, the kernels {r['nap_kernel_us']['p50']:.0f} us"
     if "failed" in r:
