@@ -320,15 +320,13 @@ struct sl_tcp_conn {
 	struct tcp_tune tune;
 	struct sl_tcp_listener *listener; /* of an accepted one */
 	uint32_t source;                  /* of an accepted one */
-	uint32_t tmr_keep, tmr_life;
-	uint32_t tmr_reseq, tmr_pace;
-	uint64_t pace_us;    /* when new bytes may go again (tcp_pace.c) */
-	uint32_t ooo_ts;     /* the latest timestamp of what lies behind a gap */
-	uint8_t late;        /* how sure it is that packets come late here (tcp_reseq.c) */
-	bool gap_seen;       /* since something came twice */
-	uint32_t tlp_end;    /* behind the loss probe */
-	uint32_t cwr_end;    /* ECE is heeded again when this is acknowledged */
-	uint32_t lost_total; /* bytes ever found lost */
+	uint64_t pace_us;                 /* when new bytes may go again (tcp_pace.c) */
+	uint32_t ooo_ts;                  /* the latest timestamp of what lies behind a gap */
+	uint8_t late;                     /* how sure it is that packets come late here (tcp_reseq.c) */
+	bool gap_seen;                    /* since something came twice */
+	uint32_t tlp_end;                 /* behind the loss probe */
+	uint32_t cwr_end;                 /* ECE is heeded again when this is acknowledged */
+	uint32_t lost_total;              /* bytes ever found lost */
 	uint32_t iss, irs, fin_rcv_seq;
 	uint32_t recover;            /* RecoveryPoint */
 	uint32_t snd_sml;            /* end of the last small segment (Nagle) */
@@ -349,6 +347,7 @@ struct sl_tcp_conn {
 	uint64_t retransmits, bytes_retrans;
 	struct tcp_prr prr;
 	struct tcp_undo undo;
+	uint32_t tmr_keep, tmr_life, tmr_reseq, tmr_pace;
 	LIST_ENTRY(sl_tcp_conn) wheel;
 	uint8_t wheel_level, wheel_slot;
 	TAILQ_ENTRY(sl_tcp_conn) starved, list; /* list: of all, of the dead, or of the free */
@@ -366,9 +365,9 @@ _Static_assert(offsetof(struct sl_tcp_conn, board.lost) == 5 * TCP_LINE, "what i
 _Static_assert(offsetof(struct sl_tcp_conn, tuple) == 7 * TCP_LINE, "addresses are one line");
 _Static_assert(offsetof(struct sl_tcp_conn, trace.ring) == offsetof(struct sl_tcp_conn, stat) + TCP_LINE,
                "counts are one line");
-_Static_assert(offsetof(struct sl_tcp_conn, wheel) / TCP_LINE ==
+_Static_assert(offsetof(struct sl_tcp_conn, tmr_keep) / TCP_LINE ==
                        offsetof(struct sl_tcp_conn, wheel_slot) / TCP_LINE,
-               "what takes an entry out of the wheel is one line");
+               "what a timer that fires touches beside these is one line");
 _Static_assert(TCP_TLP_MAX <= 3 && TCP_ACK_AGAIN <= 3 && TCP_WND_AGAIN <= 7, "counted in a few bits");
 _Static_assert(sizeof(struct sl_tcp_conn) <= TCP_CONN_BYTES, "an idle connection has grown");
 
@@ -692,22 +691,17 @@ void tcp_timers_init(struct sl_tcp *t);
 void tcp_timer_set(struct sl_tcp_conn *c, enum tcp_timer_id id, uint64_t when_us);
 static inline uint32_t *tcp_timer(struct sl_tcp_conn *c, enum tcp_timer_id id)
 {
-	switch (id) {
-	case TCP_TMR_RTX:
-		return &c->tmr_rtx;
-	case TCP_TMR_LOSS:
-		return &c->tmr_loss;
-	case TCP_TMR_DELACK:
-		return &c->tmr_delack;
-	case TCP_TMR_KEEP:
-		return &c->tmr_keep;
-	case TCP_TMR_LIFE:
-		return &c->tmr_life;
-	case TCP_TMR_PACE:
-		return &c->tmr_pace;
-	default:
-		return &c->tmr_reseq;
-	}
+	static const uint16_t at[TCP_TMR_COUNT] = {
+	        [TCP_TMR_RTX] = offsetof(struct sl_tcp_conn, tmr_rtx),
+	        [TCP_TMR_LOSS] = offsetof(struct sl_tcp_conn, tmr_loss),
+	        [TCP_TMR_DELACK] = offsetof(struct sl_tcp_conn, tmr_delack),
+	        [TCP_TMR_KEEP] = offsetof(struct sl_tcp_conn, tmr_keep),
+	        [TCP_TMR_LIFE] = offsetof(struct sl_tcp_conn, tmr_life),
+	        [TCP_TMR_RESEQ] = offsetof(struct sl_tcp_conn, tmr_reseq),
+	        [TCP_TMR_PACE] = offsetof(struct sl_tcp_conn, tmr_pace),
+	};
+
+	return (uint32_t *)(void *)((uint8_t *)c + at[id]);
 }
 static inline void tcp_timer_off(struct sl_tcp_conn *c, enum tcp_timer_id id)
 {

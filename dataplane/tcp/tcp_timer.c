@@ -64,11 +64,10 @@ void tcp_timer_remove(struct sl_tcp_conn *c)
 	c->wheel_ms = 0;
 }
 
-/* Enters c at `when` (rounded up), not before the wheel's next millisecond. */
-static void wheel_enter(struct sl_tcp_conn *c, uint64_t when_us)
+/* Enters c at ms, not before the wheel's next millisecond. */
+static void wheel_enter(struct sl_tcp_conn *c, uint64_t ms)
 {
 	struct tcp_wheel *w = &c->t->wheel;
-	uint64_t ms = to_ms(when_us);
 
 	/* Not while it turns: what enters could come to lie in the slot that is being emptied, 64 ms later.
 	 */
@@ -87,9 +86,10 @@ static void wheel_enter(struct sl_tcp_conn *c, uint64_t when_us)
 void tcp_timer_set(struct sl_tcp_conn *c, enum tcp_timer_id id, uint64_t when_us)
 {
 	uint64_t last = c->t->now_us + TIMER_SPAN_MAX;
+	uint64_t ms = to_ms(when_us < last ? when_us : last);
 
-	*tcp_timer(c, id) = cut(to_ms(when_us < last ? when_us : last));
-	wheel_enter(c, when_us);
+	*tcp_timer(c, id) = cut(ms);
+	wheel_enter(c, ms);
 }
 
 uint64_t tcp_timer_at(const struct sl_tcp_conn *c, enum tcp_timer_id id)
@@ -234,22 +234,24 @@ static void conn_expire(struct sl_tcp_conn *c, uint64_t now_us)
 	        [TCP_TMR_LIFE] = on_life,     [TCP_TMR_RESEQ] = tcp_reseq_expired,
 	        [TCP_TMR_PACE] = on_pace,
 	};
-	uint64_t first = UINT64_MAX, at;
+	uint64_t now_ms = now_us / TCP_MS;
+	int32_t first = INT32_MAX;
+	uint32_t at;
 
 	for (int i = 0; i < TCP_TMR_COUNT && c->state != TCP_CLOSED; i++) {
-		at = tcp_timer_at(c, (enum tcp_timer_id)i);
-		if (at == 0 || at > now_us)
+		at = *tcp_timer(c, (enum tcp_timer_id)i);
+		if (at == 0 || (int32_t)(at - (uint32_t)now_ms) > 0)
 			continue;
 		tcp_timer_off(c, (enum tcp_timer_id)i);
 		on[i](c, now_us);
 	}
 	for (int i = 0; i < TCP_TMR_COUNT && c->state != TCP_CLOSED; i++) {
-		at = tcp_timer_at(c, (enum tcp_timer_id)i);
-		if (at != 0 && at < first)
-			first = at;
+		at = *tcp_timer(c, (enum tcp_timer_id)i);
+		if (at != 0 && (int32_t)(at - (uint32_t)now_ms) < first)
+			first = (int32_t)(at - (uint32_t)now_ms);
 	}
-	if (first != UINT64_MAX)
-		wheel_enter(c, first);
+	if (first != INT32_MAX)
+		wheel_enter(c, now_ms + (uint64_t)(int64_t)first);
 	tcp_notify(c);
 }
 

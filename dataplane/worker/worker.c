@@ -1,5 +1,6 @@
 #include "catalog.h"
 #include "sl_fault.h"
+#include "sl_ticks.h"
 #include "tcp_answer.h"
 #include "worker_service.h"
 
@@ -63,14 +64,14 @@ static uint64_t timespec_us(clockid_t id)
 
 static uint64_t tsc_us(const struct sl_worker *w)
 {
-	return (uint64_t)((unsigned __int128)rte_rdtsc() * 1000000 / w->tsc_hz);
+	return sl_ticks_us(rte_rdtsc(), w->tsc_scale);
 }
 
 /* The loop's clock counts from the same moment as CLOCK_MONOTONIC, in which the management core gives
  * deadlines. */
 static void clock_start(struct sl_worker *w)
 {
-	w->tsc_hz = rte_get_tsc_hz();
+	w->tsc_scale = sl_ticks_scale(rte_get_tsc_hz());
 	w->tsc_offset_us = timespec_us(CLOCK_MONOTONIC) - tsc_us(w);
 }
 

@@ -153,7 +153,7 @@ struct sl_worker {
 	struct sl_msg *hold_msg;         /* kept for the next hold */
 	struct sl_snapshot *to_free[16]; /* counts to be given back */
 	uint32_t nb_to_free;
-	uint64_t tsc_hz, tsc_offset_us;
+	uint64_t tsc_scale, tsc_offset_us;
 	uint64_t now_us, wall_us, wall_offset_us, next_clock_us, next_give_us, next_starve_us;
 	uint64_t next_levels_us;
 	uint32_t nb_blocks; /* record blocks that there are for this worker */

@@ -13,6 +13,7 @@
 #include "sl_secret.h"
 #include "sl_siphash.h"
 #include "sl_span.h"
+#include "sl_ticks.h"
 
 static void test_err_table(void **state)
 {
@@ -146,6 +147,26 @@ static void test_siphash(void **state)
 	assert_true(sl_siphash(key, bytes, 15) == UINT64_C(0xa129ca6149be45e5));
 }
 
+/* Against a division, for the slowest and the fastest counters and some years of them. */
+static void test_ticks(void **state)
+{
+	static const uint64_t hz[] = {1000001, 19200000, 2599998321, UINT64_C(5000000000)};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hz) / sizeof(hz[0]); i++) {
+		uint64_t scale = sl_ticks_scale(hz[i]), last = 0;
+
+		for (uint64_t ticks = 0; ticks < UINT64_C(1) << 62; ticks += 1 + ticks / 1000) {
+			uint64_t exact = (uint64_t)((unsigned __int128)ticks * 1000000 / hz[i]);
+			uint64_t us = sl_ticks_us(ticks, scale);
+
+			assert_true(us <= exact && exact - us <= 2);
+			assert_true(us >= last);
+			last = us;
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +174,7 @@ int main(void)
 	        cmocka_unit_test(test_addresses), cmocka_unit_test(test_ids),
 	        cmocka_unit_test(test_log_quote), cmocka_unit_test(test_secret),
 	        cmocka_unit_test(test_span_cstr), cmocka_unit_test(test_siphash),
+	        cmocka_unit_test(test_ticks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,12 +5,13 @@
 #include <rte_cycles.h>
 
 #include "sl_counter.h"
+#include "sl_ticks.h"
 
 #define PPM UINT32_C(1000000)
 
 static uint64_t tsc_now_us(const struct port_impair *s)
 {
-	return (uint64_t)((unsigned __int128)rte_rdtsc() * 1000000 / s->tsc_hz);
+	return sl_ticks_us(rte_rdtsc(), s->tsc_scale);
 }
 
 static struct impair_queue *queue_of(struct port_impair *s, enum impair_dir dir, uint16_t worker)
@@ -76,7 +77,7 @@ struct port_impair *impair_new(const struct sl_port_impair *cfg, struct rte_memp
 	memset(s, 0, size);
 	s->cfg = *cfg;
 	s->now_us = tsc_now_us;
-	s->tsc_hz = rte_get_tsc_hz();
+	s->tsc_scale = sl_ticks_scale(rte_get_tsc_hz());
 	s->start_us = s->now_us(s);
 	s->nb_workers = nb_workers;
 	for (uint16_t i = 0; i < 2 * nb_workers && rc == SL_OK; i++)

@@ -40,7 +40,7 @@ struct impair_queue {
 struct port_impair {
 	struct sl_port_impair cfg;
 	uint64_t (*now_us)(const struct port_impair *s); /* a test has its own clock */
-	uint64_t tsc_hz;
+	uint64_t tsc_scale;
 	uint64_t start_us;
 	atomic_bool cut; /* by sl_port_cut() */
 	uint16_t nb_workers;

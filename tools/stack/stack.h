@@ -61,7 +61,7 @@ struct stack {
 	struct sl_tcp *tcp;
 	struct sl_services *services;
 	struct load *load;
-	uint64_t tsc_hz, now_us, next_net_us, next_tcp_us, last_work_us;
+	uint64_t tsc_scale, now_us, next_net_us, next_tcp_us, last_work_us;
 	uint64_t frames_out, frames_in; /* flood */
 	uint32_t mbufs_free;            /* at the start, when all queues are filled */
 	atomic_bool stop, done;         /* asked to end; the load has ended by itself */

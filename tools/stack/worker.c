@@ -11,6 +11,7 @@
 #include <rte_pause.h>
 
 #include "sl_counter.h"
+#include "sl_ticks.h"
 #include "stage.h"
 
 #define IDLE_SPIN_US    60
@@ -284,11 +285,11 @@ int worker_run(void *stack)
 
 	sl_counters_register("worker0");
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0);
-	s->tsc_hz = rte_get_tsc_hz();
+	s->tsc_scale = sl_ticks_scale(rte_get_tsc_hz());
 	while (!atomic_load_explicit(&s->stop, memory_order_relaxed)) {
 		bool busy;
 
-		s->now_us = (uint64_t)((unsigned __int128)rte_rdtsc() * 1000000 / s->tsc_hz);
+		s->now_us = sl_ticks_us(rte_rdtsc(), s->tsc_scale);
 		stage_begin();
 		busy = loop(s);
 		stage_end(busy);
