@@ -106,7 +106,8 @@
 #define TCP_ECN_CE            3   /* the mark in the IP header (RFC 3168) */
 #define TCP_BURST             32U /* segments that are worked on together */
 #define TCP_BURST_PLACES      64U
-#define TCP_CONN_HOT_LINES    5U /* of a connection, that segments in order and their ACKs touch */
+#define TCP_CONN_HOT_LINES    2U /* of a connection: what each segment that comes is judged and taken by, */
+#define TCP_CONN_SEND_LINES   5U /* and with them what sending takes */
 #define TCP_BUCKET_PLACES     5U /* of the table of connections */
 #define TCP_WHEEL_LEVELS      4
 #define TCP_WHEEL_SLOTS       64
@@ -358,10 +359,12 @@ struct sl_tcp_conn {
 	struct tcp_trace trace;
 };
 _Static_assert(offsetof(struct sl_tcp_conn, rcvq) == TCP_LINE, "what judges a segment is one line");
-_Static_assert(offsetof(struct sl_tcp_conn, sndq) == 2 * TCP_LINE, "what takes data is one line");
+_Static_assert(offsetof(struct sl_tcp_conn, sndq) == TCP_CONN_HOT_LINES * TCP_LINE,
+               "what takes data is one line");
 _Static_assert(offsetof(struct sl_tcp_conn, rack) == 3 * TCP_LINE, "what sends is one line");
 _Static_assert(offsetof(struct sl_tcp_conn, srtt_us) == 4 * TCP_LINE, "what an ACK moves is one line");
-_Static_assert(offsetof(struct sl_tcp_conn, board.lost) == 5 * TCP_LINE, "what is in flight is one line");
+_Static_assert(offsetof(struct sl_tcp_conn, board.lost) == TCP_CONN_SEND_LINES * TCP_LINE,
+               "what is in flight is one line");
 _Static_assert(offsetof(struct sl_tcp_conn, tuple) == 7 * TCP_LINE, "addresses are one line");
 _Static_assert(offsetof(struct sl_tcp_conn, trace.ring) == offsetof(struct sl_tcp_conn, stat) + TCP_LINE,
                "counts are one line");
@@ -374,7 +377,7 @@ _Static_assert(sizeof(struct sl_tcp_conn) <= TCP_CONN_BYTES, "an idle connection
 /* What segments that come touch; and what goes out, beside these. */
 static inline void tcp_fetch_in(const struct sl_tcp_conn *c)
 {
-	for (uint32_t line = 0; line < TCP_CONN_HOT_LINES; line++)
+	for (uint32_t line = 0; line < TCP_CONN_SEND_LINES; line++)
 		rte_prefetch0((const uint8_t *)c + line * TCP_LINE);
 	rte_prefetch0(&c->stat);
 }
