@@ -52,7 +52,7 @@ struct sl_tcp_info {
 	                      "off" */
 	uint32_t timer_ms; /* until it is due */
 	uint32_t backoff, nb_probes;
-	uint32_t mem_bytes; /* buffers of this connection, by true size */
+	uint32_t mem_bytes; /* of this connection: buffers by true size, and the list of what flies */
 };
 void sl_tcp_get_info(const struct sl_tcp_conn *c, struct sl_tcp_info *out);
 

@@ -47,6 +47,17 @@ static void fin_acked(struct sl_tcp_conn *c, uint64_t now_us)
 	}
 }
 
+/* Marks that may lie far back follow, four times in each lap of the sequence numbers: behind 2 GiB they would
+ * seem to lie ahead. */
+static void marks_follow(struct sl_tcp_conn *c, uint32_t ack)
+{
+	if ((ack ^ c->snd_una) >> 30 == 0)
+		return;
+	c->recover = seq_max(c->recover, c->snd_una);
+	c->cwr_end = seq_max(c->cwr_end, c->snd_una);
+	c->snd_sml = seq_max(c->snd_sml, c->snd_una);
+}
+
 /* SND.UNA moves: what is acknowledged is let go. */
 static void advance(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_acked *a, uint64_t now_us)
 {
@@ -57,6 +68,7 @@ static void advance(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_a
 	tcp_sent_ack(c, s->ack, a, now_us);
 	if (s->ack < c->snd_una)
 		c->una_laps++;
+	marks_follow(c, s->ack);
 	c->snd_una = s->ack;
 	tcp_sndq_drop(c, a->acked - (fin ? 1 : 0));
 	c->nb_rtx = 0;

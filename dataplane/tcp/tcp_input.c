@@ -191,7 +191,7 @@ static void become_established(struct sl_tcp_conn *c, const struct tcp_seg *s, u
 	c->snd_wnd = s->wnd << (s->flags & RTE_TCP_SYN_FLAG ? 0 : shift);
 	c->max_snd_wnd = u32_max(c->max_snd_wnd, c->snd_wnd);
 	c->snd_wl1 = s->seq;
-	c->snd_sml = c->snd_una;
+	c->snd_sml = c->cwr_end = c->snd_una;
 	if (c->rtt_timing) {
 		c->rtt_timing = false;
 		tcp_rtt_sample(c, now_us - c->rtt_us);

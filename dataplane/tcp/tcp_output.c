@@ -274,19 +274,23 @@ static uint32_t tso_bytes(const struct sl_tcp_conn *c)
 }
 
 /* What e holds goes out again: a segment of it, or as many as `room` bytes are where the port cuts them. > 0
- * sent, < 0 no memory. */
+ * sent, 0 it cannot be split further, < 0 no memory. */
 static int resend(struct sl_tcp_conn *c, struct tcp_sent *e, uint32_t room, uint64_t now_us)
 {
 	uint32_t data = e->end - e->seq - (e->flags & TCP_SENT_FIN ? 1 : 0), max = payload_max(c), nb_segs;
 	struct packet o = {.seq = e->seq, .n = u32_min(data, max), .from = e->piece};
 	int err;
 
+	if (e->flags & TCP_SENT_PROBE) { /* lost, alone or with others */
+		tcp_pmtu_probe_done(c, false, now_us);
+		e->flags &= (uint8_t)~TCP_SENT_PROBE;
+	}
 	if (c->path_tso && data > max)
 		o.n = u32_min(data, u32_max(u32_min(room, tso_bytes(c)) / max * max, max));
 	if (o.n > 0)
 		fit_packet(c, &o);
 	if (o.n < data && tcp_sent_split(c, e, e->seq + o.n) == NULL)
-		return sl_fail(SL_E_NOMEM);
+		return c->board.nb < tcp_sent_max(c) ? sl_fail(SL_E_NOMEM) : SEND_NONE;
 	if (e->flags & TCP_SENT_FIN)
 		o.flags = RTE_TCP_FIN_FLAG;
 	err = send_packet(c, &o, now_us);
@@ -327,7 +331,7 @@ static int send_lost(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
 	}
 	room = c->cwnd > *pipe ? u32_min(c->cwnd - *pipe, wnd) : 0;
 	err = resend(c, e, room, now_us);
-	if (err < 0)
+	if (err <= 0)
 		return err;
 	*pipe += e->end - e->seq;
 	tcp_rtx_timer_update(c, e->seq == c->snd_una, now_us);
@@ -362,10 +366,13 @@ static uint32_t new_bytes(const struct sl_tcp_conn *c, uint32_t avail, uint32_t 
 	return c->probe_now ? n : 0;
 }
 
-/* A window full of tiny segments would cost more memory than it carries bytes. */
+/* A window full of tiny segments would cost more memory than it carries bytes, whether they are the user's or
+ * the peer's MSS makes them. */
 static bool too_many_small(const struct sl_tcp_conn *c)
 {
-	return c->board.nb >= u32_max(TCP_SENT_MIN, TCP_SENT_FACTOR * (c->cwnd / tcp_smss(c)));
+	uint32_t full = c->cwnd / u32_max(tcp_smss(c), TCP_MSS_DEFAULT);
+
+	return c->board.nb >= TCP_SENT_MIN && c->board.nb >= u32_min(TCP_SENT_FACTOR * full, tcp_sent_max(c));
 }
 
 static void fin_goes_out(struct sl_tcp_conn *c)
@@ -395,8 +402,11 @@ static void new_is_sent(struct sl_tcp_conn *c, struct tcp_sent *e, const struct 
 		e->seg_bytes = (uint16_t)o->n;
 		tcp_pmtu_probe_sent(c, o->probe);
 	}
-	if (c->board.nb == 0)
+	if (c->board.nb == 0) {
 		c->progress_us = now_us;
+		tcp_timer_off(c,
+		              TCP_TMR_RTX); /* the persist timer: the callers start that of RFC 6298 (5.1) */
+	}
 	tcp_sent_add(c, e, now_us);
 	if (c->nagle && o->n % e->seg_bytes != 0) /* the last part was not a full segment */
 		c->snd_sml = o->seq + o->n;
@@ -515,7 +525,7 @@ void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us)
 	} else {
 		if (e == NULL)
 			e = last_missing(c);
-		if (e == NULL || resend(c, e, 0, now_us) < 0)
+		if (e == NULL || resend(c, e, 0, now_us) <= 0)
 			return;
 		c->tlp_is_rxt = true;
 	}

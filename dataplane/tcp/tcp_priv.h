@@ -59,8 +59,10 @@
 #define TCP_TLP_AGAIN_MAX     (TCP_RTO_MIN / 8) /* probes no later than this go in recovery too, */
 #define TCP_TLP_MAX           3U                /* and so many without an answer, each after twice the time */
 #define TCP_RENEGE_WAIT       (10U * 1000)      /* us: a peer seems to have dropped what it had SACKed */
-#define TCP_SENT_MIN          64U /* small segments that may be in flight with the smallest window, */
-#define TCP_SENT_FACTOR       4U  /* and per full segment of the window */
+#define TCP_SENT_MIN          64U  /* small segments that may be in flight with the smallest window, */
+#define TCP_SENT_FACTOR       4U   /* and per full segment of the window; */
+#define TCP_SENT_BYTES        512U /* of the largest send buffer there is one packet at most in flight */
+#define TCP_SENT_RUNS         20U  /* of their merge sort */
 #define TCP_IW_SEGMENTS       10
 #define TCP_MSS_DEFAULT       536 /* the peer sent no MSS option */
 #define TCP_MSS_DEFAULT_V6    1220
@@ -628,10 +630,10 @@ static inline uint32_t tx_bytes(const struct sl_tcp_conn *c)
 	return c->snd_end - c->sndq.first;
 }
 
-/* Bytes of the buffers that its queues hold. */
+/* Bytes of the buffers that its queues hold, and of the board of what is in flight. */
 static inline uint32_t tcp_conn_mem(const struct sl_tcp_conn *c)
 {
-	return c->sndq.pinned + c->rcvq.true_bytes;
+	return c->sndq.pinned + c->rcvq.true_bytes + c->board.nb * (uint32_t)sizeof(struct tcp_sent);
 }
 
 /* Sequence number behind all that there is to send, the FIN counted. */

@@ -52,8 +52,17 @@ static void undo_window(struct sl_tcp_conn *c)
 	c->ssthresh = u32_max(c->ssthresh, u->ssthresh);
 	c->cubic = u->cubic;
 	c->undo_armed = false;
+	c->cwr_due = false;
 	sl_count(SL_C_TCP_SPURIOUS);
 	TCP_TRACE(c, UNDO, c->cwnd, c->ssthresh);
+}
+
+/* The window is reduced, for whatever reason: the peer hears of it, and marks in what has gone out already
+ * ask for nothing more (RFC 3168, 6.1.2). */
+static void tell_cwr(struct sl_tcp_conn *c)
+{
+	c->cwr_due = c->ecn_ok;
+	c->cwr_end = c->snd_nxt;
 }
 
 static void open_state(struct sl_tcp_conn *c)
@@ -85,6 +94,7 @@ static void enter_recovery(struct sl_tcp_conn *c)
 	if (c->ca_state == TCP_CA_OPEN) {
 		undo_arm(c);
 		tcp_prr_start(c);
+		tell_cwr(c);
 	}
 	/* From CWR: the window was reduced in this round already, and that is not taken back. */
 	c->ca_state = TCP_CA_RECOVERY;
@@ -111,8 +121,7 @@ static void take_ece(struct sl_tcp_conn *c, const struct tcp_acked *a)
 	if (c->ca_state != TCP_CA_OPEN || seq_lt(c->snd_una, c->cwr_end))
 		return;
 	enter_cwr(c);
-	c->cwr_end = c->snd_nxt;
-	c->cwr_due = true;
+	tell_cwr(c);
 	TCP_TRACE(c, ECN_ECE, c->cwnd, c->ssthresh);
 }
 
@@ -186,10 +195,16 @@ static void try_undo_partial(struct sl_tcp_conn *c, const struct tcp_acked *a)
 	open_state(c);
 }
 
-/* After a timeout (RFC 5682, 3.1, steps 2 and 3; RFC 3522). True: it was spurious. */
+/*
+ * After a timeout (RFC 5682, 3.1, steps 2 and 3; RFC 3522). True: it was spurious. Without SACK an ACK of
+ * what was sent again says nothing of what lay behind it: that may have come before the timeout (RFC
+ * 5682, 2.1).
+ */
 static bool try_undo_timeout(struct sl_tcp_conn *c, const struct tcp_acked *a)
 {
-	if (!(a->advanced && may_undo(c, a)) && !(c->frto && a->orig_delivered))
+	bool original = c->frto && a->orig_delivered && (c->sack_ok || !a->rxt_acked);
+
+	if (!(a->advanced && may_undo(c, a)) && !original)
 		return false;
 	tcp_sent_unlose(c);
 	if (c->undo_armed)
@@ -307,6 +322,7 @@ void tcp_recovery_tlp_repaired(struct sl_tcp_conn *c)
 		return;
 	tcp_prr_start(c);
 	tcp_prr_end(c);
+	tell_cwr(c);
 	c->undo_armed = false;
 }
 
@@ -326,6 +342,7 @@ void tcp_recovery_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 	if (first || seq_le(c->recover, c->snd_una) || (c->ca_state == TCP_CA_LOSS && c->nb_rtx <= 1)) {
 		undo_arm(c);
 		tcp_cc_reduce(c);
+		tell_cwr(c);
 	}
 	c->frto = !reneged && (first || c->nb_rtx > 1);
 	c->frto_new = false;

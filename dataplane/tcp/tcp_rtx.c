@@ -42,10 +42,13 @@ void tcp_rtx_timer_update(struct sl_tcp_conn *c, bool restart, uint64_t now_us)
 
 	if (!wants && state_synchronized(c->state))
 		wants = seq_lt(c->snd_nxt, tx_last_seq(c));
-	if (!wants)
+	if (!wants) {
 		tcp_timer_off(c, TCP_TMR_RTX);
-	else if (restart || c->tmr_rtx == 0)
+	} else if (restart || c->tmr_rtx == 0) {
+		if (c->tmr_rtx == 0 && c->snd_una == c->snd_nxt)
+			c->progress_us = now_us; /* it begins to wait */
 		tcp_rtx_arm(c, now_us);
+	}
 }
 
 void tcp_rtx_back_off(struct sl_tcp_conn *c)

@@ -2,19 +2,22 @@
 #include "tcp_priv.h"
 
 /*
- * SACKs the segments of [start, end) that are whole in it. What the peer has of a segment but not all of it
- * counts as missing: so a peer cannot cut the board into crumbs.
+ * SACKs the segments of [start, end) that are whole in it, looked for from e on. What the peer has of a
+ * segment but not all of it counts as missing: so a peer cannot cut the board into crumbs. Returns where
+ * start lies: the next block is looked for from there, and an ACK walks over the board once.
  */
-static void tag(struct sl_tcp_conn *c, uint32_t start, uint32_t end, struct tcp_acked *a, uint64_t now_us)
+static struct tcp_sent *tag(struct sl_tcp_conn *c, struct tcp_sent *e, uint32_t start, uint32_t end,
+                            struct tcp_acked *a, uint64_t now_us)
 {
-	struct tcp_sent *e = c->board.high;
+	struct tcp_sent *first;
 
-	if (e == NULL || seq_lt(start, e->seq))
-		e = TAILQ_FIRST(&c->board.all);
+	while (e != NULL && seq_le(e->end, start))
+		e = TAILQ_NEXT(e, order);
+	first = e;
 	while (e != NULL && seq_lt(e->seq, end)) {
 		uint32_t cut = e->seq;
 
-		if (seq_le(e->end, start) || e->flags & TCP_SENT_SACKED) {
+		if (e->flags & TCP_SENT_SACKED) {
 			e = TAILQ_NEXT(e, order);
 			continue;
 		}
@@ -22,12 +25,18 @@ static void tag(struct sl_tcp_conn *c, uint32_t start, uint32_t end, struct tcp_
 			cut += (start - e->seq + e->seg_bytes - 1) / e->seg_bytes * e->seg_bytes;
 		else if (seq_lt(end, e->end)) /* the part behind is */
 			cut += (end - e->seq) / e->seg_bytes * e->seg_bytes;
-		if (cut != e->seq && seq_lt(cut, e->end) && tcp_sent_split(c, e, cut) == NULL)
-			return;
-		if (!seq_lt(e->seq, start) && seq_le(e->end, end))
-			e = tcp_sent_sacked(c, e, a, now_us);
+		if (cut != e->seq && seq_lt(cut, e->end))
+			(void)tcp_sent_split(c, e, cut);
+		if (!seq_lt(e->seq, start) && seq_le(e->end, end)) {
+			bool was_first = e == first;
+
+			e = tcp_sent_sacked(c, e, a,
+			                    now_us); /* its neighbour in front may have taken it in */
+			first = was_first ? e : first;
+		}
 		e = TAILQ_NEXT(e, order);
 	}
+	return first;
 }
 
 /* Data that arrived twice: at the place of the first block (RFC 2883, 4). */
@@ -89,6 +98,7 @@ static uint32_t new_blocks(const struct sl_tcp_conn *c, const struct tcp_seg *s,
 void tcp_sack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_acked *a, uint64_t now_us)
 {
 	struct tcp_board *b = &c->board;
+	struct tcp_sent *at = TAILQ_FIRST(&b->all);
 	struct tcp_range r[4];
 	uint32_t from = 0, nb;
 
@@ -99,8 +109,11 @@ void tcp_sack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_a
 		from = 1;
 	}
 	nb = new_blocks(c, s, from, r);
-	for (uint32_t i = 0; i < nb; i++)
-		tag(c, r[i].start, r[i].end, a, now_us);
+	for (uint32_t i = 0; i < nb; i++) {
+		if (b->high != NULL && seq_le(b->high->seq, r[i].start))
+			at = b->high;
+		at = tag(c, at, r[i].start, r[i].end, a, now_us);
+	}
 	b->nb_seen = 0;
 	for (uint32_t i = from; i < s->opts.nb_sack; i++)
 		b->seen[b->nb_seen++] = (struct tcp_block){s->opts.sack[i].start, s->opts.sack[i].end};

@@ -45,6 +45,7 @@ static void forget(struct sl_tcp_conn *c, struct tcp_sent *e)
 		b->high = NULL;
 	TAILQ_REMOVE(&b->all, e, order);
 	b->nb--;
+	tcp_mem_give(c, sizeof(*e));
 	tcp_pool_give(&c->t->sents, e);
 }
 
@@ -68,6 +69,12 @@ void tcp_sent_add(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
 	TAILQ_INSERT_TAIL(&b->all, e, order);
 	TAILQ_INSERT_TAIL(&b->flying, e, state);
 	b->nb++;
+	tcp_mem_take(c, sizeof(*e));
+}
+
+uint32_t tcp_sent_max(const struct sl_tcp_conn *c)
+{
+	return u32_max(TCP_SENT_MIN, c->t->cfg.tx_buf_max / TCP_SENT_BYTES);
 }
 
 /* Cuts the front off: [seq, ...) stays, and the piece follows. */
@@ -82,8 +89,11 @@ static void move_start(struct sl_tcp_conn *c, struct tcp_sent *e, uint32_t seq)
 struct tcp_sent *tcp_sent_split(struct sl_tcp_conn *c, struct tcp_sent *e, uint32_t seq)
 {
 	struct tcp_board *b = &c->board;
-	struct tcp_sent *rest = tcp_pool_take(&c->t->sents);
+	struct tcp_sent *rest;
 
+	if (b->nb >= tcp_sent_max(c) && e->seq != c->snd_una)
+		return NULL;
+	rest = tcp_pool_take(&c->t->sents);
 	if (rest == NULL)
 		return NULL;
 	*rest = *e;
@@ -95,6 +105,7 @@ struct tcp_sent *tcp_sent_split(struct sl_tcp_conn *c, struct tcp_sent *e, uint3
 	move_start(c, rest, seq);
 	TAILQ_INSERT_AFTER(&b->all, e, rest, order);
 	b->nb++;
+	tcp_mem_take(c, sizeof(*rest));
 	if (e->flags & TCP_SENT_SACKED)
 		b->sacked_segs += e->nb_segs + rest->nb_segs;
 	else
@@ -193,24 +204,46 @@ struct tcp_sent *tcp_sent_sacked(struct sl_tcp_conn *c, struct tcp_sent *e, stru
 	return e;
 }
 
+/*
+ * To its place among the lost, in the order of sequence numbers. New losses come at the end. Retransmissions
+ * that are lost again have the next lost one near them, on one side or the other: looked for on both at a
+ * time, n of them cost n log n at most, in whatever order they come.
+ */
+static void lost_insert(struct tcp_board *b, struct tcp_sent *e)
+{
+	struct tcp_sent *prev = TAILQ_LAST(&b->lost, tcp_sent_list), *next = e;
+
+	if (prev == NULL || seq_lt(prev->seq, e->seq)) {
+		TAILQ_INSERT_TAIL(&b->lost, e, state);
+		return;
+	}
+	for (prev = e;;) {
+		prev = TAILQ_PREV(prev, tcp_sent_list, order);
+		if (prev == NULL) {
+			TAILQ_INSERT_HEAD(&b->lost, e, state);
+			return;
+		}
+		if (prev->flags & TCP_SENT_LOST) {
+			TAILQ_INSERT_AFTER(&b->lost, prev, e, state);
+			return;
+		}
+		next = TAILQ_NEXT(next, order); /* there is a lost one behind e */
+		if (next->flags & TCP_SENT_LOST) {
+			TAILQ_INSERT_BEFORE(next, e, state);
+			return;
+		}
+	}
+}
+
 void tcp_sent_lost(struct sl_tcp_conn *c, struct tcp_sent *e)
 {
 	struct tcp_board *b = &c->board;
-	struct tcp_sent *at = TAILQ_FIRST(&b->lost), *last = TAILQ_LAST(&b->lost, tcp_sent_list);
 
 	leave_state(b, e);
 	e->flags = (uint8_t)((e->flags & ~TCP_SENT_RXT) | TCP_SENT_LOST);
 	b->lost_bytes += bytes_of(e);
 	c->lost_total += bytes_of(e);
-	/* In the order of sequence numbers. New losses come at the end, retransmissions lost again at the
-	 * front. */
-	if (last == NULL || seq_lt(last->seq, e->seq)) {
-		TAILQ_INSERT_TAIL(&b->lost, e, state);
-		return;
-	}
-	while (seq_lt(at->seq, e->seq))
-		at = TAILQ_NEXT(at, state);
-	TAILQ_INSERT_BEFORE(at, e, state);
+	lost_insert(b, e);
 }
 
 void tcp_sent_again(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
@@ -225,21 +258,48 @@ void tcp_sent_again(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us)
 	TAILQ_INSERT_TAIL(&b->flying, e, state);
 }
 
+/* Two lists by time of transmission, linked forward only, become one; of the same time x's come first. */
+static struct tcp_sent *merge(struct tcp_sent *x, struct tcp_sent *y)
+{
+	struct tcp_sent *all = NULL, **end = &all;
+
+	while (x != NULL && y != NULL) {
+		struct tcp_sent **first = x->xmit_us <= y->xmit_us ? &x : &y;
+
+		*end = *first;
+		end = &(*first)->state.tqe_next;
+		*first = *end;
+	}
+	*end = x != NULL ? x : y;
+	return all;
+}
+
+/* By a merge sort, as a peer has a hand in the order in which they went out. */
 void tcp_sent_unlose(struct sl_tcp_conn *c)
 {
 	struct tcp_board *b = &c->board;
-	struct tcp_sent *e, *at;
+	struct tcp_sent *run[TCP_SENT_RUNS] = {NULL}, *all = NULL, *e; /* of 1, 2, 4, ... or none */
+	uint32_t i;
 
-	while ((e = TAILQ_LAST(&b->lost, tcp_sent_list)) != NULL) {
+	if (TAILQ_EMPTY(&b->lost))
+		return;
+	while ((e = TAILQ_FIRST(&b->lost)) != NULL) {
 		leave_state(b, e);
 		e->flags &= (uint8_t)~TCP_SENT_LOST;
-		at = TAILQ_FIRST(&b->flying);
-		while (at != NULL && at->xmit_us < e->xmit_us)
-			at = TAILQ_NEXT(at, state);
-		if (at != NULL)
-			TAILQ_INSERT_BEFORE(at, e, state);
-		else
-			TAILQ_INSERT_TAIL(&b->flying, e, state);
+		e->state.tqe_next = NULL;
+		for (i = 0; i < TCP_SENT_RUNS - 1 && run[i] != NULL; i++) {
+			e = merge(run[i], e);
+			run[i] = NULL;
+		}
+		run[i] = merge(run[i], e);
+	}
+	for (i = 0; i < TCP_SENT_RUNS; i++)
+		all = merge(run[i], all);
+	all = merge(all, TAILQ_FIRST(&b->flying));
+	TAILQ_INIT(&b->flying);
+	for (e = all; e != NULL; e = all) {
+		all = e->state.tqe_next;
+		TAILQ_INSERT_TAIL(&b->flying, e, state);
 	}
 }
 

@@ -7,7 +7,9 @@
  *   SACKed   the peer has it; neighbours that are SACKed are one entry
  *
  * so that an ACK costs what it tells that is new, whatever is in flight. An entry of several segments (TSO,
- * or cut smaller later) is split where the peer has only some of them.
+ * or cut smaller later) is split where the peer has only some of them. There are tcp_sent_max() entries at
+ * most, whatever segments a peer makes us send and whatever it SACKs of them; they are counted as memory of
+ * the connection.
  */
 #ifndef TCP_SENT_H
 #define TCP_SENT_H
@@ -85,7 +87,9 @@ void tcp_sent_init(struct sl_tcp_conn *c);
 void tcp_sent_clear(struct sl_tcp_conn *c);
 /* Enters what has just gone out, from seq to end; e is from the pool. */
 void tcp_sent_add(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us);
-/* Cuts e at seq; the second part follows it. NULL: no memory. */
+/* Entries that there may be. The head of the queue may be split beyond, so that it can always go again. */
+uint32_t tcp_sent_max(const struct sl_tcp_conn *c);
+/* Cuts e at seq; the second part follows it. NULL: no memory, or no further entry. */
 struct tcp_sent *tcp_sent_split(struct sl_tcp_conn *c, struct tcp_sent *e, uint32_t seq);
 /* All below `ack` is acknowledged. Call before the send queue lets the bytes go. */
 void tcp_sent_ack(struct sl_tcp_conn *c, uint32_t ack, struct tcp_acked *a, uint64_t now_us);
