@@ -111,6 +111,7 @@ static void pool_sample(struct tcp_rx_pool *p, const struct rte_mempool *mp, uin
 	p->sampled_us = now_us;
 	p->floor = u32_min(p->floor, used);
 	p->pressed = used - p->floor > mp->size / TCP_PINNED_SHARE;
+	p->tight = used - p->floor > mp->size / 8 * TCP_TIGHT_PARTS;
 	p->full = used - p->floor > mp->size / TCP_FULL_SHARE;
 }
 
@@ -138,7 +139,7 @@ static bool must_copy(struct sl_tcp_conn *c, const struct rte_mbuf *m, uint32_t 
  */
 static bool may_hold(const struct sl_tcp_conn *c, uint32_t size)
 {
-	if (c->rcvq.list.first != NULL && tcp_pressure(c))
+	if (c->rcvq.list.first != NULL && tcp_rcv_pressure(c))
 		return false;
 	return tcp_mem_room(c) >= size;
 }
@@ -350,16 +351,21 @@ static uint32_t drop_highest(struct sl_tcp_conn *c, uint32_t seq)
 	return before - c->rcvq.true_bytes;
 }
 
-/* Makes room for a segment out of order at the expense of higher ones. */
+/*
+ * Makes room for a segment out of order at the expense of higher ones. When memory or buffers are short
+ * nothing more is held behind gaps: ranges of a byte each take a buffer each, and what is left is for data in
+ * order.
+ */
 static bool admit(struct sl_tcp_conn *c, const struct tcp_seg *s)
 {
 	uint32_t cap = TCP_RCVQ_TRUE_SHARE * c->rx_buf, size = true_size(s->m) * s->m->nb_segs, freed = 0;
 
 	for (;;) {
 		bool full = c->rcvq.true_bytes + size > cap || tcp_mem_room(c) < size;
+		bool tight = tcp_rcv_pressure(c) || pool_look(c->t, s->m->pool)->tight;
 		uint32_t n;
 
-		if (!full && (freed >= size || !tcp_pressure(c)))
+		if (!full && (freed >= size || !tight))
 			return true;
 		n = drop_highest(c, s->seq);
 		if (n == 0)

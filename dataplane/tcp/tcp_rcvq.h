@@ -20,6 +20,7 @@
 	4U                 /* when more than one in so many mbufs of a pool is held, all payload is copied; */
 #define TCP_FULL_SHARE  2U /* from here on nothing of it is held */
 #define TCP_OWN_SHARE   4U /* of cfg.pool that receive queues may take */
+#define TCP_TIGHT_PARTS 3U /* of 8 of a pool: from here on nothing more is held behind a gap */
 #define TCP_POOL_SAMPLE UINT64_C(1000) /* microseconds between two looks at a pool */
 #define TCP_POOLS       8U             /* pools that are looked at; others share a place */
 #define TCP_OOO_FEW     32U            /* runs of a connection, */
@@ -74,7 +75,7 @@ struct tcp_rx_pool {
 	const struct rte_mempool *mp;
 	uint64_t sampled_us;
 	uint32_t floor; /* the least that was ever seen in use: what the port's rings hold */
-	bool pressed, full;
+	bool pressed, tight, full;
 };
 
 /*

@@ -28,7 +28,12 @@ static bool append(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, uint
 
 	if (p == NULL)
 		return false;
-	*p = (struct tcp_piece){.m = m, .at = c->snd_end, .off = off, .len = n, .own = own};
+	*p = (struct tcp_piece){.m = m,
+	                        .at = c->snd_end,
+	                        .off = off,
+	                        .len = n,
+	                        .own = own,
+	                        .counted = m->pool == c->t->cfg.pool};
 	if (q->tail != NULL)
 		q->tail->next = p;
 	else
@@ -37,6 +42,7 @@ static bool append(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, uint
 	c->snd_end += n;
 	q->pinned += m->buf_len;
 	tcp_mem_take(c, m->buf_len);
+	c->t->nb_own += p->counted;
 	return true;
 }
 
@@ -54,7 +60,6 @@ static bool append_own(struct sl_tcp_conn *c)
 		rte_pktmbuf_free(m);
 		return false;
 	}
-	c->t->nb_own++;
 	return true;
 }
 
@@ -83,6 +88,8 @@ bool tcp_sndq_put_ref(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, u
 {
 	if (c->sndq.pinned + m->buf_len > TCP_PIN_FACTOR * tcp_tx_buf(c) || tcp_mem_room(c) < m->buf_len)
 		return false;
+	if (m->pool == c->t->cfg.pool && !tcp_sndq_available(c))
+		return false;
 	if (!append(c, m, m->data_off + off, n, false))
 		return false;
 	rte_mbuf_refcnt_update(m, 1);
@@ -95,8 +102,7 @@ static void give_piece(struct sl_tcp_conn *c, struct tcp_piece *p)
 
 	c->sndq.pinned -= p->m->buf_len;
 	tcp_mem_give(c, p->m->buf_len);
-	if (p->own)
-		t->nb_own--;
+	t->nb_own -= p->counted;
 	rte_pktmbuf_free_seg(p->m);
 	tcp_pool_give(&t->pieces, p);
 }

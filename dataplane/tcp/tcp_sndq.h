@@ -22,7 +22,8 @@ struct tcp_piece {
 	uint32_t at;        /* sequence number of the first byte */
 	uint32_t off;       /* of the first byte in the mbuf's buffer (not from data_off, which may move) */
 	uint32_t len;
-	bool own; /* ours alone: what is behind the piece may be written */
+	bool own;     /* ours alone: what is behind the piece may be written */
+	bool counted; /* of cfg.pool, among nb_own: ours, or what a receive queue had copied there */
 };
 
 struct tcp_sndq {
@@ -38,7 +39,8 @@ void tcp_sndq_start(struct sl_tcp_conn *c);
 bool tcp_sndq_available(const struct sl_tcp_conn *c);
 /* Copies bytes to the end, into what room the last mbuf has, then into new ones. Returns how many. */
 uint32_t tcp_sndq_put(struct sl_tcp_conn *c, const uint8_t *p, uint32_t n);
-/* Takes one more reference of m's bytes [off, off + n) of its data. False: no memory, or too much pinned. */
+/* Takes one more reference of m's bytes [off, off + n) of its data. False: no memory, or too much pinned; of
+ * the stack's own pool also when tcp_sndq_available() says no. */
 bool tcp_sndq_put_ref(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, uint32_t n);
 /* Forgets the first n bytes. */
 void tcp_sndq_drop(struct sl_tcp_conn *c, uint32_t n);

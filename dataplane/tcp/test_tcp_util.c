@@ -6,7 +6,7 @@
 #include <rte_eal.h>
 
 #define POOL_MBUFS     8191
-#define POOL_MBUFS_BIG 5119 /* of mbufs that hold a jumbo frame */
+#define POOL_MBUFS_BIG 6143 /* of mbufs that hold a jumbo frame */
 
 struct rte_mempool *test_pool, *test_rx_pool;
 struct test_params test = {.family = 4, .mss = 1460, .seed = 20261121};

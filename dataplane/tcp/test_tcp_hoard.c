@@ -1,0 +1,119 @@
+/* Clients that hold buffers by small pieces: what is left is enough for the others. */
+#include "test_tcp_util.h"
+
+#define ENDS 64U
+
+static struct end ends[ENDS];
+static uint8_t data[150];
+
+/* One more connection of the peer's, at `e`; the peer speaks for it from now on. */
+static void connect_as(struct peer *p, struct end *e, uint16_t port)
+{
+	p->h.accept_end = e;
+	p->sport = port;
+	p->seq = 1000;
+	peer_syn(p);
+	peer_tx(p, F_ACK, p->seq, p->ack, NULL, 0);
+	assert_non_null(e->c);
+	peer_drain(p);
+}
+
+static void end_all(struct peer *p)
+{
+	for (uint32_t i = 0; i < ENDS; i++) {
+		if (ends[i].c != NULL)
+			sl_tcp_abort(ends[i].c, p->now);
+	}
+	p->e.c = NULL;
+	peer_drain(p);
+	peer_fini(p);
+}
+
+static void begin(struct peer *p)
+{
+	struct sl_tcp_cfg tune = {.max_conns = ENDS};
+
+	memset(ends, 0, sizeof(ends));
+	peer_init(p, &tune);
+	p->sack = true;
+}
+
+/* Single bytes behind gaps take a buffer each, long before they are many bytes. Data in order still comes. */
+static void test_ranges_of_a_byte(void **state)
+{
+	struct peer peer, *p = &peer;
+	size_t got;
+
+	(void)state;
+	begin(p);
+	for (uint16_t n = 0; n < 40; n++) {
+		connect_as(p, &ends[n], (uint16_t)(41000 + n));
+		for (uint32_t k = 0; k < 250; k++) {
+			peer_tx(p, F_ACK, p->seq + 2 + 2 * k, p->ack, "x", 1);
+			p->now += 10;
+			peer_drain(p);
+		}
+	}
+	assert_true(p->h.t->nb_rcv_own <= test_pool->size / TCP_OWN_SHARE / 4 * 3 + 1);
+	connect_as(p, &ends[50], 50000);
+	p->now += 10000;
+	peer_tx(p, F_ACK | F_PSH, p->seq, p->ack, "hello", 5);
+	got = sl_tcp_readable(ends[50].c);
+	assert_int_equal(got, 5);
+	end_all(p);
+}
+
+/*
+ * What a target sends in small segments is copied into buffers of the stack, and goes on by reference to
+ * clients that do not read: it is counted there, and enough is left to answer a SYN with.
+ */
+static void test_readers_of_nothing(void **state)
+{
+	struct seg s = {.seq = 5, .flags = F_SYN, .wnd = 65535, .sport = 50000};
+	struct end *target = &ends[ENDS - 1];
+	struct peer peer, *p = &peer;
+	struct sl_tcp_piece piece[4];
+	uint32_t seq, ack, nb = 0;
+	bool refused = false;
+
+	(void)state;
+	begin(p);
+	connect_as(p, target, 41000);
+	seq = p->seq;
+	ack = p->ack;
+	for (; nb < 45 && !refused; nb++) {
+		connect_as(p, &ends[nb], (uint16_t)(42000 + nb));
+		p->sport = 41000;
+		for (uint32_t k = 0; k < 240 && !refused; k++) {
+			peer_tx(p, F_ACK, seq, ack, data, sizeof(data));
+			peer_tx(p, F_ACK | F_PSH, seq + sizeof(data), ack, data, sizeof(data));
+			seq += (uint32_t)sl_tcp_readable(target->c);
+			refused = sl_tcp_peek_pieces(target->c, piece, 4) != 1 || piece[0].len != 300 ||
+			          sl_tcp_write_piece(ends[nb].c, &piece[0]) != 300;
+			if (!refused)
+				sl_tcp_consume(target->c, 300);
+			sl_tcp_flush(p->h.t, p->now);
+			peer_drain(p);
+			p->now += 10;
+		}
+	}
+	assert_true(refused);
+	assert_true(rte_mempool_in_use_count(test_pool) <= test_pool->size / 4 * 3 + 64);
+	s.dport = p->dport;
+	s.nb_opts = peer_syn_options(p, s.opts);
+	peer_send(p, &s);
+	assert_true(peer_rx(p));
+	end_all(p);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_ranges_of_a_byte),
+	        cmocka_unit_test(test_readers_of_nothing),
+	};
+
+	if (test_setup(argc, argv) < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
