@@ -42,6 +42,8 @@ static int parse(const struct sl_net_shared *s, uint8_t port_idx, const struct r
 		return SL_E_NET_SHORT;
 	*type = sl_get_be16(d + 12);
 	*off = RTE_ETHER_HDR_LEN;
+	if ((m->ol_flags & RTE_MBUF_F_RX_QINQ_STRIPPED) != 0)
+		return SL_E_NET_VLAN; /* the tag that is left is inside another one */
 	if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
 		vlan = m->vlan_tci & VLAN_ID_MASK;
 	} else if (*type == RTE_ETHER_TYPE_VLAN) {

@@ -123,7 +123,7 @@ static void test_vlan(void **state)
 	assert_int_equal(up.seg.ifidx, 0);
 	sl_put_be16(f.b + 16, 0x8100); /* two tags */
 	refused(SL_E_NET_ETHERTYPE, 0, &f);
-	/* A device that took the tag off. */
+	/* A device that took the tag off, and one that took off two. */
 	rig_ether(&f, our_mac(0), mac_peer, 0, 0x0800);
 	rig_tcp(&f, PEER_VLAN, OURS_VLAN, 1, 2, NULL, 0);
 	m = rig_mbuf(f.b, f.n);
@@ -131,6 +131,11 @@ static void test_vlan(void **state)
 	m->vlan_tci = 0x2000 | 100;
 	sl_net_input(net, 0, &m, 1, now);
 	assert_int_equal(up.seg.ifidx, 1);
+	m = rig_mbuf(f.b, f.n);
+	m->ol_flags = RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ |
+	              RTE_MBUF_F_RX_QINQ_STRIPPED;
+	m->vlan_tci = 100;
+	COUNTS(SL_E_NET_VLAN, sl_net_input(net, 0, &m, 1, now));
 }
 
 static void test_ip_header(void **state)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <rte_tcp.h>
 
@@ -99,6 +100,14 @@ static int check_slot(const struct kernel_queue *q, const struct tpacket2_hdr *h
 	return SL_OK;
 }
 
+/* The kernel takes off the outer tag, of whatever kind. A service tag (802.1ad) is nobody's VLAN here. */
+static bool tag_is_ours(const struct tpacket2_hdr *h)
+{
+	if ((h->tp_status & TP_STATUS_VLAN_VALID) == 0)
+		return true;
+	return (h->tp_status & TP_STATUS_VLAN_TPID_VALID) != 0 && h->tp_vlan_tpid == ETH_P_8021Q;
+}
+
 static int take_frame(struct kernel_queue *q, const struct tpacket2_hdr *h, struct rte_mempool *pool,
                       struct rte_mbuf **out)
 {
@@ -109,6 +118,8 @@ static int take_frame(struct kernel_queue *q, const struct tpacket2_hdr *h, stru
 	struct rte_mbuf *m = NULL;
 	uint64_t flags = 0;
 
+	if (rc == SL_OK && !tag_is_ours(h))
+		rc = SL_E_NET_VLAN;
 	if (rc == SL_OK) {
 		memcpy(&v, frame - sizeof(v), sizeof(v));
 		rc = kernel_rx_flags(&v, h->tp_len, q->wire, &flags);

@@ -150,6 +150,20 @@ static void test_small(void **state)
 	}
 }
 
+static struct rte_mbuf *tagged(bool v6, size_t n, uint16_t segsz, uint16_t tpid)
+{
+	struct rte_mbuf *m = cross_packet(v6, n, 1500, segsz);
+	uint8_t *d;
+
+	assert_non_null(rte_pktmbuf_prepend(m, 4));
+	d = rte_pktmbuf_mtod(m, uint8_t *);
+	memmove(d, d + 4, 12);
+	sl_put_be16(d + 12, tpid);
+	sl_put_be16(d + 14, 7);
+	m->l2_len = 18;
+	return m;
+}
+
 /* Tagged frames of ours: their offloads count from behind the tag, which the receiver's kernel takes off. */
 static void test_vlan(void **state)
 {
@@ -157,16 +171,24 @@ static void test_vlan(void **state)
 	for (int i = 0; i < 4; i++) {
 		size_t n = i < 2 ? 30000 : 600;
 		bool v6 = i % 2 == 0;
-		struct rte_mbuf *m = cross_packet(v6, n, 1500, i < 2 ? 1440 : 0);
-		uint8_t *d;
 
-		assert_non_null(rte_pktmbuf_prepend(m, 4));
-		d = rte_pktmbuf_mtod(m, uint8_t *);
-		memmove(d, d + 4, 12);
-		sl_put_be16(d + 12, 0x8100);
-		sl_put_be16(d + 14, 7);
-		m->l2_len = 18;
-		assert_int_equal(cross(a, b, m, v6, n), 1);
+		assert_int_equal(cross(a, b, tagged(v6, n, i < 2 ? 1440 : 0, 0x8100), v6, n), 1);
+	}
+}
+
+/* The kernel takes service tags (802.1ad) off as well: they are no VLAN of ours. What comes behind a large
+ * frame that is dropped is not mixed up with it. */
+static void test_service_tag(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		uint64_t dropped = errors(SL_E_NET_VLAN);
+		size_t n = i < 2 ? 30000 : 600;
+		bool v6 = i % 2 == 0;
+
+		send_one(a, tagged(v6, n + 100, i < 2 ? 1440 : 0, 0x88a8));
+		assert_int_equal(cross(a, b, cross_packet(v6, n, 1500, i < 2 ? 1440 : 0), v6, n), 1);
+		assert_int_equal(errors(SL_E_NET_VLAN) - dropped, 1);
 	}
 }
 
@@ -543,6 +565,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        PAIRED(test_caps),
 	        PAIRED(test_vlan),
+	        PAIRED(test_service_tag),
 	        PAIRED(test_large),
 	        PAIRED(test_small),
 	        PAIRED(test_no_offloads),
