@@ -102,12 +102,11 @@ void tcp_chain_free(struct rte_mbuf *m)
 
 /* ---- what to pin and what to copy ---- */
 
-static void pool_sample(struct tcp_rx_pool *p, const struct rte_mempool *mp, uint64_t now_us)
+static void pool_sample(struct tcp_rx_pool *p, uint64_t now_us)
 {
+	const struct rte_mempool *mp = p->mp;
 	uint32_t used = rte_mempool_in_use_count(mp);
 
-	if (p->mp != mp)
-		*p = (struct tcp_rx_pool){.mp = mp, .floor = mp->size / 2};
 	p->sampled_us = now_us;
 	p->floor = u32_min(p->floor, used);
 	p->pressed = used - p->floor > mp->size / TCP_PINNED_SHARE;
@@ -115,12 +114,33 @@ static void pool_sample(struct tcp_rx_pool *p, const struct rte_mempool *mp, uin
 	p->full = used - p->floor > mp->size / TCP_FULL_SHARE;
 }
 
+/* The place of a pool, which no other one takes from it: its floor must last. NULL: there is none left. */
+static struct tcp_rx_pool *pool_place(struct sl_tcp *t, const struct rte_mempool *mp)
+{
+	uint32_t at = (uint32_t)((uintptr_t)mp >> 6) * UINT32_C(0x9e3779b1) >> (32 - TCP_POOL_BITS);
+
+	for (uint32_t i = 0; i < TCP_POOLS; i++) {
+		struct tcp_rx_pool *p = &t->rx_pool[(at + i) % TCP_POOLS];
+
+		if (p->mp == NULL)
+			*p = (struct tcp_rx_pool){
+			        .mp = mp, .sampled_us = t->now_us - TCP_POOL_SAMPLE, .floor = mp->size / 2};
+		if (p->mp == mp)
+			return p;
+	}
+	return NULL;
+}
+
+/* Of one without a place nothing is held. */
 static const struct tcp_rx_pool *pool_look(struct sl_tcp *t, const struct rte_mempool *mp)
 {
-	struct tcp_rx_pool *p = &t->rx_pool[((uintptr_t)mp >> 6) % TCP_POOLS];
+	static const struct tcp_rx_pool unknown = {.pressed = true, .full = true};
+	struct tcp_rx_pool *p = pool_place(t, mp);
 
-	if (p->mp != mp || t->now_us - p->sampled_us >= TCP_POOL_SAMPLE)
-		pool_sample(p, mp, t->now_us);
+	if (p == NULL)
+		return &unknown;
+	if (t->now_us - p->sampled_us >= TCP_POOL_SAMPLE)
+		pool_sample(p, t->now_us);
 	return p;
 }
 

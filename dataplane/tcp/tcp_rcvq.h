@@ -22,9 +22,10 @@
 #define TCP_OWN_SHARE   4U /* of cfg.pool that receive queues may take */
 #define TCP_TIGHT_PARTS 3U /* of 8 of a pool: from here on nothing more is held behind a gap */
 #define TCP_POOL_SAMPLE UINT64_C(1000) /* microseconds between two looks at a pool */
-#define TCP_POOLS       8U             /* pools that are looked at; others share a place */
-#define TCP_OOO_FEW     32U            /* runs of a connection, */
-#define TCP_OOO_RUNS    1024U          /* with a block of its own for them */
+#define TCP_POOL_BITS   7U
+#define TCP_POOLS       (1U << TCP_POOL_BITS) /* that are looked at: two of each of 64 workers */
+#define TCP_OOO_FEW     32U                   /* runs of a connection, */
+#define TCP_OOO_RUNS    1024U                 /* with a block of its own for them */
 #define TCP_SACK_RECENT 4U
 /* True size that a connection may hold by reference, in receive buffers: full segments of 1,460 bytes
  * take 1.6. */

@@ -155,6 +155,68 @@ static void test_pressed_pool(void **state)
 	peer_fini(&p);
 }
 
+/* Packets of many pools in turn, as other workers hand them over: what is known of each lasts. */
+static void test_many_pools(void **state)
+{
+	struct rte_mempool *mp[9], *was = test_rx_pool;
+	uint32_t big = in_one(TCP_COPY_BELOW), next = 0;
+	static struct end ends[16];
+	struct peer p;
+
+	for (uint32_t i = 0; i < RTE_DIM(mp); i++) {
+		char name[] = "many0";
+
+		name[4] = (char)('0' + i);
+		mp[i] = rte_pktmbuf_pool_create(name, 255, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+		assert_non_null(mp[i]);
+	}
+	memset(ends, 0, sizeof(ends));
+	peer_init(&p, NULL);
+	for (uint32_t i = 0; i < RTE_DIM(ends); i++) {
+		p.h.accept_end = &ends[i];
+		p.sport = (uint16_t)(41000 + i);
+		p.seq = 1000;
+		peer_syn(&p);
+		peer_tx(&p, F_ACK, p.seq, p.ack, NULL, 0);
+		assert_non_null(ends[i].c);
+		for (uint32_t k = 0; k < 100; k++) {
+			test_rx_pool = mp[next++ % RTE_DIM(mp)];
+			put(&p, k * big, big);
+			assert_true(rx_used() <= test_rx_pool->size / TCP_PINNED_SHARE + 2);
+			p.now += TCP_POOL_SAMPLE / 4;
+		}
+		assert_int_equal(sl_tcp_readable(ends[i].c), 100 * big);
+	}
+	for (uint32_t i = 0; i < RTE_DIM(ends); i++)
+		sl_tcp_abort(ends[i].c, p.now);
+	peer_drain(&p);
+	test_rx_pool = was;
+	peer_fini(&p);
+	for (uint32_t i = 0; i < RTE_DIM(mp); i++)
+		rte_mempool_free(mp[i]);
+}
+
+/* The last place is found wherever it is; a pool that comes when all are taken keeps its mbufs. */
+static void test_pool_places(void **state)
+{
+	static const struct rte_mempool others[TCP_POOLS];
+	uint32_t big = in_one(TCP_COPY_BELOW);
+	struct peer p;
+
+	for (uint32_t left = 0; left <= TCP_POOLS; left++) {
+		peer_init(&p, NULL);
+		peer_connect(&p);
+		for (uint32_t i = 0; i < TCP_POOLS; i++)
+			p.h.t->rx_pool[i].mp = i != left ? &others[i] : NULL;
+		put(&p, 0, big);
+		assert_int_equal(rx_used(), left < TCP_POOLS ? 1 : 0);
+		if (left < TCP_POOLS)
+			assert_ptr_equal(p.h.t->rx_pool[left].mp, test_rx_pool);
+		take(&p, stream, 0, big);
+		peer_fini(&p);
+	}
+}
+
 /* Who takes references has the bytes for as long as it likes; the queue counts them no more. */
 static void test_references_outlive(void **state)
 {
@@ -561,6 +623,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_dsack),           cmocka_unit_test(test_no_sack),
 	        cmocka_unit_test(test_sack_order),      cmocka_unit_test(test_hold),
 	        cmocka_unit_test(test_told_again),      cmocka_unit_test(test_all_returned),
+	        cmocka_unit_test(test_many_pools),      cmocka_unit_test(test_pool_places),
 	};
 
 	if (test_setup(argc, argv) < 0)
