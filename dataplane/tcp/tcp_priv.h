@@ -99,7 +99,10 @@
 #define TCP_LISTEN_BUCKETS    64U
 #define TCP_PORT_FIRST        16384U
 #define TCP_PORT_COUNT        (65536U - TCP_PORT_FIRST)
-#define TCP_PORT_COUNTERS     256U /* RFC 6056, algorithm 4 */
+#define TCP_PORT_COUNTERS     256U   /* RFC 6056, algorithm 4 */
+#define TCP_PORT_TRIES        256U   /* of one connect: */
+#define TCP_PORT_ROW          16U    /* so many one behind the other, */
+#define TCP_PORT_STRIDE       30377U /* then so far apart: the golden section, and prime to TCP_PORT_COUNT */
 #define TCP_KEEP_INTVL_S      10
 #define TCP_KEEP_PROBES       6
 #define TCP_HDR_MAX           60U
@@ -661,7 +664,7 @@ uint32_t tcp_ts_offset(const struct sl_tcp *t, const struct tcp_tuple *u);
 uint32_t tcp_address_hash(const struct sl_tcp *t, const struct tcp_tuple *u);
 /* The key of cookies in a span of time. */
 void tcp_cookie_secret(const struct sl_tcp *t, uint64_t span, uint64_t key[2]);
-/* Picks lport (RFC 6056, algorithm 4). 0, SL_E_TCP_NO_PORT. */
+/* Picks lport (RFC 6056, algorithm 4). 0, SL_E_TCP_NO_PORT: none of TCP_PORT_TRIES is free. */
 int tcp_pick_port(struct sl_tcp *t, struct tcp_tuple *u);
 
 /* tcp_pool.c */

@@ -79,6 +79,10 @@ static bool port_free(struct sl_tcp *t, const struct tcp_tuple *u)
 	return tcp_table_find(t, h) == NULL && tcp_tw_find(t, h) == NULL;
 }
 
+/*
+ * As many as a worker has the time for; the next call looks at others. Taken ports lie in rows, which strides
+ * get over: a row of free ones that is a hundredth of all is found.
+ */
 int tcp_pick_port(struct sl_tcp *t, struct tcp_tuple *u)
 {
 	uint32_t offset, *counter;
@@ -86,9 +90,9 @@ int tcp_pick_port(struct sl_tcp *t, struct tcp_tuple *u)
 	u->lport = 0;
 	offset = (uint32_t)hash_for(t, DOMAIN_PORT, u);
 	counter = &t->port_counters[hash_for(t, DOMAIN_PORT_COUNTER, u) % TCP_PORT_COUNTERS];
-	for (uint32_t i = 0; i < TCP_PORT_COUNT; i++) {
+	for (uint32_t i = 0; i < TCP_PORT_TRIES; i++) {
 		u->lport = (uint16_t)(TCP_PORT_FIRST + (offset + *counter) % TCP_PORT_COUNT);
-		++*counter;
+		*counter += i < TCP_PORT_ROW ? 1 : TCP_PORT_STRIDE;
 		if (port_good(t, u) && port_free(t, u))
 			return SL_OK;
 	}

@@ -587,21 +587,32 @@ static void test_conn_limit(void **state)
 	peer_fini(&p);
 }
 
+static uint32_t nb_asked; /* for ports, by the stack */
+
 static bool only_20000(uint16_t port)
 {
 	return port == 20000;
 }
 
+static bool some_in_a_row(uint16_t port)
+{
+	return port >= 20000 && port < 20000 + TCP_PORT_COUNT / 100;
+}
+
 static bool no_port(uint16_t port)
 {
+	nb_asked++;
 	return false;
 }
 
+/* A lone free port is found by some of the calls: each looks at others, and at no more than so many. */
 static void test_ports(void **state)
 {
 	struct sl_endpoint to;
-	struct sl_tcp_conn *c[8], *x;
+	struct sl_tcp_conn *c[8], *x = NULL;
+	uint32_t refused = 0;
 	struct peer p;
+	int err;
 
 	peer_init(&p, NULL);
 	to = peer_endpoint(&p);
@@ -612,17 +623,42 @@ static void test_ports(void **state)
 			assert_int_not_equal(sl_tcp_local(c[i]).port, sl_tcp_local(c[k]).port);
 	}
 	p.h.port_ok = only_20000;
-	assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &x), 0);
+	while ((err = sl_tcp_connect(p.h.t, &to, &p.e, p.now, &x)) == SL_E_TCP_NO_PORT && refused < 400)
+		refused++;
+	assert_int_equal(err, 0);
 	assert_int_equal(sl_tcp_local(x).port, 20000);
 	assert_true(sl_endpoint_eq(&to, &(struct sl_endpoint){sl_tcp_remote(x).addr, sl_tcp_remote(x).port}));
 	p.h.port_ok = no_port;
+	nb_asked = 0;
 	assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &p.e.c), SL_E_TCP_NO_PORT);
+	assert_int_equal(nb_asked, TCP_PORT_TRIES);
 	p.h.port_ok = NULL;
 	p.h.route_err = SL_E_NET_NO_ROUTE;
 	assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &p.e.c), SL_E_NET_NO_ROUTE);
 	for (int i = 0; i < 8; i++)
 		sl_tcp_abort(c[i], p.now);
 	sl_tcp_abort(x, p.now);
+	p.e.c = NULL;
+	peer_fini(&p);
+}
+
+/* Few ports are free, and lie in a row: each call finds one. */
+static void test_ports_in_a_row(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 400};
+	struct sl_tcp_conn *c[100];
+	struct sl_endpoint to;
+	struct peer p;
+
+	peer_init(&p, &tune);
+	to = peer_endpoint(&p);
+	p.h.port_ok = some_in_a_row;
+	for (uint32_t i = 0; i < RTE_DIM(c); i++) {
+		assert_int_equal(sl_tcp_connect(p.h.t, &to, &p.e, p.now, &c[i]), 0);
+		assert_true(some_in_a_row(sl_tcp_local(c[i]).port));
+	}
+	for (uint32_t i = 0; i < RTE_DIM(c); i++)
+		sl_tcp_abort(c[i], p.now);
 	p.e.c = NULL;
 	peer_fini(&p);
 }
@@ -871,6 +907,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_time_wait_many),
 	        cmocka_unit_test(test_conn_limit),
 	        cmocka_unit_test(test_ports),
+	        cmocka_unit_test(test_ports_in_a_row),
 	        cmocka_unit_test(test_ports_of_others),
 	        cmocka_unit_test(test_listen),
 	        cmocka_unit_test(test_abort),
