@@ -42,7 +42,7 @@ static void echo(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m
 	d[0] = ICMP_ECHO_REPLY;
 	d[1] = 0;
 	put_sum(d, m->data_len);
-	m->ol_flags = 0; /* what was said about the request */
+	net_mbuf_reuse(m);
 	(void)net_ip_output(net, p->on, &p->src, IPPROTO_ICMP, 0, m, now_us);
 }
 

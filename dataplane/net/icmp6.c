@@ -57,7 +57,7 @@ static void echo(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m
 	memset(d + 2, 0, 2);
 	sum = net_icmp6_sum(&p->on->addr, &p->src, d, m->data_len);
 	memcpy(d + 2, &sum, sizeof(sum));
-	m->ol_flags = 0; /* what was said about the request */
+	net_mbuf_reuse(m);
 	(void)net_ip_output(net, p->on, &p->src, IPPROTO_ICMPV6, 0, m, now_us);
 }
 

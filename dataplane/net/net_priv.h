@@ -285,6 +285,13 @@ struct net_ext6 {
 };
 int net_ext6_walk(const uint8_t *ip, uint32_t len, struct net_ext6 *x);
 
+/* A received mbuf will be sent: what was said of the packet goes, what says whose its buffer is stays. */
+static inline void net_mbuf_reuse(struct rte_mbuf *m)
+{
+	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+	m->tx_offload = 0;
+}
+
 /* icmp.c, icmp6.c: the mbuf's data starts at the ICMP header. */
 void net_icmp4_input(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us);
 void net_icmp6_input(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us);

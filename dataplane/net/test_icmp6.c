@@ -50,6 +50,16 @@ static void test_echo(void **state)
 	}
 }
 
+static void test_echo_external(void **state)
+{
+	struct rig_frame f;
+
+	(void)state;
+	learn_peer6(ip6(PEER6), ip6(OURS6), 1);
+	echo6(&f, 1, ip6(PEER6), ip6(OURS6), 64);
+	echo_in_external(1, &f);
+}
+
 static void test_echo_rate(void **state)
 {
 	struct rig_frame f;
@@ -186,11 +196,8 @@ static void test_protocol_unreachable4(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        T(test_echo),
-	        T(test_echo_rate),
-	        T(test_not_taken),
-	        T(test_errors),
-	        T(test_protocol_unreachable4),
+	        T(test_echo),      T(test_echo_external), T(test_echo_rate),
+	        T(test_not_taken), T(test_errors),        T(test_protocol_unreachable4),
 	};
 	int failed;
 

@@ -264,6 +264,16 @@ static void test_echo(void **state)
 	}
 }
 
+static void test_echo_external(void **state)
+{
+	struct rig_frame f;
+
+	(void)state;
+	learn_peer(PEER, OURS, 0);
+	echo_frame(&f, 0, PEER, OURS, 64);
+	echo_in_external(0, &f);
+}
+
 static void test_echo_rate(void **state)
 {
 	struct rig_frame f;
@@ -525,10 +535,10 @@ static void test_poll_after_pause(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        T(test_tcp_goes_up),      T(test_ethernet), T(test_vlan),          T(test_ip_header),
-	        T(test_addresses),        T(test_echo),     T(test_echo_rate),     T(test_icmp_errors),
-	        T(test_routes),           T(test_config),   T(test_output_limits), T(test_poll),
-	        T(test_poll_after_pause),
+	        T(test_tcp_goes_up),      T(test_ethernet),      T(test_vlan),          T(test_ip_header),
+	        T(test_addresses),        T(test_echo),          T(test_echo_rate),     T(test_icmp_errors),
+	        T(test_routes),           T(test_config),        T(test_output_limits), T(test_poll),
+	        T(test_poll_after_pause), T(test_echo_external),
 	};
 	int failed;
 

@@ -186,6 +186,45 @@ static inline bool left(struct rig_port *p, struct rig_frame *f)
 	return true;
 }
 
+static int nb_external_freed;
+
+static inline void on_external_free(void *buf, void *opaque)
+{
+	(void)buf;
+	(void)opaque;
+	nb_external_freed++;
+}
+
+/* An echo request in a buffer that is not the mbuf's own, as some drivers receive them. The answer leaves
+ * port a in it; then the buffer and the mbuf are given back, each to where it came from. */
+static inline void echo_in_external(uint16_t ifidx, const struct rig_frame *f)
+{
+	static uint8_t buf[4096] __rte_cache_aligned;
+	uint16_t len = sizeof(buf);
+	struct rte_mbuf_ext_shared_info *info =
+	        rte_pktmbuf_ext_shinfo_init_helper(buf, &len, on_external_free, NULL);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(rig_pool);
+	void *own;
+
+	assert_true(info != NULL && m != NULL);
+	own = m->buf_addr;
+	rte_pktmbuf_attach_extbuf(m, buf, RTE_BAD_IOVA, len, info);
+	rte_pktmbuf_reset_headroom(m);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)f->n), f->b, f->n);
+	m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+	m->tso_segsz = 1460; /* as with LRO */
+	nb_external_freed = 0;
+	sl_net_input(net, ifidx, &m, 1, now);
+	sl_net_flush(net);
+	m = rig_take(&port_a);
+	assert_non_null(m);
+	assert_int_equal(m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK, 0);
+	assert_int_equal(m->tso_segsz, 0);
+	rte_pktmbuf_free(m);
+	assert_int_equal(nb_external_freed, 1);
+	assert_ptr_equal(m->buf_addr, own);
+}
+
 static inline void expect_nothing(void)
 {
 	struct rig_frame f;
