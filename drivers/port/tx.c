@@ -282,10 +282,13 @@ static void cut_into(struct sl_port *p, uint16_t worker, struct outbox *o, struc
 	rte_pktmbuf_free(m);
 }
 
+/* Its sums were filled in, or left to the device, for the whole: each part wants its own. */
 static void send_cut(struct sl_port *p, uint16_t worker, struct rte_mbuf *m)
 {
 	struct outbox o = {.nb = 0};
 
+	if ((m->ol_flags & RTE_MBUF_F_TX_IPV4) != 0)
+		m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
 	cut_into(p, worker, &o, m);
 	outbox_flush(p, worker, &o);
 }
