@@ -232,10 +232,11 @@ int sl_net_path(const struct sl_net *net, const struct sl_addr *dst, struct sl_n
 		return sl_fail(SL_E_NET_NO_ROUTE);
 	l = &net->s->links[hop.link];
 	caps = sl_port_caps(l->port);
-	out->src = net_addr_of(&from->addr);
-	out->mtu = l->mtu;
-	out->tso = caps->tso;
-	out->multi_seg = caps->multi_seg;
-	out->port = l->port;
+	/* No port bounds how many segments it makes of a packet: tso_segs is 0. */
+	*out = (struct sl_net_path){.src = net_addr_of(&from->addr),
+	                            .mtu = l->mtu,
+	                            .tso = caps->tso,
+	                            .multi_seg = caps->multi_seg,
+	                            .port = l->port};
 	return SL_OK;
 }

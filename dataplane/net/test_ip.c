@@ -412,6 +412,23 @@ static void config_refused(const struct sl_net_if_cfg *ifs, uint16_t nb_ifs, con
 	assert_non_null(strstr(err, why));
 }
 
+/* What the stack is told of a path is all said, whatever was in its memory. */
+static void test_path_is_whole(void **state)
+{
+	struct sl_addr to = addr(PEER), src = addr(OURS);
+	struct sl_net_path path;
+
+	(void)state;
+	memset(&path, 0xa5, sizeof(path));
+	assert_int_equal(sl_net_path(net, &to, &path), 0);
+	assert_true(sl_addr_eq(&path.src, &src));
+	assert_int_equal(path.mtu, 1500);
+	assert_false(path.tso);
+	assert_int_equal(path.multi_seg, sl_port_caps(port_a.port)->multi_seg);
+	assert_int_equal(path.tso_segs, 0);
+	assert_ptr_equal(path.port, port_a.port);
+}
+
 static void test_config(void **state)
 {
 	struct sl_net_if_cfg i[2] = {{port_a.port, prefix("10.0.1.1/24"), 0},
@@ -538,7 +555,7 @@ int main(void)
 	        T(test_tcp_goes_up),      T(test_ethernet),      T(test_vlan),          T(test_ip_header),
 	        T(test_addresses),        T(test_echo),          T(test_echo_rate),     T(test_icmp_errors),
 	        T(test_routes),           T(test_config),        T(test_output_limits), T(test_poll),
-	        T(test_poll_after_pause), T(test_echo_external),
+	        T(test_poll_after_pause), T(test_echo_external), T(test_path_is_whole),
 	};
 	int failed;
 

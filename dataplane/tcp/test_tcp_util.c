@@ -146,12 +146,10 @@ static int on_route(void *ctx, const struct sl_addr *dst, struct sl_net_path *ou
 {
 	struct host *h = ctx;
 
-	memset(out, 0, sizeof(*out));
-	out->src = h->addr;
-	out->mtu = h->mtu;
-	out->tso = h->tso;
-	out->multi_seg = h->multi_seg;
-	return h->route_err;
+	if (h->route_err < 0)
+		return h->route_err;
+	*out = (struct sl_net_path){.src = h->addr, .mtu = h->mtu, .tso = h->tso, .multi_seg = h->multi_seg};
+	return 0;
 }
 
 static bool on_port_ok(void *ctx, const struct sl_endpoint *local, const struct sl_endpoint *remote)
