@@ -221,24 +221,21 @@ static struct sl_tcp_conn *from_entry(struct sl_tcp *t, struct tcp_syn *e, const
 	return c;
 }
 
-/* An ACK to a listener: perhaps to a cookie. */
+/* What an ACK to a listener says when it is one to a cookie. 0, or why it is none. */
+static int cookie_of(struct sl_tcp *t, const struct sl_tcp_listener *l, const struct tcp_seg *s,
+                     uint64_t now_us, struct tcp_cookie *k)
+{
+	if (l->cookies_until_us < now_us)
+		return SL_E_TCP_NO_CONN;
+	return tcp_cookie_check(t, s, now_us, k) ? SL_OK : SL_E_TCP_COOKIE;
+}
+
 static struct sl_tcp_conn *from_cookie(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
-                                       uint64_t now_us)
+                                       const struct tcp_cookie *k, uint64_t now_us)
 {
 	struct opening o = {.iss = s->ack - 1};
-	struct tcp_cookie k;
 	struct sl_tcp_conn *c;
 
-	if (l->cookies_until_us < now_us) {
-		(void)sl_fail(SL_E_TCP_NO_CONN);
-		tcp_send_rst_closed(t, s, now_us);
-		return NULL;
-	}
-	if (!tcp_cookie_check(t, s, now_us, &k)) {
-		(void)sl_fail(SL_E_TCP_COOKIE);
-		tcp_send_rst_closed(t, s, now_us);
-		return NULL;
-	}
 	o.source = tcp_source_get(t, &s->tuple);
 	if (o.source == 0) {
 		(void)sl_fail(SL_E_TCP_CONN_LIMIT);
@@ -247,12 +244,12 @@ static struct sl_tcp_conn *from_cookie(struct sl_tcp *t, struct sl_tcp_listener 
 	}
 	o.syn.seq = s->seq - 1;
 	o.syn.wnd = s->wnd;
-	o.syn.flags = RTE_TCP_SYN_FLAG | (k.ecn ? TCP_ECN_FLAGS : 0);
+	o.syn.flags = RTE_TCP_SYN_FLAG | (k->ecn ? TCP_ECN_FLAGS : 0);
 	o.syn.opts.has_mss = true;
-	o.syn.opts.mss = k.mss;
-	o.syn.opts.has_wscale = k.has_wscale;
-	o.syn.opts.wscale = k.wscale;
-	o.syn.opts.has_sack_permitted = k.sack;
+	o.syn.opts.mss = k->mss;
+	o.syn.opts.has_wscale = k->has_wscale;
+	o.syn.opts.wscale = k->wscale;
+	o.syn.opts.has_sack_permitted = k->sack;
 	o.syn.opts.has_ts = s->opts.has_ts;
 	o.syn.opts.ts_val = s->opts.ts_val;
 	c = conn_of(t, l, &o, s, now_us);
@@ -261,9 +258,10 @@ static struct sl_tcp_conn *from_cookie(struct sl_tcp *t, struct sl_tcp_listener 
 }
 
 /* One SYN-ACK, nothing kept. A cookie has no place for an ISN above the one before (RFC 6191): then the peer
- * tries again. */
+ * tries again. The TIME_WAIT that knows of it stays, as this may not be the last SYN, or its sender a liar.
+ */
 static void answer_by_cookie(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
-                             uint16_t mss, const uint32_t *iss_floor, uint64_t now_us)
+                             uint16_t mss, const struct tcp_tw *w, uint64_t now_us)
 {
 	const struct tcp_opts *o = &s->opts;
 	struct tcp_cookie k = {.mss = o->has_mss ? o->mss : default_mss(&s->tuple),
@@ -276,7 +274,7 @@ static void answer_by_cookie(struct sl_tcp *t, struct sl_tcp_listener *l, const 
 
 	if (t->cfg.syn_cookies == SL_TCP_COOKIES_NEVER ||
 	    !tcp_cookie_make(t, &s->tuple, s->seq, &k, o->has_ts, now_us, &a.iss, &ts_val) ||
-	    (iss_floor != NULL && !seq_lt(*iss_floor, a.iss))) {
+	    (w != NULL && !tcp_tw_iss_good(w, a.iss))) {
 		(void)sl_fail(SL_E_TCP_BACKLOG);
 		return;
 	}
@@ -318,8 +316,9 @@ static struct tcp_syn *new_entry(struct sl_tcp *t, struct sl_tcp_listener *l, co
 	return e;
 }
 
+/* w: the TIME_WAIT in whose place it comes, or NULL. It stays when the SYN is refused. */
 static void open_passive(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
-                         const uint32_t *iss_floor, uint64_t now_us)
+                         struct tcp_tw *w, uint64_t now_us)
 {
 	const struct tcp_opts *o = &s->opts;
 	struct sl_net_path path;
@@ -331,13 +330,16 @@ static void open_passive(struct sl_tcp *t, struct sl_tcp_listener *l, const stru
 		return;
 	e = new_entry(t, l, s, now_us);
 	if (e == NULL) {
-		answer_by_cookie(t, l, s, mss, iss_floor, now_us);
+		answer_by_cookie(t, l, s, mss, w, now_us);
 		return;
 	}
 	e->irs = s->seq;
 	e->iss = tcp_isn(t, &s->tuple, now_us);
-	if (iss_floor != NULL && !seq_lt(*iss_floor, e->iss))
-		e->iss = *iss_floor + UINT16_MAX + 1;
+	if (w != NULL) {
+		if (!tcp_tw_iss_good(w, e->iss))
+			e->iss = w->snd_nxt + UINT16_MAX + 1;
+		tcp_tw_del(t, w);
+	}
 	e->wnd = (uint16_t)s->wnd;
 	e->peer_mss = o->has_mss ? o->mss : default_mss(&s->tuple);
 	e->has_wscale = o->has_wscale;
@@ -351,19 +353,48 @@ static void open_passive(struct sl_tcp *t, struct sl_tcp_listener *l, const stru
 
 /* RFC 9293, 3.10.7.2. Data and urgent pointer of a SYN are ignored: the peer sends data again. */
 static struct sl_tcp_conn *listen_input(struct sl_tcp *t, struct sl_tcp_listener *l, const struct tcp_seg *s,
-                                        const uint32_t *iss_floor, uint64_t now_us)
+                                        uint64_t now_us)
 {
 	uint8_t kind = s->flags & (RTE_TCP_RST_FLAG | RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG);
+	struct tcp_cookie k;
+	int err = SL_E_TCP_NO_CONN;
 
-	if (kind == RTE_TCP_ACK_FLAG)
-		return from_cookie(t, l, s, now_us);
-	if (kind == (RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG)) {
-		(void)sl_fail(SL_E_TCP_NO_CONN);
+	if (kind == RTE_TCP_ACK_FLAG) {
+		err = cookie_of(t, l, s, now_us, &k);
+		if (err == SL_OK)
+			return from_cookie(t, l, s, &k, now_us);
+	}
+	if (kind == RTE_TCP_ACK_FLAG || kind == (RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG)) {
+		(void)sl_fail(err);
 		tcp_send_rst_closed(t, s, now_us);
 	}
 	if (kind == RTE_TCP_SYN_FLAG && !(s->flags & RTE_TCP_FIN_FLAG))
-		open_passive(t, l, s, iss_floor, now_us);
+		open_passive(t, l, s, NULL, now_us);
 	return NULL;
+}
+
+/*
+ * It goes when a half-open entry or a connection is in its place. As it stays behind a cookie, the ACK to
+ * that comes here: it is told from what is left of the old connection by a number that was never sent there.
+ */
+static struct sl_tcp_conn *time_wait_input(struct sl_tcp *t, struct tcp_tw *w, struct sl_tcp_listener *l,
+                                           const struct tcp_seg *s, uint64_t now_us)
+{
+	uint8_t kind = s->flags & (RTE_TCP_RST_FLAG | RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG);
+	struct sl_tcp_conn *c = NULL;
+	struct tcp_cookie k;
+
+	if (l != NULL && tcp_tw_may_reopen(w, s)) {
+		open_passive(t, l, s, w, now_us);
+	} else if (l != NULL && kind == RTE_TCP_ACK_FLAG && tcp_tw_iss_good(w, s->ack - 1) &&
+	           cookie_of(t, l, s, now_us, &k) == SL_OK) {
+		c = from_cookie(t, l, s, &k, now_us);
+		if (c != NULL)
+			tcp_tw_del(t, w);
+	} else {
+		tcp_tw_input(t, w, s, now_us);
+	}
+	return c;
 }
 
 struct sl_tcp_conn *tcp_passive_input(struct sl_tcp *t, const struct tcp_seg *s, uint64_t hash,
@@ -371,17 +402,16 @@ struct sl_tcp_conn *tcp_passive_input(struct sl_tcp *t, const struct tcp_seg *s,
 {
 	struct tcp_syn *e = tcp_syn_find(t, &s->tuple, hash);
 	struct sl_tcp_listener *l;
-	uint32_t floor = 0;
 	struct tcp_tw *w;
 
 	if (e != NULL)
 		return tcp_syn_input(t, e, s, now_us) ? from_entry(t, e, s, now_us) : NULL;
 	l = tcp_listener_find(t, &s->tuple);
 	w = tcp_tw_find(t, hash);
-	if (w != NULL && tcp_tw_input(t, w, s, l != NULL, &floor, now_us))
-		return NULL;
+	if (w != NULL)
+		return time_wait_input(t, w, l, s, now_us);
 	if (l != NULL)
-		return listen_input(t, l, s, w != NULL ? &floor : NULL, now_us);
+		return listen_input(t, l, s, now_us);
 	(void)sl_fail(SL_E_TCP_NO_LISTENER);
 	tcp_send_rst_closed(t, s, now_us);
 	return NULL;

@@ -855,10 +855,13 @@ int tcp_tw_init(struct sl_tcp *t);
 void tcp_tw_fini(struct sl_tcp *t);
 void tcp_tw_add(struct sl_tcp *t, const struct sl_tcp_conn *c, uint64_t now_us);
 struct tcp_tw *tcp_tw_find(struct sl_tcp *t, uint64_t tag);
-/* True: the segment is dealt with. False: a SYN that may open the connection anew; *iss_floor is what ISS
- * must pass. */
-bool tcp_tw_input(struct sl_tcp *t, struct tcp_tw *w, const struct tcp_seg *s, bool listening,
-                  uint32_t *iss_floor, uint64_t now_us);
+void tcp_tw_del(struct sl_tcp *t, struct tcp_tw *w);
+/* A SYN that may open the connection anew. */
+bool tcp_tw_may_reopen(const struct tcp_tw *w, const struct tcp_seg *s);
+/* RFC 6191: what was sent before must lie in front of a new connection's ISS. */
+bool tcp_tw_iss_good(const struct tcp_tw *w, uint32_t iss);
+/* Any other segment. */
+void tcp_tw_input(struct sl_tcp *t, struct tcp_tw *w, const struct tcp_seg *s, uint64_t now_us);
 /* Forgets those whose time has come. Returns when the next one is due. */
 uint64_t tcp_tw_tick(struct sl_tcp *t, uint64_t now_us);
 

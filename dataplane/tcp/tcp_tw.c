@@ -62,7 +62,7 @@ static void age_append(struct sl_tcp *t, struct tcp_tw *w)
 	t->tw_newest = id;
 }
 
-static void tw_del(struct sl_tcp *t, struct tcp_tw *w)
+void tcp_tw_del(struct sl_tcp *t, struct tcp_tw *w)
 {
 	uint32_t id = (uint32_t)(w - t->tw) + 1;
 	uint32_t *p = bucket_of(t, w->tag);
@@ -81,7 +81,7 @@ static struct tcp_tw *tw_take(struct sl_tcp *t)
 	struct tcp_tw *w;
 
 	if (t->tw_nb == t->cfg.max_time_wait)
-		tw_del(t, &t->tw[t->tw_oldest - 1]);
+		tcp_tw_del(t, &t->tw[t->tw_oldest - 1]);
 	t->tw_nb++;
 	if (t->tw_free == 0)
 		return &t->tw[t->tw_used++];
@@ -133,36 +133,36 @@ struct tcp_tw *tcp_tw_find(struct sl_tcp *t, uint64_t tag)
 }
 
 /* RFC 6191: the timestamp decides when both sides have them, else the sequence number. */
-static bool may_reopen(const struct tcp_tw *w, const struct tcp_seg *s)
+bool tcp_tw_may_reopen(const struct tcp_tw *w, const struct tcp_seg *s)
 {
-	if ((s->flags & (RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG | RTE_TCP_FIN_FLAG)) != RTE_TCP_SYN_FLAG)
+	const uint8_t kinds = RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG | RTE_TCP_FIN_FLAG | RTE_TCP_RST_FLAG;
+
+	if ((s->flags & kinds) != RTE_TCP_SYN_FLAG)
 		return false;
 	if (w->ts_ok && s->opts.has_ts && s->opts.ts_val != w->ts_recent)
 		return seq_lt(w->ts_recent, s->opts.ts_val);
 	return seq_lt(w->rcv_nxt, s->seq);
 }
 
-bool tcp_tw_input(struct sl_tcp *t, struct tcp_tw *w, const struct tcp_seg *s, bool listening,
-                  uint32_t *iss_floor, uint64_t now_us)
+bool tcp_tw_iss_good(const struct tcp_tw *w, uint32_t iss)
+{
+	return seq_lt(w->snd_nxt, iss);
+}
+
+void tcp_tw_input(struct sl_tcp *t, struct tcp_tw *w, const struct tcp_seg *s, uint64_t now_us)
 {
 	if (s->flags & RTE_TCP_RST_FLAG) /* RFC 1337 */
-		return true;
-	if (listening && may_reopen(w, s)) {
-		*iss_floor = w->snd_nxt;
-		tw_del(t, w);
-		return false;
-	}
+		return;
 	/* Bare ACKs are not answered: two ends in TIME_WAIT that disagree would answer each other for ever.
 	 */
 	if (seg_len(s) == 0)
-		return true;
+		return;
 	if ((s->flags & RTE_TCP_FIN_FLAG) && s->seq + seg_len(s) == w->rcv_nxt) {
 		tw_restart(t, w, now_us);
 		age_unlink(t, w);
 		age_append(t, w);
 	}
 	tcp_send_tw_ack(t, w, s, now_us);
-	return true;
 }
 
 uint64_t tcp_tw_tick(struct sl_tcp *t, uint64_t now_us)
@@ -177,7 +177,7 @@ uint64_t tcp_tw_tick(struct sl_tcp *t, uint64_t now_us)
 			return (now_us / TCP_MS + (uint64_t)left) * TCP_MS;
 		if (budget-- == 0)
 			return now_us;
-		tw_del(t, w);
+		tcp_tw_del(t, w);
 	}
 	return UINT64_MAX;
 }

@@ -249,6 +249,125 @@ static void test_cookie_age(void **state)
 	}
 }
 
+static struct tcp_tuple tuple_of(const struct peer *p)
+{
+	struct tcp_tuple u = {.lport = p->dport, .rport = p->sport, .family = p->addr.family};
+
+	memcpy(u.laddr, p->h.addr.b, sizeof(u.laddr));
+	memcpy(u.raddr, p->addr.b, sizeof(u.raddr));
+	return u;
+}
+
+/* Of a connection of the peer, in which all in front of snd_nxt was sent. */
+static void put_time_wait(struct peer *p, uint32_t snd_nxt, uint32_t rcv_nxt)
+{
+	struct sl_tcp_conn old = {.t = p->h.t, .tuple = tuple_of(p), .snd_nxt = snd_nxt, .rcv_nxt = rcv_nxt};
+
+	tcp_tw_add(p->h.t, &old, p->now);
+	assert_int_equal(p->h.t->tw_nb, 1);
+}
+
+/* A cookie that is not above what the TIME_WAIT has sent is not given, however often the SYN comes. */
+static void test_cookie_in_time_wait(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 8, .max_time_wait = 8, .syn_cookies = SL_TCP_COOKIES_ALWAYS};
+	struct peer p;
+	struct seg s;
+
+	peer_init(&p, &tune);
+	s = syn_of(&p, p.seq);
+	peer_send(&p, &s);
+	assert_true(peer_rx(&p)); /* the same SYN has the same cookie, within a minute */
+	put_time_wait(&p, p.got.seq + 100000, p.seq - 1000);
+	for (int i = 0; i < 3; i++) {
+		peer_send(&p, &s);
+		peer_none(&p);
+	}
+	ack_of_cookie(&p, p.seq + 1, p.got.seq + 1); /* as an old one */
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.flags, F_ACK);
+	assert_int_equal(p.h.t->tw_nb, 1);
+	assert_null(p.e.c);
+	peer_fini(&p);
+}
+
+/* One that is above is given; but only who got it has shown that the TIME_WAIT may go. */
+static void test_cookie_ends_time_wait(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 8, .max_time_wait = 8, .syn_cookies = SL_TCP_COOKIES_ALWAYS};
+	struct peer p;
+	uint32_t iss;
+	struct seg s;
+
+	peer_init(&p, &tune);
+	s = syn_of(&p, p.seq);
+	peer_send(&p, &s);
+	assert_true(peer_rx(&p));
+	iss = p.got.seq;
+	put_time_wait(&p, iss - 100000, p.seq - 1000);
+	for (int i = 0; i < 2; i++) {
+		peer_send(&p, &s);
+		assert_true(peer_rx(&p));
+		assert_int_equal(p.got.flags, F_SYN | F_ACK);
+		assert_int_equal(p.got.seq, iss);
+		assert_int_equal(p.h.t->tw_nb, 1);
+	}
+	peer_tx(&p, F_ACK, p.seq - 1000, iss - 100000, NULL, 0); /* of the old connection */
+	peer_tx(&p, F_ACK, p.seq + 1, iss + 2, NULL, 0);         /* a guess */
+	peer_tx(&p, F_RST, p.seq + 1, 0, NULL, 0);
+	peer_none(&p);
+	assert_int_equal(p.h.t->tw_nb, 1);
+	assert_null(p.e.c);
+	p.h.route_err = SL_E_NET_NO_ROUTE;
+	peer_tx(&p, F_ACK, p.seq + 1, iss + 1, NULL, 0);
+	peer_drain(&p);
+	assert_int_equal(p.h.t->tw_nb, 1);
+	p.h.route_err = 0;
+	ack_of_cookie(&p, p.seq + 1, iss + 1);
+	assert_non_null(p.e.c);
+	assert_int_equal(p.h.t->tw_nb, 0);
+	assert_int_equal(sl_tcp_readable(p.e.c), 1);
+	sl_tcp_consume(p.e.c, 1);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
+/* A SYN that is refused leaves the TIME_WAIT: the one that is taken then knows which ISN is too low. */
+static void test_refused_in_time_wait(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 8, .max_time_wait = 8};
+	uint64_t limit = errors(SL_E_TCP_LISTENER_LIMIT);
+	struct tcp_tuple u;
+	uint32_t floor;
+	struct peer p;
+	struct seg s;
+
+	peer_init(&p, &tune);
+	sl_tcp_listener_caps(p.l, 1, 0);
+	peer_connect(&p);
+	p.sport++;
+	s = syn_of(&p, 5000);
+	u = tuple_of(&p);
+	floor = tcp_isn(p.h.t, &u, p.now) + 100000;
+	put_time_wait(&p, floor, 4000);
+	peer_send(&p, &s);
+	assert_int_equal(errors(SL_E_TCP_LISTENER_LIMIT) - limit, 1);
+	sl_tcp_abort(p.e.c, p.now);
+	p.e.c = NULL;
+	peer_drain(&p);
+	p.h.route_err = SL_E_NET_NO_ROUTE;
+	peer_send(&p, &s);
+	peer_none(&p);
+	assert_int_equal(p.h.t->tw_nb, 1);
+	p.h.route_err = 0;
+	peer_send(&p, &s);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.flags, F_SYN | F_ACK);
+	assert_true(seq_lt(floor, p.got.seq));
+	assert_int_equal(p.h.t->tw_nb, 0);
+	peer_fini(&p);
+}
+
 static void test_cookies_never(void **state)
 {
 	struct sl_tcp_cfg tune = {.max_conns = 64, .syn_cookies = SL_TCP_COOKIES_NEVER};
@@ -727,6 +846,9 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_cookie_options),
 	        cmocka_unit_test(test_cookie_wrong),
 	        cmocka_unit_test(test_cookie_age),
+	        cmocka_unit_test(test_cookie_in_time_wait),
+	        cmocka_unit_test(test_cookie_ends_time_wait),
+	        cmocka_unit_test(test_refused_in_time_wait),
 	        cmocka_unit_test(test_cookies_never),
 	        cmocka_unit_test(test_ack_flood),
 	        cmocka_unit_test(test_half_open_segments),
