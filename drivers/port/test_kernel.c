@@ -497,7 +497,9 @@ static void test_down(void **state)
 	assert_true(sl_port_rest(b, 0));
 	sl_port_wake(b, 0);
 	assert_int_equal(poll(&ready, 1, 0), 0);
-	run("ip link set kb up");
+	/* The other end sends when it has seen the carrier, which the kernel tells it later. */
+	run("ip link set kb up && timeout 5 sh -c 'until ip link show ka | grep -q \"state UP\"; do sleep "
+	    "0.01; done'");
 	assert_int_equal(cross(a, b, cross_packet(true, 9000, 1000, 1440), true, 9000), 1);
 }
 
