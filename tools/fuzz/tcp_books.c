@@ -11,6 +11,9 @@ void require(bool good, const char *what)
 	abort();
 }
 
+/* The head may be cut beyond the bound: when the MSS falls, or SACK blocks take of it. */
+#define SPLITS_MAX 16U
+
 struct totals {
 	uint64_t bytes;
 	uint32_t pieces, own;                 /* of send queues */
@@ -42,7 +45,9 @@ static void check_sndq(const struct sl_tcp_conn *c, struct totals *sum)
 		require(p->next == NULL || p->at + p->len == p->next->at, "hole in the send queue");
 		bytes += p->m->buf_len;
 		sum->pieces++;
-		sum->own += p->own;
+		sum->own += p->counted;
+		require(p->counted == (p->m->pool == c->t->cfg.pool) && (p->counted || !p->own),
+		        "a buffer of the stack that is not counted");
 	}
 	require(bytes == c->sndq.pinned, "send queue miscounted");
 	sum->bytes += bytes;
@@ -93,7 +98,9 @@ static void check_board(const struct sl_tcp_conn *c, struct totals *sum)
 	}
 	TAILQ_FOREACH(e, &b->all, order) nb_state += (e->flags & TCP_SENT_SACKED) != 0;
 	require(nb_state == nb, "entries on no list");
+	require(nb <= tcp_sent_max(c) + SPLITS_MAX, "the board is over its bound");
 	sum->sent += nb;
+	sum->bytes += nb * sizeof(*e);
 }
 
 static void check_queue(const struct sl_tcp_conn *c, struct totals *sum)
