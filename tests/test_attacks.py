@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pgwire
-from labtest import (DIR, LISTENER, CA, ROOT, admin, arrives, check, contains, eventually, gateway_memory, latest, marker,
+from labtest import (DIR, LISTENER, CA, ROOT, admin, arrives, check, contains, eventually, gateway_memory, latest, latest_ended, marker,
                      never_arrives, psql, records, same, session, sessions, target_log, test, token, wire)
 from pgwire import (Closed, ServerError, bind, cstr, describe, errors, execute, kinds, message, parse, query, row, startup, sync)
 from rogue import READY, Rogue, complete, data_row, row_description
@@ -655,6 +655,26 @@ def d08_client_does_not_read():
     finally:
         for w in slow:
             w.abort()
+
+
+def backends(mark):
+    return int(admin(f"select count(*) from pg_stat_activity where query like '%{mark}%' and pid <> pg_backend_pid()"))
+
+
+@test
+def d08_client_is_reset_behind_what_it_did_not_read():
+    """Rows wait for the client and a message of its for room: with its RST both sessions end, and the target's."""
+    for last in (message("X"), query("select 'never'"), query("select 'never'") + message("X")):
+        mark, w = marker(), session("bench", "bench")
+        w.send(query(f"select '{mark}', repeat('x', 1000) from generate_series(1, 100000)"))
+        eventually(lambda m=mark: backends(m) == 1, "the target at work")
+        time.sleep(1)
+        w.send(last)
+        time.sleep(0.5)
+        same(backends(mark), 1, "statements that wait for the client")
+        w.abort()
+        eventually(lambda m=mark: backends(m) == 0, "the end of the statement")
+        same(latest_ended("bench")["state"], "ended", "the session")
 
 
 @test

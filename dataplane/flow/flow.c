@@ -609,6 +609,11 @@ static int leg_ended(struct sl_flow *f, enum sl_side from)
 	return err < 0 ? err : 1;
 }
 
+static bool waits_for_room(struct sl_flow *f)
+{
+	return io_room(f, SL_CLIENT) < SL_DEC_ROOM_MIN || io_room(f, SL_TARGET) < SL_DEC_ROOM_MIN;
+}
+
 /*
  * One step of one direction. 1 moved something; 0 nothing to do; < 0 error. *state turns SL_AGAIN when it
  * waits for something else than its stream.
@@ -638,6 +643,8 @@ static int leg_step(struct sl_flow *f, enum sl_side from, int *state)
 		leg->end = dead;
 	if (rc == SL_CLOSED)
 		f->closed = true;
+	else if (rc == SL_AGAIN && waits_for_room(f))
+		; /* the streams tell when there is some */
 	else if (rc == SL_AGAIN)
 		*state = SL_AGAIN;
 	else if (leg->end != SL_OK && !moved)
@@ -735,7 +742,29 @@ void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason)
 	leg_discard(leg_of(f, SL_TARGET));
 }
 
-int sl_flow_drain(struct sl_flow *f)
+/* What was passed before the goodbye still goes. Replies to it are nobody's, and must not keep the target
+ * from reading. False: some waits for the target. */
+static bool target_drain(struct sl_flow *f)
+{
+	struct sl_flow_leg *leg = leg_of(f, SL_TARGET);
+
+	if (leg->stream.ops == NULL || (leg->out.bytes == 0 && !leg->shut))
+		return true;
+	if (leg->stream.ops->pump(leg->stream.st) < 0) {
+		leg_drop(f, leg);
+		return true;
+	}
+	leg_discard(leg);
+	queue_write(f, leg, leg->out.bytes);
+	if (leg->out.bytes > 0)
+		return false;
+	if (!leg->shut)
+		leg->stream.ops->shutdown(leg->stream.st);
+	leg->shut = true;
+	return leg->stream.ops->pump(leg->stream.st) != SL_MORE; /* a layer may still hold some */
+}
+
+static int client_drain(struct sl_flow *f)
 {
 	struct sl_flow_leg *leg = leg_of(f, SL_CLIENT);
 	int rc;
@@ -754,6 +783,13 @@ int sl_flow_drain(struct sl_flow *f)
 		leg->stream.ops->shutdown(leg->stream.st);
 	}
 	return leg->stream.ops->pump(leg->stream.st) == SL_MORE ? SL_MORE : SL_OK;
+}
+
+int sl_flow_drain(struct sl_flow *f)
+{
+	int rc = client_drain(f);
+
+	return target_drain(f) ? rc : SL_MORE;
 }
 
 void sl_flow_close(struct sl_flow *f)

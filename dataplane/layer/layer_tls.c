@@ -66,9 +66,8 @@ static int layer_pump(void *st)
 		push_out(l); /* an alert may wait */
 		return l->err;
 	}
-	rc = l->below.ops->pump(l->below.st);
-	if (rc < 0 && l->below_end == SL_OK)
-		l->below_end = rc;
+	/* How it ended is what reading says, behind the bytes that came before. */
+	(void)l->below.ops->pump(l->below.st);
 	if (!sl_tls_is_open(l->tls)) {
 		pull_in(l);
 		rc = sl_tls_handshake(l->tls);

@@ -350,7 +350,7 @@ void session_end(struct session *s, int err, enum sl_reason_code code, const cha
 	s->deadline_us = s->w->now_us + LINGER_US;
 	if (s->running)
 		command_cancel_target(s);
-	if (target->ops != NULL)
+	if (target->ops != NULL && s->flow.leg[SL_TARGET].out.bytes == 0) /* else when it has taken that */
 		target->ops->shutdown(target->st);
 	session_ready(s);
 }
@@ -445,6 +445,15 @@ static void flow_failed(struct session *s, int err)
 		session_end(s, err, SL_RSN_PROTOCOL, sl_err_text(err));
 }
 
+/* Nothing moves any more, and what waits for the client, or with it for a decision, waits for ever: TCP has
+ * given it up, though what came last was not read for want of room. */
+static bool client_lost(const struct session *s)
+{
+	const struct sl_tcp_conn *c = s->peer[SL_CLIENT].conn;
+
+	return (s->held || s->flow.leg[SL_CLIENT].out.bytes > 0) && c != NULL && sl_tcp_error(c) < 0;
+}
+
 static void run_flow(struct session *s)
 {
 	int rc;
@@ -459,6 +468,9 @@ static void run_flow(struct session *s)
 		session_end(s, SL_OK, SL_RSN_NONE, "closed by the client");
 	else if (rc < 0)
 		flow_failed(s, rc);
+	else if (rc == SL_OK && client_lost(s))
+		session_end(s, sl_tcp_error(s->peer[SL_CLIENT].conn), SL_RSN_NONE,
+		            "the client closed the connection");
 }
 
 void session_run(struct session *s)
