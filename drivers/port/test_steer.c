@@ -2,6 +2,7 @@
 #include "test_rig.h"
 
 #include <poll.h>
+#include <sys/eventfd.h>
 
 #include "port_priv.h"
 #include "sl_counter.h"
@@ -399,6 +400,27 @@ static void test_wait_fds(void **state)
 	two.port->rest[0].queue_fd = -1;
 }
 
+/* Who rings is interrupted between its two steps, and the worker wakes for another reason meanwhile. */
+static void test_late_bell(void **state)
+{
+	struct port_rest *r = &two.port->rest[1];
+
+	(void)state;
+	assert_true(sl_port_rest(two.port, 1));
+	assert_true(atomic_exchange(&r->resting, false)); /* port_ring_bell(): the first step */
+	sl_port_wake(two.port, 1);
+	assert_int_equal(eventfd_write(r->bell_fd, 1), 0); /* the second */
+	assert_true(sl_port_rest(two.port, 1));
+	sl_port_wake(two.port, 1);
+	assert_false(rung(1)); /* else no rest lasts any more */
+	/* It is stilled by rings as before. */
+	assert_true(sl_port_rest(two.port, 1));
+	port_ring_bell(two.port, 1);
+	assert_true(rung(1));
+	sl_port_wake(two.port, 1);
+	assert_false(rung(1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,7 +428,7 @@ int main(void)
 	        cmocka_unit_test(test_steer_v6),    cmocka_unit_test(test_steer_extensions),
 	        cmocka_unit_test(test_steer_icmp6), cmocka_unit_test(test_give),
 	        cmocka_unit_test(test_rest),        cmocka_unit_test(test_wait_fds),
-	        cmocka_unit_test(test_dead),
+	        cmocka_unit_test(test_late_bell),   cmocka_unit_test(test_dead),
 	};
 
 	rig_eal();

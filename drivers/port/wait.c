@@ -80,12 +80,15 @@ static void clear_error(int fd)
 
 void sl_port_wake(struct sl_port *p, uint16_t worker)
 {
+	struct port_rest *r = &p->rest[worker];
 	eventfd_t rung;
 
 	if (p->can_wait && p->rest[worker].queue_fd >= 0)
 		clear_error(p->rest[worker].queue_fd);
 	if (p->handoff[worker] == NULL)
 		return;
-	if (!atomic_exchange(&p->rest[worker].resting, false))
-		(void)eventfd_read(p->rest[worker].bell_fd, &rung);
+	/* Who rings may be between its two steps: then it rings later, and the bell is stilled at a later
+	 * wake. */
+	if (!atomic_exchange(&r->resting, false) || r->late)
+		r->late = eventfd_read(r->bell_fd, &rung) != 0;
 }
