@@ -56,6 +56,7 @@ static void marks_follow(struct sl_tcp_conn *c, uint32_t ack)
 	c->recover = seq_max(c->recover, c->snd_una);
 	c->cwr_end = seq_max(c->cwr_end, c->snd_una);
 	c->snd_sml = seq_max(c->snd_sml, c->snd_una);
+	c->hystart.round_end = seq_max(c->hystart.round_end, c->snd_una);
 }
 
 /* SND.UNA moves: what is acknowledged is let go. */

@@ -366,13 +366,18 @@ static uint32_t new_bytes(const struct sl_tcp_conn *c, uint32_t avail, uint32_t 
 	return c->probe_now ? n : 0;
 }
 
+static bool board_full(const struct sl_tcp_conn *c)
+{
+	return c->board.nb >= tcp_sent_max(c);
+}
+
 /* A window full of tiny segments would cost more memory than it carries bytes, whether they are the user's or
  * the peer's MSS makes them. */
 static bool too_many_small(const struct sl_tcp_conn *c)
 {
 	uint32_t full = c->cwnd / u32_max(tcp_smss(c), TCP_MSS_DEFAULT);
 
-	return c->board.nb >= TCP_SENT_MIN && c->board.nb >= u32_min(TCP_SENT_FACTOR * full, tcp_sent_max(c));
+	return c->board.nb >= TCP_SENT_MIN && c->board.nb >= TCP_SENT_FACTOR * full;
 }
 
 static void fin_goes_out(struct sl_tcp_conn *c)
@@ -476,7 +481,7 @@ static int send_new(struct sl_tcp_conn *c, uint32_t *pipe, uint64_t now_us)
 	struct packet o;
 	int err;
 
-	if (!next_probe(c, room, &o, now_us) && !next_new(c, room, &o))
+	if (board_full(c) || (!next_probe(c, room, &o, now_us) && !next_new(c, room, &o)))
 		return SEND_NONE;
 	if (*pipe > 0 && (*pipe + o.n > c->cwnd || too_many_small(c))) {
 		c->cwnd_limited = true;
@@ -517,7 +522,7 @@ void tcp_send_tlp(struct sl_tcp_conn *c, uint64_t now_us)
 	struct packet o;
 
 	c->nb_tlp++;
-	if (e == NULL && next_new(c, payload_max(c), &o)) {
+	if (e == NULL && !board_full(c) && next_new(c, payload_max(c), &o)) {
 		o.push = c->near && c->lossy;
 		if (send_new_packet(c, &o, now_us) < 0)
 			return;

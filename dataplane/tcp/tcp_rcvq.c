@@ -159,7 +159,7 @@ static bool must_copy(struct sl_tcp_conn *c, const struct rte_mbuf *m, uint32_t 
  */
 static bool may_hold(const struct sl_tcp_conn *c, uint32_t size)
 {
-	if (c->rcvq.list.first != NULL && tcp_rcv_pressure(c))
+	if (c->rcvq.list.first != NULL && tcp_pressure(c))
 		return false;
 	return tcp_mem_room(c) >= size;
 }
@@ -170,7 +170,9 @@ static struct tcp_rpiece *own_new(struct sl_tcp_conn *c, struct tcp_rlist *l)
 	struct rte_mbuf *m = NULL;
 	struct tcp_rpiece *p;
 
-	if (t->nb_rcv_own < t->cfg.pool->size / TCP_OWN_SHARE)
+	/* The last quarter of these, too, is for those that have nothing to read. */
+	if (t->nb_rcv_own < t->cfg.pool->size / TCP_OWN_SHARE &&
+	    (c->rcvq.list.first == NULL || !tcp_rcv_pressure(c)))
 		m = tcp_mbuf_alloc(t);
 	if (m == NULL)
 		return NULL;

@@ -143,6 +143,30 @@ static void test_small_segments(void **state)
 	}
 }
 
+/* Nor do duplicates of a peer without SACK, each of which makes room for a segment, or probes go beyond. */
+static void test_duplicates(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_conns = 8, .tx_buf_bytes = 65536, .tx_buf_max = 65536};
+	struct peer peer, *p = &peer;
+
+	(void)state;
+	peer_init(p, &tune);
+	p->mss = 100;
+	p->wscale = 14;
+	peer_connect(p);
+	for (int i = 0; i < 400; i++) {
+		(void)sl_tcp_write(p->e.c, sl_span(zeros, sizeof(zeros)));
+		sl_tcp_flush(p->h.t, p->now);
+		p->now += RTT;
+		if (i < 200)
+			p->ack = p->e.c->snd_nxt;
+		peer_ack(p, p->ack, WND, NULL, 0);
+		wire_clear(&p->wire);
+		check_board(p);
+	}
+	fini(p);
+}
+
 /* The window of an ordinary peer is not made smaller by that. */
 static void test_ordinary_segments(void **state)
 {
@@ -248,8 +272,11 @@ static void test_blocks_overlap(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_small_segments), cmocka_unit_test(test_ordinary_segments),
-	        cmocka_unit_test(test_lost_again),     cmocka_unit_test(test_crumbs),
+	        cmocka_unit_test(test_small_segments),
+	        cmocka_unit_test(test_duplicates),
+	        cmocka_unit_test(test_ordinary_segments),
+	        cmocka_unit_test(test_lost_again),
+	        cmocka_unit_test(test_crumbs),
 	        cmocka_unit_test(test_blocks_overlap),
 	};
 

@@ -63,6 +63,37 @@ static void test_ranges_of_a_byte(void **state)
 	end_all(p);
 }
 
+/* Nor is it cut where it needs none of these buffers: bursts of large segments come as they are. */
+static void test_large_beside_small(void **state)
+{
+	static uint8_t large[1200];
+	struct peer peer, *p = &peer;
+	struct end *e = &ends[50];
+
+	(void)state;
+	begin(p);
+	for (uint16_t n = 0; n < 40; n++) {
+		connect_as(p, &ends[n], (uint16_t)(41000 + n));
+		for (uint32_t k = 0; k < 250; k++) {
+			peer_tx(p, F_ACK, p->seq + 2 + 2 * k, p->ack, "x", 1);
+			p->now += 10;
+			peer_drain(p);
+		}
+	}
+	connect_as(p, e, 50000);
+	p->now += 10000;
+	for (int i = 0; i < 20; i++) {
+		for (int k = 0; k < 2; k++) {
+			peer_tx(p, F_ACK | F_PSH, p->seq, p->ack, large, sizeof(large));
+			p->seq += sizeof(large);
+		}
+		assert_int_equal(sl_tcp_readable(e->c), 2 * sizeof(large));
+		sl_tcp_consume(e->c, 2 * sizeof(large));
+		peer_drain(p);
+	}
+	end_all(p);
+}
+
 /*
  * What a target sends in small segments is copied into buffers of the stack, and goes on by reference to
  * clients that do not read: it is counted there, and enough is left to answer a SYN with.
@@ -110,6 +141,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_ranges_of_a_byte),
+	        cmocka_unit_test(test_large_beside_small),
 	        cmocka_unit_test(test_readers_of_nothing),
 	};
 

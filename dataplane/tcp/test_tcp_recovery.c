@@ -39,8 +39,8 @@ static int sink(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, const 
 	return 0;
 }
 
-/* FAR bytes go to the peer, which takes them all. */
-static void go_far(struct peer *p)
+/* FAR bytes go to the peer, which takes them all, so many segments at a time. */
+static void go_far(struct peer *p, uint32_t nb)
 {
 	const struct sl_tcp_ops *before = p->h.t->cfg.ops;
 	static struct sl_tcp_ops quiet;
@@ -51,8 +51,7 @@ static void go_far(struct peer *p)
 	quiet.output = sink;
 	p->h.t->cfg.ops = &quiet;
 	while (c->snd_una - from < FAR) {
-		while (sl_tcp_write(c, sl_span(zeros, 40 * SEG)) == 40 * SEG)
-			;
+		assert_int_equal(sl_tcp_write(c, sl_span(zeros, nb * SEG)), nb * SEG);
 		while (c->snd_una != c->snd_end) {
 			sl_tcp_flush(p->h.t, p->now);
 			p->now += 100;
@@ -76,6 +75,34 @@ static void ecn_connect(struct peer *p, uint16_t port, bool sack)
 	p->sport = port;
 	peer_connect(p);
 	assert_true(p->e.c->ecn_ok);
+}
+
+static void ecn_ts_connect(struct peer *p)
+{
+	struct sl_tcp_cfg tune = {.ecn = true};
+
+	peer_init(p, &tune);
+	p->ecn = p->sack = p->ts = true;
+	p->wscale = 10;
+	peer_connect(p);
+	p->ts_ecr = tcp_ts_now(p->e.c->ts_offset, p->now);
+}
+
+static void sack_with_ts(struct peer *p, const struct tcp_range *r, uint32_t ecr)
+{
+	struct seg s = {.seq = p->seq,
+	                .ack = p->ack,
+	                .flags = F_ACK,
+	                .wnd = WND,
+	                .sport = p->sport,
+	                .dport = p->dport};
+
+	s.nb_opts = tcp_options_ts(p->ts_val, ecr, s.opts);
+	memcpy(s.opts + s.nb_opts, (uint8_t[]){1, 1, 5, 10}, 4);
+	sl_put_be32(s.opts + s.nb_opts + 4, r->start);
+	sl_put_be32(s.opts + s.nb_opts + 8, r->end);
+	s.nb_opts += 12;
+	peer_send(p, &s);
 }
 
 /* A mark is heeded (RFC 3168, 6.1.2). */
@@ -112,7 +139,7 @@ static void test_mark_far(void **state)
 
 	(void)state;
 	ecn_connect(p, 40000, false);
-	go_far(p);
+	go_far(p, 40);
 	marked(p);
 	peer_fini(p);
 }
@@ -126,7 +153,7 @@ static void test_duplicates_far(void **state)
 	peer_init(p, NULL);
 	p->wscale = 10;
 	peer_connect(p);
-	go_far(p);
+	go_far(p, 40);
 	put(p, 14 * SEG);
 	assert_true(peer_drain(p) > 3);
 	for (int i = 0; i < 3; i++)
@@ -150,9 +177,27 @@ static void test_nagle_far(void **state)
 	assert_int_equal(peer_drain(p), 1);
 	p->ack += 10;
 	peer_ack(p, p->ack, WND, NULL, 0);
-	go_far(p);
+	go_far(p, 40);
 	put(p, 10);
 	assert_true(peer_rx(p));
+	peer_fini(p);
+}
+
+/* Small requests for long, then a large transfer: its slow start is still ended by the round-trip time (RFC
+ * 9406). */
+static void test_round_far(void **state)
+{
+	struct peer peer, *p = &peer;
+	struct sl_tcp_conn *c;
+
+	(void)state;
+	peer_init(p, NULL);
+	p->wscale = 10;
+	peer_connect(p);
+	c = p->e.c;
+	go_far(p, 4);
+	assert_true(!c->hystart.done && c->cwnd < 20 * SEG);
+	assert_true(seq_le(c->hystart.round_end, c->snd_una));
 	peer_fini(p);
 }
 
@@ -196,6 +241,38 @@ static void test_mark_beside_loss(void **state)
 	told(p, F_ACK, p->ack);
 	peer_drain(p);
 	assert_int_equal(p->e.c->ssthresh, before);
+	peer_fini(p);
+}
+
+/* A reduction that is taken back before CWR went is none (RFC 3522). */
+static void test_no_mark_after_undo(void **state)
+{
+	struct peer peer, *p = &peer;
+	struct tcp_range r;
+	uint32_t then;
+
+	(void)state;
+	ecn_ts_connect(p);
+	put(p, 10 * SEG); /* and nothing behind it that could carry CWR */
+	peer_drain(p);
+	then = p->ts_ecr;
+	p->now += RTT;
+	r = (struct tcp_range){p->ack + SEG, p->ack + 9 * SEG};
+	sack_with_ts(p, &r, then);
+	p->now += 10 * RTT;
+	sl_tcp_tick(p->h.t, p->now);
+	sl_tcp_flush(p->h.t, p->now);
+	assert_true(p->e.c->retransmits > 0 && p->e.c->cwr_due);
+	peer_drain(p);
+	p->now += RTT;
+	p->ack += 10 * SEG;
+	p->ts_ecr = then; /* the original came, late */
+	peer_tx(p, F_ACK, p->seq, p->ack, NULL, 0);
+	assert_int_equal(p->e.c->ca_state, TCP_CA_OPEN);
+	put(p, SEG);
+	assert_true(peer_rx(p));
+	assert_int_equal(p->got.flags & F_CWR, 0);
+	peer_drain(p);
 	peer_fini(p);
 }
 
@@ -353,6 +430,8 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_duplicates_far),
 	        cmocka_unit_test(test_nagle_far),
 	        cmocka_unit_test(test_mark_beside_loss),
+	        cmocka_unit_test(test_no_mark_after_undo),
+	        cmocka_unit_test(test_round_far),
 	        cmocka_unit_test(test_timeout_real),
 	        cmocka_unit_test(test_user_timeout_after_rest),
 	        cmocka_unit_test(test_timer_of_its_own),
