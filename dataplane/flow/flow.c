@@ -735,7 +735,8 @@ void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason)
 		(void)f->dec->inject(f->dec_state, SL_INJ_BYE, reason);
 	if (tap_new(f) < 0)
 		leg_drop(f, leg_of(f, SL_CLIENT));
-	if (!f->closed)
+	/* Only a goodbye in order lets it go, and only what is durable. */
+	if (!f->closed || reason != NULL || sl_flow_at_barrier(f))
 		leg_drop(f, leg_of(f, SL_TARGET));
 	f->nb_barriers = 0;
 	f->closed = true;

@@ -118,8 +118,8 @@ int sl_flow_login(struct sl_flow *f, const struct sl_login *l);
 
 /*
  * The last word: the decoder may tell the client why (reason NULL: it was told), nothing more is fed (what
- * still comes is thrown away), what waits for the target is dropped, unless the flow was closed in order.
- * Then sl_flow_drain() until it is not SL_MORE.
+ * still comes is thrown away), what waits for the target is dropped, unless the flow was closed in order, all
+ * of it is durable and there is no reason. Then sl_flow_drain() until it is not SL_MORE.
  */
 void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason);
 /* Sends the rest of both queues; closes the client's stream, and the target's when it had some left. SL_OK

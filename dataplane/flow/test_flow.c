@@ -184,6 +184,37 @@ static void test_goodbye(void **state)
 	assert_true(b->client.shut);
 }
 
+/* A goodbye that is not durable yet: what waits for the target never goes. */
+static void test_goodbye_that_is_overtaken(void **state)
+{
+	struct bench *b = *state;
+
+	b->durable = 0;
+	say(&b->client, "one");
+	say(&b->client, "x");
+	assert_int_equal(sl_flow_run(&b->flow), SL_AGAIN);
+	sl_flow_bye(&b->flow, NULL);
+	b->durable = 100;
+	assert_int_equal(sl_flow_drain(&b->flow), SL_OK);
+	assert_out(&b->target, "");
+}
+
+/* Nor behind one, when the session is ended for a reason. */
+static void test_goodbye_and_a_reason(void **state)
+{
+	struct sl_reason why = {.code = SL_RSN_SHUTDOWN, .message = SL_SPAN_LIT("killed")};
+	struct bench *b = *state;
+
+	b->target.out_room = 3;
+	say(&b->client, "one");
+	say(&b->client, "x");
+	assert_int_equal(sl_flow_run(&b->flow), SL_CLOSED);
+	sl_flow_bye(&b->flow, &why);
+	b->target.out_room = SIZE_MAX / 2;
+	assert_int_equal(sl_flow_drain(&b->flow), SL_OK);
+	assert_out(&b->target, "\3on");
+}
+
 /* What was passed before an orderly goodbye reaches a target that takes it slowly, whether the client stays
  * or not. */
 static void test_goodbye_behind_slow_target(void **state)
@@ -400,6 +431,8 @@ int main(void)
 	        T(test_slow_client),
 	        T(test_slow_target),
 	        T(test_goodbye),
+	        T(test_goodbye_that_is_overtaken),
+	        T(test_goodbye_and_a_reason),
 	        T(test_goodbye_behind_slow_target),
 	        T(test_waits_for_room),
 	        T(test_target_dies),
