@@ -13,6 +13,7 @@
 #define WORK_MAX    256U
 #define WORK_MOVE   1U
 #define WORK_EXPIRE 16U
+#define STARVED_MAX 64U /* writers without memory that a tick looks at */
 /* Times are compared in 32 bits; who wants to wait longer looks at the clock again then. */
 #define TIMER_SPAN_MAX ((UINT64_C(1) << 30) * TCP_MS)
 
@@ -303,16 +304,19 @@ static void wheel_advance(struct sl_tcp *t, uint64_t now_us)
 		w->now_ms = to;
 }
 
-/* Writers that found no memory: there may be some again. */
+/* Writers that found no memory: there may be some again. A few of them are looked at, those who still find
+ * none behind the others the next time. */
 static void wake_starved(struct sl_tcp *t)
 {
-	struct sl_tcp_conn *c, *next;
+	struct sl_tcp_conn *c, *turn = NULL; /* the first that waits on */
 
-	for (c = TAILQ_FIRST(&t->starved); c != NULL; c = next) {
-		next = TAILQ_NEXT(c, starved);
-		if (!tcp_sndq_available(c))
-			continue;
+	for (uint32_t n = STARVED_MAX; n > 0 && (c = TAILQ_FIRST(&t->starved)) != NULL && c != turn; n--) {
 		TAILQ_REMOVE(&t->starved, c, starved);
+		if (!tcp_sndq_available(c)) {
+			TAILQ_INSERT_TAIL(&t->starved, c, starved);
+			turn = turn != NULL ? turn : c;
+			continue;
+		}
 		c->on_starved = false;
 		c->want_write = false;
 		tcp_post(c, SL_TCP_EV_WRITABLE);

@@ -1,7 +1,9 @@
 /* Clients that hold buffers by small pieces: what is left is enough for the others. */
 #include "test_tcp_util.h"
 
-#define ENDS 64U
+#define ENDS   160U
+#define WAIT   150U /* of them wait for memory */
+#define MEMORY (1U << 20)
 
 static struct end ends[ENDS];
 static uint8_t data[150];
@@ -29,9 +31,9 @@ static void end_all(struct peer *p)
 	peer_fini(p);
 }
 
-static void begin(struct peer *p)
+static void begin(struct peer *p, uint64_t memory)
 {
-	struct sl_tcp_cfg tune = {.max_conns = ENDS};
+	struct sl_tcp_cfg tune = {.max_conns = ENDS, .max_total_bytes = memory, .max_conns_per_source = ENDS};
 
 	memset(ends, 0, sizeof(ends));
 	peer_init(p, &tune);
@@ -45,7 +47,7 @@ static void test_ranges_of_a_byte(void **state)
 	size_t got;
 
 	(void)state;
-	begin(p);
+	begin(p, 0);
 	for (uint16_t n = 0; n < 40; n++) {
 		connect_as(p, &ends[n], (uint16_t)(41000 + n));
 		for (uint32_t k = 0; k < 250; k++) {
@@ -71,7 +73,7 @@ static void test_large_beside_small(void **state)
 	struct end *e = &ends[50];
 
 	(void)state;
-	begin(p);
+	begin(p, 0);
 	for (uint16_t n = 0; n < 40; n++) {
 		connect_as(p, &ends[n], (uint16_t)(41000 + n));
 		for (uint32_t k = 0; k < 250; k++) {
@@ -108,7 +110,7 @@ static void test_readers_of_nothing(void **state)
 	bool refused = false;
 
 	(void)state;
-	begin(p);
+	begin(p, 0);
 	connect_as(p, target, 41000);
 	seq = p->seq;
 	ack = p->ack;
@@ -137,12 +139,55 @@ static void test_readers_of_nothing(void **state)
 	end_all(p);
 }
 
+static uint32_t heard(void)
+{
+	uint32_t nb = 0;
+
+	for (uint32_t i = 0; i < WAIT; i++)
+		nb += (ends[i].events & SL_TCP_EV_WRITABLE) != 0;
+	return nb;
+}
+
+/* Many writers find no memory: when there is some again they hear of it, a few in a tick, and none is
+ * forgotten. */
+static void test_many_wait(void **state)
+{
+	static uint8_t bulk[60000];
+	struct peer peer, *p = &peer;
+	uint32_t last, nb;
+
+	(void)state;
+	begin(p, MEMORY);
+	for (uint16_t n = 0; n < ENDS; n++)
+		connect_as(p, &ends[n], (uint16_t)(41000 + n));
+	for (uint32_t i = ENDS; i-- > 0;) { /* those behind WAIT take most of it */
+		while (sl_tcp_write(ends[i].c, sl_span(bulk, sizeof(bulk))) > 0)
+			;
+		ends[i].events = 0;
+	}
+	p->now += 2 * TCP_MS;
+	sl_tcp_tick(p->h.t, p->now);
+	assert_int_equal(heard(), 0);
+	for (uint32_t i = WAIT; i < ENDS; i++) {
+		sl_tcp_abort(ends[i].c, p->now);
+		ends[i].c = NULL;
+	}
+	for (last = 0, nb = 0; nb < WAIT; last = nb) {
+		p->now += 2 * TCP_MS;
+		sl_tcp_tick(p->h.t, p->now);
+		nb = heard();
+		assert_true(nb > last && nb - last <= 64);
+	}
+	end_all(p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_ranges_of_a_byte),
 	        cmocka_unit_test(test_large_beside_small),
 	        cmocka_unit_test(test_readers_of_nothing),
+	        cmocka_unit_test(test_many_wait),
 	};
 
 	if (test_setup(argc, argv) < 0)
