@@ -137,8 +137,10 @@ static size_t io_room(void *ctx, enum sl_side to)
 {
 	struct sl_flow *f = ctx;
 	size_t n = queued(leg_of(f, to));
+	size_t room = n < SL_FLOW_QUEUE_SOFT ? SL_FLOW_QUEUE_SOFT - n : 0;
 
-	return n < SL_FLOW_QUEUE_SOFT ? SL_FLOW_QUEUE_SOFT - n : 0;
+	f->no_room = f->no_room || room < SL_DEC_ROOM_MIN;
+	return room;
 }
 
 /* Done when the feed is over: only then is it known which bytes came behind the request. */
@@ -609,11 +611,6 @@ static int leg_ended(struct sl_flow *f, enum sl_side from)
 	return err < 0 ? err : 1;
 }
 
-static bool waits_for_room(struct sl_flow *f)
-{
-	return io_room(f, SL_CLIENT) < SL_DEC_ROOM_MIN || io_room(f, SL_TARGET) < SL_DEC_ROOM_MIN;
-}
-
 /*
  * One step of one direction. 1 moved something; 0 nothing to do; < 0 error. *state turns SL_AGAIN when it
  * waits for something else than its stream.
@@ -629,6 +626,7 @@ static int leg_step(struct sl_flow *f, enum sl_side from, int *state)
 	dead = leg->stream.ops->pump(leg->stream.st);
 	if (dead == SL_MORE)
 		return 0;
+	f->no_room = false;
 	if (leg->stream.ops->peek == NULL || leg->parked)
 		rc = step_copy(f, from, &moved);
 	else
@@ -643,8 +641,8 @@ static int leg_step(struct sl_flow *f, enum sl_side from, int *state)
 		leg->end = dead;
 	if (rc == SL_CLOSED)
 		f->closed = true;
-	else if (rc == SL_AGAIN && waits_for_room(f))
-		; /* the streams tell when there is some */
+	else if (rc == SL_AGAIN && f->no_room)
+		; /* the stream that does not take more tells when it does */
 	else if (rc == SL_AGAIN)
 		*state = SL_AGAIN;
 	else if (leg->end != SL_OK && !moved)
@@ -735,37 +733,14 @@ void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason)
 		(void)f->dec->inject(f->dec_state, SL_INJ_BYE, reason);
 	if (tap_new(f) < 0)
 		leg_drop(f, leg_of(f, SL_CLIENT));
-	/* Only a goodbye in order lets it go, and only what is durable. */
-	if (!f->closed || reason != NULL || sl_flow_at_barrier(f))
+	if (!f->closed)
 		leg_drop(f, leg_of(f, SL_TARGET));
 	f->nb_barriers = 0;
 	f->closed = true;
 	leg_discard(leg_of(f, SL_TARGET));
 }
 
-/* What was passed before the goodbye still goes. Replies to it are nobody's, and must not keep the target
- * from reading. False: some waits for the target. */
-static bool target_drain(struct sl_flow *f)
-{
-	struct sl_flow_leg *leg = leg_of(f, SL_TARGET);
-
-	if (leg->stream.ops == NULL || (leg->out.bytes == 0 && !leg->shut))
-		return true;
-	if (leg->stream.ops->pump(leg->stream.st) < 0) {
-		leg_drop(f, leg);
-		return true;
-	}
-	leg_discard(leg);
-	queue_write(f, leg, leg->out.bytes);
-	if (leg->out.bytes > 0)
-		return false;
-	if (!leg->shut)
-		leg->stream.ops->shutdown(leg->stream.st);
-	leg->shut = true;
-	return leg->stream.ops->pump(leg->stream.st) != SL_MORE; /* a layer may still hold some */
-}
-
-static int client_drain(struct sl_flow *f)
+int sl_flow_drain(struct sl_flow *f)
 {
 	struct sl_flow_leg *leg = leg_of(f, SL_CLIENT);
 	int rc;
@@ -784,13 +759,6 @@ static int client_drain(struct sl_flow *f)
 		leg->stream.ops->shutdown(leg->stream.st);
 	}
 	return leg->stream.ops->pump(leg->stream.st) == SL_MORE ? SL_MORE : SL_OK;
-}
-
-int sl_flow_drain(struct sl_flow *f)
-{
-	int rc = client_drain(f);
-
-	return target_drain(f) ? rc : SL_MORE;
 }
 
 void sl_flow_close(struct sl_flow *f)

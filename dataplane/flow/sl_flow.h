@@ -92,6 +92,7 @@ struct sl_flow {
 	} barrier[SL_FLOW_BARRIERS];
 	uint32_t barrier_head, nb_barriers;
 	bool feeding; /* inside a call of the decoder's feed */
+	bool no_room; /* the decoder has asked for room in this step, and there was none */
 	bool closed;  /* the decoder said that the session is over in order */
 };
 
@@ -118,12 +119,12 @@ int sl_flow_login(struct sl_flow *f, const struct sl_login *l);
 
 /*
  * The last word: the decoder may tell the client why (reason NULL: it was told), nothing more is fed (what
- * still comes is thrown away), what waits for the target is dropped, unless the flow was closed in order, all
- * of it is durable and there is no reason. Then sl_flow_drain() until it is not SL_MORE.
+ * still comes is thrown away), what waits for the target is dropped. Then sl_flow_drain() until it is not
+ * SL_MORE.
  */
 void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason);
-/* Sends the rest of both queues; closes the client's stream, and the target's when it had some left. SL_OK
- * all gone; SL_MORE still some; < 0 the client is gone. */
+/* Sends the rest of the client's queue and closes the stream. SL_OK all gone; SL_MORE still some; < 0 the
+ * client is gone. */
 int sl_flow_drain(struct sl_flow *f);
 
 /* Gives all buffers back; clears the decoder. Streams are the host's. */

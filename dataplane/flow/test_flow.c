@@ -215,28 +215,6 @@ static void test_goodbye_and_a_reason(void **state)
 	assert_out(&b->target, "\3on");
 }
 
-/* What was passed before an orderly goodbye reaches a target that takes it slowly, whether the client stays
- * or not. */
-static void test_goodbye_behind_slow_target(void **state)
-{
-	struct bench *b = *state;
-
-	b->target.out_room = 3;
-	say(&b->client, "one");
-	say(&b->client, "two");
-	say(&b->client, "x");
-	assert_int_equal(sl_flow_run(&b->flow), SL_CLOSED);
-	sl_flow_bye(&b->flow, NULL);
-	assert_int_equal(sl_flow_drain(&b->flow), SL_MORE);
-	assert_false(b->target.shut);
-	b->client.err = SL_E_TCP_RESET;
-	assert_int_equal(sl_flow_drain(&b->flow), SL_MORE);
-	b->target.out_room = SIZE_MAX / 2;
-	assert_int_equal(sl_flow_drain(&b->flow), SL_E_TCP_RESET);
-	assert_out(&b->target, "\3one\3two\1x");
-	assert_true(b->target.shut);
-}
-
 /* A client that is slow is waited for by its stream: nothing asks again before that. */
 static void test_waits_for_room(void **state)
 {
@@ -433,7 +411,6 @@ int main(void)
 	        T(test_goodbye),
 	        T(test_goodbye_that_is_overtaken),
 	        T(test_goodbye_and_a_reason),
-	        T(test_goodbye_behind_slow_target),
 	        T(test_waits_for_room),
 	        T(test_target_dies),
 	        T(test_error_behind_a_reply),

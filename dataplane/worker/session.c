@@ -350,7 +350,7 @@ void session_end(struct session *s, int err, enum sl_reason_code code, const cha
 	s->deadline_us = s->w->now_us + LINGER_US;
 	if (s->running)
 		command_cancel_target(s);
-	if (target->ops != NULL && s->flow.leg[SL_TARGET].out.bytes == 0) /* else when it has taken that */
+	if (target->ops != NULL)
 		target->ops->shutdown(target->st);
 	session_ready(s);
 }

@@ -78,7 +78,6 @@ struct port_worker {
  * the worker itself. */
 struct port_rest {
 	_Atomic bool resting;
-	bool late;    /* the worker's own: who woke it has not rung yet */
 	int queue_fd; /* readable while packets wait in its queue; -1: none, or it has no queue */
 	int bell_fd;  /* an eventfd; -1: one worker, nobody hands anything over */
 } __rte_cache_aligned;

@@ -87,8 +87,7 @@ void sl_port_wake(struct sl_port *p, uint16_t worker)
 		clear_error(p->rest[worker].queue_fd);
 	if (p->handoff[worker] == NULL)
 		return;
-	/* Who rings may be between its two steps: then it rings later, and the bell is stilled at a later
-	 * wake. */
-	if (!atomic_exchange(&r->resting, false) || r->late)
-		r->late = eventfd_read(r->bell_fd, &rung) != 0;
+	/* Whoever rang may be between its two steps still: then the bell is stilled at the next wake. */
+	atomic_store(&r->resting, false);
+	(void)eventfd_read(r->bell_fd, &rung);
 }
