@@ -40,14 +40,9 @@ static void begin(struct peer *p, uint64_t memory)
 	p->sack = true;
 }
 
-/* Single bytes behind gaps take a buffer each, long before they are many bytes. Data in order still comes. */
-static void test_ranges_of_a_byte(void **state)
+/* Forty connections take a buffer for each of their bytes, all of them behind gaps. */
+static void hoard(struct peer *p)
 {
-	struct peer peer, *p = &peer;
-	size_t got;
-
-	(void)state;
-	begin(p, 0);
 	for (uint16_t n = 0; n < 40; n++) {
 		connect_as(p, &ends[n], (uint16_t)(41000 + n));
 		for (uint32_t k = 0; k < 250; k++) {
@@ -56,6 +51,17 @@ static void test_ranges_of_a_byte(void **state)
 			peer_drain(p);
 		}
 	}
+}
+
+/* Single bytes behind gaps take a buffer each, long before they are many bytes. Data in order still comes. */
+static void test_ranges_of_a_byte(void **state)
+{
+	struct peer peer, *p = &peer;
+	size_t got;
+
+	(void)state;
+	begin(p, 0);
+	hoard(p);
 	assert_true(p->h.t->nb_rcv_own <= test_pool->size / TCP_OWN_SHARE / 4 * 3 + 1);
 	connect_as(p, &ends[50], 50000);
 	p->now += 10000;
@@ -74,14 +80,7 @@ static void test_large_beside_small(void **state)
 
 	(void)state;
 	begin(p, 0);
-	for (uint16_t n = 0; n < 40; n++) {
-		connect_as(p, &ends[n], (uint16_t)(41000 + n));
-		for (uint32_t k = 0; k < 250; k++) {
-			peer_tx(p, F_ACK, p->seq + 2 + 2 * k, p->ack, "x", 1);
-			p->now += 10;
-			peer_drain(p);
-		}
-	}
+	hoard(p);
 	connect_as(p, e, 50000);
 	p->now += 10000;
 	for (int i = 0; i < 20; i++) {

@@ -503,6 +503,29 @@ void peer_connect(struct peer *p)
 	peer_none(p);
 }
 
+static int sink(void *ctx, struct rte_mbuf *m, const struct sl_addr *src, const struct sl_addr *dst,
+                uint8_t ecn, uint64_t now_us)
+{
+	(void)ctx;
+	(void)src;
+	(void)dst;
+	(void)ecn;
+	(void)now_us;
+	rte_pktmbuf_free(m);
+	return 0;
+}
+
+const struct sl_tcp_ops *peer_deaf(struct peer *p)
+{
+	const struct sl_tcp_ops *before = p->h.t->cfg.ops;
+	static struct sl_tcp_ops deaf;
+
+	deaf = *before;
+	deaf.output = sink;
+	p->h.t->cfg.ops = &deaf;
+	return before;
+}
+
 void peer_accept(struct peer *p)
 {
 	peer_asked(p);

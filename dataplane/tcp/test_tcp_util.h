@@ -176,6 +176,8 @@ void peer_none(struct peer *p);
 uint32_t peer_syn_options(const struct peer *p, uint8_t *o);
 /* Handshakes: the peer opens; the stack opens. */
 void peer_connect(struct peer *p);
+/* What goes to the peer is thrown away from now on; returns the ops as they were. */
+const struct sl_tcp_ops *peer_deaf(struct peer *p);
 void peer_accept(struct peer *p);
 /* The first two segments; the stack's SYN, which is in p->got; the answer to the last one that was taken. */
 void peer_syn(struct peer *p);

@@ -83,8 +83,8 @@ void sl_port_wake(struct sl_port *p, uint16_t worker)
 	struct port_rest *r = &p->rest[worker];
 	eventfd_t rung;
 
-	if (p->can_wait && p->rest[worker].queue_fd >= 0)
-		clear_error(p->rest[worker].queue_fd);
+	if (p->can_wait && r->queue_fd >= 0)
+		clear_error(r->queue_fd);
 	if (p->handoff[worker] == NULL)
 		return;
 	/* Whoever rang may be between its two steps still: then the bell is stilled at the next wake. */
