@@ -61,7 +61,7 @@ def tcp_is_listed_and_traced():
 
 @test
 def linux_leaves_the_workers_cores():
-    """tools/isolate: the kernel's threads and queues go to the cores that are left to it, and back; nothing is lost on the way."""
+    """tools/isolate: the kernel's threads and queues and programs go to the cores that are left to them, and back; nothing is lost on the way."""
     def isolate(*args):
         return subprocess.run([f"{ROOT}/tools/isolate", *args], capture_output=True, text=True, check=False)
 
@@ -75,22 +75,33 @@ def linux_leaves_the_workers_cores():
                     names[name] = f.read()
         return {(kind, name): where for kind, name, where in rows if kind != "thread" or not names.get(name, "kworker").startswith("kworker")}
 
+    last = str(os.cpu_count() - 1)
     refused = isolate(str(os.cpu_count()))
     check(refused.returncode != 0 and "no such cores" in refused.stderr, f"a core that is not there: {refused}")
     check(isolate("--undo").returncode != 0, "nothing to undo, and undone")
+    sleepers = [subprocess.Popen(["taskset", "-c", of, "sleep", "600"]) for of in ("0-" + last, "0", last)]
     before = cores()
     try:
         for _ in range(2):
             done = isolate("0")
             same(done.returncode, 0, f"isolate 0: {done.stderr}")
             now = cores()
+            same([os.sched_getaffinity(p.pid) for p in sleepers], [{0}, {0}, {int(last)}], "the cores of a program, and of two that were given theirs")
             same((now["queues", "-"].replace(",", "").lstrip("0"), now["thread", "2"]), ("1", "0"), "the queues' cores, and those of threads to come")
             check(all(now[key] == "0" or now[key] == where for key, where in before.items() if key[0] != "queues" and key[1] != "default"),
                   f"something is elsewhere: {now}")
+        sleepers.append(subprocess.Popen(["sleep", "600"]))
+        same(os.sched_getaffinity(sleepers[-1].pid), {0}, "the cores of a program that is started then")
     finally:
         done = isolate("--undo")
+        where = [os.sched_getaffinity(p.pid) for p in sleepers]
+        for p in sleepers:
+            p.kill()
+            p.wait()
     same(done.returncode, 0, f"isolate --undo: {done.stderr}")
     same(cores(), before, "where it was")
+    every = set(range(os.cpu_count()))
+    same(where, [every, {0}, {int(last)}, every], "the cores of programs, afterwards")
 
 
 # ---- connections that wait ----
