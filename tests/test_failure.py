@@ -279,11 +279,11 @@ def d06_worker_crashes():
     """Its sessions end, on both sides and in the records; those of the others go on; new ones are served. The last one takes
     the gateway with it."""
     lab("gateway", "stop")
-    gateway_start(GW_WORKERS=3)
+    gateway_start(GW_WORKERS=5)
     opened = []
     try:
         opened += [session("agent-7", timeout=5) for _ in range(6)]
-        opened += open_on_each({0, 1, 2}, 12)
+        opened += open_on_each({0, 1, 2, 3, 4}, 12)
         for w in opened[6:]:
             w.simple("begin")
         marks = [marker() for _ in range(6)]
@@ -296,7 +296,7 @@ def d06_worker_crashes():
                 sluice("alice", "approvals", "deny", i)
                 same(errors(w.until("Z"))[0]["C"], "42501", "the answer to a denied hold")
                 alive.append(w)
-        fresh = open_on_each({1, 2}, 9)
+        fresh = open_on_each({1, 2, 3, 4}, 16)  # a fifth of them would have been the dead one's
         opened += fresh
         alive += fresh
         for w in fresh + opened[:6]:
@@ -304,8 +304,10 @@ def d06_worker_crashes():
                 w.simple("begin")
         never_arrives(*marks)
         worker_dies(worker_jump, 1, alive)
-        same(psql("agent-7", "-c", "select 1", check_rc=True).stdout, "1\n", "a session on the last worker")
-        worker_signal(2)
+        same(psql("agent-7", "-c", "select 1", check_rc=True).stdout, "1\n", "a session on the workers that are left")
+        for last in 2, 3, 4:
+            check(gateway_alive(), f"the gateway has ended with worker {last} alive")
+            worker_signal(last)
         eventually(lambda: not gateway_alive(), "the gateway ends with its last worker")
     finally:
         for w in opened:

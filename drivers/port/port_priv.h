@@ -155,7 +155,7 @@ bool port_parse(const struct rte_mbuf *m, struct port_hdr *h);
  */
 uint16_t port_tcp_sum(const struct rte_mbuf *m, const struct port_hdr *h);
 /* The owner that a table or hash names; when it is dead, one of the living by `h`, a number that spreads what
- * it owned. */
+ * it owned: the same one for as long as that one lives. */
 uint16_t port_living(const struct sl_port *p, uint16_t owner, uint64_t h);
 static inline uint64_t port_dead(const struct sl_port *p)
 {

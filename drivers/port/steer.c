@@ -27,18 +27,28 @@ static uint64_t mix(uint64_t x)
 	return x;
 }
 
+/*
+ * Each of the living draws a number for the flow, and the highest has it (rendezvous hashing): when another
+ * one dies nobody else's draw changes, so that connections of today stay where they are.
+ */
 uint16_t port_living(const struct sl_port *p, uint16_t owner, uint64_t h)
 {
 	uint64_t alive = ~port_dead(p) & (UINT64_MAX >> (64 - p->nb_workers));
-	uint64_t nth;
+	uint64_t highest = 0;
 
-	if (likely((alive >> owner & 1) != 0) || alive == 0)
+	if (likely((alive >> owner & 1) != 0))
 		return owner;
-	/* Not the bits of h that may have chosen the owner. */
-	nth = (mix(h ^ p->hash_key[1]) & UINT32_MAX) * (uint64_t)__builtin_popcountll(alive) >> 32;
-	while (nth-- > 0)
-		alive &= alive - 1;
-	return (uint16_t)__builtin_ctzll(alive);
+	for (; alive != 0; alive &= alive - 1) {
+		uint16_t w = (uint16_t)__builtin_ctzll(alive);
+		/* Not the bits of h that may have chosen the owner. */
+		uint64_t drawn = mix(mix(h ^ p->hash_key[1]) + w);
+
+		if (drawn >= highest) {
+			highest = drawn;
+			owner = w;
+		}
+	}
+	return owner;
 }
 
 void sl_port_dead(struct sl_port *p, uint64_t workers)

@@ -259,19 +259,33 @@ static void picks_are_good(struct sl_port *p, bool v6, unsigned share_percent)
 
 #define DEAD_TRIES 4000
 
-/* Two workers die: who lives keeps what it has and finds its ports, and shares the rest evenly. */
+/* Two workers die, one after the other: who lives keeps what it has (of the dead one's, too) and finds its
+ * ports, and shares the rest evenly. */
 static void dead_are_replaced(struct sl_port *p)
 {
 	static struct sl_endpoint src[DEAD_TRIES], dst[DEAD_TRIES];
 	static uint16_t before[DEAD_TRIES];
-	unsigned new_owner[WORKERS] = {0};
+	unsigned new_owner[WORKERS] = {0}, first_heirs[WORKERS] = {0};
 
 	for (int i = 0; i < DEAD_TRIES; i++) {
 		src[i] = random_end(i % 2 == 0, (uint16_t)rand());
 		dst[i] = random_end(i % 2 == 0, (uint16_t)rand());
 		before[i] = sl_port_owner(p, &src[i], &dst[i]);
 	}
-	sl_port_dead(p, 3);
+	sl_port_dead(p, 1);
+	for (int i = 0; i < DEAD_TRIES; i++) {
+		uint16_t now = sl_port_owner(p, &src[i], &dst[i]);
+
+		if (before[i] > 0)
+			assert_int_equal(now, before[i]);
+		else
+			first_heirs[now]++;
+		before[i] = now;
+	}
+	assert_int_equal(first_heirs[0], 0);
+	for (int w = 1; w < WORKERS; w++)
+		assert_true(first_heirs[w] > DEAD_TRIES / WORKERS / 5);
+	sl_port_dead(p, 2);
 	for (int i = 0; i < DEAD_TRIES; i++) {
 		uint16_t now = sl_port_owner(p, &src[i], &dst[i]);
 
@@ -281,7 +295,7 @@ static void dead_are_replaced(struct sl_port *p)
 			new_owner[now]++;
 	}
 	assert_int_equal(new_owner[0] + new_owner[1], 0);
-	assert_true(new_owner[2] > DEAD_TRIES / 5 && new_owner[3] > DEAD_TRIES / 5);
+	assert_true(new_owner[2] > DEAD_TRIES / 8 && new_owner[3] > DEAD_TRIES / 8);
 	for (int i = 0; i < 200; i++) {
 		struct sl_endpoint l = src[i];
 		uint16_t w = (uint16_t)(2 + i % 2);

@@ -10,7 +10,7 @@ gw_config() {
 	local workers=${GW_WORKERS:-1} poll=${GW_POLL:-adaptive}
 	local impair_client=${GW_IMPAIR_CLIENT:-${GW_IMPAIR:-}} impair_target=${GW_IMPAIR_TARGET:-${GW_IMPAIR:-}}
 	cat >"$LAB_GW/sluiced.yaml" <<-END
-		eal: ["--no-huge", "-m", "512", "--no-shconf", "--file-prefix=sluice-lab-$LAB_PREFIX", "--no-pci", "--no-telemetry"]
+		eal: ["--no-huge", "-m", "$((384 + 128 * workers))", "--no-shconf", "--file-prefix=sluice-lab-$LAB_PREFIX", "--no-pci", "--no-telemetry"]
 		workers: $workers
 		poll: $poll
 		ports:
