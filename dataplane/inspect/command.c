@@ -584,20 +584,23 @@ static const struct outcome *outcome_of(enum sl_decision d)
 	return d >= SL_DECISION_APPROVED && d <= SL_DECISION_CANCELLED ? &outcomes[d] : NULL;
 }
 
-/* An approval is nothing to a caller whose login has run out meanwhile. */
+/* An approval is nothing to a caller whose login has run out, or who was locked, meanwhile. */
 static const struct outcome *too_late(const struct sl_inspect *in, const struct sl_msg_decision **d,
                                       struct sl_msg_decision *instead)
 {
 	static const struct outcome expired = {"denied", SL_RSN_AUTH, "your login has expired: log in again"};
+	static const struct outcome locked = {"denied", SL_RSN_LOCKED, SL_LOCKED_TEXT};
+	bool late = in->who->expires_us != 0 && in->w->wall_us >= in->who->expires_us;
 
-	if ((*d)->decision != SL_DECISION_APPROVED || in->who->expires_us == 0 ||
-	    in->w->wall_us < in->who->expires_us)
+	if ((*d)->decision != SL_DECISION_APPROVED || (!late && !sl_inspect_locked(in)))
 		return NULL;
 	*instead = (struct sl_msg_decision){.approval = (*d)->approval, .decision = SL_DECISION_DENIED};
 	copy_name(instead->by, sizeof(instead->by), "sluice");
-	copy_name(instead->note, sizeof(instead->note), "approved, but the caller's login had expired");
+	copy_name(instead->note, sizeof(instead->note),
+	          late ? "approved, but the caller's login had expired"
+	               : "approved, but the caller was locked");
 	*d = instead;
-	return &expired;
+	return late ? &expired : &locked;
 }
 
 int sl_inspect_decision(struct sl_inspect *in, const struct sl_msg_decision *d, struct sl_verdict *v)
@@ -626,9 +629,9 @@ int sl_inspect_decision(struct sl_inspect *in, const struct sl_msg_decision *d, 
 	}
 	sl_count(SL_C_DENIED);
 	in->nb_denied++;
-	if (d->decision == SL_DECISION_DENIED)
+	if (d->decision == SL_DECISION_DENIED && late == NULL)
 		limit_denied(in);
-	deny(in, v, o->code, o->code == SL_RSN_AUTH ? SL_E_AUTH : SL_E_POLICY_DENIED, o->message);
+	deny(in, v, o->code, denial_err(o->code), o->message);
 	v->reason.event_id = sl_span_str(in->event_id);
 	note_n = strnlen(d->note, sizeof(d->note));
 	if (note_n > 0 && o->code == SL_RSN_REFUSED) {

@@ -401,6 +401,44 @@ static void test_breaker(void **state)
 	fx_down(&f);
 }
 
+/* An approval is nothing to a caller that was locked while its command was held, and no denial to count. */
+static void test_breaker_held(void **state)
+{
+	struct sl_usage_key key = sl_usage_identity("https://idp.example", "agent-7");
+	struct sl_usage_time now = {NOW_US, T_WALL_US};
+	struct sl_msg_decision d = {.decision = SL_DECISION_APPROVED};
+	struct sl_inspect *first;
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, POLICY(BREAKER("two",
+	                         "denials: 2, window: 1m") "---\n{kind: Rule, version: 1, metadata: {name: "
+	                                                   "ask}, spec: {action: hold, kinds: "
+	                                                   "[delete], approvers: [owners], expires: 2m}}\n"));
+	session(&f, "agents");
+	assert_int_equal(command(&f, "DELETE FROM t WHERE a = 1"), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_PARK);
+	d.approval = f.hold.approval;
+	first = f.in;
+	f.in = NULL;
+	session(&f, "agents"); /* the same identity, another session */
+	denied(&f, "DROP TABLE a", SL_RSN_POLICY, "drop");
+	denied(&f, "DROP TABLE a", SL_RSN_POLICY, "drop");
+	assert_true(sl_inspect_tripped(f.in));
+	close_flow(&f);
+	f.in = first;
+	f.cmd = 1;
+	assert_int_equal(sl_inspect_decision(f.in, &d, &f.v), SL_OK);
+	assert_int_equal(f.v.action, SL_ACT_DENY);
+	assert_int_equal(f.v.reason.code, SL_RSN_LOCKED);
+	assert_int_equal(f.v.reason.err, SL_E_POLICY_LOCKED);
+	assert_int_equal(sl_usage_set_lock(f.usage, key, false, now), SL_OK);
+	denied(&f, "DROP TABLE a", SL_RSN_POLICY, "drop");
+	assert_false(sl_inspect_tripped(f.in));
+	close_flow(&f);
+	fx_down(&f);
+}
+
 /* Denials further apart than the window do not add up; a breaker in shadow locks nobody. */
 static void test_breaker_window(void **state)
 {
@@ -475,8 +513,8 @@ int main(void)
 	        cmocka_unit_test(test_cut_bytes),       cmocka_unit_test(test_shared),
 	        cmocka_unit_test(test_over_deny),       cmocka_unit_test(test_over_hold),
 	        cmocka_unit_test(test_hold_with_rules), cmocka_unit_test(test_breaker),
-	        cmocka_unit_test(test_breaker_window),  cmocka_unit_test(test_policy_change),
-	        cmocka_unit_test(test_no_room),
+	        cmocka_unit_test(test_breaker_held),    cmocka_unit_test(test_breaker_window),
+	        cmocka_unit_test(test_policy_change),   cmocka_unit_test(test_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

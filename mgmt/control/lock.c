@@ -167,7 +167,7 @@ static int store_doc(struct mg_locks *l, struct sl_usage_key key, const json_t *
 	return rc;
 }
 
-/* Its sessions end, on every worker. */
+/* Its sessions end, on every worker; those too that came by another credential or by a token. */
 static void end_sessions(struct mg_locks *l, const struct sl_identity *who)
 {
 	struct sl_msg *msg = calloc(1, sizeof(*msg));
@@ -178,6 +178,7 @@ static void end_sessions(struct mg_locks *l, const struct sl_identity *who)
 	}
 	msg->type = SL_MSG_KILL;
 	msg->identity = *who;
+	memset(msg->identity.credential, 0, sizeof(msg->identity.credential));
 	for (uint32_t i = 0; i < l->nb_workers; i++)
 		l->send(l->ctx, i, msg);
 	free(msg);

@@ -141,6 +141,29 @@ static void test_locks(void **state)
 	sl_usage_free(u);
 }
 
+static void on_kill_of_all(void *ctx, uint32_t worker, const struct sl_msg *msg)
+{
+	on_kill(ctx, worker, msg);
+	assert_string_equal(msg->identity.issuer, "iss");
+	assert_string_equal(msg->identity.credential, "");
+}
+
+/* Who trips a breaker by a session credential is locked as who they are: all of their sessions end. */
+static void test_lock_of_credential(void **state)
+{
+	struct world *w = *state;
+	struct sl_msg_locked m = {.denials = 3, .window_s = 60, .breaker = "Breaker/b", .wall_us = 77};
+	unsigned killed[2] = {0};
+	struct mg_locks *l;
+
+	who(&m.identity, "s1");
+	snprintf(m.identity.credential, sizeof(m.identity.credential), "aaaaaaaaaaaa");
+	assert_int_equal(mg_locks_new(w->store, NULL, 2, on_kill_of_all, killed, &l), SL_OK);
+	mg_locks_add(l, &m);
+	assert_true(killed[0] == 1 && killed[1] == 1);
+	mg_locks_free(l);
+}
+
 static void test_usage_kept(void **state)
 {
 	struct world *w = *state;
@@ -175,6 +198,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(test_locks, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_lock_of_credential, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_usage_kept, setup, teardown),
 	};
 
