@@ -11,6 +11,7 @@
 struct login {
 	struct sl_mgmt *m;
 	struct sl_flow_ref flow;
+	struct sl_id session;
 	struct sl_endpoint client;
 	char resource[SL_BUS_NAME_MAX];
 };
@@ -113,15 +114,15 @@ static void accept_login(struct login *l, const struct sl_identity *who, const s
 	err = mg_creds_get(l->m->creds, res->credential == NULL ? "" : res->credential,
 	                   msg->auth_ok.target_user, &msg->auth_ok.secret);
 	if (err == SL_OK)
-		err = mg_sessions_add(l->m->sessions, &l->flow, &l->client, who->name, l->resource,
-		                      mg_wall_us());
+		err = mg_sessions_add(l->m->sessions, &l->flow, &l->session);
 	if (err == SL_OK) {
 		mg_out_send(l->m, l->flow.worker, msg);
 	} else {
-		/* The operator reads why; the caller may not be allowed to know that the resource is there.
-		 */
-		sl_log(SL_LOG_ERROR, "auth", "resource \"%s\": its credential \"%s\": %s", res->name,
-		       res->credential == NULL ? "" : res->credential, sl_err_text(err));
+		/* The operator reads why, unless the client has left; the caller may not be allowed to know
+		 * that the resource is there. */
+		if (err != SL_E_EXISTS)
+			sl_log(SL_LOG_ERROR, "auth", "resource \"%s\": its credential \"%s\": %s", res->name,
+			       res->credential == NULL ? "" : res->credential, sl_err_text(err));
 		refuse(l, err, false, text_generic);
 	}
 	sl_cleanse(msg, sizeof(*msg));
@@ -226,6 +227,7 @@ void mg_auth(struct sl_mgmt *m, const struct sl_msg *msg)
 	}
 	l->m = m;
 	l->flow = msg->flow;
+	l->session = msg->auth.session;
 	l->client = msg->auth.client;
 	memcpy(l->resource, msg->auth.resource, sizeof(l->resource));
 	l->resource[sizeof(l->resource) - 1] = '\0';

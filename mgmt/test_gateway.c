@@ -37,11 +37,14 @@
 
 /* ---- the provider ---- */
 
+_Atomic unsigned idp_slow_ms;
+
 static void on_idp_request(struct evhttp_request *req, void *ctx)
 {
 	struct provider *p = ctx;
 	const char *uri = evhttp_request_get_uri(req);
 
+	usleep(idp_slow_ms * 1000);
 	test_https_reply(req, 200, strcmp(uri, "/jwks") == 0 ? p->jwks : p->discovery);
 }
 

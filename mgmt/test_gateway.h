@@ -37,6 +37,7 @@ struct world {
 };
 
 extern _Atomic uint64_t dead_workers; /* what the core is told */
+extern _Atomic unsigned idp_slow_ms;  /* what the provider takes for an answer */
 
 enum {
 	P_STORE,

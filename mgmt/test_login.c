@@ -328,12 +328,49 @@ static void test_canary(void **state)
 	free(text);
 }
 
+/*
+ * A client brings a token while the provider's keys are fetched, and leaves; its place on the worker is taken
+ * by one that logs in by a session credential, which waits for nobody. The answer to the first comes last:
+ * the second is live all the same.
+ */
+static void test_late_answer(void **state)
+{
+	struct world *w = *state;
+	struct reply r = make(w, "bot", "{\"resources\":[\"shop\"],\"ttl_s\":300}");
+	char id[32], password[64], *token = token_for(w, "bot", "agents");
+	struct sl_msg *m;
+
+	put_target(w);
+	snprintf(id, sizeof(id), "%s", str(&r, "id"));
+	snprintf(password, sizeof(password), "%s", str(&r, "password"));
+	done(&r);
+	stop_mgmt(w);
+	idp_slow_ms = 200;
+	start_mgmt(w);
+	m = sl_bus_worker_new(w->bus, 0);
+	m->type = SL_MSG_AUTH;
+	m->flow = (struct sl_flow_ref){0, 3, 8}; /* the generation before that of accepted() */
+	snprintf(m->auth.resource, sizeof(m->auth.resource), "shop");
+	m->auth.token_n = (uint32_t)strlen(token);
+	memcpy(m->auth.token, token, m->auth.token_n);
+	worker_send(w, m);
+	accepted(w, id, password);
+	m = worker_wait(w, SL_MSG_AUTH_NO);
+	assert_int_equal(m->flow.generation, 8);
+	sl_bus_worker_done(w->bus, 0, m);
+	idp_slow_ms = 0;
+	r = as(w, "noc", "GET", "/v1/status", NULL, NULL);
+	assert_int_equal(json_integer_value(json_object_get(r.json, "live_sessions")), 1);
+	done(&r);
+	free(token);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	        T(test_login), T(test_provider_gone), T(test_revoke), T(test_bodies),
-	        T(test_list),  T(test_throttle),      T(test_canary),
+	        T(test_list),  T(test_throttle),      T(test_canary), T(test_late_answer),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -430,12 +430,14 @@ static void test_credentials_api(void **state)
 
 /* ---- tests: workers ---- */
 
-static void send_auth(struct world *w, uint32_t index, const char *resource, const char *token)
+static void send_auth_of(struct world *w, const struct sl_id *session, uint32_t index, const char *resource,
+                         const char *token)
 {
 	struct sl_msg *m = sl_bus_worker_new(w->bus, 0);
 
 	assert_non_null(m);
 	m->type = SL_MSG_AUTH;
+	m->auth.session = *session;
 	m->flow = (struct sl_flow_ref){0, index, 9};
 	assert_int_equal(sl_endpoint_parse("10.9.0.1:4000", &m->auth.client), SL_OK);
 	m->auth.client.port = (uint16_t)(4000 + index);
@@ -443,6 +445,11 @@ static void send_auth(struct world *w, uint32_t index, const char *resource, con
 	m->auth.token_n = (uint32_t)strlen(token);
 	memcpy(m->auth.token, token, m->auth.token_n);
 	worker_send(w, m);
+}
+
+static void send_auth(struct world *w, uint32_t index, const char *resource, const char *token)
+{
+	send_auth_of(w, &(struct sl_id){{0}}, index, resource, token);
 }
 
 static void auth_refused(struct world *w, const char *resource, const char *token, int err, const char *text)
@@ -711,7 +718,7 @@ static void test_sessions_api(void **state)
 	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/shop-app", JSON_TYPE,
 	                           "{\"username\":\"app\",\"password\":\"canary\"}"),
 	                 204);
-	send_auth(w, 1, "shop", token);
+	send_auth_of(w, &id, 1, "shop", token);
 	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_AUTH_OK));
 	put_record(w, &id, 0, SL_REC_SESSION);
 	put_record(w, &id, 1, SL_REC_DATA);
@@ -775,6 +782,34 @@ static void test_sessions_api(void **state)
 	        404);
 	assert_int_equal(status_as(w, "noc", "GET", "/v1/sessions?limit=501", NULL, NULL), 400);
 	assert_int_equal(status_as(w, "noc", "GET", "/v1/sessions?limit=-1", NULL, NULL), 400);
+	free(token);
+}
+
+/* A client may have two sessions from one address and port, by two listeners: the one that is named ends.
+ * Their records here say the same of both. */
+static void test_session_meant(void **state)
+{
+	struct world *w = *state;
+	char text[SL_ID_STR_MAX], path[128], *token = token_for(w, "bot", "agents");
+	struct sl_id id[2];
+	struct sl_msg *m;
+
+	assert_int_equal(status_as(w, "admins", "PUT", "/v1/credentials/shop-app", JSON_TYPE,
+	                           "{\"username\":\"app\",\"password\":\"canary\"}"),
+	                 204);
+	for (uint32_t i = 0; i < 2; i++) {
+		id[i] = sl_id_make(&w->ids, mg_wall_us());
+		send_auth_of(w, &id[i], 1 + i, "shop", token);
+		sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_AUTH_OK));
+		put_record(w, &id[i], 0, SL_REC_SESSION);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/v1/sessions/%s", sl_id_str(&id[i], text));
+		assert_int_equal(status_as(w, "ops", "DELETE", path, NULL, NULL), 202);
+		m = worker_wait(w, SL_MSG_KILL);
+		assert_int_equal(m->flow.index, 1 + i);
+		sl_bus_worker_done(w->bus, 0, m);
+	}
 	free(token);
 }
 
@@ -906,6 +941,7 @@ int main(void)
 	        T(test_backlog),
 	        T(test_approvals_api),
 	        T(test_sessions_api),
+	        T(test_session_meant),
 	        T(test_worker_dies),
 	        T(test_stop_without_workers),
 	};

@@ -43,6 +43,7 @@ static void ask(struct session *s, const struct sl_ev_auth *a, struct sl_msg *m)
 
 	m->type = SL_MSG_AUTH;
 	m->flow = session_ref(s);
+	m->auth.session = sl_inspect_session(s->inspect);
 	m->auth.step = a->step;
 	memcpy(m->auth.credential, l->credential, sizeof(l->credential));
 	if (a->proof.n == sizeof(m->auth.proof))

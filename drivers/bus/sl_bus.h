@@ -74,6 +74,7 @@ struct sl_identity {
 };
 
 struct sl_msg_auth {
+	struct sl_id session; /* that it is for: by this an operator ends it */
 	enum sl_auth_step step;
 	char credential[SL_LOGIN_ID_MAX];
 	uint8_t proof[SL_AUTH_PROOF_N];

@@ -1,14 +1,20 @@
 #include "session.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sl_counter.h"
 
 #define BUCKETS 4096 /* power of two */
 
+struct live {
+	struct live *next;
+	struct sl_flow_ref flow;
+	struct sl_id session;
+};
+
 struct mg_sessions {
-	struct mg_live *bucket[BUCKETS]; /* by worker and flow index */
+	struct live *bucket[BUCKETS]; /* by worker and flow index */
 	uint32_t nb;
 };
 
@@ -17,18 +23,18 @@ static uint32_t bucket_of(const struct sl_flow_ref *flow)
 	return (flow->index * 2654435761u + flow->worker * 40503u) & (BUCKETS - 1);
 }
 
-static struct mg_live **find(struct mg_sessions *s, const struct sl_flow_ref *flow)
+static struct live **find(struct mg_sessions *s, const struct sl_flow_ref *flow)
 {
-	struct mg_live **at = &s->bucket[bucket_of(flow)];
+	struct live **at = &s->bucket[bucket_of(flow)];
 
 	while (*at != NULL && ((*at)->flow.worker != flow->worker || (*at)->flow.index != flow->index))
 		at = &(*at)->next;
 	return at;
 }
 
-static void drop(struct mg_sessions *s, struct mg_live **at)
+static void drop(struct mg_sessions *s, struct live **at)
 {
-	struct mg_live *l = *at;
+	struct live *l = *at;
 
 	*at = l->next;
 	s->nb--;
@@ -50,11 +56,19 @@ void mg_sessions_free(struct mg_sessions *s)
 	free(s);
 }
 
-int mg_sessions_add(struct mg_sessions *s, const struct sl_flow_ref *flow, const struct sl_endpoint *client,
-                    const char *user, const char *resource, uint64_t wall_us)
+/* Generations go round. */
+static bool later(const struct sl_flow_ref *a, const struct sl_flow_ref *b)
 {
-	struct mg_live **at = find(s, flow), *l;
+	return (int32_t)(a->generation - b->generation) > 0;
+}
 
+int mg_sessions_add(struct mg_sessions *s, const struct sl_flow_ref *flow, const struct sl_id *session)
+{
+	struct live **at = find(s, flow), *l;
+
+	/* Logins take their time, each its own: the answer to a client that has left may be the later one. */
+	if (*at != NULL && later(&(*at)->flow, flow))
+		return SL_E_EXISTS;
 	if (*at != NULL)
 		drop(s, at);
 	if (s->nb >= MG_LIVE_MAX)
@@ -63,10 +77,7 @@ int mg_sessions_add(struct mg_sessions *s, const struct sl_flow_ref *flow, const
 	if (l == NULL)
 		return sl_fail(SL_E_NOMEM);
 	l->flow = *flow;
-	l->client = *client;
-	l->started_us = wall_us;
-	snprintf(l->user, sizeof(l->user), "%s", user);
-	snprintf(l->resource, sizeof(l->resource), "%s", resource);
+	l->session = *session;
 	at = &s->bucket[bucket_of(flow)];
 	l->next = *at;
 	*at = l;
@@ -76,7 +87,7 @@ int mg_sessions_add(struct mg_sessions *s, const struct sl_flow_ref *flow, const
 
 void mg_sessions_end(struct mg_sessions *s, const struct sl_flow_ref *flow)
 {
-	struct mg_live **at = find(s, flow);
+	struct live **at = find(s, flow);
 
 	if (*at != NULL && (*at)->flow.generation == flow->generation)
 		drop(s, at);
@@ -87,7 +98,7 @@ uint32_t mg_sessions_worker_gone(struct mg_sessions *s, uint32_t worker)
 	uint32_t before = s->nb;
 
 	for (uint32_t i = 0; i < BUCKETS; i++) {
-		struct mg_live **at = &s->bucket[i];
+		struct live **at = &s->bucket[i];
 
 		while (*at != NULL) {
 			if ((*at)->flow.worker == worker)
@@ -100,15 +111,12 @@ uint32_t mg_sessions_worker_gone(struct mg_sessions *s, uint32_t worker)
 }
 
 /* Walks all: asked by people only. */
-const struct mg_live *mg_sessions_find(const struct mg_sessions *s, const char *client, const char *resource)
+const struct sl_flow_ref *mg_sessions_find(const struct mg_sessions *s, const struct sl_id *session)
 {
-	char text[SL_ENDPOINT_STR_MAX];
-
 	for (uint32_t i = 0; i < BUCKETS; i++)
-		for (const struct mg_live *l = s->bucket[i]; l != NULL; l = l->next)
-			if (strcmp(l->resource, resource) == 0 &&
-			    strcmp(sl_endpoint_str(&l->client, text), client) == 0)
-				return l;
+		for (const struct live *l = s->bucket[i]; l != NULL; l = l->next)
+			if (memcmp(&l->session, session, sizeof(*session)) == 0)
+				return &l->flow;
 	return NULL;
 }
 

@@ -884,27 +884,32 @@ static void test_sessions(void **state)
 {
 	struct mg_sessions *s = mg_sessions_new();
 	struct sl_flow_ref a = {0, 1, 1}, b = {0, 1, 2}, c = {1, 1, 1};
-	struct sl_endpoint ea, ec;
+	struct sl_id alice = {{1}}, bob = {{2}}, carol = {{3}};
 
-	assert_int_equal(sl_endpoint_parse("10.0.0.1:1000", &ea), SL_OK);
-	assert_int_equal(sl_endpoint_parse("10.0.0.2:1000", &ec), SL_OK);
-	assert_int_equal(mg_sessions_add(s, &a, &ea, "alice", "shop", 1), SL_OK);
-	assert_int_equal(mg_sessions_add(s, &c, &ec, "carol", "shop", 1), SL_OK);
+	assert_int_equal(mg_sessions_add(s, &a, &alice), SL_OK);
+	assert_int_equal(mg_sessions_add(s, &c, &carol), SL_OK);
 	assert_int_equal(mg_sessions_nb(s), 2);
-	assert_string_equal(mg_sessions_find(s, "10.0.0.1:1000", "shop")->user, "alice");
-	assert_null(mg_sessions_find(s, "10.0.0.1:1000", "crm"));
-	assert_null(mg_sessions_find(s, "10.0.0.3:1000", "shop"));
-	/* the flow's place is used again: the end of the old one is no end of the new one */
-	assert_int_equal(mg_sessions_add(s, &b, &ea, "bob", "shop", 1), SL_OK);
+	assert_memory_equal(mg_sessions_find(s, &alice), &a, sizeof(a));
+	assert_memory_equal(mg_sessions_find(s, &carol), &c, sizeof(c));
+	assert_null(mg_sessions_find(s, &bob));
+	/* the flow's place is used again: neither the end of the old one nor its late login is the new one's
+	 */
+	assert_int_equal(mg_sessions_add(s, &b, &bob), SL_OK);
 	assert_int_equal(mg_sessions_nb(s), 2);
+	assert_null(mg_sessions_find(s, &alice));
 	mg_sessions_end(s, &a);
+	assert_int_equal(mg_sessions_add(s, &a, &alice), SL_E_EXISTS);
+	assert_memory_equal(mg_sessions_find(s, &bob), &b, sizeof(b));
 	assert_int_equal(mg_sessions_nb(s), 2);
 	mg_sessions_end(s, &b);
 	assert_int_equal(mg_sessions_nb(s), 1);
-	assert_int_equal(mg_sessions_add(s, &a, &ea, "alice", "shop", 1), SL_OK);
+	/* generations begin anew after the last one */
+	b.generation = UINT32_MAX;
+	assert_int_equal(mg_sessions_add(s, &b, &bob), SL_OK);
+	assert_int_equal(mg_sessions_add(s, &a, &alice), SL_OK);
 	assert_int_equal(mg_sessions_worker_gone(s, 1), 1);
-	assert_null(mg_sessions_find(s, "10.0.0.2:1000", "shop"));
-	assert_non_null(mg_sessions_find(s, "10.0.0.1:1000", "shop"));
+	assert_null(mg_sessions_find(s, &carol));
+	assert_non_null(mg_sessions_find(s, &alice));
 	assert_int_equal(mg_sessions_worker_gone(s, 7), 0);
 	mg_sessions_free(s);
 }

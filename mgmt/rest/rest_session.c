@@ -298,22 +298,6 @@ void mg_post_verify(struct request *q)
 
 /* ---- ending ---- */
 
-struct first {
-	char client[SL_ENDPOINT_STR_MAX];
-	char resource[SL_BUS_NAME_MAX];
-};
-
-static int read_first(void *ctx, uint64_t number, struct sl_span rec)
-{
-	struct first *f = ctx;
-
-	if (sl_record_check(rec) != SL_OK)
-		return 1;
-	(void)sl_span_cstr(sl_record_get(rec, "c").s, f->client, sizeof(f->client));
-	(void)sl_span_cstr(sl_record_get(rec, "r").s, f->resource, sizeof(f->resource));
-	return 1;
-}
-
 struct probe {
 	const struct sl_id *id;
 	bool found, live;
@@ -338,9 +322,8 @@ static struct sl_id id_before(struct sl_id id)
 
 void mg_delete_session(struct request *q)
 {
-	struct first f = {0};
 	struct probe p = {0};
-	const struct mg_live *live;
+	const struct sl_flow_ref *flow;
 	struct sl_msg *msg;
 	struct sl_id id, before;
 	int err = sl_id_parse(q->arg, &id);
@@ -352,22 +335,22 @@ void mg_delete_session(struct request *q)
 	} else {
 		err = SL_E_NOTFOUND;
 	}
-	if (err == SL_OK)
-		err = p.found ? sl_store_records(q->cfg->store, &id, 0, read_first, &f) : SL_E_NOTFOUND;
+	if (err == SL_OK && !p.found)
+		err = SL_E_NOTFOUND;
 	if (err != SL_OK) {
 		mg_reply_err(q, err, "no such session");
 		return;
 	}
-	live = p.live ? mg_sessions_find(q->cfg->sessions, f.client, f.resource) : NULL;
-	msg = live == NULL ? NULL : calloc(1, sizeof(*msg));
+	flow = p.live ? mg_sessions_find(q->cfg->sessions, &id) : NULL;
+	msg = flow == NULL ? NULL : calloc(1, sizeof(*msg));
 	if (msg == NULL) {
 		mg_reply_problem(q, 409, "the session has ended already", NULL);
 		return;
 	}
 	msg->type = SL_MSG_KILL;
-	msg->flow = live->flow;
+	msg->flow = *flow;
 	msg->session = id;
-	q->cfg->send(q->cfg->send_ctx, live->flow.worker, msg);
+	q->cfg->send(q->cfg->send_ctx, flow->worker, msg);
 	free(msg);
 	mg_reply_json(q, 202, json_pack("{s:o,s:s}", "id", mg_json_id(&id), "state", "ending"));
 }
