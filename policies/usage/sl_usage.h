@@ -41,7 +41,7 @@ struct sl_usage_time {
 	uint64_t mono_us, wall_us;
 };
 
-/* nb_entries is rounded up to a power of two within the bounds. NULL: out of memory. */
+/* nb_entries is rounded up to a power of two within the bounds. NULL: out of memory, or no random numbers. */
 struct sl_usage *sl_usage_new(uint32_t nb_workers, uint32_t nb_entries);
 void sl_usage_free(struct sl_usage *u);
 

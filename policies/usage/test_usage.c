@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -221,6 +222,29 @@ static void test_full(void **state)
 	sl_usage_free(u);
 }
 
+/* Who makes identities chooses their names, and so their keys: 64 of them do not fill the place of another's.
+ */
+static void test_chosen_names(void **state)
+{
+	static const char issuer[] = "https://idp.example";
+	struct sl_usage *u = sl_usage_new(1, 0);
+	struct sl_usage_key victim = sl_usage_identity(issuer, "orders-app"), key;
+	uint32_t nb = 0, entry;
+	char name[64];
+
+	(void)state;
+	for (uint32_t i = 0; nb < 64; i++) {
+		snprintf(name, sizeof(name), "system:serviceaccount:eve:a%u", i);
+		key = sl_usage_identity(issuer, name);
+		if (((key.a ^ victim.a) & (SL_USAGE_ENTRIES_MIN / 64 - 1)) != 0)
+			continue;
+		assert_int_equal(sl_usage_take(u, 0, key, 0, 0, at0, &entry), SL_OK);
+		nb++;
+	}
+	assert_int_equal(sl_usage_take(u, 0, victim, 0, 0, at0, &entry), SL_OK);
+	sl_usage_free(u);
+}
+
 static void test_management(void **state)
 {
 	struct sl_usage *u = sl_usage_new(1, 0), *again = sl_usage_new(1, 0);
@@ -327,8 +351,8 @@ int main(void)
 	        cmocka_unit_test(test_rate_is_exact), cmocka_unit_test(test_rate_bound),
 	        cmocka_unit_test(test_windows),       cmocka_unit_test(test_window_saturates),
 	        cmocka_unit_test(test_denials),       cmocka_unit_test(test_take),
-	        cmocka_unit_test(test_full),          cmocka_unit_test(test_management),
-	        cmocka_unit_test(test_threads),
+	        cmocka_unit_test(test_full),          cmocka_unit_test(test_chosen_names),
+	        cmocka_unit_test(test_management),    cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "sl_counter.h"
+#include "sl_siphash.h"
 #include "sl_snapshot.h"
 
 #define SHARD       64u  /* entries: a look-up reads all of them */
@@ -42,6 +44,7 @@ struct shard {
 };
 
 struct sl_usage {
+	uint64_t secret[2]; /* of the choice of shards */
 	uint32_t nb_entries, nb_shards, nb_workers;
 	struct entry *entries;
 	struct shard *shards;
@@ -82,7 +85,8 @@ struct sl_usage *sl_usage_new(uint32_t nb_workers, uint32_t nb_entries)
 	u->entries = aligned_alloc(64, u->nb_entries * sizeof(*u->entries));
 	u->shards = aligned_alloc(64, u->nb_shards * sizeof(*u->shards));
 	u->held = calloc(nb_workers, sizeof(*u->held));
-	good = u->entries != NULL && u->shards != NULL && u->held != NULL;
+	good = u->entries != NULL && u->shards != NULL && u->held != NULL &&
+	       getrandom(u->secret, sizeof(u->secret), 0) == (ssize_t)sizeof(u->secret);
 	for (uint32_t i = 0; good && i < nb_workers; i++) {
 		u->held[i] = calloc(u->nb_entries, sizeof(*u->held[i]));
 		good = u->held[i] != NULL;
@@ -276,9 +280,10 @@ static void shard_put(struct sl_usage *u, uint32_t shard)
 	atomic_store_explicit(&u->shards[shard].lock, NOBODY, memory_order_release);
 }
 
+/* Keys follow from names, which may be chosen: nobody is to choose a shard. */
 static uint32_t shard_of(const struct sl_usage *u, struct sl_usage_key key)
 {
-	return (uint32_t)key.a & (u->nb_shards - 1);
+	return (uint32_t)sl_siphash(u->secret, &key.a, sizeof(key.a)) & (u->nb_shards - 1);
 }
 
 static bool denials_over(const struct entry *e, uint64_t wall_us)
