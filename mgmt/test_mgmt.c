@@ -52,6 +52,21 @@ static void test_open_routes(void **state)
 	done(&r);
 }
 
+static void assert_same_query(const json_t *op, const char *want)
+{
+	char names[128] = "";
+	json_t *p;
+	size_t i, n = 0;
+
+	json_array_foreach(json_object_get(op, "parameters"), i, p)
+	{
+		if (strcmp(json_string_value(json_object_get(p, "in")), "query") == 0)
+			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n == 0 ? "" : " ",
+			                      json_string_value(json_object_get(p, "name")));
+	}
+	assert_string_equal(names, want);
+}
+
 /* Every route is in the document, and the document has no other. */
 static void test_openapi_covers_routes(void **state)
 {
@@ -87,6 +102,7 @@ static void test_openapi_covers_routes(void **state)
 				fail_msg("%s %s is in the document only", method, path);
 			/* what needs no token says so */
 			assert_int_equal(mg_routes[i].roles == 0, json_object_get(op, "security") != NULL);
+			assert_same_query(op, mg_routes[i].query);
 			nb++;
 		}
 	}
@@ -352,6 +368,33 @@ static void test_policies(void **state)
 	done(&r);
 	r = as(w, "noc", "GET", "/v1/policies/current", NULL, NULL);
 	assert_int_equal(json_integer_value(json_object_get(r.json, "version")), 2);
+	done(&r);
+}
+
+/* A query that is not understood whole is refused: what asks for a dry run must not become a real one. */
+static void test_query_strict(void **state)
+{
+	static const char *const queries[] = {
+	        "dry_run=1&x", "dry_run=1&=",         "dry_run",  "&dry_run=1",   "dryrun=1",
+	        "DRY_RUN=1",   "dry_run=0&dry_run=1", "limit=10", "dry_run=1%00", "dry_run=1&limit=10",
+	};
+	struct world *w = *state;
+	char text[4096], path[128];
+	struct reply r;
+
+	policy_text(w, "", text, sizeof(text));
+	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+		snprintf(path, sizeof(path), "/v1/policies?%s", queries[i]);
+		r = as(w, "admins", "POST", path, YAML_TYPE, text);
+		if (r.status != 400)
+			fail_msg("%s: %d %s", path, r.status, r.body);
+		done(&r);
+	}
+	assert_int_equal(status_as(w, "admins", "POST", "/v1/policies?dry_run=1&", YAML_TYPE, text), 200);
+	assert_int_equal(status_of(w, "GET", "/v1/health?", NULL, NULL, NULL), 200);
+	assert_int_equal(status_of(w, "GET", "/v1/health?all=1", NULL, NULL, NULL), 400);
+	r = as(w, "noc", "GET", "/v1/policies/current", NULL, NULL);
+	assert_int_equal(json_integer_value(json_object_get(r.json, "version")), 1);
 	done(&r);
 }
 
@@ -934,6 +977,7 @@ int main(void)
 	        T(test_status),
 
 	        T(test_policies),
+	        T(test_query_strict),
 	        T(test_policy_survives),
 	        T(test_credentials_api),
 	        T(test_auth),

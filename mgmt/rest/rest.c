@@ -391,12 +391,34 @@ static bool framing_ok(const struct request *q)
 	return nb_coding == 0 && (nb_length == 0 || strcmp(length, "0") == 0);
 }
 
-static void read_query(struct request *q)
+static bool takes(const struct route *t, const char *name)
+{
+	size_t n = strlen(name), len;
+
+	for (const char *s = t->query; *s != '\0'; s += len + (s[len] == ' ')) {
+		len = strcspn(s, " ");
+		if (len == n && memcmp(s, name, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* False: it is not understood whole (a name that the route does not have, or has had already), so that
+ * leaving out the rest could turn it into another request. */
+static bool read_query(struct request *q)
 {
 	const char *text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(q->ev));
+	const struct evkeyval *p;
 
-	if (text != NULL && *text != '\0')
-		q->has_query = evhttp_parse_query_str(text, &q->query) == 0;
+	if (text == NULL || *text == '\0')
+		return true;
+	q->has_query = evhttp_parse_query_str(text, &q->query) == 0;
+	if (!q->has_query || strstr(text, "%00") != NULL)
+		return false;
+	for (p = TAILQ_FIRST(&q->query); p != NULL; p = TAILQ_NEXT(p, next))
+		if (!takes(q->route, p->key) || mg_query(q, p->key) != p->value)
+			return false;
+	return true;
 }
 
 void mg_on_request(struct evhttp_request *ev, void *rest)
@@ -425,8 +447,9 @@ void mg_on_request(struct evhttp_request *ev, void *rest)
 		                 NULL);
 		return;
 	}
-	read_query(q);
-	if (q->route->roles == 0)
+	if (!read_query(q))
+		mg_reply_problem(q, 400, "the query is malformed, or has what is not taken here", NULL);
+	else if (q->route->roles == 0)
 		handle(q);
 	else
 		authenticate(q);

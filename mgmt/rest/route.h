@@ -30,6 +30,7 @@ struct route {
 	uint32_t roles;   /* any of them; 0: no token */
 	enum body_kind body;
 	void (*handle)(struct request *q); /* replies, now or later, exactly once */
+	const char *query;                 /* names of the query's parameters, a space between them */
 };
 
 extern const struct route mg_routes[];
