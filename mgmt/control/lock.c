@@ -88,17 +88,19 @@ static int load(void *ctx, struct sl_span key, struct sl_span value)
 	struct sl_usage_key k;
 	int rc;
 
-	(void)key;
 	if (doc == NULL) {
 		l->load_err = sl_fail(SL_E_STORE_CORRUPT);
 		return 1;
 	}
 	k = sl_usage_identity(text_of(doc, "issuer"), text_of(doc, "subject"));
 	rc = keep(l, k, doc);
-	if (rc == SL_OK && l->usage != NULL)
-		rc = sl_usage_set_lock(l->usage, k, true, now());
-	l->load_err = rc;
-	return rc;
+	if (l->usage != NULL && sl_usage_set_lock(l->usage, k, true, now()) != SL_OK)
+		rc = SL_E_LIMIT;
+	/* Not worth a gateway that does not start: what could be kept of it refuses the identity's logins. */
+	if (rc != SL_OK)
+		sl_log(SL_LOG_ERROR, "lock", "lock %.*s is not kept whole: %s", (int)key.n,
+		       (const char *)key.p, sl_err_text(rc));
+	return SL_OK;
 }
 
 int mg_locks_new(struct sl_store *store, struct sl_usage *usage, uint32_t nb_workers, mg_send_fn send,
@@ -189,16 +191,16 @@ void mg_locks_add(struct mg_locks *l, const struct sl_msg_locked *m)
 	struct sl_usage_key key = sl_usage_identity(m->identity.issuer, m->identity.subject);
 	json_t *doc = doc_of(m, key);
 	char user[160];
-	int rc = doc == NULL ? sl_fail(SL_E_NOMEM) : SL_OK;
+	int rc;
 
 	sl_log(SL_LOG_WARN, "lock", "identity \"%s\" is locked: %u denials in %u s (%s)",
 	       sl_log_quote(sl_span_str(m->identity.name[0] != '\0' ? m->identity.name : m->identity.subject),
 	                    user, sizeof(user)),
 	       m->denials, m->window_s, m->breaker);
+	rc = doc == NULL ? sl_fail(SL_E_NOMEM) : keep(l, key, doc);
+	/* In the store only what the next start has room for. */
 	if (rc == SL_OK)
 		rc = store_doc(l, key, doc);
-	if (doc != NULL && keep(l, key, doc) != SL_OK)
-		rc = SL_E_LIMIT;
 	if (rc != SL_OK)
 		sl_log(SL_LOG_ERROR, "lock", "the lock holds only until the gateway stops: %s",
 		       sl_err_text(rc));

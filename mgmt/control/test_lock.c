@@ -141,6 +141,40 @@ static void test_locks(void **state)
 	sl_usage_free(u);
 }
 
+/* Locks beyond the bound hold until the gateway stops (docs/limits.md), and do not keep it from starting
+ * again. */
+static void test_too_many_locks(void **state)
+{
+	struct world *w = *state;
+	struct sl_usage *u = sl_usage_new(1, 0);
+	struct sl_msg_locked m = {.denials = 3, .window_s = 60, .breaker = "Breaker/b", .wall_us = 77};
+	struct mg_locks *l;
+	char subject[32];
+
+	sl_log_set_level((enum sl_log_level) - 1);
+	assert_int_equal(mg_locks_new(w->store, u, 0, NULL, NULL, &l), SL_OK);
+	for (int i = 0; i < MG_LOCKS_MAX + 1; i++) {
+		snprintf(subject, sizeof(subject), "job-%d", i);
+		who(&m.identity, subject);
+		mg_locks_add(l, &m);
+	}
+	assert_int_equal(mg_locks_nb(l), MG_LOCKS_MAX);
+	mg_locks_free(l);
+	assert_int_equal(mg_locks_new(w->store, u, 0, NULL, NULL, &l), SL_OK);
+	assert_int_equal(mg_locks_nb(l), MG_LOCKS_MAX);
+	mg_locks_free(l);
+	/* One more than it takes in the store all the same: another gateway's, or another version's. */
+	assert_int_equal(sl_store_put(w->store, "lock", SL_SPAN_LIT("0"),
+	                              SL_SPAN_LIT("{\"issuer\":\"iss\",\"subject\":\"more\"}")),
+	                 SL_OK);
+	assert_int_equal(mg_locks_new(w->store, u, 0, NULL, NULL, &l), SL_OK);
+	assert_int_equal(mg_locks_nb(l), MG_LOCKS_MAX);
+	assert_true(is_locked(u, "more"));
+	mg_locks_free(l);
+	sl_usage_free(u);
+	sl_log_set_level(SL_LOG_ERROR);
+}
+
 static void on_kill_of_all(void *ctx, uint32_t worker, const struct sl_msg *msg)
 {
 	on_kill(ctx, worker, msg);
@@ -198,6 +232,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(test_locks, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_too_many_locks, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_lock_of_credential, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_usage_kept, setup, teardown),
 	};
