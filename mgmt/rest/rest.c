@@ -95,6 +95,9 @@ void mg_reply_bytes(struct request *q, int status, const char *type, struct sl_s
 		evhttp_add_header(h, "Content-Type", type);
 	evhttp_add_header(h, "Cache-Control", "no-store");
 	evhttp_add_header(h, "X-Content-Type-Options", "nosniff");
+	/* Somebody waits for this one's place, which it has shown no right to keep. */
+	if (q->who.subject[0] == '\0' && mg_rest_full(q->rest))
+		evhttp_add_header(h, "Connection", "close");
 	if (status == 401)
 		evhttp_add_header(h, "WWW-Authenticate", "Bearer");
 	if (body.n > 0 && evhttp_request_get_command(q->ev) != EVHTTP_REQ_HEAD) {

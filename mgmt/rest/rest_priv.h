@@ -79,6 +79,8 @@ const struct mg_rest_cfg *mg_rest_config(const struct mg_rest *r);
 /* A request is being worked on, or was answered: its connection's time stands still, or starts again. False:
  * no TLS connection. */
 bool mg_rest_busy(struct evhttp_request *ev, bool busy);
+/* No connection is free: further ones wait. */
+bool mg_rest_full(const struct mg_rest *r);
 
 /* Generated from openapi.json. */
 extern const unsigned char mg_openapi_json[];

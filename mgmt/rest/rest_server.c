@@ -80,6 +80,11 @@ static struct conn *conn_of(struct bufferevent *bev)
 	return ssl == NULL ? NULL : SSL_get_ex_data(ssl, conn_index);
 }
 
+bool mg_rest_full(const struct mg_rest *r)
+{
+	return r->nb_conns >= MG_REST_CONNECTIONS_MAX;
+}
+
 bool mg_rest_busy(struct evhttp_request *ev, bool busy)
 {
 	struct evhttp_connection *ec = evhttp_request_get_connection(ev);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 
 #include "clock.h"
 #include "rest.h"
@@ -146,6 +148,76 @@ static void test_full_house(void **state)
 	run_for(w, 100);
 }
 
+struct talker {
+	SSL *ssl;
+	int fd, nb_answers;
+};
+
+static void talker_up(struct world *w, SSL_CTX *tls, struct talker *t)
+{
+	t->fd = dial(w);
+	t->ssl = SSL_new(tls);
+	SSL_set_fd(t->ssl, t->fd);
+	SSL_set_connect_state(t->ssl);
+}
+
+static void talker_down(struct talker *t)
+{
+	SSL_free(t->ssl);
+	close(t->fd);
+}
+
+/* As far as it goes without waiting: the handshake, a request when `ask`, the answers. */
+static void talk(struct talker *t, bool ask)
+{
+	static const char text[] = "GET /v1/health HTTP/1.1\r\nHost: a\r\n\r\n";
+	char buf[2048];
+	int n;
+
+	if (SSL_do_handshake(t->ssl) == 1 && ask)
+		(void)SSL_write(t->ssl, text, sizeof(text) - 1);
+	while ((n = SSL_read(t->ssl, buf, sizeof(buf))) > 0)
+		t->nb_answers += n > 12 && memcmp(buf + 9, "200", 3) == 0;
+	ERR_clear_error();
+}
+
+/* Nor does a full house of those that ask for what needs no token, again and again. */
+static void test_full_house_talks(void **state)
+{
+	struct world *w = *state;
+	SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
+	struct talker t[MG_REST_CONNECTIONS_MAX], late = {0};
+	size_t nb = MG_REST_CONNECTIONS_MAX;
+
+	memset(t, 0, sizeof(t));
+	talker_up(w, tls, &t[0]);
+	for (int i = 0; i < 20 && t[0].nb_answers < 2; i++) { /* with room it may go on as it likes */
+		talk(&t[0], true);
+		run_for(w, 20);
+	}
+	assert_true(t[0].nb_answers >= 2);
+	for (size_t i = 1; i < nb; i++)
+		talker_up(w, tls, &t[i]);
+	for (int i = 0; i < 5; i++) { /* these are all in */
+		for (size_t j = 1; j < nb; j++)
+			talk(&t[j], false);
+		run_for(w, 50);
+	}
+	talker_up(w, tls, &late);
+	for (int i = 0; i < 20 && late.nb_answers == 0; i++) {
+		for (size_t j = 0; j < nb; j++)
+			talk(&t[j], true);
+		talk(&late, true);
+		run_for(w, 100);
+	}
+	assert_true(t[1].nb_answers > 0 && late.nb_answers > 0);
+	for (size_t i = 0; i < nb; i++)
+		talker_down(&t[i]);
+	talker_down(&late);
+	SSL_CTX_free(tls);
+	run_for(w, 100);
+}
+
 /* Clear text is no request. */
 static void test_clear_text(void **state)
 {
@@ -168,6 +240,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(test_slow_clients, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_full_house, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_full_house_talks, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_clear_text, setup, teardown),
 	};
 
