@@ -376,29 +376,41 @@ static int join_files(const struct files *f, uint8_t **out, size_t *out_n)
 }
 
 static int compile(struct mg_policy *p, const struct sl_policy_source *sources, uint32_t nb, uint64_t version,
-                   char *err, size_t err_cap)
+                   struct sl_snapshot **snap, char *err, size_t err_cap)
 {
 	struct sl_policy_error where = {0};
-	struct sl_snapshot *snap = NULL;
 	char text[1200];
-	int rc = sl_policy_compile_keyed(sources, nb, version, p->cfg.nb_workers, &p->cfg.mask_keys, &snap,
+	int rc = sl_policy_compile_keyed(sources, nb, version, p->cfg.nb_workers, &p->cfg.mask_keys, snap,
 	                                 &where);
 
-	if (rc != SL_OK) {
+	if (rc != SL_OK)
 		snprintf(err, err_cap, "policy version %llu does not compile: %s",
 		         (unsigned long long)version,
 		         where.text[0] == '\0' ? sl_err_text(rc)
 		                               : sl_policy_error_str(&where, text, sizeof(text)));
-		return rc;
-	}
-	publish(p, snap);
-	return SL_OK;
+	return rc;
 }
 
-/* The files are compiled one by one, for errors that name them, and stored as the text that they make
- * together. */
+/*
+ * The text that the files make together, which is what is stored and what the next start compiles. What it
+ * does not take the files are asked for one by one, for an error that names one; bounds may be the text's
+ * alone.
+ */
+static int compile_files(struct mg_policy *p, const struct files *f, struct sl_span text,
+                         struct sl_snapshot **snap, char *err, size_t err_cap)
+{
+	const struct sl_policy_source joined = {"all files together", text};
+	struct sl_snapshot *unused = NULL;
+	int rc = compile(p, &joined, 1, 1, snap, err, err_cap);
+
+	if (rc != SL_OK && compile(p, f->sources, (uint32_t)f->nb, 1, &unused, err, err_cap) == SL_OK)
+		mg_policy_release(unused);
+	return rc;
+}
+
 static int bootstrap_policy(struct mg_policy *p, const char *dir, char *err, size_t err_cap)
 {
+	struct sl_snapshot *snap = NULL;
 	struct files f;
 	uint8_t *text = NULL;
 	size_t n = 0;
@@ -407,12 +419,16 @@ static int bootstrap_policy(struct mg_policy *p, const char *dir, char *err, siz
 	if (rc == SL_OK)
 		rc = join_files(&f, &text, &n);
 	if (rc == SL_OK)
-		rc = compile(p, f.sources, (uint32_t)f.nb, 1, err, err_cap);
+		rc = compile_files(p, &f, sl_span(text, n), &snap, err, err_cap);
 	if (rc == SL_OK) {
 		rc = store_version(p, 1, BOOTSTRAP_WHO, sl_span(text, n));
 		if (rc != SL_OK)
 			snprintf(err, err_cap, "the first policy cannot be stored: %s", sl_err_text(rc));
 	}
+	if (rc == SL_OK)
+		publish(p, snap);
+	else
+		mg_policy_release(snap);
 	free(text);
 	free_files(&f);
 	return rc;
@@ -421,6 +437,7 @@ static int bootstrap_policy(struct mg_policy *p, const char *dir, char *err, siz
 static int load_newest(struct mg_policy *p, char *err, size_t err_cap)
 {
 	struct sl_policy_source source = {"stored policy", SL_SPAN_EMPTY};
+	struct sl_snapshot *snap = NULL;
 	uint8_t key[8], *value = NULL;
 	json_t *meta = NULL;
 	size_t n = 0;
@@ -436,7 +453,9 @@ static int load_newest(struct mg_policy *p, char *err, size_t err_cap)
 		snprintf(err, err_cap, "policy version %llu cannot be read: %s",
 		         (unsigned long long)p->newest, sl_err_text(rc));
 	else
-		rc = compile(p, &source, 1, p->newest, err, err_cap);
+		rc = compile(p, &source, 1, p->newest, &snap, err, err_cap);
+	if (rc == SL_OK)
+		publish(p, snap);
 	json_decref(meta);
 	free(value);
 	return rc;
