@@ -371,33 +371,6 @@ static void test_policies(void **state)
 	done(&r);
 }
 
-/* A query that is not understood whole is refused: what asks for a dry run must not become a real one. */
-static void test_query_strict(void **state)
-{
-	static const char *const queries[] = {
-	        "dry_run=1&x", "dry_run=1&=",         "dry_run",  "&dry_run=1",   "dryrun=1",
-	        "DRY_RUN=1",   "dry_run=0&dry_run=1", "limit=10", "dry_run=1%00", "dry_run=1&limit=10",
-	};
-	struct world *w = *state;
-	char text[4096], path[128];
-	struct reply r;
-
-	policy_text(w, "", text, sizeof(text));
-	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
-		snprintf(path, sizeof(path), "/v1/policies?%s", queries[i]);
-		r = as(w, "admins", "POST", path, YAML_TYPE, text);
-		if (r.status != 400)
-			fail_msg("%s: %d %s", path, r.status, r.body);
-		done(&r);
-	}
-	assert_int_equal(status_as(w, "admins", "POST", "/v1/policies?dry_run=1&", YAML_TYPE, text), 200);
-	assert_int_equal(status_of(w, "GET", "/v1/health?", NULL, NULL, NULL), 200);
-	assert_int_equal(status_of(w, "GET", "/v1/health?all=1", NULL, NULL, NULL), 400);
-	r = as(w, "noc", "GET", "/v1/policies/current", NULL, NULL);
-	assert_int_equal(json_integer_value(json_object_get(r.json, "version")), 1);
-	done(&r);
-}
-
 static void test_policy_survives(void **state)
 {
 	struct world *w = *state;
@@ -977,7 +950,6 @@ int main(void)
 	        T(test_status),
 
 	        T(test_policies),
-	        T(test_query_strict),
 	        T(test_policy_survives),
 	        T(test_credentials_api),
 	        T(test_auth),

@@ -89,12 +89,12 @@ void mg_jobs_free(struct mg_jobs *j)
 	free(j);
 }
 
-int mg_jobs_start(struct mg_jobs *j, struct mg_job *job)
+int mg_jobs_start(struct mg_jobs *j, uint32_t max, struct mg_job *job)
 {
 	sigset_t all, old;
 	int err;
 
-	if (j->nb_running >= MG_JOBS_MAX)
+	if (j->nb_running >= max || j->nb_running >= MG_JOBS_MAX)
 		return sl_fail(SL_E_LIMIT);
 	job->jobs = j;
 	/* Signals are the main thread's. */

@@ -7,6 +7,7 @@
 #define MG_JOB_H
 
 #include <pthread.h>
+#include <stdint.h>
 
 #include <event2/event.h>
 
@@ -28,7 +29,8 @@ struct mg_job {
 int mg_jobs_new(struct event_base *base, struct mg_jobs **out);
 /* Waits for what runs; done is called for all. */
 void mg_jobs_free(struct mg_jobs *j);
-/* 0; SL_E_LIMIT when too many run, SL_E_SYS: the job is still the caller's then. */
-int mg_jobs_start(struct mg_jobs *j, struct mg_job *job);
+/* 0; SL_E_LIMIT when `max` of all run (at most MG_JOBS_MAX; fewer for what leaves room), SL_E_SYS: the job is
+ * still the caller's then. */
+int mg_jobs_start(struct mg_jobs *j, uint32_t max, struct mg_job *job);
 
 #endif

@@ -238,7 +238,7 @@ int mg_policy_apply(struct mg_policy *p, struct sl_span text, const char *who, b
 	err = a->text == NULL ? sl_fail(SL_E_NOMEM) : SL_OK;
 	if (err == SL_OK) {
 		memcpy(a->text, text.p, text.n);
-		err = mg_jobs_start(p->cfg.jobs, &a->job);
+		err = mg_jobs_start(p->cfg.jobs, MG_JOBS_MAX, &a->job);
 	}
 	if (err != SL_OK) {
 		free(a->text);

@@ -275,7 +275,8 @@ static void start_verify(struct request *q, const struct sl_id *id)
 	                     .one = id != NULL};
 	if (id != NULL)
 		v->id = *id;
-	if (mg_jobs_start(q->cfg->jobs, &v->job) != SL_OK) {
+	/* One place is kept for who applies a policy. */
+	if (mg_jobs_start(q->cfg->jobs, MG_JOBS_MAX - 1, &v->job) != SL_OK) {
 		free(v);
 		mg_reply_problem(q, 503, "other verifications are running: try again", NULL);
 	}

@@ -1,0 +1,112 @@
+/* The API from outside, by who means it ill: requests that can be read in two ways, rooms that are kept full.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "job.h"
+#include "sl_log.h"
+#include "test_gateway.h"
+
+/* A query that is not understood whole is refused: what asks for a dry run must not become a real one. */
+static void test_query_strict(void **state)
+{
+	static const char *const queries[] = {
+	        "dry_run=1&x", "dry_run=1&=",         "dry_run",  "&dry_run=1",   "dryrun=1",
+	        "DRY_RUN=1",   "dry_run=0&dry_run=1", "limit=10", "dry_run=1%00", "dry_run=1&limit=10",
+	};
+	struct world *w = *state;
+	char text[4096], path[128];
+	struct reply r;
+
+	policy_text(w, "", text, sizeof(text));
+	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+		snprintf(path, sizeof(path), "/v1/policies?%s", queries[i]);
+		r = as(w, "admins", "POST", path, YAML_TYPE, text);
+		if (r.status != 400)
+			fail_msg("%s: %d %s", path, r.status, r.body);
+		done(&r);
+	}
+	assert_int_equal(status_as(w, "admins", "POST", "/v1/policies?dry_run=1&", YAML_TYPE, text), 200);
+	assert_int_equal(status_of(w, "GET", "/v1/health?", NULL, NULL, NULL), 200);
+	assert_int_equal(status_of(w, "GET", "/v1/health?all=1", NULL, NULL, NULL), 400);
+	r = as(w, "noc", "GET", "/v1/policies/current", NULL, NULL);
+	assert_int_equal(json_integer_value(json_object_get(r.json, "version")), 1);
+	done(&r);
+}
+
+struct verifier {
+	pthread_t thread;
+	struct world *w;
+	const char *text;
+	_Atomic bool stop;
+};
+
+static void *verify_on(void *arg)
+{
+	struct verifier *v = arg;
+	char got[4096];
+
+	while (!v->stop) {
+		SSL *ssl = dial(v->w);
+
+		assert_non_null(ssl);
+		while (!v->stop && SSL_write(ssl, v->text, (int)strlen(v->text)) > 0 &&
+		       SSL_read(ssl, got, sizeof(got)) > 0)
+			;
+		hang_up(ssl);
+	}
+	return NULL;
+}
+
+/* Viewers that verify, as often as they like, do not keep an admin from applying a policy. */
+static void test_verify_and_apply(void **state)
+{
+	struct world *w = *state;
+	struct verifier v[2 * MG_JOBS_MAX];
+	char policy[4096], *text, *token = token_for(w, "eve", "noc");
+	int nb = 0;
+
+	assert_true(asprintf(&text,
+	                     "GET /v1/sessions/01M7YS92ZZZZZZZZZZZZZZZZZZ/verify HTTP/1.1\r\nHost: a\r\n"
+	                     "Authorization: Bearer %s\r\n\r\n",
+	                     token) > 0);
+	policy_text(w, "", policy, sizeof(policy));
+	sl_log_set_level((enum sl_log_level) - 1);
+	for (int i = 0; i < 2 * MG_JOBS_MAX; i++) {
+		v[i] = (struct verifier){.w = w, .text = text};
+		assert_int_equal(pthread_create(&v[i].thread, NULL, verify_on, &v[i]), 0);
+	}
+	usleep(100000);
+	for (int i = 0; i < 40 && nb == 0; i++)
+		nb += status_as(w, "admins", "POST", "/v1/policies?dry_run=1", YAML_TYPE, policy) != 200;
+	for (int i = 0; i < 2 * MG_JOBS_MAX; i++) {
+		v[i].stop = true;
+		pthread_join(v[i].thread, NULL);
+	}
+	sl_log_set_level(SL_LOG_ERROR);
+	free(text);
+	free(token);
+	assert_int_equal(nb, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	        T(test_query_strict),
+	        T(test_verify_and_apply),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
