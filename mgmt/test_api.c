@@ -17,6 +17,56 @@
 #include "sl_log.h"
 #include "test_gateway.h"
 
+/* H01: a body's length is said in one way that everybody reads alike, or the connection ends: what follows is
+ * never another request. */
+static void test_http_length(void **state)
+{
+	static const char *const bad[] = {
+	        "Transfer-Encoding: gzip",
+	        "Transfer-Encoding: identity",
+	        "Transfer-Encoding: chunked, identity",
+	        "Transfer-Encoding: xchunked",
+	        "Transfer-Encoding : chunked",
+	        "Transfer-Encoding:\x0b"
+	        "chunked",
+	        "Content-Length: +0",
+	        "Content-Length: -0",
+	        "Content-Length: 0x0",
+	        "Content-Length: 00x",
+	        "Content-Length:",
+	        "Content-Length : 57",
+	        "Content-Length\t: 57",
+	        "Content-Length: 0, 57",
+	};
+	static const char *const good[] = {"Content-Length: 0", "content-length: 0 ",
+	                                   "Transfer-Encoding: chunked", "transfer-encoding: Chunked"};
+	static const char form[] =
+	        "POST /v1/verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n%s"
+	        "GET /v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+	struct world *w = *state;
+	char *text, *token = token_for(w, "a", "ops");
+	struct reply r;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_true(asprintf(&text, form, token, bad[i], "") > 0);
+		r = raw(w, text, strlen(text));
+		if (r.status != 400 || strstr(r.body, "HTTP/1.1 200 OK") != NULL)
+			fail_msg("%s: %d %s", bad[i], r.status, r.body);
+		done(&r);
+		free(text);
+	}
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_true(asprintf(&text, form, token, good[i],
+		                     strcasestr(good[i], "chunked") != NULL ? "0\r\n\r\n" : "") > 0);
+		r = raw(w, text, strlen(text));
+		if (r.status != 200 || strstr(r.body, "HTTP/1.1 200 OK") == NULL)
+			fail_msg("%s: %d %s", good[i], r.status, r.body);
+		done(&r);
+		free(text);
+	}
+	free(token);
+}
+
 /* A query that is not understood whole is refused: what asks for a dry run must not become a real one. */
 static void test_query_strict(void **state)
 {
@@ -103,6 +153,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	        T(test_http_length),
 	        T(test_query_strict),
 	        T(test_verify_and_apply),
 	};

@@ -379,15 +379,40 @@ static void authenticate(struct request *q)
 
 /* ---- the entry ---- */
 
-/* libevent reads no body for these methods: bytes that follow would be taken for the next request. */
+/* libevent takes a name with a space behind it for another name. */
+static bool names_ok(const struct request *q)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(q->ev);
+	const struct evkeyval *h;
+
+	for (h = TAILQ_FIRST(headers); h != NULL; h = TAILQ_NEXT(h, next)) {
+		const char *s = h->key;
+
+		while (*s > ' ' && *s <= '~')
+			s++;
+		if (*s != '\0' || s == h->key)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A body's length that everybody reads alike (RFC 9112, 6.3): what is the body to one and the next request to
+ * another gets past a proxy before us. libevent takes a coding that it does not know for none, and a sign
+ * before a length; it reads no body for methods but these three.
+ */
 static bool framing_ok(const struct request *q)
 {
 	enum evhttp_cmd_type m = evhttp_request_get_command(q->ev);
 	unsigned nb_length, nb_coding;
 	const char *length = single_header(q, "Content-Length", &nb_length);
+	const char *coding = single_header(q, "Transfer-Encoding", &nb_coding);
 
-	(void)single_header(q, "Transfer-Encoding", &nb_coding);
-	if (nb_length > 1 || nb_coding > 1 || (nb_length > 0 && nb_coding > 0))
+	if (!names_ok(q) || nb_length > 1 || nb_coding > 1 || (nb_length > 0 && nb_coding > 0))
+		return false;
+	if (coding != NULL && strcasecmp(coding, "chunked") != 0)
+		return false;
+	if (length != NULL && (*length == '\0' || length[strspn(length, "0123456789")] != '\0'))
 		return false;
 	if (m == EVHTTP_REQ_POST || m == EVHTTP_REQ_PUT || m == EVHTTP_REQ_PATCH)
 		return true;
