@@ -28,6 +28,7 @@ static int pass(struct pg *d, const struct pg_msg *m)
 static int pass_extended(struct pg *d, const struct pg_msg *m)
 {
 	d->segment_up = true;
+	d->segment_ran |= m->type == 'B' || m->type == 'E';
 	d->flushed = false;
 	return pass(d, m);
 }
@@ -45,6 +46,7 @@ static void segment_end(struct pg *d)
 {
 	d->seg++;
 	d->segment_up = false;
+	d->segment_ran = false;
 	d->flushed = false;
 	d->described = PG_NO_SLOT;
 }
@@ -177,6 +179,38 @@ static bool is_ascii(struct sl_span text)
 	return true;
 }
 
+/*
+ * Are its tokens the same whatever standard_conforming_strings and client_encoding are? With the former off a
+ * backslash in front of a quote keeps a literal open, and in other encodings a byte beyond ASCII can take the
+ * next one with it: then it matters what that one is outside of a name.
+ */
+static bool reads_alike(struct sl_span text)
+{
+	for (size_t i = 0; i + 1 < text.n; i++) {
+		uint8_t c = text.p[i], next = text.p[i + 1];
+
+		if ((c == '\\' && next == '\'') ||
+		    (c >= 0x80 && next != 0 && strchr("@[\\]^`{|}~", next) != NULL))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The target tells of changed settings before its ReadyForQuery and not earlier (PostgreSQL 14 and later),
+ * and what is under way may have changed those that texts are read by. One that hangs on them waits for that
+ * word. Behind what runs in its own segment it cannot, for the Sync may come later: *unread. SL_OK, SL_AGAIN,
+ * < 0.
+ */
+static int settle(struct pg *d, struct sl_span text, bool *unread)
+{
+	*unread = false;
+	if ((!d->segment_ran && pg_queue_n(d) == 0) || reads_alike(text))
+		return SL_OK;
+	*unread = d->segment_ran;
+	return d->segment_ran || !pg_queue_has_ready(d) ? SL_OK : wait_replies(d);
+}
+
 /* What its rows are to be read by cannot be kept: it does not run. */
 static int unkept(struct pg *d)
 {
@@ -201,7 +235,7 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 		return d->judged == PG_J_PARKED ? SL_PARK : SL_OK;
 	if (!reserve_says(d, &notice))
 		return wait_replies(d);
-	ev.command.unread = d->scs_was_off || (!d->server_utf8 && !is_ascii(c->text));
+	ev.command.unread |= d->scs_was_off || (!d->server_utf8 && !is_ascii(c->text));
 	rc = pg_event(d, &ev, &v);
 	if (rc == SL_OK) {
 		d->judged_cmd = d->last_cmd = ++d->next_cmd;
@@ -233,7 +267,9 @@ static int client_query(struct pg *d, const struct pg_msg *m)
 
 	if (pg_get_str(&b, &c.text) < 0 || b.n != 0)
 		return pg_broken(d, "malformed Query message");
-	rc = judge(d, &c);
+	rc = settle(d, c.text, &c.unread);
+	if (rc == SL_OK)
+		rc = judge(d, &c);
 	if (rc != SL_OK)
 		return rc;
 	if (d->judged == PG_J_DENIED)
@@ -288,12 +324,14 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 		return local_error(d, m, "53400", "too many prepared statements for this gateway");
 	if (c.text.n > PG_TEXT_BYTES - d->text_live || types.n > PG_TYPES_BYTES - d->types_live)
 		return local_error(d, m, "53400", "prepared statements too large for this gateway");
-	rc = judge(d, &c);
+	rc = settle(d, c.text, &c.unread);
+	if (rc == SL_OK)
+		rc = judge(d, &c);
 	if (rc != SL_OK)
 		return rc;
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);
-	text = pg_text_keep(d, c.text, types);
+	text = pg_text_keep(d, c.text, types, c.unread);
 	if (text == NULL)
 		return local_error(d, m, "53400", "prepared statements too large for this gateway");
 	pg_stmt_make(d, slot, name, text);
@@ -318,6 +356,7 @@ static int judge_bind(struct pg *d, const struct pg_bind *b, uint16_t stmt)
 	for (uint32_t i = 0; i < b->nb_read; i++)
 		d->tmp->params[i].type = pg_text_type(s->text, i);
 	c.text = pg_text_sql(s->text);
+	c.unread = s->text->unread;
 	c.params = d->tmp->params;
 	c.nb_params = b->nb_read;
 	c.nb_more = b->nb_params - b->nb_read;
@@ -386,6 +425,7 @@ static int judge_execute(struct pg *d, struct pg_named *p)
 	if (!p->executed || p->suspended)
 		return SL_OK;
 	c.text = pg_text_sql(p->text);
+	c.unread = p->text->unread;
 	rc = judge(d, &c);
 	if (rc == SL_OK && d->judged == PG_J_ALLOWED) {
 		p->cmd = d->judged_cmd;

@@ -83,7 +83,7 @@ static size_t text_size(const struct pg_text *t)
 	return t->n + 4u * t->nb_types;
 }
 
-struct pg_text *pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span types)
+struct pg_text *pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span types, bool unread)
 {
 	size_t size = sql.n + types.n;
 	struct pg_text *t;
@@ -96,6 +96,7 @@ struct pg_text *pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span ty
 	t->n = (uint32_t)sql.n;
 	t->nb_types = (uint16_t)(types.n / 4);
 	t->refs = 1;
+	t->unread = unread;
 	if (sql.n > 0)
 		memcpy(t->bytes, sql.p, sql.n);
 	if (types.n > 0)
@@ -138,7 +139,7 @@ void pg_stmt_types(struct pg *d, uint16_t slot, uint32_t seq, struct sl_span typ
 
 	if (e == NULL || same_types(e->text, types))
 		return;
-	t = pg_text_keep(d, pg_text_sql(e->text), types);
+	t = pg_text_keep(d, pg_text_sql(e->text), types, e->text->unread);
 	if (t == NULL)
 		return;
 	pg_text_unref(d, e->text);

@@ -128,6 +128,7 @@ struct pg_entry {
 struct pg_text {
 	uint32_t n;
 	uint16_t refs, nb_types;
+	bool unread; /* the target may have read it by other settings than ours */
 	uint8_t bytes[];
 };
 
@@ -339,6 +340,7 @@ struct pg {
 	bool discard;       /* the client's messages are dropped up to Sync */
 	bool discard_local; /* and that Sync is answered here */
 	bool segment_up;    /* extended messages went upstream since the last Sync */
+	bool segment_ran;   /* a Bind or an Execute among them: the target has run something */
 	bool flushed;       /* and a Flush behind them */
 	bool copy_in;       /* the target waits for CopyData */
 	uint16_t described; /* portal that the last RowDescription asked for belongs to; PG_NO_SLOT none */
@@ -462,6 +464,7 @@ struct pg_entry *pg_queue_at(const struct pg *d, uint32_t i); /* i from q_head t
 struct pg_entry *pg_queue_push(struct pg *d, enum pg_reply kind, uint64_t cmd, uint32_t mark);
 void pg_queue_pop(struct pg *d);
 bool pg_queue_has_sync(const struct pg *d);
+bool pg_queue_has_ready(const struct pg *d); /* a ReadyForQuery is due */
 /* Gives everything at the head that needs no reply its turn. SL_OK, SL_AGAIN, < 0. */
 int pg_pump(struct pg *d);
 int pg_result(struct pg *d, const struct sl_ev_result *r, const struct pg_entry *e);
@@ -492,7 +495,7 @@ struct pg_named *pg_portal_at(const struct pg *d, uint16_t slot, uint32_t seq);
 uint16_t pg_stmt_free_slot(struct pg *d, bool *waiting);
 uint16_t pg_portal_free_slot(struct pg *d, bool *waiting);
 /* Keeps a statement's text and types (4 bytes each, network order), with one reference. NULL: no room. */
-struct pg_text *pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span types);
+struct pg_text *pg_text_keep(struct pg *d, struct sl_span sql, struct sl_span types, bool unread);
 struct sl_span pg_text_sql(const struct pg_text *t);
 uint32_t pg_text_type(const struct pg_text *t, uint32_t i);
 void pg_text_unref(struct pg *d, struct pg_text *t);

@@ -46,6 +46,17 @@ bool pg_queue_has_sync(const struct pg *d)
 	return false;
 }
 
+bool pg_queue_has_ready(const struct pg *d)
+{
+	for (uint32_t i = d->q_head; i != d->q_tail; i++) {
+		uint8_t kind = pg_queue_at(d, i)->kind;
+
+		if (kind == PG_Q_SYNC || kind == PG_Q_SIMPLE || kind == PG_Q_FUNCTION)
+			return true;
+	}
+	return false;
+}
+
 int pg_result(struct pg *d, const struct sl_ev_result *r, const struct pg_entry *e)
 {
 	struct sl_event ev = {.kind = SL_EV_RESULT, .result = *r};

@@ -259,6 +259,47 @@ static void test_hold_in_pipeline(void **state)
 	    "R: allow\n>T: S\nT: Z I\n>C: Z I\n");
 }
 
+/* A text that is read in another way by other settings, behind what may have changed them. */
+static void test_texts_in_flight(void **state)
+{
+	(void)state;
+	/* it waits for the word of the target, which comes with its ReadyForQuery */
+	run(PGH_LOGIN "C: Q f()\nC: Q '\\'\n!: COMMAND 1 simple f()\n>T: Q f()\n=: again\n"
+	              "T: C SELECT 1\nT: S standard_conforming_strings=off\nT: Z I\n"
+	              "!: RESULT 1 SELECT 1 rows=0 masked=0\n!: COMMAND 2 simple unread '\\'\n"
+	              ">C: C SELECT 1\n>C: S standard_conforming_strings=off\n>C: Z I\n>T: Q '\\'\n");
+	run(PGH_LOGIN "C: P |f()\nC: B |\nC: E |0\nC: S\nC: P |'\\'\nC: S\n"
+	              "!: COMMAND 1 prepare f()\n!: COMMAND 2 execute f()\n"
+	              ">T: P |f()\n>T: B |\n>T: D P|\n>T: E |0\n>T: S\n=: again\n"
+	              "T: 1\nT: 2\nT: n\nT: C SELECT 1\nT: Z I\n"
+	              "!: RESULT 2 SELECT 1 rows=0 masked=0\n!: COMMAND 3 prepare '\\'\n"
+	              ">C: 1\n>C: 2\n>C: C SELECT 1\n>C: Z I\n>T: P |'\\'\n>T: S\n");
+	/* in one segment no word comes: it is unread, and so is what is bound to it later */
+	run(PGH_LOGIN "C: P |f()\nC: B |\nC: E |0\nC: P s|'\\'\nC: P |'\\n'\nC: S\nC: Q '\\'\n"
+	              "!: COMMAND 1 prepare f()\n!: COMMAND 2 execute f()\n!: COMMAND 3 prepare unread '\\'\n"
+	              "!: COMMAND 4 prepare '\\n'\n"
+	              ">T: P |f()\n>T: B |\n>T: D P|\n>T: E |0\n>T: P s|'\\'\n>T: P |'\\n'\n>T: S\n"
+	              "=: again\n"
+	              "T: 1\nT: 2\nT: n\nT: C SELECT 1\nT: 1\nT: 1\nT: Z I\n"
+	              "!: RESULT 2 SELECT 1 rows=0 masked=0\n!: COMMAND 5 simple '\\'\n"
+	              ">C: 1\n>C: 2\n>C: C SELECT 1\n>C: 1\n>C: 1\n>C: Z I\n>T: Q '\\'\n"
+	              "T: C SELECT 1\nT: Z I\n!: RESULT 5 SELECT 1 rows=0 masked=0\n>C: C SELECT 1\n>C: Z I\n"
+	              "C: D S|s\nC: S\n>T: D S|s\n>T: S\nT: t 23\nT: n\nT: Z I\n>C: t\n>C: n\n>C: Z I\n"
+	              "C: B |s\n!: COMMAND 6 execute unread '\\'\n>T: B |s\n");
+	/* bytes beyond ASCII, where another encoding could take the next one with them */
+	run(PGH_LOGIN "T: S server_encoding=UTF8\n>C: S server_encoding=UTF8\n"
+	              "C: P |q\nC: B |\nC: E |0\nC: P |'\xc3\xa9', \xc3\xa9t\xc3\xa9\nC: P |E'\xc3\xa9\\'\n"
+	              "!: COMMAND 1 prepare q\n!: COMMAND 2 execute q\n"
+	              "!: COMMAND 3 prepare '\xc3\xa9', \xc3\xa9t\xc3\xa9\n"
+	              "!: COMMAND 4 prepare unread E'\xc3\xa9\\'\n"
+	              ">T: P |q\n>T: B |\n>T: D P|\n>T: E |0\n"
+	              ">T: P |'\xc3\xa9', \xc3\xa9t\xc3\xa9\n>T: P |E'\xc3\xa9\\'\n");
+	/* drivers that prepare ahead, or go on behind what has ended, do not wait */
+	run(PGH_LOGIN
+	    "C: P a|q\nC: D S|a\nC: P b|'\\'\nC: S\n!: COMMAND 1 prepare q\n!: COMMAND 2 prepare '\\'\n"
+	    ">T: P a|q\n>T: D S|a\n>T: P b|'\\'\n>T: S\n");
+}
+
 static void test_mask_simple(void **state)
 {
 	(void)state;
@@ -470,6 +511,7 @@ int main(void)
 	        cmocka_unit_test(test_stale_parse),
 	        cmocka_unit_test(test_hold),
 	        cmocka_unit_test(test_hold_in_pipeline),
+	        cmocka_unit_test(test_texts_in_flight),
 	        cmocka_unit_test(test_mask_simple),
 	        cmocka_unit_test(test_p27_unreadable),
 	        cmocka_unit_test(test_mask_described),
