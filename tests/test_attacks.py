@@ -15,6 +15,7 @@ from labtest import (DIR, LISTENER, CA, ROOT, admin, arrives, check, contains, e
                      never_arrives, psql, records, same, session, sessions, target_log, test, token, wire)
 from pgwire import (Closed, ServerError, bind, cstr, describe, errors, execute, kinds, message, parse, query, row, startup, sync)
 from rogue import READY, Rogue, complete, data_row, row_description
+from test_limits import policy
 
 
 def closes(w, seconds=8):
@@ -391,6 +392,25 @@ def p18_set_that_changes_the_reading():
                 denied(w, query(text))
             except AssertionError as e:
                 raise AssertionError(f"{text}: {e}") from e
+
+
+def no_do_runs(*before):
+    """write and ddl give no DO: where these turn standard_conforming_strings off, the last text is one."""
+    with policy(("Role", "builder", "groups: [readers], resources: [bench], allow: [write, ddl]")), session("reader", resource="bench") as w:
+        w.send(*(query(text) for text in before), query("select '\\' || $$'; do 'begin end'; -- $$"))
+        tags = [body for _ in range(len(before) + 1) for kind, body in w.until("Z") if kind == "C"]
+        check(b"DO\0" not in tags, f"a role without do ran one: {tags}")
+
+
+@test
+def p18_settings_through_a_view():
+    no_do_runs("create temp view vs as select * from pg_settings", "update vs set setting = 'off' where name = 'standard_conforming_strings'")
+
+
+@test
+def p18_functions_under_another_name():
+    no_do_runs("create aggregate pg_temp.sc (text, bool) (sfunc = set_config, stype = text, initcond = 'standard_conforming_strings')",
+               "select pg_temp.sc('off', false)")
 
 
 # ---- the extended protocol ----

@@ -260,6 +260,26 @@ def masking_portals():
 
 
 @test
+def masking_texts_read_in_another_way():
+    """What turns standard_conforming_strings off is told by the target too late for what was sent along: that must not be read as if it were on."""
+    eyes, _ = world()
+    tries = {"set_config": ["select set_config('standard_conforming_strings', 'off', false)"],
+             "view of settings": ["create temp view vs as select * from pg_settings",
+                                  "update vs set setting = 'off' where name = 'standard_conforming_strings'"]}
+    leaks = []
+    for name, before in tries.items():
+        with contextlib.closing(Bare()) as talk:
+            talk.w.send(*(query(t) for t in before), query("select '\\' || $$', c_text || '' from people; -- $$"))
+            try:
+                raw = b"".join(body for _ in range(len(before) + 1) for _, body in talk.w.until("Z"))
+            except Closed:
+                continue
+            if eyes.see(raw):
+                leaks.append(name)
+    check(not leaks, f"what masks hide was read behind {leaks}")
+
+
+@test
 def masking_cursors():
     try_all(libpq, wrapped(lambda s: ["begin", f"declare c cursor for {s}"], ["fetch 1 from c", "fetch all from c", "commit"]), "cursors")
 

@@ -5,8 +5,9 @@
  * another statement (DO, EXECUTE of a prepared statement by SQL, CALL, dollar-quoted bodies outside of
  * literals' places ...): opaque is treated as the most dangerous.
  *
- * Assumes standard_conforming_strings on and an ASCII-safe client_encoding: a SET that turns the former off
- * is opaque, and so is all that follows it in the session; the latter is fixed. No allocation; linear time.
+ * Assumes standard_conforming_strings on and an ASCII-safe client_encoding: what may turn the former off
+ * (SET, set_config(), an UPDATE of pg_settings) is opaque, and so is all that follows it in the session; the
+ * latter is fixed. No allocation; linear time.
  */
 #ifndef SL_SQL_H
 #define SL_SQL_H

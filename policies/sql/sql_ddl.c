@@ -97,6 +97,17 @@ static void create_table(struct sql_parser *p)
 	table_rest(p);
 }
 
+static void create_view(struct sql_parser *p)
+{
+	uint32_t first = p->out->nb_relations;
+
+	create_table(p);
+	/* An UPDATE of it would be one of what it is made over. */
+	for (uint32_t i = first; i < p->out->nb_relations; i++)
+		if (sql_is_settings(p->out->relations[i].name))
+			sql_add_kinds(p, BIT(ADMIN) | BIT(OPAQUE));
+}
+
 /* [name] ON [ONLY] table ... */
 static void create_on(struct sql_parser *p)
 {
@@ -218,8 +229,10 @@ void sql_create(struct sql_parser *p)
 	sql_label(p);
 	switch (object) {
 	case KW_TABLE:
-	case KW_VIEW:
 		create_table(p);
+		break;
+	case KW_VIEW:
+		create_view(p);
 		break;
 	case KW_SEQUENCE:
 		if_exists(p);
@@ -247,6 +260,14 @@ void sql_create(struct sql_parser *p)
 		break;
 	case KW_RULE:
 		create_rule(p);
+		break;
+	/* They call functions that stand there without arguments, or as literals: as good as a routine. */
+	case KW_AGGREGATE:
+	case KW_CAST:
+	case KW_OPERATOR:
+	case KW_TRANSFORM:
+		sql_add_kinds(p, BIT(OPAQUE));
+		sql_words(p);
 		break;
 	case KW_SCHEMA:
 		create_schema(p);

@@ -166,8 +166,8 @@ void sql_add_relation(struct sql_parser *p, struct sl_sql_name name, uint8_t acc
 	}
 	if (access == SL_SQL_READS && sql_find_cte(p, name, &cte))
 		return;
-	if ((access & SL_SQL_UPDATES) && sql_same_name(name.name, SL_SPAN_LIT("pg_settings")))
-		sql_add_kinds(p, BIT(SET) | BIT(ADMIN)); /* an UPDATE of this view is a SET */
+	if ((access & SL_SQL_UPDATES) && sql_is_settings(name))
+		sql_add_kinds(p, BIT(SET) | BIT(ADMIN) | BIT(OPAQUE)); /* a SET, of any parameter */
 	if (out->nb_relations == SL_SQL_RELATIONS_MAX) {
 		sql_fail(p);
 		return;
@@ -176,10 +176,38 @@ void sql_add_relation(struct sql_parser *p, struct sl_sql_name name, uint8_t acc
 	        (struct sl_sql_relation){name, access, (uint8_t)(out->nb_stmts - 1)};
 }
 
+bool sql_is_settings(struct sl_sql_name name)
+{
+	return sql_same_name(name.name, SL_SPAN_LIT("pg_settings"));
+}
+
+/*
+ * At the arguments of set_config(): a plain literal names a parameter that does not change how texts are
+ * read. Else it is a SET of those, for which statements that go along with it are not read.
+ */
+static bool sets_harmless(struct sql_parser *p)
+{
+	static const struct sl_span readers[] = {SL_SPAN_LIT("client_encoding"),
+	                                         SL_SPAN_LIT("standard_conforming_strings")};
+	const struct sql_token *t = sql_peek(p, 1);
+	struct sl_span name = t->text;
+
+	if (!sql_is_char(p, '(') || t->type != TOK_STRING || sql_peek(p, 2)->c != ',' || name.p[0] != '\'')
+		return false;
+	name = sl_span(name.p + 1, name.n - 2);
+	if (memchr(name.p, '\'', name.n) != NULL || memchr(name.p, '\\', name.n) != NULL)
+		return false;
+	for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
+		if (sql_same_name(name, readers[i]))
+			return false;
+	return true;
+}
+
 void sql_add_function(struct sql_parser *p, struct sl_sql_name name)
 {
 	struct sl_sql *out = p->out;
 	struct sl_span bare = name.name;
+	uint64_t kinds;
 
 	if (p->failed)
 		return;
@@ -189,7 +217,10 @@ void sql_add_function(struct sql_parser *p, struct sl_sql_name name)
 	}
 	if (bare.n >= 2 && bare.p[0] == '"')
 		bare = sl_span(bare.p + 1, bare.n - 2);
-	sql_add_kinds(p, sql_function_kinds(bare));
+	kinds = sql_function_kinds(bare);
+	sql_add_kinds(p, kinds);
+	if (kinds != 0 && sql_same_name(name.name, SL_SPAN_LIT("set_config")) && !sets_harmless(p))
+		sql_add_kinds(p, BIT(OPAQUE));
 	if (out->nb_functions == SL_SQL_FUNCTIONS_MAX) {
 		sql_fail(p);
 		return;

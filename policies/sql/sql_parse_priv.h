@@ -175,6 +175,7 @@ struct sl_sql_name sql_name(struct sql_parser *p);
 void sql_label(struct sql_parser *p);
 void sql_add_relation(struct sql_parser *p, struct sl_sql_name name, uint8_t access);
 void sql_add_function(struct sql_parser *p, struct sl_sql_name name);
+bool sql_is_settings(struct sl_sql_name name); /* the view of all settings: an UPDATE of it is a SET */
 bool sql_same_name(struct sl_span a, struct sl_span b);
 /* Is the relation that is read so a WITH query? Then *n is which. */
 bool sql_find_cte(const struct sql_parser *p, struct sl_sql_name name, uint32_t *n);
