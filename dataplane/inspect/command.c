@@ -21,6 +21,7 @@ struct judgement {
 	enum sl_reason_code code;   /* of a denial */
 	struct sl_eval_result eval; /* as the policy said it */
 	struct limit_over over;     /* and what limits say */
+	bool put_off;               /* its hold, to the execution of what it prepares under a name */
 	uint32_t nb_needs;          /* of a hold: rules and limits that must be satisfied */
 	const struct sl_rule *needs[SL_BUS_NEEDS_MAX];
 	struct protection masks; /* what masks of columns say, and how the reply is to be read */
@@ -216,6 +217,17 @@ static void judge_masks(struct sl_inspect *in, const struct sl_ev_command *c, st
 	}
 }
 
+/* SQL EXECUTE, also in EXPLAIN ANALYZE and CREATE TABLE AS. DEALLOCATE is of its kind and not opaque. */
+static bool executes(const struct sl_sql *sql)
+{
+	const uint64_t execute = SL_SQL_BIT(SL_SQL_EXECUTE) | SL_SQL_BIT(SL_SQL_OPAQUE);
+
+	for (uint32_t i = 0; i < sql->nb_stmts; i++)
+		if ((sql->stmts[i].kinds & execute) == execute)
+			return true;
+	return false;
+}
+
 static void judge(struct sl_inspect *in, const struct sl_ev_command *c, const char *unreadable,
                   struct judgement *j)
 {
@@ -249,6 +261,8 @@ static void judge(struct sl_inspect *in, const struct sl_ev_command *c, const ch
 		return;
 	if ((in->w->sql.kinds & SL_SQL_BIT(SL_SQL_SET)) != 0)
 		why = refused_set(&in->w->sql);
+	if (in->put_off && executes(&in->w->sql))
+		why = "EXECUTE could run what is held: execute prepared statements by the protocol";
 	if (why == NULL && j->decision == SL_DEC_HOLD)
 		why = unaskable(j);
 	if (why == NULL && j->decision == SL_DEC_HOLD && !whole(c))
@@ -412,8 +426,11 @@ static void answer(struct sl_inspect *in, const struct sl_event *ev, const struc
 	char id[SL_ID_STR_MAX];
 
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW, .mark = j->masks.mark, .keep = j->masks.keep};
-	if (j->decision != SL_DEC_DENY)
+	if (j->decision != SL_DEC_DENY) {
 		protect_remember(in, &j->masks);
+		in->put_off |= j->put_off;
+		in->bound_execute |= ev->command.phase == SL_PHASE_EXECUTE && executes(&in->w->sql);
+	}
 	if (j->decision == SL_DEC_ALLOW) {
 		sl_count(SL_C_ALLOWED);
 		if (ev->command.phase != SL_PHASE_PREPARE)
@@ -523,10 +540,12 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 		return SL_AGAIN;
 	judge(in, c, bad, &j);
 	judge_limits(in, c, &j);
-	/* A prepared statement that would be held is held when it is executed. */
-	if (j.decision == SL_DEC_HOLD && c->phase == SL_PHASE_PREPARE) {
+	/* A prepared statement that would be held is held when it is executed, unless SQL EXECUTE can do it.
+	 */
+	if (j.decision == SL_DEC_HOLD && c->phase == SL_PHASE_PREPARE && !(c->named && in->bound_execute)) {
 		j.decision = SL_DEC_ALLOW;
 		j.message = "held when it is executed";
+		j.put_off = c->named;
 	}
 	if (j.decision == SL_DEC_HOLD && hold == NULL) {
 		limit_undo(in, &j.over);

@@ -151,6 +151,8 @@ struct sl_inspect {
 		uint64_t cmd;
 		struct sl_id approval;
 	} hold;
+	bool put_off;       /* a named statement was prepared that is held when it is executed */
+	bool bound_execute; /* SQL EXECUTE was bound, and may run what is prepared later */
 	struct {
 		uint64_t cmd, recorded, skipped;
 	} reply;

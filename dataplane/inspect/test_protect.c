@@ -151,6 +151,43 @@ static void test_sticky(void **state)
 	down(&f);
 }
 
+static void acts(struct fx *f, enum sl_phase phase, const char *sql, enum sl_action action)
+{
+	assert_int_equal(command_with(f, phase, sql, NULL, 0), SL_OK);
+	if (f->v.action != action)
+		fail_msg("%s: %d", sql, (int)f->v.action);
+}
+
+/* A hold is put off from Parse to Bind: SQL EXECUTE is no way round it. */
+static void test_hold_put_off(void **state)
+{
+	const char *held = "SELECT id FROM people WHERE pay > 1";
+	struct fx f;
+
+	(void)state;
+	up(&f, policy);
+	/* SQL knows no unnamed one */
+	acts(&f, SL_PHASE_PREPARE, held, SL_ACT_ALLOW);
+	acts(&f, SL_PHASE_SIMPLE, "EXECUTE p", SL_ACT_ALLOW);
+	f.named = true;
+	acts(&f, SL_PHASE_PREPARE, "SELECT id FROM people", SL_ACT_ALLOW);
+	acts(&f, SL_PHASE_SIMPLE, "EXECUTE p", SL_ACT_ALLOW);
+	acts(&f, SL_PHASE_PREPARE, held, SL_ACT_ALLOW);
+	acts(&f, SL_PHASE_SIMPLE, "EXECUTE p", SL_ACT_DENY);
+	acts(&f, SL_PHASE_SIMPLE, "EXPLAIN (ANALYZE) EXECUTE p", SL_ACT_DENY);
+	acts(&f, SL_PHASE_EXECUTE, "EXECUTE p", SL_ACT_DENY);
+	acts(&f, SL_PHASE_SIMPLE, "DEALLOCATE ALL", SL_ACT_ALLOW);
+	down(&f);
+	/* one that was bound before would run it as well */
+	up(&f, policy);
+	f.named = false;
+	acts(&f, SL_PHASE_EXECUTE, "EXECUTE p", SL_ACT_ALLOW);
+	acts(&f, SL_PHASE_PREPARE, held, SL_ACT_ALLOW);
+	f.named = true;
+	acts(&f, SL_PHASE_PREPARE, held, SL_ACT_PARK);
+	down(&f);
+}
+
 /* ---- COPY ---- */
 
 static uint8_t kept[SL_KEEP_MAX];
@@ -396,9 +433,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_columns), cmocka_unit_test(test_refused),
-	        cmocka_unit_test(test_sticky),  cmocka_unit_test(test_copy),
-	        cmocka_unit_test(test_texts),   cmocka_unit_test(test_unknown),
-	        cmocka_unit_test(test_made),
+	        cmocka_unit_test(test_sticky),  cmocka_unit_test(test_hold_put_off),
+	        cmocka_unit_test(test_copy),    cmocka_unit_test(test_texts),
+	        cmocka_unit_test(test_unknown), cmocka_unit_test(test_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -324,6 +324,7 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 		return local_error(d, m, "53400", "too many prepared statements for this gateway");
 	if (c.text.n > PG_TEXT_BYTES - d->text_live || types.n > PG_TYPES_BYTES - d->types_live)
 		return local_error(d, m, "53400", "prepared statements too large for this gateway");
+	c.named = name.n > 0;
 	rc = settle(d, c.text, &c.unread);
 	if (rc == SL_OK)
 		rc = judge(d, &c);
