@@ -113,6 +113,14 @@ bool finder_match(struct finder *f, uint32_t id, size_t from, size_t to, struct 
 	return true;
 }
 
+bool finder_names(struct finder *f, uint32_t id)
+{
+	uint32_t own = ((id - SL_POLICY_MASKS_MAX) >> SL_CONTENT_FORM_BITS) - sl_detect_count();
+
+	return id >= SL_POLICY_MASKS_MAX && own < f->s->nb_detectors && f->s->detectors[own].columns.nb > 0 &&
+	       finder_asks(f, id);
+}
+
 /* ---- spots ---- */
 
 /* Non-zero: nothing more is asked. */
@@ -132,7 +140,10 @@ static int on_content(void *ctx, uint32_t id, size_t from, size_t to)
 	struct spots *t = ctx;
 	struct spot n;
 
-	return finder_match(&t->finder, id, from, to, &n) ? take_spot(t, n) : 0;
+	if (finder_match(&t->finder, id, from, to, &n))
+		return take_spot(t, n);
+	t->named = t->named || finder_names(&t->finder, id);
+	return 0;
 }
 
 static void begin(const struct job *j, struct sl_span value, bool first, struct spots *t)
@@ -140,7 +151,7 @@ static void begin(const struct job *j, struct sl_span value, bool first, struct 
 	finder_for(&t->finder, j->m);
 	finder_begin(&t->finder, value.p != NULL ? value : SL_SPAN_LIT(""), j->column);
 	t->nb = 0;
-	t->null = false;
+	t->null = t->named = false;
 	t->first = first;
 }
 

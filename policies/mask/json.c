@@ -425,25 +425,27 @@ static bool is_plain(struct sl_span v)
 
 enum json_result json_mask(struct job *j, const struct sl_mask *mask, struct sl_span v, struct out *w)
 {
-	bool content = j->m->who->any_content_mask, plain = is_plain(v);
+	bool content = j->m->who->any_content_mask, each;
 	struct doc d = {.j = j, .v = v, .w = w, .mask = mask};
 	struct json_paths paths;
 	struct spots spots;
 
 	spots.nb = paths.nb = 0;
-	spots.null = false;
+	spots.null = spots.named = false;
 	if (content && !content_scan(j, v, false, &spots))
 		return JSON_REFUSE;
 	if (spots.null)
 		return JSON_NULL;
-	if (mask == NULL && spots.nb == 0 && plain)
+	/* The scan of the whole can miss what escapes hide, what begins or ends with a string, and what the
+	 * name of its member makes a find: then each string is scanned. */
+	each = !is_plain(v) || !j->m->snapshot->content_joins || spots.named;
+	if (mask == NULL && spots.nb == 0 && !each)
 		return JSON_PASS;
 	if (mask != NULL && (!has_members(v) || !json_paths_read(&mask->json, &paths)))
 		return JSON_NONE;
 	d.paths = &paths;
 	d.spots = &spots;
-	/* Escapes can hide content from the scan of the whole: only then each string is scanned. */
-	d.content = content && (spots.nb > 0 || !plain);
+	d.content = content && (spots.nb > 0 || each);
 	if (!document(&d))
 		return d.refuse ? JSON_REFUSE : JSON_NONE;
 	if (d.refuse || w->full)

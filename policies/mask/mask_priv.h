@@ -171,11 +171,15 @@ bool finder_asks(struct finder *f, uint32_t id);
 /* The engine reports a match of the value by its id in content_db. True: something is to be masked. */
 bool finder_match(struct finder *f, uint32_t id, size_t from, size_t to, struct spot *out);
 
+/* It is none here: could it be one under another name of the column? */
+bool finder_names(struct finder *f, uint32_t id);
+
 struct spots {
 	struct finder finder;
 	uint32_t nb;
 	bool null;                /* a mask of the found ones makes the whole value NULL */
 	bool first;               /* only whether there is one is asked */
+	bool named;               /* there may be one where the column has another name */
 	struct spot v[SPOTS_MAX]; /* by place, apart from each other */
 };
 

@@ -582,19 +582,33 @@ static void test_documents(void **state)
 	assert_int_equal(sl_mask_json_steps("$a"), 0);
 }
 
-static void test_content(void **state)
+static void content_up(const struct sl_match_pattern *pattern, bool joins)
 {
-	struct sl_match_pattern pattern = {"4[0-9]{15}", CARD, SL_MATCH_START};
 	int bad;
 	char err[128];
 
-	(void)state;
-	t(SL_MASK_CONTENT, TEXT, "4111111111111111", pass); /* no mask of content is for the caller */
-	assert_int_equal(sl_match_compile(&pattern, 1, &snapshot.content_db, &bad, err, sizeof(err)), SL_OK);
+	assert_int_equal(sl_match_compile(pattern, 1, &snapshot.content_db, &bad, err, sizeof(err)), SL_OK);
 	assert_int_equal(sl_match_scratch_new(snapshot.content_db, &scratches[0]), SL_OK);
 	snapshot.content_scratch = scratches;
+	snapshot.content_joins = joins;
 	who.any_content_mask = true;
 	who.mask_bits[0] = 1 << CARD;
+}
+
+static void content_down(void)
+{
+	sl_match_scratch_free(scratches[0]);
+	sl_match_free(snapshot.content_db);
+	who.any_content_mask = false;
+}
+
+static void test_content(void **state)
+{
+	static const struct sl_match_pattern pattern = {"4[0-9]{15}", CARD, SL_MATCH_START};
+
+	(void)state;
+	t(SL_MASK_CONTENT, TEXT, "4111111111111111", pass); /* no mask of content is for the caller */
+	content_up(&pattern, true);
 	t(SL_MASK_CONTENT, TEXT, "a 4111111111111111 b", "a [c] b");
 	t(SL_MASK_CONTENT, TEXT, "nothing", pass);
 	both(SL_MASK_CONTENT, INT8, "4111111111111111", "000e9b01ba4c31c7", "0", "0000000000000000");
@@ -637,9 +651,48 @@ static void test_content(void **state)
 	both(SL_MASK_CONTENT, POINT, "(4111111111111111,0)", "00", pass, pass);
 	/* A document's paths, and content in the rest of it. */
 	t(PATHS_NULL, JSON, "{\"ssn\":1,\"b\":\"4111111111111111\"}", "{\"ssn\":null,\"b\":\"[c]\"}");
-	sl_match_scratch_free(scratches[0]);
-	sl_match_free(snapshot.content_db);
-	who.any_content_mask = false;
+	content_down();
+}
+
+/* A pattern that asks where the text begins or ends means each string of a document. */
+static void test_content_anchored(void **state)
+{
+	static const struct sl_match_pattern pattern = {"^4[0-9]{15}$", CARD, SL_MATCH_START};
+
+	(void)state;
+	content_up(&pattern, false);
+	t(SL_MASK_CONTENT, TEXT, "4111111111111111", "[c]");
+	t(SL_MASK_CONTENT, TEXT_ARRAY, "{a,4111111111111111}", "{a,[c]}");
+	t(SL_MASK_CONTENT, RECORD, "(1,4111111111111111)", "(1,)");
+	t(SL_MASK_CONTENT, JSON, "{\"a\":\"4111111111111111\",\"b\":\"a 4111111111111111\"}",
+	  "{\"a\":\"[c]\",\"b\":\"a 4111111111111111\"}");
+	t(SL_MASK_CONTENT, JSON, "[4111111111111111]", "[0]");
+	t(SL_MASK_CONTENT, JSON, "{\"a\":\"x\"}", pass);
+	b(SL_MASK_CONTENT, JSONB, "01 5b34313131313131313131313131313131 5d", "01 5b30 5d");
+	content_down();
+}
+
+/* The name of a member is a hint as a column's is. */
+static void test_content_named(void **state)
+{
+	static const char *names[] = {"*badge*"};
+	static struct sl_detector own = {.name = "badge", .validator = -1, .columns = {names, 1}};
+	const struct sl_match_pattern pattern = {"[0-9]{4}", SL_CONTENT_DETECTOR(sl_detect_count(), 0),
+	                                         SL_MATCH_START};
+	uint64_t *bits = &masks[CARD].detectors[sl_detect_count() / 64];
+
+	(void)state;
+	snapshot.detectors = &own;
+	snapshot.nb_detectors = 1;
+	*bits = UINT64_C(1) << sl_detect_count() % 64;
+	content_up(&pattern, true);
+	t(SL_MASK_CONTENT, TEXT, "1234", pass);
+	t(SL_MASK_CONTENT, JSON, "{\"a\":\"1234\",\"badge\":\"no 1234\",\"my badge\":[1234]}",
+	  "{\"a\":\"1234\",\"badge\":\"no [c]\",\"my badge\":[0]}");
+	t(SL_MASK_CONTENT, JSON, "{\"badge\":\"12\"}", pass);
+	content_down();
+	*bits = 0;
+	snapshot.nb_detectors = 0;
 }
 
 static void test_no_room(void **state)
@@ -819,6 +872,8 @@ int main(void)
 	        cmocka_unit_test(test_derived),
 	        cmocka_unit_test(test_documents),
 	        cmocka_unit_test(test_content),
+	        cmocka_unit_test(test_content_anchored),
+	        cmocka_unit_test(test_content_named),
 	        cmocka_unit_test(test_no_room),
 	        cmocka_unit_test(test_ff1),
 	        cmocka_unit_test(test_nothing_left),
