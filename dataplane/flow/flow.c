@@ -282,9 +282,11 @@ static int leg_upgrade_direct(struct sl_flow *f, enum sl_side side)
 	struct sl_span early = SL_SPAN_EMPTY;
 	int rc;
 
-	leg->upgrade = leg->direct = false;
 	if (leg->clear > 0)
 		return sl_fail(SL_E_INVAL);
+	/* A target speaks behind us: what it has said by now was said by whoever is on the way. */
+	if (side == SL_TARGET && (leg->in != NULL || unread(leg)))
+		return sl_fail(SL_E_TLS_PIGGYBACK);
 	if (leg->in != NULL)
 		early = sl_span(leg->in->data + leg->in->from, sl_buf_len(leg->in));
 	rc = f->host.upgrade(f->host.ctx, side, true, early);
@@ -298,13 +300,10 @@ static int leg_upgrade_direct(struct sl_flow *f, enum sl_side side)
  * whoever was on the wire: they are not taken over into the protected stream, they end the flow
  * (CVE-2021-23222).
  */
-static int leg_upgrade(struct sl_flow *f, enum sl_side side)
+static int leg_upgrade_asked(struct sl_flow *f, enum sl_side side)
 {
 	struct sl_flow_leg *leg = leg_of(f, side);
 
-	if (leg->direct)
-		return leg_upgrade_direct(f, side);
-	leg->upgrade = false;
 	if ((leg->in != NULL && sl_buf_len(leg->in) > 0) || unread(leg))
 		return sl_fail(SL_E_TLS_PIGGYBACK);
 	if (side == SL_TARGET && leg->clear > barrier_open(f))
@@ -314,6 +313,18 @@ static int leg_upgrade(struct sl_flow *f, enum sl_side side)
 	if (side == SL_TARGET)
 		f->target_released += leg->clear;
 	return f->host.upgrade(f->host.ctx, side, false, SL_SPAN_EMPTY);
+}
+
+/* A leg whose upgrade fails stays marked: what was meant for inside the layer never goes without it. */
+static int leg_upgrade(struct sl_flow *f, enum sl_side side)
+{
+	struct sl_flow_leg *leg = leg_of(f, side);
+	int err = leg->direct ? leg_upgrade_direct(f, side) : leg_upgrade_asked(f, side);
+
+	if (err < 0)
+		return err;
+	leg->upgrade = leg->direct = false;
+	return 1;
 }
 
 /* ---- input buffers ---- */
@@ -626,17 +637,16 @@ static int leg_step(struct sl_flow *f, enum sl_side from, int *state)
 	dead = leg->stream.ops->pump(leg->stream.st);
 	if (dead == SL_MORE)
 		return 0;
+	if (leg->upgrade) /* before anything else is read: the last step asked for it, or login */
+		return leg_upgrade(f, from);
 	f->no_room = false;
 	if (leg->stream.ops->peek == NULL || leg->parked)
 		rc = step_copy(f, from, &moved);
 	else
 		rc = step_pieces(f, from, &moved);
-	if (rc >= 0 && leg->upgrade) {
-		rc = leg_upgrade(f, from);
-		moved = true; /* the layer has its own first word */
-	}
 	if (rc < 0)
 		return rc;
+	moved = moved || leg->upgrade; /* the next step puts it on */
 	if (dead < 0 && leg->end == SL_OK && (leg->parked || (leg->in == NULL && !unread(leg))))
 		leg->end = dead;
 	if (rc == SL_CLOSED)
@@ -728,6 +738,9 @@ static void leg_discard(struct sl_flow_leg *leg)
 
 void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason)
 {
+	if (leg_of(f, SL_CLIENT)->upgrade) /* the last word is in clear: what waits for the layer is not */
+		leg_drop(f, leg_of(f, SL_CLIENT));
+	leg_of(f, SL_CLIENT)->upgrade = false;
 	if (reason != NULL)
 		/* Not being able to say it in this state is no error: the close itself says enough. */
 		(void)f->dec->inject(f->dec_state, SL_INJ_BYE, reason);

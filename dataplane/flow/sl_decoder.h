@@ -350,7 +350,7 @@ struct sl_io {
 	 * As upgrade, for TLS that begins with the connection: the bytes that were not consumed are its
 	 * first. The peers must agree on the protocol's ALPN name (RFC 7301), or the flow ends with
 	 * SL_E_TLS_ALPN. The feed that asks for it consumes nothing and returns SL_AGAIN; login() may ask for
-	 * it as well.
+	 * it as well, of a target that has said nothing: what it has said in clear is SL_E_TLS_PIGGYBACK.
 	 */
 	int (*upgrade_direct)(void *ctx, enum sl_side side);
 	/*

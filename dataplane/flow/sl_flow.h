@@ -67,7 +67,7 @@ struct sl_flow_leg {
 	struct sl_queue out;     /* towards this side */
 	struct sl_span passed;   /* at its end, not in it yet: what this feed has passed in a row */
 	int end;      /* SL_OK open; SL_CLOSED the peer sends nothing more; < 0 the stream is dead */
-	bool upgrade; /* the decoder asked for a layer on this leg during this feed */
+	bool upgrade; /* the decoder asked for a layer; before it is on nothing more is fed or sent */
 	bool direct;  /* and TLS begins with the bytes that were not consumed */
 	size_t clear; /* this much of the queue was added before it asked */
 	bool parked;  /* feed returned SL_PARK */

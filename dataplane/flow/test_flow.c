@@ -319,6 +319,20 @@ static void test_upgrade_direct(void **state)
 	assert_out(&b->target, "\7ainside");
 }
 
+/* The end of a flow whose upgrade failed: the last word goes in clear, and what was meant for inside does
+ * not. */
+static void ends_without_layer(struct bench *b, const char *to_target)
+{
+	const struct sl_reason why = {.message = SL_SPAN_LIT("bye")};
+
+	assert_int_equal(b->upgrades, 0);
+	b->tapped_n = 0; /* what the tap saw is dropped */
+	sl_flow_bye(&b->flow, &why);
+	assert_int_equal(sl_flow_drain(&b->flow), SL_OK);
+	assert_out(&b->client, "bye");
+	assert_out(&b->target, to_target);
+}
+
 static void test_upgrade_with_bytes_behind(void **state)
 {
 	struct bench *b = *state;
@@ -326,7 +340,43 @@ static void test_upgrade_with_bytes_behind(void **state)
 	say(&b->client, "u");
 	say(&b->client, "injected");
 	assert_int_equal(sl_flow_run(&b->flow), SL_E_TLS_PIGGYBACK);
-	assert_int_equal(b->upgrades, 0);
+	ends_without_layer(b, "\1u");
+}
+
+/* TLS that begins with the connection to the target: what came in clear before it is never read as the
+ * target's. (Of a stream that shows no mbufs the layer finds it.) */
+static void test_upgrade_of_the_target(void **state)
+{
+	const struct sl_login direct = {.tls_direct = true};
+	struct bench *b = *state;
+
+	say_raw(&b->target, "injected");
+	assert_int_equal(sl_flow_login(&b->flow, &direct), SL_OK);
+	if (test_by_ref) {
+		assert_int_equal(sl_flow_run(&b->flow), SL_E_TLS_PIGGYBACK);
+		ends_without_layer(b, "");
+		return;
+	}
+	assert_int_equal(sl_flow_run(&b->flow), SL_OK);
+	assert_int_equal(b->upgrades, 1);
+	assert_out(&b->target, "");
+	assert_out(&b->client, "");
+	say_raw(&b->inside, "hello");
+	assert_int_equal(sl_flow_run(&b->flow), SL_OK);
+	assert_out(&b->inside, "login");
+	assert_out(&b->client, "hello");
+}
+
+/* No session is to be had for the layer: what waits for it goes nowhere. */
+static void test_upgrade_that_fails(void **state)
+{
+	const struct sl_login direct = {.tls_direct = true};
+	struct bench *b = *state;
+
+	b->no_layer = true;
+	assert_int_equal(sl_flow_login(&b->flow, &direct), SL_OK);
+	assert_int_equal(sl_flow_run(&b->flow), SL_E_NOMEM);
+	ends_without_layer(b, "");
 }
 
 static void test_pool_is_bounded(void **state)
@@ -419,6 +469,8 @@ int main(void)
 	        T(test_upgrade),
 	        T(test_upgrade_direct),
 	        T(test_upgrade_with_bytes_behind),
+	        T(test_upgrade_of_the_target),
+	        T(test_upgrade_that_fails),
 	        cmocka_unit_test(test_pool_is_bounded),
 	};
 

@@ -343,6 +343,14 @@ static int toy_resume(void *st, const struct sl_verdict *v)
 	return SL_OK;
 }
 
+static int toy_login(void *st, const struct sl_login *l)
+{
+	struct toy *t = st;
+	int rc = l->tls_direct ? t->io.upgrade_direct(t->io.ctx, SL_TARGET) : SL_OK;
+
+	return rc == SL_OK ? t->io.add(t->io.ctx, SL_TARGET, SL_SPAN_LIT("login")) : rc;
+}
+
 static int toy_inject(void *st, enum sl_inject what, const struct sl_reason *r)
 {
 	struct toy *t = st;
@@ -368,6 +376,7 @@ const struct sl_decoder toy_decoder = {
         .open = toy_open,
         .feed = toy_feed,
         .resume = toy_resume,
+        .login = toy_login,
         .inject = toy_inject,
         .eof = toy_eof,
         .close = toy_close,
@@ -397,12 +406,13 @@ static int host_upgrade(void *ctx, enum sl_side side, bool direct, struct sl_spa
 {
 	struct bench *b = ctx;
 
-	assert_int_equal(side, SL_CLIENT);
 	assert_true(direct || early.n == 0);
+	if (b->no_layer)
+		return SL_E_NOMEM;
 	b->upgrades++;
 	b->early_n = early.n;
 	/* Layers do not show mbufs. */
-	sl_flow_set_stream(&b->flow, SL_CLIENT, (struct sl_stream){&wire_ops, &b->inside});
+	sl_flow_set_stream(&b->flow, side, (struct sl_stream){&wire_ops, &b->inside});
 	return SL_OK;
 }
 

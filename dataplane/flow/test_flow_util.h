@@ -50,7 +50,7 @@ struct toy {
 };
 
 struct bench {
-	struct wire client, target, inside; /* inside: what stands for TLS on the client's leg */
+	struct wire client, target, inside; /* inside: what stands for TLS on a leg */
 	struct toy toy;
 	struct sl_flow flow;
 	struct sl_buf_pool *pool;
@@ -61,6 +61,7 @@ struct bench {
 	int upgrades;
 	size_t early_n; /* bytes that the last one was given */
 	bool no_blocks;
+	bool no_layer; /* an upgrade fails */
 };
 
 /* Whether the wires of the next bench are by reference. */
