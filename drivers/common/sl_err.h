@@ -106,6 +106,7 @@ enum sl_flow_control {
 	X(SL_E_TLS_HANDSHAKE, 'P', "TLS handshake failed")                                                   \
 	X(SL_E_TLS_VERIFY, 'S', "the target's certificate was not accepted")                                 \
 	X(SL_E_TLS_RECORD, 'P', "TLS record could not be read")                                              \
+	X(SL_E_TLS_IDLE, 'P', "too many TLS records without data")                                           \
 	X(SL_E_TLS_ALPN, 'P', "TLS without the protocol's ALPN name")                                        \
 	X(SL_E_TLS_PIGGYBACK, 'P', "clear bytes sent behind the request for TLS")                            \
 	X(SL_E_FLOW_QUEUE, 'P', "a flow's queue went over its hard bound")                                   \

@@ -73,8 +73,11 @@ void sl_tls_wire_sent(struct sl_tls *t, size_t n);
 int sl_tls_handshake(struct sl_tls *t);
 bool sl_tls_is_open(const struct sl_tls *t);
 
-/* Reads clear bytes into buf. > 0 count, 0 none now, -1: *err is SL_CLOSED (close_notify) or < 0
- * (SL_E_TLS_RECORD). */
+/*
+ * Reads clear bytes into buf. > 0 count, 0 none now, -1: *err is SL_CLOSED (close_notify) or < 0
+ * (SL_E_TLS_RECORD; SL_E_TLS_IDLE: of records that carry no data, such as key updates, and messages in them
+ * the peer may send 128 before data, and one more for each 64 KiB of data, its or ours).
+ */
 long sl_tls_read(struct sl_tls *t, uint8_t *buf, size_t cap, int *err);
 /* Encrypts all bytes into wire_out. 0, or < 0. The caller bounds what waits in wire_out. */
 int sl_tls_write(struct sl_tls *t, struct sl_span bytes);

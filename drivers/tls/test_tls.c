@@ -654,6 +654,7 @@ static void raw_open(struct raw *r, const SSL_METHOD *method)
 	r->ssl = SSL_new(r->ctx);
 	assert_non_null(r->ssl);
 	SSL_set_bio(r->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+	SSL_set_connect_state(r->ssl);
 }
 
 static void raw_close(struct raw *r)
@@ -697,7 +698,7 @@ static int raw_shake(struct raw *r, struct sl_tls *t)
 	int rc;
 
 	do {
-		rc = SSL_connect(r->ssl);
+		rc = SSL_do_handshake(r->ssl);
 	} while (raw_carry(r, t) > 0);
 	return rc == 1 && sl_tls_is_open(t) ? 0 : sl_tls_handshake(t);
 }
@@ -728,6 +729,101 @@ static void test_tls12(void **state)
 	}
 	raw_close(&r);
 	sl_tls_free(t);
+}
+
+/* A client, and a server of TLS 1.2, which ask for what is answered at once and carries no data. */
+static void ask_keys(struct raw *r)
+{
+	assert_int_equal(SSL_key_update(r->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+	assert_int_equal(SSL_do_handshake(r->ssl), 1);
+}
+
+static void ask_hello(struct raw *r)
+{
+	assert_int_equal(SSL_renegotiate(r->ssl), 1);
+	assert_int_equal(SSL_do_handshake(r->ssl), 1);
+}
+
+/* n of them at once, read in one go. What that brings. */
+static long ask_often(struct raw *r, struct sl_tls *t, void (*ask)(struct raw *), int n, int *err)
+{
+	uint8_t b;
+
+	for (int i = 0; i < n; i++)
+		ask(r);
+	while (BIO_pending(SSL_get_wbio(r->ssl)) > 0) {
+		char buf[4096];
+		int got = BIO_read(SSL_get_wbio(r->ssl), buf, sizeof(buf));
+
+		assert_int_equal(sl_tls_wire_in(t, sl_span(buf, (size_t)got)), 0);
+	}
+	return sl_tls_read(t, &b, 1, err);
+}
+
+/* Who asks now and then, as some do by the byte or by the clock, is answered for ever. */
+static void asks_now_and_then(struct raw *r, struct sl_tls *t)
+{
+	static const uint8_t data[16384];
+	uint8_t got[16384];
+	int err;
+
+	assert_int_equal(ask_often(r, t, ask_keys, 60, &err), 0);
+	(void)raw_carry(r, t);
+	for (int i = 0; i < 300; i++) {
+		size_t n;
+
+		/* Data of either side. */
+		for (int k = 0; k < 8; k++) {
+			assert_int_equal(sl_tls_write(t, sl_span(data, sizeof(data))), 0);
+			(void)raw_carry(r, t);
+			for (size_t all = 0; all < sizeof(data); all += n)
+				assert_int_equal(SSL_read_ex(r->ssl, got, sizeof(got), &n), 1);
+		}
+		assert_int_equal(SSL_write(r->ssl, "x", 1), 1);
+		assert_int_equal(ask_often(r, t, ask_keys, 1, &err), 1);
+		assert_int_equal(sl_tls_read(t, got, sizeof(got), &err), 0);
+		(void)raw_carry(r, t);
+	}
+}
+
+/* Who asks and asks is cut off, having had a few answers. */
+static void asks_too_often(struct raw *r, struct sl_tls *t, void (*ask)(struct raw *))
+{
+	int err;
+
+	assert_int_equal(ask_often(r, t, ask, 1000, &err), -1);
+	assert_int_equal(err, SL_E_TLS_IDLE);
+	assert_true(sl_tls_wire_out(t).n < 128 * 64);
+	assert_int_equal(sl_tls_write(t, SL_SPAN_LIT("x")), SL_E_TLS_IDLE);
+	raw_close(r);
+	sl_tls_free(t);
+}
+
+static void test_idle_records(void **state)
+{
+	struct sl_tls_client_cfg cfg = {.verify = SL_TLS_VERIFY_NONE};
+	struct sl_tls_ctx *ctx;
+	struct sl_tls *t = server(NULL);
+	struct raw r;
+	char why[256];
+
+	(void)state;
+	raw_open(&r, TLS_client_method());
+	assert_int_equal(raw_shake(&r, t), 0);
+	asks_now_and_then(&r, t);
+	asks_too_often(&r, t, ask_keys);
+	assert_int_equal(sl_tls_client_new(&cfg, &ctx, why, sizeof(why)), 0);
+	t = sl_tls_new(ctx);
+	assert_non_null(t);
+	raw_open(&r, TLS_server_method());
+	SSL_set_max_proto_version(r.ssl, TLS1_2_VERSION);
+	assert_int_equal(SSL_use_certificate(r.ssl, good.cert), 1);
+	assert_int_equal(SSL_use_PrivateKey(r.ssl, good.key), 1);
+	SSL_set_accept_state(r.ssl);
+	(void)sl_tls_handshake(t);
+	assert_int_equal(raw_shake(&r, t), 0);
+	asks_too_often(&r, t, ask_hello);
+	sl_tls_ctx_free(ctx);
 }
 
 static void test_old_versions_and_ciphers(void **state)
@@ -800,19 +896,13 @@ static void test_no_resumption(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_every_cut),
-	        cmocka_unit_test(test_verify_names),
-	        cmocka_unit_test(test_verify_modes),
-	        cmocka_unit_test(test_client_config),
-	        cmocka_unit_test(test_server_config),
-	        cmocka_unit_test(test_garbage),
-	        cmocka_unit_test(test_close_notify),
-	        cmocka_unit_test(test_bulk),
-	        cmocka_unit_test(test_bounds),
-	        cmocka_unit_test(test_tls12),
-	        cmocka_unit_test(test_old_versions_and_ciphers),
-	        cmocka_unit_test(test_alpn),
-	        cmocka_unit_test(test_end_point),
+	        cmocka_unit_test(test_every_cut),     cmocka_unit_test(test_verify_names),
+	        cmocka_unit_test(test_verify_modes),  cmocka_unit_test(test_client_config),
+	        cmocka_unit_test(test_server_config), cmocka_unit_test(test_garbage),
+	        cmocka_unit_test(test_close_notify),  cmocka_unit_test(test_bulk),
+	        cmocka_unit_test(test_bounds),        cmocka_unit_test(test_tls12),
+	        cmocka_unit_test(test_idle_records),  cmocka_unit_test(test_old_versions_and_ciphers),
+	        cmocka_unit_test(test_alpn),          cmocka_unit_test(test_end_point),
 	        cmocka_unit_test(test_no_resumption),
 	};
 	unsigned int seed = (unsigned int)time(NULL);

@@ -21,6 +21,9 @@
 #define TLS_RECORD_CLEAR   16384 /* RFC 8446 5.1: clear bytes of one record */
 #define TLS_RECORD_EXTRA   64    /* header, nonce, tag and content type of one record, generously */
 #define TLS_ERROR_TEXT_MAX 192
+/* What a peer may ask of TLS itself, and the data that makes up for one of it: new keys cost as much. */
+#define TLS_IDLE_MAX   128
+#define TLS_IDLE_BYTES 65536
 
 /* Bytes [head, tail) of p wait. */
 struct queue {
@@ -33,7 +36,8 @@ struct sl_tls {
 	SSL *ssl;
 	struct queue in, out; /* from and for the wire */
 	bool open;
-	int dead; /* the error that ended the session, SL_CLOSED after close_notify, 0 alive */
+	size_t owed; /* data that is to make up for what had none */
+	int dead;    /* the error that ended the session, SL_CLOSED after close_notify, 0 alive */
 	char error[TLS_ERROR_TEXT_MAX];
 };
 
@@ -87,13 +91,18 @@ static void queue_drop(struct queue *q, size_t n)
 static BIO_METHOD *method;
 static pthread_once_t method_once = PTHREAD_ONCE_INIT;
 
+static bool too_idle(const struct sl_tls *t)
+{
+	return t->owed > (size_t)TLS_IDLE_MAX * TLS_IDLE_BYTES;
+}
+
 static int bio_read(BIO *bio, char *buf, int n)
 {
 	struct sl_tls *t = BIO_get_data(bio);
 	size_t have = queue_n(&t->in), take;
 
 	BIO_clear_retry_flags(bio);
-	if (have == 0 || n <= 0) {
+	if (have == 0 || n <= 0 || too_idle(t)) { /* so that OpenSSL stops at that record */
 		BIO_set_retry_read(bio);
 		return -1;
 	}
@@ -140,6 +149,29 @@ static void make_method(void)
 
 /* ---- sessions ---- */
 
+/*
+ * A peer that asks for new keys again and again, or for renegotiation, costs us far more than it, and gets
+ * answers that it need not read. Counts records of anything but data, and the messages in them. In TLS 1.3 a
+ * record's header says data whatever it is; what it is comes as its inner type.
+ */
+static void on_message(int write, int version, int type, const void *buf, size_t n, SSL *ssl, void *arg)
+{
+	struct sl_tls *t = arg;
+	bool record = type == SSL3_RT_HEADER || type == SSL3_RT_INNER_CONTENT_TYPE;
+
+	(void)version;
+	(void)ssl;
+	if (write || !t->open || n == 0)
+		return;
+	if (type == SSL3_RT_HANDSHAKE || (record && *(const uint8_t *)buf != SSL3_RT_APPLICATION_DATA))
+		t->owed += TLS_IDLE_BYTES;
+}
+
+static void made_up(struct sl_tls *t, size_t n)
+{
+	t->owed -= n < t->owed ? n : t->owed;
+}
+
 static int session_setup(struct sl_tls *t)
 {
 	BIO *bio;
@@ -153,6 +185,8 @@ static int session_setup(struct sl_tls *t)
 	BIO_set_data(bio, t);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(t->ssl, bio, bio);
+	SSL_set_msg_callback(t->ssl, on_message);
+	SSL_set_msg_callback_arg(t->ssl, t);
 	if (t->ctx->server) {
 		SSL_set_accept_state(t->ssl);
 		return 0;
@@ -289,8 +323,14 @@ long sl_tls_read(struct sl_tls *t, uint8_t *buf, size_t cap, int *err)
 		return 0;
 	ERR_clear_error();
 	rc = SSL_read_ex(t->ssl, buf, cap, &n);
-	if (rc == 1)
+	if (rc == 1) {
+		made_up(t, n);
 		return (long)n;
+	}
+	if (too_idle(t)) {
+		*err = die(t, SL_E_TLS_IDLE);
+		return -1;
+	}
 	switch (SSL_get_error(t->ssl, rc)) {
 	case SSL_ERROR_WANT_READ:
 	case SSL_ERROR_WANT_WRITE: /* an answer (KeyUpdate) waits for room in wire_out */
@@ -322,6 +362,7 @@ int sl_tls_write(struct sl_tls *t, struct sl_span bytes)
 	ERR_clear_error();
 	if (SSL_write_ex(t->ssl, bytes.p, bytes.n, &done) != 1 || done != bytes.n)
 		return die(t, SL_E_TLS_RECORD);
+	made_up(t, bytes.n);
 	return SL_OK;
 }
 
