@@ -698,6 +698,21 @@ def d08_client_is_reset_behind_what_it_did_not_read():
 
 
 @test
+def d08_client_is_reset_behind_replies_that_it_waits_for():
+    """A statement waits for a lock, and behind it is more than a session keeps in its queue of replies: with the client's RST
+    the session ends, and the target's statement is cancelled."""
+    with session("bench", "bench") as holder:
+        holder.simple("select pg_advisory_lock(4711)")
+        mark, w = marker(), session("bench", "bench")
+        w.send(query(f"select '{mark}', pg_advisory_lock(4711)"))
+        eventually(lambda: backends(mark) == 1, "the target at work")
+        w.send(query("select 1") * 8000)
+        time.sleep(1)
+        w.abort()
+        eventually(lambda: backends(mark) == 0, "the end of the statement")
+
+
+@test
 def d08_target_does_not_read():
     """COPY into a table that another has locked: the client's window closes, and opens again."""
     admin("drop table if exists d08; create table d08 (t text); grant all on d08 to public", "bench")

@@ -86,12 +86,21 @@ bool sl_flow_at_barrier(const struct sl_flow *f)
 
 /* ---- what the decoder calls ---- */
 
+/* It cannot go on for want of something that no stream brings: the host asks again. */
+static int starved(struct sl_flow *f)
+{
+	f->starved = true;
+	return SL_AGAIN;
+}
+
 static int io_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 {
 	struct sl_flow *f = ctx;
+	int rc;
 
 	memset(v, 0, sizeof(*v));
-	return f->host.event(f->host.ctx, ev, v);
+	rc = f->host.event(f->host.ctx, ev, v);
+	return rc == SL_AGAIN ? starved(f) : rc;
 }
 
 /* `bytes` more are to wait for a side. */
@@ -137,10 +146,8 @@ static size_t io_room(void *ctx, enum sl_side to)
 {
 	struct sl_flow *f = ctx;
 	size_t n = queued(leg_of(f, to));
-	size_t room = n < SL_FLOW_QUEUE_SOFT ? SL_FLOW_QUEUE_SOFT - n : 0;
 
-	f->no_room = f->no_room || room < SL_DEC_ROOM_MIN;
-	return room;
+	return n < SL_FLOW_QUEUE_SOFT ? SL_FLOW_QUEUE_SOFT - n : 0;
 }
 
 /* Done when the feed is over: only then is it known which bytes came behind the request. */
@@ -173,14 +180,17 @@ static void *io_take(void *ctx, size_t bytes)
 	void *p;
 
 	if (f->host.mem == NULL || size == 0 || size > f->dec->take_max - f->taken) {
+		(void)starved(f);
 		(void)sl_fail(SL_E_FLOW_MEMORY);
 		return NULL;
 	}
 	p = sl_mem_take(f->host.mem, bytes);
-	if (p == NULL)
+	if (p == NULL) {
+		(void)starved(f);
 		(void)sl_fail(SL_E_FLOW_MEMORY);
-	else
-		f->taken += size;
+		return NULL;
+	}
+	f->taken += size;
 	return p;
 }
 
@@ -245,7 +255,7 @@ static int feed(struct sl_flow *f, enum sl_side from, struct rte_mbuf *m, struct
 
 	*used = 0;
 	if (!f->host.may_feed(f->host.ctx))
-		return SL_AGAIN;
+		return starved(f);
 	f->feeding = true;
 	f->fed = m;
 	rc = f->dec->feed(f->dec_state, from, bytes, used);
@@ -347,7 +357,7 @@ static int leg_grow(struct sl_flow *f, struct sl_flow_leg *leg)
 		return sl_fail(SL_E_FLOW_MESSAGE_SIZE);
 	big = sl_buf_large(f->pool);
 	if (big == NULL)
-		return SL_AGAIN;
+		return starved(f);
 	memcpy(big->data, b->data + b->from, sl_buf_len(b));
 	sl_buf_grew(big, sl_buf_len(b));
 	sl_buf_put(f->pool, b);
@@ -377,7 +387,7 @@ static int leg_read(struct sl_flow *f, struct sl_flow_leg *leg)
 	if (b == NULL) {
 		b = leg->in = sl_buf_small(f->pool);
 		if (b == NULL)
-			return SL_AGAIN;
+			return starved(f);
 	}
 	if (b->from > 0 && b->to == b->cap)
 		compact(b);
@@ -499,7 +509,7 @@ static int join_ready(struct sl_flow *f, struct sl_flow_leg *leg)
 	if (b == NULL)
 		b = leg->in = sl_buf_small(f->pool);
 	if (b == NULL)
-		return SL_AGAIN;
+		return starved(f);
 	if (leg->want > b->cap - b->from)
 		compact(b);
 	return leg->want > b->cap && b->cap == SL_BUF_SMALL ? leg_grow(f, leg) : SL_OK;
@@ -639,7 +649,7 @@ static int leg_step(struct sl_flow *f, enum sl_side from, int *state)
 		return 0;
 	if (leg->upgrade) /* before anything else is read: the last step asked for it, or login */
 		return leg_upgrade(f, from);
-	f->no_room = false;
+	f->starved = false;
 	if (leg->stream.ops->peek == NULL || leg->parked)
 		rc = step_copy(f, from, &moved);
 	else
@@ -651,10 +661,11 @@ static int leg_step(struct sl_flow *f, enum sl_side from, int *state)
 		leg->end = dead;
 	if (rc == SL_CLOSED)
 		f->closed = true;
-	else if (rc == SL_AGAIN && f->no_room)
-		; /* the stream that does not take more tells when it does */
-	else if (rc == SL_AGAIN)
+	else if (rc == SL_AGAIN && f->starved)
 		*state = SL_AGAIN;
+	else if (rc == SL_AGAIN)
+		; /* a stream tells: the one that takes no more, or the other side's, which has to speak first
+		   */
 	else if (leg->end != SL_OK && !moved)
 		return leg_ended(f, from);
 	return moved;

@@ -12,7 +12,8 @@
  *
  * Room. Before it handles a message, a decoder makes sure that io->room() of the sides it may write to is at
  * least SL_DEC_ROOM_MIN, and returns SL_AGAIN when it is not: the flow calls again when there is. Bytes
- * passed through of a message already judged are limited to room likewise.
+ * passed through of a message already judged are limited to room likewise. So it does with a message that has
+ * to wait until the other side has said more.
  *
  * Memory. A decoder begins with state_bytes, which is what an idle session should cost. Tables that grow with
  * what the peers do it takes from the flow in blocks (take) and gives back when they are empty, all of them

@@ -92,7 +92,7 @@ struct sl_flow {
 	} barrier[SL_FLOW_BARRIERS];
 	uint32_t barrier_head, nb_barriers;
 	bool feeding; /* inside a call of the decoder's feed */
-	bool no_room; /* the decoder has asked for room in this step, and there was none */
+	bool starved; /* in this step records, blocks, buffers or messages were short */
 	bool closed;  /* the decoder said that the session is over in order */
 };
 

@@ -233,6 +233,26 @@ static void test_waits_for_room(void **state)
 	assert_out(&b->target, "\3one");
 }
 
+/* What waits for the other side to speak is not asked for again before that: nothing of the host's is
+ * short. */
+static void test_waits_for_replies(void **state)
+{
+	struct bench *b = *state;
+
+	say(&b->client, "one");
+	say(&b->client, "rtwo");
+	assert_int_equal(sl_flow_run(&b->flow), SL_OK);
+	assert_out(&b->target, "\3one");
+	b->client.end = SL_CLOSED;
+	assert_int_equal(sl_flow_run(&b->flow), SL_OK);
+	say_raw(&b->target, "reply");
+	b->again = 1;
+	assert_int_equal(sl_flow_run(&b->flow), SL_AGAIN);
+	assert_int_equal(sl_flow_run(&b->flow), SL_CLOSED);
+	assert_out(&b->target, "\3one\4rtwo");
+	assert_out(&b->client, "reply");
+}
+
 static void test_target_dies(void **state)
 {
 	struct bench *b = *state;
@@ -462,6 +482,7 @@ int main(void)
 	        T(test_goodbye_that_is_overtaken),
 	        T(test_goodbye_and_a_reason),
 	        T(test_waits_for_room),
+	        T(test_waits_for_replies),
 	        T(test_target_dies),
 	        T(test_error_behind_a_reply),
 	        T(test_bye_drops_what_is_not_durable),

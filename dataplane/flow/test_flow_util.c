@@ -303,6 +303,8 @@ static int toy_step(struct toy *t, struct sl_span b, size_t *consumed)
 		rc = t->io.upgrade_direct(t->io.ctx, SL_CLIENT);
 		return rc == SL_OK ? SL_AGAIN : rc;
 	}
+	if (m.p[1] == 'r' && !t->heard)
+		return SL_AGAIN;
 	if (m.p[1] == 'w') /* the bytes behind it are read whole */
 		m.n += sl_get_be16(m.p + 2);
 	if (b.n < m.n)
@@ -323,6 +325,7 @@ static int toy_feed(void *st, enum sl_side from, struct sl_span b, size_t *consu
 	struct toy *t = st;
 
 	*consumed = 0;
+	t->heard = t->heard || from == SL_TARGET;
 	if (from == SL_TARGET)
 		return toy_target(t, b, consumed);
 	while (*consumed < b.n) {

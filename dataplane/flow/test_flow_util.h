@@ -1,7 +1,7 @@
 /*
  * What the tests of the flow share: streams in memory and a toy decoder, whose messages are a length byte and
  * a body. The body's first letter says what is wanted: 'd' is denied, 'h' is held, 'u' asks for an upgrade,
- * 'U' for one that begins with it,
+ * 'U' for one that begins with it, 'r' waits until the target has said something,
  * 'x' says goodbye, 'l' and 'w' are heads of long messages (their second and third byte are a length): the
  * bytes that follow are passed as they come, or read whole; anything else is allowed. What the target says is
  * passed as it comes, but for bytes '#', which become '*', and '!', which is an error.
@@ -46,7 +46,7 @@ struct toy {
 	struct sl_io io;
 	uint64_t cmd;
 	size_t left; /* of a long message */
-	bool parked, resumed, allowed;
+	bool parked, resumed, allowed, heard;
 };
 
 struct bench {

@@ -445,13 +445,18 @@ static void flow_failed(struct session *s, int err)
 		session_end(s, err, SL_RSN_PROTOCOL, sl_err_text(err));
 }
 
-/* Nothing moves any more, and what waits for the client, or with it for a decision, waits for ever: TCP has
- * given it up, though what came last was not read for want of room. */
+/*
+ * Nothing moves any more, and TCP has given the client up, though what came last was not read: it waits for
+ * room towards the client, for a decision, or for replies. (What the target will take as soon as it reads
+ * still goes.)
+ */
 static bool client_lost(const struct session *s)
 {
 	const struct sl_tcp_conn *c = s->peer[SL_CLIENT].conn;
+	const struct sl_flow_leg *leg = s->flow.leg;
 
-	return (s->held || s->flow.leg[SL_CLIENT].out.bytes > 0) && c != NULL && sl_tcp_error(c) < 0;
+	return (s->held || leg[SL_CLIENT].out.bytes > 0 || leg[SL_TARGET].out.bytes == 0) && c != NULL &&
+	       sl_tcp_error(c) < 0;
 }
 
 static void run_flow(struct session *s)
