@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pgwire
-from labtest import (DIR, LISTENER, CA, ROOT, admin, arrives, check, contains, eventually, gateway_memory, latest, latest_ended, marker,
+from labtest import (DIR, LISTENER, CA, ROOT, admin, api, arrives, check, contains, eventually, gateway_memory, latest, latest_ended, marker,
                      never_arrives, psql, records, same, session, sessions, target_log, test, token, wire)
 from pgwire import (Closed, ServerError, bind, cstr, describe, errors, execute, kinds, message, parse, query, row, startup, sync)
 from rogue import READY, Rogue, complete, data_row, row_description
@@ -710,6 +710,22 @@ def d08_client_is_reset_behind_replies_that_it_waits_for():
         time.sleep(1)
         w.abort()
         eventually(lambda: backends(mark) == 0, "the end of the statement")
+
+
+@test
+def d08_last_word_to_a_client_that_has_sent_more():
+    """A session is ended by an operator while bytes of the client wait to be read: it is told so all the same."""
+    for more in (0, 1, 8000):
+        with session("bench", "bench") as holder:
+            holder.simple("select pg_advisory_lock(4712)")
+            mark, w = marker(), session("bench", "bench")
+            mine = latest("bench")["id"]
+            w.send(query(f"select '{mark}', pg_advisory_lock(4712)"))
+            eventually(lambda m=mark: backends(m) == 1, "the target at work")
+            w.send(query("select 1") * more)
+            time.sleep(1)
+            api("noc", "DELETE", f"/v1/sessions/{mine}")
+            same([e["C"] for e in errors(closes(w))], ["57P01"], f"what the client hears behind {more} more statements")
 
 
 @test

@@ -743,8 +743,8 @@ static void leg_drop(struct sl_flow *f, struct sl_flow_leg *leg)
 /* What nobody reads would make the close a reset, and that would take the last word with it. */
 static void leg_discard(struct sl_flow_leg *leg)
 {
-	if (leg->stream.ops != NULL && leg->stream.ops->consume != NULL)
-		leg->stream.ops->consume(leg->stream.st, SIZE_MAX);
+	if (leg->stream.ops != NULL)
+		leg->stream.ops->discard(leg->stream.st);
 }
 
 void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason)

@@ -28,6 +28,8 @@ struct sl_stream_ops {
 	size_t (*write)(void *st, struct sl_span bytes);
 	/* Nothing will be written any more; what was is still sent. */
 	void (*shutdown)(void *st);
+	/* Nothing will be read any more: what has come is thrown away, so that closing is no reset. */
+	void (*discard)(void *st);
 	/* Frees the layer's own state, not the stream below. */
 	void (*free)(void *st);
 	/*
@@ -36,7 +38,7 @@ struct sl_stream_ops {
 	 */
 	/* As sl_tcp_peek_pieces(): > 0 how many; 0 and -1 as of read(). */
 	long (*peek)(void *st, struct sl_tcp_piece *v, uint32_t nb, int *end);
-	/* n bytes are done with; more than there are: all. */
+	/* n bytes are done with. */
 	void (*consume)(void *st, size_t n);
 	/* As sl_tcp_write_piece(). */
 	size_t (*write_piece)(void *st, const struct sl_tcp_piece *p);

@@ -51,6 +51,11 @@ static void tcp_consume(void *st, size_t n)
 	sl_tcp_consume(st, n);
 }
 
+static void tcp_discard(void *st)
+{
+	sl_tcp_consume(st, SIZE_MAX);
+}
+
 static size_t tcp_write_piece(void *st, const struct sl_tcp_piece *p)
 {
 	return sl_tcp_error(st) < 0 ? 0 : sl_tcp_write_piece(st, p);
@@ -77,6 +82,7 @@ static const struct sl_stream_ops tcp_ops = {
         .read = tcp_read,
         .write = tcp_write,
         .shutdown = tcp_shutdown,
+        .discard = tcp_discard,
         .free = tcp_free,
         .peek = tcp_peek,
         .consume = tcp_consume,

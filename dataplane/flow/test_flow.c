@@ -253,6 +253,20 @@ static void test_waits_for_replies(void **state)
 	assert_out(&b->client, "reply");
 }
 
+/* What the client has sent meanwhile is read by nobody, and stays nowhere. */
+static void test_bye_to_a_client_that_has_sent_more(void **state)
+{
+	const struct sl_reason why = {.code = SL_RSN_SHUTDOWN, .message = SL_SPAN_LIT("bye")};
+	struct bench *b = *state;
+
+	say(&b->client, "rest");
+	sl_flow_bye(&b->flow, &why);
+	assert_int_equal(sl_flow_drain(&b->flow), SL_OK);
+	assert_int_equal(b->client.in_at, b->client.in_n);
+	assert_out(&b->client, "bye");
+	assert_out(&b->target, "");
+}
+
 static void test_target_dies(void **state)
 {
 	struct bench *b = *state;
@@ -483,6 +497,7 @@ int main(void)
 	        T(test_goodbye_and_a_reason),
 	        T(test_waits_for_room),
 	        T(test_waits_for_replies),
+	        T(test_bye_to_a_client_that_has_sent_more),
 	        T(test_target_dies),
 	        T(test_error_behind_a_reply),
 	        T(test_bye_drops_what_is_not_durable),

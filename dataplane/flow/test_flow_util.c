@@ -149,6 +149,16 @@ static void wire_shutdown(void *st)
 	((struct wire *)st)->shut = true;
 }
 
+static void wire_discard(void *st)
+{
+	struct wire *w = st;
+
+	if (w->by_ref)
+		wire_consume(w, SIZE_MAX);
+	else
+		w->in_at = w->in_n;
+}
+
 static void wire_free(void *st)
 {
 	(void)st;
@@ -159,6 +169,7 @@ const struct sl_stream_ops wire_ops = {
         .read = wire_read,
         .write = wire_write,
         .shutdown = wire_shutdown,
+        .discard = wire_discard,
         .free = wire_free,
 };
 
@@ -167,6 +178,7 @@ const struct sl_stream_ops wire_ref_ops = {
         .read = wire_read,
         .write = wire_write,
         .shutdown = wire_shutdown,
+        .discard = wire_discard,
         .free = wire_free,
         .peek = wire_peek,
         .consume = wire_consume,

@@ -146,6 +146,13 @@ static void layer_shutdown(void *st)
 	finish(l);
 }
 
+static void layer_discard(void *st)
+{
+	struct layer_tls *l = st;
+
+	l->below.ops->discard(l->below.st);
+}
+
 static void layer_free(void *st)
 {
 	struct layer_tls *l = st;
@@ -159,6 +166,7 @@ static const struct sl_stream_ops layer_ops = {
         .read = layer_read,
         .write = layer_write,
         .shutdown = layer_shutdown,
+        .discard = layer_discard,
         .free = layer_free,
 };
 
