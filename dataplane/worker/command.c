@@ -14,7 +14,7 @@ int command_event(struct session *s, const struct sl_event *ev, struct sl_verdic
 	struct sl_msg_hold *hold = NULL;
 	int rc;
 
-	if (s->cutting)
+	if (s->cutting > 0)
 		return SL_AGAIN;
 	rc = catalog_ready(s);
 	if (rc != SL_OK)
@@ -210,7 +210,7 @@ void command_cut(struct session *s)
 	if (c == NULL)
 		return; /* the rest of the result comes, and is dropped */
 	c->cuts = session_ref(s);
-	s->cutting = true;
+	s->cutting++;
 }
 
 static void cancel_free(struct sl_worker *w, struct cancel *c)
@@ -218,7 +218,7 @@ static void cancel_free(struct sl_worker *w, struct cancel *c)
 	struct session *s = c->cuts.generation != 0 ? session_find(w, &c->cuts) : NULL;
 
 	if (s != NULL) {
-		s->cutting = false;
+		s->cutting--;
 		session_ready(s);
 	}
 	sl_tcp_release(c->peer.conn);

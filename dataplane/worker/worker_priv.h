@@ -96,8 +96,9 @@ struct session {
 	bool held;
 	bool target_open; /* TCP to the target is established */
 	bool undrained;   /* the client did not take its last bytes: reset it */
-	bool cutting; /* a cancel of ours is on its way to the target: no new command before it is there */
-	bool running; /* when it ended, the target was still at work */
+	uint32_t cutting; /* cancels of ours on their way to the target: no new command before they are there
+	                   */
+	bool running;     /* when it ended, the target was still at work */
 	uint64_t hold_end_us; /* wall time: denied here when nobody has said anything by then */
 	struct sl_id approval;
 	struct sl_msg_decision decision;
