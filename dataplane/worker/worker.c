@@ -41,6 +41,7 @@
 #define LEVELS_US       1000000
 #define BACKLOG_DEFAULT 1024
 #define STARVE_RETRY_US 500
+#define READY_BURST     64 /* sessions that run before timers, packets and the watchdog have their turn */
 
 void worker_random(void *out, size_t n)
 {
@@ -434,7 +435,7 @@ static void tcp_query(struct sl_worker *w, const struct sl_msg_tcp_query *q)
 	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
 }
 
-/* Takes the message. */
+/* Takes the message. One that needs an answer for which no message is free is kept as w->unsaid. */
 static void on_message(struct sl_worker *w, struct sl_msg *m)
 {
 	struct session *s = session_find(w, &m->flow);
@@ -447,8 +448,10 @@ static void on_message(struct sl_worker *w, struct sl_msg *m)
 			login_answer(s, m);
 			return;
 		}
-		if (m->type == SL_MSG_AUTH_OK && say_unknown(w, &m->flow) == SL_AGAIN)
-			sl_fail(SL_E_LIMIT);
+		if (m->type == SL_MSG_AUTH_OK && say_unknown(w, &m->flow) == SL_AGAIN) {
+			w->unsaid = m;
+			return;
+		}
 		break;
 	case SL_MSG_DECISION:
 		if (s != NULL)
@@ -482,11 +485,18 @@ static void on_message(struct sl_worker *w, struct sl_msg *m)
 
 static uint32_t poll_bus(struct sl_worker *w)
 {
-	struct sl_msg *m;
+	struct sl_msg *m = w->unsaid;
 	uint32_t n = 0;
 
-	for (; n < 64 && (m = sl_bus_worker_recv(w->cfg.bus, w->cfg.worker)) != NULL; n++)
+	w->unsaid = NULL;
+	if (m != NULL)
 		on_message(w, m);
+	for (; n < 64 && w->unsaid == NULL; n++) {
+		m = sl_bus_worker_recv(w->cfg.bus, w->cfg.worker);
+		if (m == NULL)
+			break;
+		on_message(w, m);
+	}
 	return n;
 }
 
@@ -509,10 +519,10 @@ static uint32_t poll_store(struct sl_worker *w)
 	return moved ? 1 : 0;
 }
 
-/* Those that are ready now; what they make ready runs in the next loop. */
+/* Those that are ready now, or the first of them; what they make ready runs in the next loop. */
 static uint32_t run_ready(struct sl_worker *w)
 {
-	uint32_t n = w->nb_ready;
+	uint32_t n = w->nb_ready < READY_BURST ? w->nb_ready : READY_BURST;
 
 	for (uint32_t i = 0; i < n && !TAILQ_EMPTY(&w->ready); i++) {
 		struct session *s = TAILQ_FIRST(&w->ready);
