@@ -110,17 +110,12 @@ static bool block_sound(const struct sl_block *b, uint64_t *t_us)
 	return sl_record_get(rec, "k").u == b->kind && sl_record_get(rec, "n").u == b->record;
 }
 
-static bool ends_session(uint8_t kind)
-{
-	return kind == SL_REC_END || kind == SL_REC_REFUSED || kind == SL_REC_GAP;
-}
-
 static int note_live(struct sl_store *s, MDB_txn *txn, const struct touched *t, uint8_t kind)
 {
 	MDB_val k = val(t->id.b, sizeof(t->id.b)), v = val("", 0);
 	int rc = 0;
 
-	if (ends_session(kind)) {
+	if (record_ends_session(kind)) {
 		rc = mdb_del(txn, s->db[DB_LIVE], &k, NULL);
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	}
@@ -156,7 +151,7 @@ static int put_record(struct sl_store *s, MDB_txn *txn, struct touched *t, const
 	h->nb_records++;
 	h->last_us = t_us;
 	h->last_kind = b->kind;
-	h->ended = h->ended || ends_session(b->kind);
+	h->ended = h->ended || record_ends_session(b->kind);
 	if (!t->dirty)
 		s->batch.nb_dirty++;
 	t->dirty = true;

@@ -567,7 +567,7 @@ static int open_parts(struct sl_store *s, const struct sl_store_cfg *cfg, char *
 		snprintf(err, err_cap, "%s: %s", s->path, code_text(code));
 		return SL_E_STORE_OPEN;
 	}
-	rc = verify_tip(s, err, err_cap);
+	rc = verify_at_open(s, err, err_cap);
 	if (rc == SL_OK)
 		rc = env_read_tip(s, &s->tip);
 	return rc == SL_OK ? mark_last_run(s, err, err_cap) : rc;

@@ -50,6 +50,11 @@ void head_encode(const struct head *h, uint8_t out[HEAD_BYTES]);
 int head_decode(MDB_val v, struct head *out);
 void record_key(const struct sl_id *id, uint64_t number, uint8_t out[RECORD_KEY_BYTES]);
 
+static inline bool record_ends_session(uint8_t kind)
+{
+	return kind == SL_REC_END || kind == SL_REC_REFUSED || kind == SL_REC_GAP;
+}
+
 static inline uint64_t get_be64(const uint8_t *p)
 {
 	return (uint64_t)sl_get_be32(p) << 32 | sl_get_be32(p + 4);
@@ -222,8 +227,9 @@ void batch_free(struct batch *b);
  * passed over. */
 int batch_commit(struct sl_store *s, const char **what);
 
-/* verify.c: the last checkpoint and what it names; at open. */
-int verify_tip(struct sl_store *s, char *err, size_t err_cap);
+/* verify.c: at open, the last checkpoint and what it names, and the ends of sessions that are to get a gap.
+ */
+int verify_at_open(struct sl_store *s, char *err, size_t err_cap);
 
 /* store.c: marks sessions without an end; at open. */
 uint64_t store_wall_us(void);

@@ -528,6 +528,122 @@ static void test_key_rotation(void **state)
 	dir_remove(&d);
 }
 
+/* ---- what the gateway itself would sign at its next start ---- */
+
+/* A record of a session, as somebody would put it there who has the files and not the key. */
+static void forge_record(struct disk *k, const struct sl_id *id, uint64_t n, enum sl_record_kind kind,
+                         struct head *h)
+{
+	uint8_t key[RECORD_KEY_BYTES], v[SL_RECORD_MAX + HASH_BYTES], bytes[HEAD_BYTES];
+	struct sl_block *b = calloc(1, sizeof(*b));
+
+	assert_non_null(b);
+	fill_block(b, id, n, kind, 10);
+	if (n == 0)
+		assert_int_equal(store_hash_start(id, h->hash), 0);
+	assert_int_equal(store_hash(sl_span(h->hash, HASH_BYTES), sl_span(b->data, b->n), h->hash), 0);
+	memcpy(v, h->hash, HASH_BYTES);
+	memcpy(v + HASH_BYTES, b->data, b->n);
+	record_key(id, n, key);
+	disk_put(k, DB_RECORDS, key, sizeof(key), v, HASH_BYTES + (size_t)b->n);
+	h->first_kind = SL_REC_SESSION;
+	h->last_kind = (uint8_t)kind;
+	h->nb_records = n + 1;
+	h->ended = false;
+	head_encode(h, bytes);
+	disk_put(k, DB_SESSIONS, id->b, sizeof(id->b), bytes, sizeof(bytes));
+	disk_put(k, DB_LIVE, id->b, sizeof(id->b), (const uint8_t *)"", 0);
+	free(b);
+}
+
+/* Not started on, by name of the session; and nothing of it is signed by that. */
+static void start_refused(const struct dir *d, const struct sl_id *id, const char *problem)
+{
+	struct sl_store_cfg cfg = cfg_of(d);
+	struct sl_verify_result before, after;
+	char err[512] = "", want[128], str[SL_ID_STR_MAX];
+	struct sl_store *s;
+
+	verify_readonly(d, true, &before);
+	assert_int_equal(sl_store_open(&cfg, &s, err, sizeof(err)), SL_E_STORE_CORRUPT);
+	snprintf(want, sizeof(want), "does not verify: session %s%s", sl_id_str(id, str), problem);
+	if (strstr(err, want) == NULL)
+		fail_msg("got \"%s\", want \"%s\"", err, want);
+	verify_readonly(d, true, &after);
+	assert_string_equal(after.problem, before.problem);
+	assert_int_equal(after.last_checkpoint, before.last_checkpoint);
+}
+
+/* A session that never was, left as if the gateway had died in it. */
+static void test_start_signs_no_forged_session(void **state)
+{
+	struct sl_id id = nth_session(77);
+	struct head h = {.checkpoint = 1};
+	struct disk k;
+	struct dir d;
+
+	(void)state;
+	make_store(&d);
+	disk_open(&k, &d);
+	forge_record(&k, &id, 0, SL_REC_SESSION, &h);
+	forge_record(&k, &id, 1, SL_REC_COMMAND, &h);
+	forge_record(&k, &id, 2, SL_REC_RESULT, &h);
+	disk_close(&k);
+	start_refused(&d, &id, " record 2: no checkpoint covers it");
+	dir_remove(&d);
+}
+
+/* Records behind those of a session that the gateway died in, and behind one that had ended. */
+static void test_start_signs_no_forged_tail(void **state)
+{
+	struct sl_id live = nth_session(50), ended = nth_session(1);
+	struct sl_store *s;
+	struct head h;
+	struct disk k;
+	struct dir d;
+
+	(void)state;
+	make_store(&d);
+	s = store_up(&d);
+	wait_durable(s, 0, put_record(s, 0, &live, 0, SL_REC_SESSION));
+	wait_durable(s, 0, put_record(s, 0, &live, 1, SL_REC_COMMAND));
+	sl_store_close(s);
+	disk_open(&k, &d);
+	get_head(&k, 50, &h);
+	forge_record(&k, &live, 2, SL_REC_COMMAND, &h);
+	disk_close(&k);
+	start_refused(&d, &live, " record 2: no checkpoint covers it");
+	dir_remove(&d);
+	make_store(&d);
+	disk_open(&k, &d);
+	get_head(&k, 1, &h);
+	forge_record(&k, &ended, NB_RECORDS, SL_REC_COMMAND, &h);
+	disk_close(&k);
+	start_refused(&d, &ended, " record 6: no checkpoint covers it");
+	dir_remove(&d);
+}
+
+/* A session that had ended, in the list of those without an end: its gap would be one record more. */
+static void test_start_signs_no_second_end(void **state)
+{
+	struct sl_id ended = nth_session(1), none = nth_session(9);
+	struct disk k;
+	struct dir d;
+
+	(void)state;
+	make_store(&d);
+	disk_open(&k, &d);
+	disk_put(&k, DB_LIVE, ended.b, sizeof(ended.b), (const uint8_t *)"", 0);
+	disk_close(&k);
+	start_refused(&d, &ended, ": it is said to have no end, and has one");
+	disk_open(&k, &d);
+	disk_del(&k, DB_LIVE, ended.b, sizeof(ended.b));
+	disk_put(&k, DB_LIVE, none.b, sizeof(none.b), (const uint8_t *)"", 0);
+	disk_close(&k);
+	start_refused(&d, &none, ": it is said to have no end, and has no head");
+	dir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -535,6 +651,9 @@ int main(void)
 	        cmocka_unit_test(test_random_bits),
 	        cmocka_unit_test(test_open_checks_tip),
 	        cmocka_unit_test(test_key_rotation),
+	        cmocka_unit_test(test_start_signs_no_forged_session),
+	        cmocka_unit_test(test_start_signs_no_forged_tail),
+	        cmocka_unit_test(test_start_signs_no_second_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -401,8 +401,10 @@ out:
 	return err == SL_E_STORE_CORRUPT ? sl_fail(err) : err;
 }
 
-/* The last checkpoint and all that it names. Whole verification is left to the operator: it reads everything.
- */
+/* Before the gateway goes on from what it finds. Whole verification is left to the operator: it reads
+ * everything. */
+
+/* The last checkpoint and all that it names. */
 static int tip_sound(struct verify *v, const struct checkpoint_tip *tip)
 {
 	uint8_t key[CHECKPOINT_KEY_BYTES];
@@ -421,10 +423,61 @@ static int tip_sound(struct verify *v, const struct checkpoint_tip *tip)
 	return err == SL_OK ? checkpoint_entries(v, &c) : err;
 }
 
-int verify_tip(struct sl_store *s, char *err, size_t err_cap)
+/*
+ * A session that is to get a gap: what stands before the gap comes under our signature with it. So its end
+ * must be one that we signed, and not end the session. What lies further back that end's hash binds.
+ */
+static int live_end_sound(struct verify *v, const struct sl_id *id)
+{
+	uint8_t key[RECORD_KEY_BYTES];
+	MDB_val k = val(id->b, sizeof(id->b)), r;
+	char str[SL_ID_STR_MAX];
+	struct sl_span rec;
+	struct head h;
+	int rc = mdb_get(v->txn, v->s->db[DB_SESSIONS], &k, &r);
+
+	sl_id_str(id, str);
+	if (rc != 0 || head_decode(r, &h) != SL_OK)
+		return problem(v, "session %s: it is said to have no end, and has no head", str);
+	rc = session_covered(v, id, &h);
+	if (rc != SL_OK)
+		return rc;
+	record_key(id, h.nb_records - 1, key);
+	k = val(key, sizeof(key));
+	rc = mdb_get(v->txn, v->s->db[DB_RECORDS], &k, &r);
+	if (rc != 0 || r.mv_size <= HASH_BYTES)
+		return problem(v, "session %s: its last record is gone", str);
+	rec = sl_span((const uint8_t *)r.mv_data + HASH_BYTES, r.mv_size - HASH_BYTES);
+	if (record_ends_session((uint8_t)sl_record_get(rec, "k").u))
+		return problem(v, "session %s: it is said to have no end, and has one", str);
+	return SL_OK;
+}
+
+static int live_sound(struct verify *v)
+{
+	MDB_cursor *cur;
+	struct sl_id id;
+	MDB_val k, e;
+	int rc = mdb_cursor_open(v->txn, v->s->db[DB_LIVE], &cur), err = SL_OK;
+
+	if (rc != 0)
+		return lmdb_problem(v, rc);
+	while (err == SL_OK && (rc = mdb_cursor_get(cur, &k, &e, MDB_NEXT)) == 0) {
+		if (k.mv_size != sizeof(id.b)) {
+			err = problem(v, "the list of sessions without an end is malformed");
+			break;
+		}
+		memcpy(id.b, k.mv_data, sizeof(id.b));
+		err = live_end_sound(v, &id);
+	}
+	mdb_cursor_close(cur);
+	return err == SL_OK ? cursor_end(v, rc) : err;
+}
+
+int verify_at_open(struct sl_store *s, char *err, size_t err_cap)
 {
 	struct sl_verify_result out = {.nb_sessions = 0};
-	struct verify v = {.s = s, .keys = &s->trusted, .out = &out};
+	struct verify v = {.s = s, .keys = &s->trusted, .out = &out, .one_session = true};
 	struct checkpoint_tip tip;
 	int rc;
 
@@ -433,6 +486,8 @@ int verify_tip(struct sl_store *s, char *err, size_t err_cap)
 		return SL_E_STORE_OPEN;
 	}
 	rc = tip_sound(&v, &tip);
+	if (rc == SL_OK)
+		rc = live_sound(&v);
 	mdb_txn_abort(v.txn);
 	if (rc != SL_OK)
 		snprintf(err, err_cap, "%s: does not verify: %s", s->path, out.problem);
