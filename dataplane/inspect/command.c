@@ -185,6 +185,14 @@ static bool whole(const struct sl_ev_command *c)
 	return c->nb_more == 0 && (c->nb_params == 0 || c->params[c->nb_params - 1].more == 0);
 }
 
+/* NULL, or why no approver could know what would run. */
+static const char *unapprovable(const struct sl_inspect *in, const struct sl_ev_command *c)
+{
+	if (!whole(c))
+		return "its parameters are too large to be read whole: nobody can approve them";
+	return in->w->stmt.hides ? "what is hidden as a password may be run: nobody can approve it" : NULL;
+}
+
 /* A mask that holds is one more that must be satisfied. */
 static void hold_by_mask(struct judgement *j, const struct sl_mask *mask)
 {
@@ -265,8 +273,8 @@ static void judge(struct sl_inspect *in, const struct sl_ev_command *c, const ch
 		why = "EXECUTE could run what is held: execute prepared statements by the protocol";
 	if (why == NULL && j->decision == SL_DEC_HOLD)
 		why = unaskable(j);
-	if (why == NULL && j->decision == SL_DEC_HOLD && !whole(c))
-		why = "its parameters are too large to be read whole: nobody can approve them";
+	if (why == NULL && j->decision == SL_DEC_HOLD)
+		why = unapprovable(in, c);
 	if (why != NULL)
 		refuse(j, SL_RSN_POLICY, why);
 }
@@ -286,7 +294,7 @@ static bool hold_by_limits(struct sl_inspect *in, const struct sl_ev_command *c,
 		j->rule = j->needs[0];
 		j->message = in->w->over;
 	}
-	return whole(c) && unaskable(j) == NULL;
+	return unapprovable(in, c) == NULL && unaskable(j) == NULL;
 }
 
 /* What the policy does not deny may be over a limit. Denials of a limit are none that a breaker counts. */
@@ -555,7 +563,7 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 		approval = sl_id_make(&in->w->approval_ids, in->w->wall_us);
 		rec.approval = &approval;
 	}
-	hash_statement(&in->w->stmt, c->params, c->nb_params, hash);
+	hash_statement(&in->w->stmt, c->params, c->nb_params, sl_store_text_key(in->w->cfg.store), hash);
 	rec.verdict = verdict_names[j.decision];
 	rec.rule = j.rule != NULL ? cstr(j.rule->name) : SL_SPAN_EMPTY;
 	rec.message = cstr(j.message);

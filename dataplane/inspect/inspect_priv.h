@@ -21,7 +21,7 @@
 #define CHUNK_MAX          SL_RECORD_TEXT_MAX
 #define PARAM_TEXT_MAX     512  /* bytes of one parameter in a record */
 #define PARAMS_MAX         3072 /* of all of them, encoded */
-#define RECORD_HEAD_MAX    2624 /* what a COMMAND record needs besides text and parameters */
+#define RECORD_HEAD_MAX    2632 /* what a COMMAND record needs besides text and parameters */
 #define NAME_RECORD_MAX    256  /* bytes of a rule's name, an application's name and the like in a record */
 #define MESSAGE_RECORD_MAX 512
 #define ERROR_TEXT_MAX     200 /* of the target's error message, when no mask applies */
@@ -282,8 +282,9 @@ struct sl_span record_event_id(struct sl_inspect *in);
 
 /* hash.c: SHA-256 without an allocation. */
 void hash_bytes(struct sl_span bytes, uint8_t out[32]);
-/* Of a statement as it is recorded, and all its parameters whole. */
-void hash_statement(const struct statement *st, const struct sl_param *params, uint32_t nb, uint8_t out[32]);
+/* Of a statement's whole text and all its parameters; with the key when passwords are cut out of it. */
+void hash_statement(const struct statement *st, const struct sl_param *params, uint32_t nb,
+                    const uint8_t key[32], uint8_t out[32]);
 void hash_hex(const uint8_t hash[32], char out[65]);
 
 #endif

@@ -292,7 +292,7 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 {
 	uint32_t nb_pairs = 8u + (c->rule.n > 0) + (c->message.n > 0) + (c->approval != NULL) +
 	                    has_params(c->ev) + (c->shadow != NULL) + (c->shadow_rule.n > 0) +
-	                    (c->nb_logs > 0) + (c->nb_holds > 0);
+	                    (c->nb_logs > 0) + (c->nb_holds > 0) + (in->w->stmt.nb_cuts > 0);
 	char kinds[512], hash[65], approval[SL_ID_STR_MAX];
 	struct sl_record_writer rw;
 
@@ -310,6 +310,8 @@ static int put_command(struct sl_inspect *in, const struct command_record *c, st
 	sl_record_str(&rw, "sk", kinds_text(c->kinds, kinds, sizeof(kinds)));
 	sl_record_str(&rw, "h", sl_span_str(hash));
 	sl_record_uint(&rw, "l", in->w->stmt.total);
+	if (in->w->stmt.nb_cuts > 0)
+		sl_record_uint(&rw, "pc", in->w->stmt.nb_cuts);
 	if (c->approval != NULL)
 		sl_record_str(&rw, "ap", sl_span_str(sl_id_str(c->approval, approval)));
 	if (has_params(c->ev))

@@ -148,12 +148,50 @@ static size_t keyword_at(struct sl_span s, size_t at)
 	return 0;
 }
 
+/* What the literals of a statement are. */
+enum form {
+	FORM_OTHER,
+	FORM_SECRET, /* values of a role, a user mapping, a server, a subscription: never run */
+	FORM_CODE,   /* of DO and of what makes a function: run, and `password=` is an assignment or a test */
+};
+
 struct cutter {
 	struct statement *st;
-	struct sl_span text; /* whole */
-	size_t done;         /* up to here it is in st */
-	uint32_t nb;
+	size_t done; /* up to here it is in st */
+	enum form form;
 };
+
+/* Behind a word and what is blank behind it; `at` when it is another one. */
+static size_t skip_word(struct sl_span s, size_t at, const char *word)
+{
+	return at_word(s, at, word) ? skip_space(s, at + strlen(word)) : at;
+}
+
+static bool at_any_word(struct sl_span s, size_t at, const char *const *words)
+{
+	for (; *words != NULL; words++)
+		if (at_word(s, at, *words))
+			return true;
+	return false;
+}
+
+/* By its first words. */
+static enum form form_of(struct sl_span s, size_t at)
+{
+	static const char *const secret[] = {"role", "user", "group", "server", "subscription", NULL};
+	static const char *const code[] = {"function", "procedure", NULL};
+	size_t to = skip_word(s, at, "create");
+
+	if (at_word(s, at, "do"))
+		return FORM_CODE;
+	to = to == at ? skip_word(s, at, "alter") : to;
+	if (to == at)
+		return FORM_OTHER;
+	to = skip_word(s, skip_word(s, to, "or"), "replace");
+	if (at_any_word(s, to, secret))
+		return FORM_SECRET;
+	return at_any_word(s, to, code) ? FORM_CODE : FORM_OTHER;
+}
 
 static void add_part(struct statement *st, struct sl_span part)
 {
@@ -164,11 +202,12 @@ static void add_part(struct statement *st, struct sl_span part)
 }
 
 /* False: too many. */
-static bool cut(struct cutter *c, size_t from, size_t to)
+static bool cut(struct cutter *c, size_t from, size_t to, bool secret)
 {
-	if (++c->nb > STATEMENT_CUTS_MAX)
+	if (++c->st->nb_cuts > STATEMENT_CUTS_MAX)
 		return false;
-	add_part(c->st, sl_span(c->text.p + c->done, from - c->done));
+	c->st->hides = c->st->hides || !secret;
+	add_part(c->st, sl_span(c->st->text.p + c->done, from - c->done));
 	add_part(c->st, REDACTED);
 	c->done = to;
 	return true;
@@ -186,12 +225,14 @@ static size_t skip_blanks(struct sl_span s, size_t at)
  * Where the secret behind a keyword lies that ends at `at`, inside of a literal that ends at `to`: PASSWORD
  * ''x'' of a statement that is executed, password=x or password=''x'' of a connection string. False: none.
  */
-static bool find_inside(struct sl_span s, size_t at, size_t to, size_t *from, size_t *end)
+static bool find_inside(struct sl_span s, size_t at, size_t to, enum form form, size_t *from, size_t *end)
 {
 	bool assigned;
 
 	at = skip_blanks(s, at);
 	assigned = at < to && s.p[at] == '=';
+	if (assigned && form == FORM_CODE)
+		return false;
 	if (assigned)
 		at = skip_blanks(s, at + 1);
 	*from = *end = at;
@@ -219,15 +260,15 @@ static bool find_inside(struct sl_span s, size_t at, size_t to, size_t *from, si
  */
 static bool cut_inside(struct cutter *c, size_t from, size_t to)
 {
-	struct sl_span s = sl_span(c->text.p, to);
+	struct sl_span s = sl_span(c->st->text.p, to);
 	size_t open, close;
 
 	for (size_t at = from + 1; at < to; at++) {
 		size_t n = keyword_at(s, at);
 
-		if (n == 0 || !find_inside(s, at + n, to, &open, &close))
+		if (n == 0 || !find_inside(s, at + n, to, c->form, &open, &close))
 			continue;
-		if (!cut(c, open, close))
+		if (!cut(c, open, close, false))
 			return false;
 		at = close - 1;
 	}
@@ -262,15 +303,18 @@ static size_t skip_other(struct sl_span s, size_t at)
 /* Walks the tokens in [at, end). */
 static bool cut_tokens(struct cutter *c, size_t at, size_t end, int depth)
 {
-	struct sl_span s = sl_span(c->text.p, end);
-	bool armed = false, ok = true;
+	struct sl_span s = sl_span(c->st->text.p, end);
+	bool armed = false, ok = true, first = depth == 0;
 
 	while (ok && (at = skip_space(s, at)) < end) {
 		size_t to = skip_literal(s, at), tag = dollar_tag(s, at);
 
+		if (first)
+			c->form = form_of(s, at);
+		first = depth == 0 && s.p[at] == ';';
 		if (to > at && armed) {
 			to = skip_continued(s, at, to);
-			ok = cut(c, at, to);
+			ok = cut(c, at, to, depth == 0 && c->form == FORM_SECRET);
 		} else if (to > at && tag > 0 && depth < BODY_DEPTH_MAX) {
 			ok = cut_tokens(c, at + tag, closes(s, at, tag, to) ? to - tag : to, depth + 1);
 		} else if (to > at) {
@@ -285,12 +329,20 @@ static bool cut_tokens(struct cutter *c, size_t at, size_t end, int depth)
 	return ok;
 }
 
-bool statement_set(struct statement *st, struct sl_span text, uint64_t kinds)
+static void start(struct statement *st, struct sl_span text)
 {
-	struct cutter c = {.st = st, .text = text};
-
+	st->text = text;
+	st->nb_cuts = 0;
+	st->hides = false;
 	st->nb = 0;
 	st->total = 0;
+}
+
+bool statement_set(struct statement *st, struct sl_span text, uint64_t kinds)
+{
+	struct cutter c = {.st = st};
+
+	start(st, text);
 	if ((kinds & PASSWORD_KINDS) != 0 && !cut_tokens(&c, 0, text.n, 0))
 		return false;
 	add_part(st, sl_span_sub(text, c.done, text.n));
@@ -301,13 +353,13 @@ bool statement_set_unread(struct statement *st, struct sl_span text)
 {
 	size_t at = 0;
 
-	st->nb = 0;
-	st->total = 0;
+	start(st, text);
 	if (text.n == 0 || memchr(text.p, '\\', text.n) == NULL)
 		return true;
 	while (at < text.n && keyword_at(text, at) == 0)
 		at++;
-	add_part(st, sl_span_sub(text, 0, at));
+	st->text = sl_span_sub(text, 0, at);
+	add_part(st, st->text);
 	return at == text.n;
 }
 

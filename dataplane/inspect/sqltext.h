@@ -16,6 +16,9 @@
 
 /* A statement as it is recorded: its text in parts, with the passwords replaced. */
 struct statement {
+	struct sl_span text; /* as it runs: for its hash, for nothing that is kept or shown */
+	uint32_t nb_cuts;    /* passwords that were replaced */
+	bool hides;          /* what was replaced may be run: nobody who reads the rest can approve it */
 	struct sl_span part[2 * STATEMENT_CUTS_MAX + 2];
 	uint32_t nb;
 	size_t total;

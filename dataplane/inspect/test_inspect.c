@@ -1,6 +1,9 @@
 /* Commands and their records, holds, scarce blocks, policy changes, a session's life. */
 #include "test_util.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
 #define RESOURCE                                                                                             \
 	"kind: Resource\nversion: 1\nmetadata: {name: shop}\nspec:\n  protocol: postgres\n"                  \
 	"  address: 10.99.2.2:5432\n  credential: shop-app\n  databases: [shop]\n  tls: {mode: 'off'}\n"
@@ -484,6 +487,90 @@ static void test_passwords_and_set(void **state)
 	fx_down(&f);
 }
 
+/*
+ * What is taken for a password is not shown: nobody is asked to approve a command that may run it. DO is
+ * shown with what it assigns, and a password of a role, a mapping, a server or a subscription is no command.
+ */
+static void test_approver_sees_all(void **state)
+{
+	static const struct {
+		const char *text, *shown; /* NULL: denied */
+	} cases[] = {
+	        {"DO 'declare password text; begin password=''DROP TABLE orders''; execute password; end'",
+	         "password=''DROP TABLE orders''"},
+	        {"DO $$begin execute replace(substr('password=DROP_TABLE_orders', 10), '_', ' '); end$$",
+	         "'password=DROP_TABLE_orders'"},
+	        {"DO $$begin execute password 'DROP TABLE orders'; end$$", NULL},
+	        {"DO LANGUAGE password 'begin drop table orders; end'", NULL},
+	        {"CALL run(password 'DROP TABLE orders')", NULL},
+	        {"CREATE ROLE a; CALL run(password 'DROP TABLE orders')", NULL},
+	        {"ALTER SYSTEM SET archive_command = 'password=$(reboot)'", NULL},
+	        {"CREATE ROLE a PASSWORD 'x'", "CREATE ROLE a PASSWORD '***'"},
+	        {"SELECT 1; alter /**/ user a with password 'x'", "with password '***'"},
+	        {"CREATE USER MAPPING FOR a SERVER s OPTIONS (password 'x')", "(password '***')"},
+	        {"CREATE SUBSCRIPTION s CONNECTION 'host=h password=x' PUBLICATION p",
+	         "CONNECTION '***' PUB"},
+	};
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, RESOURCE ROLE("agent", "agents", "any")
+	                  RULE("hold", "  action: hold\n  kinds: [do, call, create, alter, admin]\n"
+	                               "  approvers: [leads]\n  expires: 60s\n"));
+	session(&f, "agents");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(command(&f, cases[i].text), SL_OK);
+		if (cases[i].shown == NULL) {
+			expect_denied(&f, SL_RSN_POLICY, "nobody can approve it");
+			continue;
+		}
+		assert_int_equal(f.v.action, SL_ACT_PARK);
+		if (!shows(&f, cases[i].shown))
+			fail_msg("an approver sees only: %.*s", (int)f.hold.text_n,
+			         (const char *)f.hold.text);
+		decide(&f, SL_DECISION_DENIED, "", SL_OK);
+	}
+	close_flow(&f);
+	fx_down(&f);
+}
+
+/* A record without its passwords says so; its hash says which they were, but only to who has the store's key.
+ */
+static void test_hash_of_cut_text(void **state)
+{
+	static const char text[] = "ALTER ROLE a PASSWORD 'x'";
+	uint8_t plain[32], keyed[32];
+	char plain_hex[65], keyed_hex[65];
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, RESOURCE ROLE("agent", "agents", "any"));
+	session(&f, "agents");
+	assert_int_equal(command(&f, text), SL_OK);
+	assert_int_equal(command(&f, "ALTER ROLE a PASSWORD 'y'"), SL_OK);
+	assert_int_equal(command(&f, text), SL_OK);
+	assert_int_equal(command(&f, "ALTER ROLE a NOLOGIN"), SL_OK);
+	close_flow(&f);
+	read_records(&f);
+	for (uint32_t i = 1; i <= 3; i++) {
+		expect_text(&f, i, "x", "ALTER ROLE a PASSWORD '***'");
+		assert_int_equal(num(&f, i, "pc"), 1);
+	}
+	expect_text(&f, 4, "pc", NULL);
+	assert_false(sl_span_eq(value(&f, 1, "h").s, value(&f, 2, "h").s));
+	assert_true(sl_span_eq(value(&f, 1, "h").s, value(&f, 3, "h").s));
+	EVP_Digest(text, sizeof(text) - 1, plain, NULL, EVP_sha256(), NULL);
+	HMAC(EVP_sha256(), sl_store_text_key(f.store), 32, (const uint8_t *)text, sizeof(text) - 1, keyed,
+	     NULL);
+	for (int i = 0; i < 32; i++) {
+		snprintf(plain_hex + 2 * i, 3, "%02x", plain[i]);
+		snprintf(keyed_hex + 2 * i, 3, "%02x", keyed[i]);
+	}
+	assert_false(sl_span_is(value(&f, 1, "h").s, plain_hex));
+	assert_true(sl_span_is(value(&f, 1, "h").s, keyed_hex));
+	fx_down(&f);
+}
+
 /* ---- scarce blocks ---- */
 
 static void test_again(void **state)
@@ -848,6 +935,8 @@ int main(void)
 	        cmocka_unit_test(test_long_text),
 	        cmocka_unit_test(test_params),
 	        cmocka_unit_test(test_passwords_and_set),
+	        cmocka_unit_test(test_approver_sees_all),
+	        cmocka_unit_test(test_hash_of_cut_text),
 	        cmocka_unit_test(test_again),
 	        cmocka_unit_test(test_logins),
 	        cmocka_unit_test(test_policy_swap),

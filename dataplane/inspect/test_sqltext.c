@@ -72,6 +72,13 @@ static void test_passwords(void **state)
 	        {"DO $b$ ALTER ROLE a PASSWORD 'x' LOGIN; $b",
 	         "DO $b$ ALTER ROLE a PASSWORD '***' LOGIN; $b"},
 	        {"SELECT dblink_connect('password=x')", "SELECT dblink_connect('password='***'')"},
+	        /* Code is recorded with what it assigns and compares. */
+	        {"DO 'begin password=''x''; execute password; end'",
+	         "DO 'begin password=''x''; execute password; end'"},
+	        {"create or /**/ replace procedure p() as $$ select 'password=x' $$",
+	         "create or /**/ replace procedure p() as $$ select 'password=x' $$"},
+	        {"CREATE FUNCTION f() AS $$ x $$; SELECT dblink_connect('password=x')",
+	         "CREATE FUNCTION f() AS $$ x $$; SELECT dblink_connect('password='***'')"},
 	        /* What only looks like one hides nothing. */
 	        {"CREATE TABLE t (a text DEFAULT 'password', b text DEFAULT 'x')",
 	         "CREATE TABLE t (a text DEFAULT 'password', b text DEFAULT 'x')"},
@@ -96,6 +103,39 @@ static void test_passwords(void **state)
 	assert_string_equal(recorded("SELECT password 'x'", SL_SQL_BIT(SL_SQL_SELECT), 64, out),
 	                    "SELECT password 'x'");
 	assert_string_equal(recorded("", SL_SQL_BIT(SL_SQL_ALTER), 64, out), "");
+}
+
+/* How many were cut, and whether what is gone could be more than a password. */
+static void test_hides(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t nb_cuts;
+		bool hides;
+	} cases[] = {
+	        {"ALTER ROLE a LOGIN", 0, false},
+	        {"ALTER ROLE a PASSWORD 'x'; ; create group b PASSWORD 'y'", 2, false},
+	        {"-- first\nCREATE USER MAPPING FOR a SERVER s OPTIONS (password 'x')", 1, false},
+	        {"ALTER SERVER s OPTIONS (SET password 'x')", 1, false},
+	        {"ALTER SUBSCRIPTION s CONNECTION 'x'", 1, false},
+	        {"CREATE ROLE a; SELECT f(password 'x')", 1, true},
+	        {"SELECT f(password 'x'); CREATE ROLE a PASSWORD 'y'", 2, true},
+	        {"CREATE SERVER s OPTIONS (x 'password=y')", 1, true},
+	        {"CREATE FOREIGN TABLE t (a text DEFAULT f(password 'x')) SERVER s", 1, true},
+	        {"DO $$ BEGIN ALTER ROLE a PASSWORD 'x'; END $$", 1, true},
+	        {"DO $$; CREATE ROLE a PASSWORD 'x' $$", 1, true},
+	        {"DO 'ALTER ROLE a PASSWORD ''x'''", 1, true},
+	        {"SELECT dblink_connect('password=x')", 1, true},
+	};
+	struct statement st;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_true(statement_set(&st, sl_span_str(cases[i].text), SL_SQL_BIT(SL_SQL_ALTER)));
+		if (st.nb_cuts != cases[i].nb_cuts || st.hides != cases[i].hides)
+			fail_msg("%u cuts, hides %d: %s", st.nb_cuts, st.hides, cases[i].text);
+		assert_true(sl_span_is(st.text, cases[i].text));
+	}
 }
 
 static void test_too_many_passwords(void **state)
@@ -131,8 +171,8 @@ static void test_unread_passwords(void **state)
 /* Time grows with the text's length, not with its square: each of these took minutes otherwise. */
 static void test_linear(void **state)
 {
-	static const char *const bits[] = {"password/*", "password--", "password ''", "$a$",
-	                                   "/*",         "'password'", "\"",          "password '"};
+	static const char *const bits[] = {"password/*", "password--", "password ''", "$a$",           "/*",
+	                                   "'password'", "\"",         "password '",  ";create or--\n"};
 	size_t n = 2000000;
 	char *text = malloc(n + 16);
 	struct statement st;
@@ -254,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_passwords),
+	        cmocka_unit_test(test_hides),
 	        cmocka_unit_test(test_too_many_passwords),
 	        cmocka_unit_test(test_unread_passwords),
 	        cmocka_unit_test(test_cuts),

@@ -131,7 +131,8 @@ struct sl_msg_hold {
 	struct sl_id approval; /* made by the worker; the text form is what the client sees */
 	uint32_t nb_needs;     /* from 1; in document order */
 	struct sl_msg_need needs[SL_BUS_NEEDS_MAX];
-	uint8_t statement_sha256[32]; /* of the whole statement with its parameters */
+	uint8_t statement_sha256[32]; /* of the whole statement with its parameters; keyed when passwords are
+	                                 cut out of it */
 	uint32_t text_total;
 	uint32_t text_n;
 	uint8_t text[SL_BUS_TEXT_MAX];

@@ -26,6 +26,18 @@ int store_hash_start(const struct sl_id *id, uint8_t out[HASH_BYTES])
 	return store_hash(SL_SPAN_LIT("sluice session"), sl_span(id->b, sizeof(id->b)), out);
 }
 
+int key_secret(const EVP_PKEY *private, struct sl_span label, uint8_t out[HASH_BYTES])
+{
+	uint8_t raw[HASH_BYTES];
+	size_t n = sizeof(raw);
+	int rc = SL_E_SYS;
+
+	if (EVP_PKEY_get_raw_private_key(private, raw, &n) == 1 && n == sizeof(raw))
+		rc = store_hash(label, sl_span(raw, n), out);
+	OPENSSL_cleanse(raw, sizeof(raw));
+	return rc;
+}
+
 static int keys_add(struct key_ring *ring, EVP_PKEY *pkey)
 {
 	struct public_key *k = &ring->key[ring->nb];

@@ -56,6 +56,7 @@ static const struct key_name common[] = {
         {"sk", "statement_kinds"},
         {"h", "hash"},
         {"l", "length"},
+        {"pc", "passwords_cut"},
         {"ap", "approval"},
         {"pa", "params"},
         {"z", "last"},

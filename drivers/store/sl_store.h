@@ -80,6 +80,9 @@ uint64_t sl_store_durable(const struct sl_store *s, uint32_t worker);
  * Any thread; the store's thread does it, soon.
  */
 void sl_store_worker_gone(struct sl_store *s, uint32_t worker);
+/* 32 bytes that only who has the signing key can know, for hashes over text that is not recorded whole. Any
+ * thread; lives as long as the store. */
+const uint8_t *sl_store_text_key(const struct sl_store *s);
 /* True while writes fail. Any thread. */
 bool sl_store_failed(const struct sl_store *s);
 

@@ -557,6 +557,10 @@ static int open_parts(struct sl_store *s, const struct sl_store_cfg *cfg, char *
 		rc = keys_load(cfg->sign_key, &s->key, &s->trusted, err, err_cap);
 	if (rc != SL_OK)
 		return rc;
+	if (key_secret(s->key, SL_SPAN_LIT("sluice text"), s->text_key) != SL_OK) {
+		snprintf(err, err_cap, "%s: cannot be used", cfg->sign_key);
+		return SL_E_SYS;
+	}
 	memcpy(s->key_id, s->trusted.key[0].id, KEY_ID_BYTES); /* keys_load() puts the private key's first */
 	if (workers_init(s) != SL_OK ||
 	    batch_init(&s->batch, cfg->batch_max == 0 ? BATCH_DEFAULT : cfg->batch_max) != SL_OK) {
@@ -634,6 +638,7 @@ void sl_store_close(struct sl_store *s)
 		workers_free(s);
 	batch_free(&s->batch);
 	EVP_PKEY_free(s->key);
+	OPENSSL_cleanse(s->text_key, sizeof(s->text_key));
 	keys_clear(&s->trusted);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
@@ -682,6 +687,11 @@ void sl_store_kick(struct sl_store *s, uint32_t worker)
 uint64_t sl_store_durable(const struct sl_store *s, uint32_t worker)
 {
 	return atomic_load_explicit(&s->worker[worker].durable, memory_order_acquire);
+}
+
+const uint8_t *sl_store_text_key(const struct sl_store *s)
+{
+	return s->text_key;
 }
 
 void sl_store_worker_gone(struct sl_store *s, uint32_t worker)

@@ -92,6 +92,8 @@ struct key_ring {
 /* Reads the private key and all public keys of a PEM file; makes it when missing (and `file`.pub). private
  * may be NULL: none wanted. */
 int keys_load(const char *file, EVP_PKEY **private, struct key_ring *ring, char *err, size_t err_cap);
+/* SHA-256(label || raw private key): a secret of the store for another use. 0, SL_E_SYS. */
+int key_secret(const EVP_PKEY *private, struct sl_span label, uint8_t out[HASH_BYTES]);
 int keys_add_raw(struct key_ring *ring, const uint8_t raw[PUBLIC_BYTES]);
 const struct public_key *keys_find(const struct key_ring *ring, const uint8_t id[KEY_ID_BYTES]);
 void keys_clear(struct key_ring *ring);
@@ -187,6 +189,7 @@ struct sl_store {
 
 	EVP_PKEY *key;
 	uint8_t key_id[KEY_ID_BYTES];
+	uint8_t text_key[HASH_BYTES];
 	struct key_ring trusted;
 	bool trust_meta; /* nobody gave a key: believe those in the store */
 
