@@ -10,8 +10,8 @@ import threading
 import time
 
 import pgwire
-from labtest import (CA, CLIENT, DIR, LISTENER, TARGET, admin, check, contains, eventually, gateway_memory, latest, psql, records, same,
-                     session, test, token, wire)
+from labtest import (CA, CLIENT, DIR, LISTENER, TARGET, admin, check, contains, eventually, gateway_memory, latest, latest_ended, marker, psql, records,
+                     replies, same, session, test, token, wire)
 from pgwire import Closed, ServerError, bind, describe, execute, kinds, parse, query, row, startup, sync
 from rogue import READY, Rogue
 
@@ -206,6 +206,18 @@ def cancel(pid_and_key):
         c.start_tls()
         c.send(struct.pack("!II", 8 + len(pid_and_key), pgwire.CANCEL_REQUEST) + pid_and_key)
         c.drain()
+
+
+@test
+def cancel_key_is_not_recorded():
+    """Who may read records could stop what others run."""
+    mark = marker()
+    with session("agent-7") as w:
+        w.simple(f"select '{mark}'")
+        key = w.key
+    kept = replies(records(latest_ended("agent-7")["id"]))
+    check(mark.encode() in kept, "the reply is not recorded")
+    check(key not in kept and b"K\0\0\0" not in kept, "the session's cancel key is in its records")
 
 
 # ---- the target's side of the login ----

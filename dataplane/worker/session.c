@@ -52,6 +52,7 @@ static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v
 		if (rc == SL_OK && v->action == SL_ACT_ALLOW) {
 			s->state = SESSION_OPEN;
 			s->opened = true;
+			s->greeting = true;
 			s->cancel_key_n = ev->session.cancel_key_n;
 			sl_count(SL_C_SESSIONS);
 			s->deadline_us = 0;
@@ -84,13 +85,15 @@ static size_t host_channel_binding(void *ctx, enum sl_side side, uint8_t *out)
 	return login_channel_binding(ctx, side, out);
 }
 
-/* may_feed made sure that there are blocks: when there are none all the same, the bytes must not go
- * unrecorded. */
+/*
+ * may_feed made sure that there are blocks: when there are none all the same, the bytes must not go
+ * unrecorded. But for the greeting: it holds the session's cancel key, and answers no command.
+ */
 static int host_tap(void *ctx, struct sl_span bytes)
 {
 	struct session *s = ctx;
 
-	if (s->state != SESSION_OPEN)
+	if (s->state != SESSION_OPEN || s->greeting)
 		return SL_OK;
 	return sl_inspect_reply(s->inspect, s->cmd, bytes) == SL_OK ? SL_OK : sl_fail(SL_E_STORE_WRITE);
 }
@@ -99,6 +102,7 @@ static bool host_may_feed(void *ctx)
 {
 	struct session *s = ctx;
 
+	s->greeting = false;
 	return sl_store_blocks_free(s->w->cfg.store, s->w->cfg.worker) >= FEED_BLOCKS_MIN;
 }
 

@@ -90,6 +90,7 @@ struct session {
 	struct login *login;
 	bool authenticated; /* management counts it as live */
 	bool opened;        /* the target had accepted the login */
+	bool greeting;      /* in this feed: what it brings tells the client so */
 	bool end_recorded;
 	bool gone_said;  /* the approvers were told */
 	bool hold_ended; /* a decision waits to be recorded */
