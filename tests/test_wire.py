@@ -1,4 +1,5 @@
 """The ways into a session, on both sides: direct TLS, newer protocols, cancel keys, channel binding, PgBouncer as the target."""
+import base64
 import contextlib
 import hashlib
 import os
@@ -243,6 +244,35 @@ def channel_binding_missing():
                 contains(e.fields["M"], "channel binding", "the message")
             time.sleep(0.1)
             same(target.seen, [], "what the target was told")
+
+
+# ---- replies in the records ----
+
+def data_of(recs, mark):
+    """The commands under which reply data with this mark is recorded."""
+    return sorted({r["cmd"] for r in recs if r["kind"] == "data" and mark.encode() in base64.b64decode(r.get("data") or "")})
+
+
+def command_of(recs, mark, *phases):
+    return sorted({r["cmd"] for r in recs if r["kind"] == "command" and mark in r["text"] and r["phase"] in phases})
+
+
+@test
+def replies_stand_beside_their_commands():
+    """Replies of a pipeline come in one segment: the record of each says which command brought them."""
+    for extended in (False, True):
+        one, two = marker(), marker()
+        with session("agent-7") as w:
+            if extended:
+                w.send(parse(f"select '{one}' as x"), bind(), execute(), parse(f"select '{two}' as x"), bind(), execute(), sync())
+                w.until("Z")
+            else:
+                w.send(query(f"select '{one}' as x"), query(f"select '{two}' as x"))
+                w.until("Z")
+                w.until("Z")
+        recs = records(latest_ended("agent-7")["id"])
+        for mark in (one, two):
+            same(data_of(recs, mark), command_of(recs, mark, "simple", "execute"), f"extended={extended}: commands of the reply with {mark}")
 
 
 # ---- parameters and large messages ----

@@ -235,8 +235,7 @@ void sl_flow_set_stream(struct sl_flow *f, enum sl_side side, struct sl_stream s
 
 /* ---- feeding ---- */
 
-/* Shows the tap what it has not seen of the client's queue. */
-static int tap_new(struct sl_flow *f)
+int sl_flow_show(struct sl_flow *f)
 {
 	int err = settle(f, SL_CLIENT);
 
@@ -267,7 +266,7 @@ static int feed(struct sl_flow *f, enum sl_side from, struct rte_mbuf *m, struct
 	if (rc < 0)
 		return rc;
 	if (err == SL_OK)
-		err = tap_new(f);
+		err = sl_flow_show(f);
 	if (err < 0)
 		return err;
 	if (*used > bytes.n)
@@ -628,7 +627,7 @@ static int leg_ended(struct sl_flow *f, enum sl_side from)
 	if (err < 0)
 		return err;
 	f->closed = true;
-	err = tap_new(f);
+	err = sl_flow_show(f);
 	return err < 0 ? err : 1;
 }
 
@@ -726,7 +725,7 @@ int sl_flow_resume(struct sl_flow *f, const struct sl_verdict *v)
 	int err = f->dec->resume(f->dec_state, v);
 
 	f->leg[SL_CLIENT].parked = v->action == SL_ACT_PARK;
-	return err < 0 ? err : tap_new(f);
+	return err < 0 ? err : sl_flow_show(f);
 }
 
 int sl_flow_login(struct sl_flow *f, const struct sl_login *l)
@@ -755,7 +754,7 @@ void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason)
 	if (reason != NULL)
 		/* Not being able to say it in this state is no error: the close itself says enough. */
 		(void)f->dec->inject(f->dec_state, SL_INJ_BYE, reason);
-	if (tap_new(f) < 0)
+	if (sl_flow_show(f) < 0)
 		leg_drop(f, leg_of(f, SL_CLIENT));
 	if (!f->closed)
 		leg_drop(f, leg_of(f, SL_TARGET));

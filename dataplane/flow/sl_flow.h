@@ -112,6 +112,12 @@ void sl_flow_set_stream(struct sl_flow *f, enum sl_side side, struct sl_stream s
  */
 int sl_flow_run(struct sl_flow *f);
 
+/*
+ * Shows the tap what it has not seen of what goes to the client. The flow does so when a feed or a call is
+ * over; the host may call it in event(), to tell what was said before from what comes behind. SL_OK, < 0.
+ */
+int sl_flow_show(struct sl_flow *f);
+
 /* A parked command or login was decided. Then run. */
 int sl_flow_resume(struct sl_flow *f, const struct sl_verdict *v);
 /* The target's stream is open: log in there. Then run. */

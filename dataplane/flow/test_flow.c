@@ -296,6 +296,27 @@ static void test_error_behind_a_reply(void **state)
 	assert_int_equal(b->tapped_n, 5);
 }
 
+/* Of several replies in one feed the host can tell which bytes are whose. */
+static void test_show_in_a_feed(void **state)
+{
+	struct bench *b = *state;
+
+	b->show_at_events = true;
+	say(&b->client, "d1");
+	say(&b->client, "one");
+	say(&b->client, "d2");
+	say(&b->client, "d3");
+	assert_int_equal(sl_flow_run(&b->flow), SL_OK);
+	assert_int_equal(b->nb_events, 4);
+	for (size_t i = 0; i < 4; i++) {
+		static const size_t want[] = {0, 2, 2, 4}; /* "no" for each that was denied */
+
+		assert_int_equal(b->shown[i], want[i]);
+	}
+	assert_int_equal(b->tapped_n, 6);
+	assert_out(&b->client, "nonono");
+}
+
 /* What waits at the barrier when the session ends never runs. */
 static void test_bye_drops_what_is_not_durable(void **state)
 {
@@ -500,6 +521,7 @@ int main(void)
 	        T(test_bye_to_a_client_that_has_sent_more),
 	        T(test_target_dies),
 	        T(test_error_behind_a_reply),
+	        T(test_show_in_a_feed),
 	        T(test_bye_drops_what_is_not_durable),
 	        T(test_malformed),
 	        T(test_upgrade),

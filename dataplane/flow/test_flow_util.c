@@ -407,6 +407,10 @@ static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v
 		b->again--;
 		return SL_AGAIN;
 	}
+	if (b->show_at_events) {
+		assert_int_equal(sl_flow_show(&b->flow), SL_OK);
+		b->shown[b->nb_events % BENCH_SHOWN] = b->tapped_n;
+	}
 	b->nb_events++;
 	b->recorded++;
 	assert_int_equal(ev->cmd, b->nb_events);

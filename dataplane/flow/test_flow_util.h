@@ -49,6 +49,8 @@ struct toy {
 	bool parked, resumed, allowed, heard;
 };
 
+#define BENCH_SHOWN 8
+
 struct bench {
 	struct wire client, target, inside; /* inside: what stands for TLS on a leg */
 	struct toy toy;
@@ -62,6 +64,8 @@ struct bench {
 	size_t early_n; /* bytes that the last one was given */
 	bool no_blocks;
 	bool no_layer; /* an upgrade fails */
+	bool show_at_events;
+	size_t shown[BENCH_SHOWN]; /* bytes tapped when the n-th event came */
 };
 
 /* Whether the wires of the next bench are by reference. */

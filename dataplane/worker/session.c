@@ -33,6 +33,33 @@ const char *sl_worker_alpn(const char *name)
 
 /* ---- what the flow asks of its host ---- */
 
+/* Room to record whatever one feed may bring. */
+static bool may_record(const struct session *s)
+{
+	return sl_store_blocks_free(s->w->cfg.store, s->w->cfg.worker) >= FEED_BLOCKS_MIN;
+}
+
+/*
+ * An event of a command's reply. When one of another command's came in this feed already, what was passed up
+ * to here is that one's: it is recorded before the command changes. SL_AGAIN: no room for that.
+ */
+static int reply_of(struct session *s, uint64_t cmd)
+{
+	bool behind = s->replied && cmd != s->cmd;
+	int rc;
+
+	if (cmd == 0)
+		return SL_OK;
+	if (behind && !may_record(s))
+		return SL_AGAIN;
+	rc = behind ? sl_flow_show(&s->flow) : SL_OK;
+	if (rc != SL_OK)
+		return rc;
+	s->cmd = cmd;
+	s->replied = true;
+	return SL_OK;
+}
+
 static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 {
 	struct session *s = ctx;
@@ -60,11 +87,10 @@ static int host_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v
 		}
 		break;
 	default:
-		if (ev->cmd != 0)
-			s->cmd = ev->cmd;
+		rc = reply_of(s, ev->cmd);
 		/* A portal that goes on under a newer policy. */
-		rc = ev->kind == SL_EV_ROWMETA && sl_inspect_outlived(s->inspect, ev->cmd) ? catalog_ready(s)
-		                                                                           : SL_OK;
+		if (rc == SL_OK && ev->kind == SL_EV_ROWMETA && sl_inspect_outlived(s->inspect, ev->cmd))
+			rc = catalog_ready(s);
 		if (rc == SL_OK)
 			rc = sl_inspect_event(s->inspect, ev, v, NULL);
 		if (rc == SL_OK && ev->kind == SL_EV_ROWS && v->action == SL_ACT_DENY)
@@ -103,7 +129,8 @@ static bool host_may_feed(void *ctx)
 	struct session *s = ctx;
 
 	s->greeting = false;
-	return sl_store_blocks_free(s->w->cfg.store, s->w->cfg.worker) >= FEED_BLOCKS_MIN;
+	s->replied = false;
+	return may_record(s);
 }
 
 static uint64_t host_barrier(void *ctx)

@@ -104,6 +104,7 @@ struct session {
 	struct sl_id approval;
 	struct sl_msg_decision decision;
 	uint64_t cmd; /* of the reply that is being passed */
+	bool replied; /* it was named in this feed */
 	uint64_t deadline_us;
 	struct wheel_entry deadline; /* the next of all that can come */
 	uint8_t cancel_key[SL_CANCEL_KEY_MAX];
