@@ -110,6 +110,15 @@ static bool block_sound(const struct sl_block *b, uint64_t *t_us)
 	return sl_record_get(rec, "k").u == b->kind && sl_record_get(rec, "n").u == b->record;
 }
 
+/*
+ * Of a worker that has died, a record of another one's session: not one that it could have written, so it is
+ * damaged, and the session goes on without it.
+ */
+static bool foreign(const struct sl_store *s, const struct sl_block *b)
+{
+	return store_worker_gone(s, b->worker) && sl_id_maker_of(&b->session) != b->worker;
+}
+
 static int note_live(struct sl_store *s, MDB_txn *txn, const struct touched *t, uint8_t kind)
 {
 	MDB_val k = val(t->id.b, sizeof(t->id.b)), v = val("", 0);
@@ -164,7 +173,7 @@ static int put_checked(struct sl_store *s, MDB_txn *txn, const struct sl_block *
 	uint64_t t_us = 0;
 	int rc;
 
-	if (!block_sound(b, &t_us)) {
+	if (!block_sound(b, &t_us) || foreign(s, b)) {
 		*what = "a worker handed over bytes that are not the record they should be";
 		return EINVAL;
 	}

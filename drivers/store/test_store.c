@@ -619,6 +619,32 @@ static void test_kill(void **state)
 	dir_remove(&d);
 }
 
+/* What a worker that dies has left names a session of another one, which lives: that one goes on. */
+static void test_worker_gone_foreign(void **state)
+{
+	struct sl_id own = session_id(0, 1), other = session_id(1, 1);
+	struct sl_verify_result r;
+	struct sl_store *s;
+	struct sl_block *b;
+	struct dir d;
+
+	(void)state;
+	d = dir_make();
+	s = store_up(&d);
+	wait_durable(s, 0, put_record(s, 0, &own, 0, SL_REC_SESSION));
+	wait_durable(s, 1, put_record(s, 1, &other, 0, SL_REC_SESSION));
+	sl_store_worker_gone(s, 0);
+	b = sl_store_block_get(s, 0);
+	assert_non_null(b);
+	fill_block(b, &other, 1, SL_REC_COMMAND, 33);
+	wait_durable(s, 0, sl_store_block_put(s, 0, b));
+	wait_durable(s, 1, put_record(s, 1, &other, 1, SL_REC_END));
+	assert_false(sl_store_failed(s));
+	assert_int_equal(sl_store_verify(s, NULL, &r), 0);
+	sl_store_close(s);
+	dir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -633,6 +659,7 @@ int main(void)
 	        cmocka_unit_test(test_contract_break),
 	        cmocka_unit_test(test_worker_gone),
 	        cmocka_unit_test(test_worker_gone_damaged),
+	        cmocka_unit_test(test_worker_gone_foreign),
 	        cmocka_unit_test(test_blocks_again),
 	        cmocka_unit_test(test_kill),
 	};
