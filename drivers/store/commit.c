@@ -152,15 +152,8 @@ static int put_record(struct sl_store *s, MDB_txn *txn, struct touched *t, const
 	rc = note_live(s, txn, t, b->kind);
 	if (rc != 0)
 		return rc;
-	if (h->nb_records == 0) {
-		h->first_us = t_us;
-		h->first_kind = b->kind;
-	}
 	memcpy(h->hash, hash, HASH_BYTES);
-	h->nb_records++;
-	h->last_us = t_us;
-	h->last_kind = b->kind;
-	h->ended = h->ended || record_ends_session(b->kind);
+	head_add(h, b->kind, t_us);
 	if (!t->dirty)
 		s->batch.nb_dirty++;
 	t->dirty = true;

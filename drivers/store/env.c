@@ -32,7 +32,7 @@ int head_decode(MDB_val v, struct head *out)
 {
 	const uint8_t *p = v.mv_data;
 
-	if (v.mv_size != HEAD_BYTES || p[0] != 1)
+	if (v.mv_size != HEAD_BYTES || p[0] != 1 || p[1] > 1 || get_be64(p + 36) != 0)
 		return SL_E_STORE_CORRUPT;
 	*out = (struct head){
 	        .ended = p[1] != 0,
@@ -45,6 +45,18 @@ int head_decode(MDB_val v, struct head *out)
 	};
 	memcpy(out->hash, p + 44, HASH_BYTES);
 	return SL_OK;
+}
+
+void head_add(struct head *h, uint8_t kind, uint64_t t_us)
+{
+	if (h->nb_records == 0) {
+		h->first_us = t_us;
+		h->first_kind = kind;
+	}
+	h->nb_records++;
+	h->last_us = t_us;
+	h->last_kind = kind;
+	h->ended = h->ended || record_ends_session(kind);
 }
 
 void record_key(const struct sl_id *id, uint64_t number, uint8_t out[RECORD_KEY_BYTES])

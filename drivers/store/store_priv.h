@@ -48,6 +48,8 @@ struct head {
 
 void head_encode(const struct head *h, uint8_t out[HEAD_BYTES]);
 int head_decode(MDB_val v, struct head *out);
+/* One record more, but for its hash. */
+void head_add(struct head *h, uint8_t kind, uint64_t t_us);
 void record_key(const struct sl_id *id, uint64_t number, uint8_t out[RECORD_KEY_BYTES]);
 
 static inline bool record_ends_session(uint8_t kind)

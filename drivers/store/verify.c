@@ -17,6 +17,7 @@ struct verify {
 	MDB_cursor *records, *others;
 	struct sl_verify_result *out;
 	bool one_session;
+	uint64_t nb_live; /* sessions that were rightly in that list */
 };
 
 __attribute__((format(printf, 2, 3))) static int problem(struct verify *v, const char *fmt, ...)
@@ -127,10 +128,10 @@ static int session_covered(struct verify *v, const struct sl_id *id, const struc
 	return SL_OK;
 }
 
-/* One record against the one before; hash moves on to this one's. */
-static int record_link(struct verify *v, const struct sl_id *id, uint64_t n, MDB_val r,
-                       uint8_t hash[HASH_BYTES])
+/* One record against the one before; the head that the records make moves on to this one. */
+static int record_link(struct verify *v, const struct sl_id *id, MDB_val r, struct head *made)
 {
+	uint64_t n = made->nb_records;
 	struct sl_span rec;
 	uint8_t want[HASH_BYTES];
 	char str[SL_ID_STR_MAX];
@@ -139,7 +140,7 @@ static int record_link(struct verify *v, const struct sl_id *id, uint64_t n, MDB
 		return problem(v, "session %s record %llu: too short", sl_id_str(id, str),
 		               (unsigned long long)n);
 	rec = sl_span((const uint8_t *)r.mv_data + HASH_BYTES, r.mv_size - HASH_BYTES);
-	if (store_hash(sl_span(hash, HASH_BYTES), rec, want) != SL_OK)
+	if (store_hash(sl_span(made->hash, HASH_BYTES), rec, want) != SL_OK)
 		return problem(v, "SHA-256 failed");
 	if (memcmp(want, r.mv_data, HASH_BYTES) != 0)
 		return problem(v, "session %s record %llu: hash differs", sl_id_str(id, str),
@@ -147,15 +148,36 @@ static int record_link(struct verify *v, const struct sl_id *id, uint64_t n, MDB
 	if (sl_record_check(rec) != SL_OK || sl_record_get(rec, "n").u != n)
 		return problem(v, "session %s record %llu: malformed", sl_id_str(id, str),
 		               (unsigned long long)n);
-	memcpy(hash, want, HASH_BYTES);
+	memcpy(made->hash, want, HASH_BYTES);
+	head_add(made, (uint8_t)sl_record_get(rec, "k").u, sl_record_get(rec, "t").u);
 	v->out->nb_records++;
 	return SL_OK;
 }
 
-static int session_end(struct verify *v, const struct sl_id *id, const struct head *h, uint64_t n,
-                       const uint8_t hash[HASH_BYTES])
+/* Its entry in the list of sessions without an end: it gets a gap by that, and only by that. */
+static int session_listed(struct verify *v, const struct sl_id *id, bool ended)
 {
+	MDB_val k = val(id->b, sizeof(id->b)), e;
+	int rc = mdb_get(v->txn, v->s->db[DB_LIVE], &k, &e);
 	char str[SL_ID_STR_MAX];
+
+	if (rc != 0 && rc != MDB_NOTFOUND)
+		return lmdb_problem(v, rc);
+	if ((rc == 0) == ended)
+		return problem(v, "session %s: %s in the list of sessions without an end", sl_id_str(id, str),
+		               ended ? "it has ended and is" : "it has no end and is not");
+	v->nb_live += rc == 0;
+	return SL_OK;
+}
+
+/* The head against the one that the records make, the checkpoint over its end, and the list of live sessions.
+ */
+static int session_end(struct verify *v, const struct sl_id *id, const struct head *h, struct head *made)
+{
+	uint8_t head[HEAD_BYTES], want[HEAD_BYTES];
+	uint64_t n = made->nb_records;
+	char str[SL_ID_STR_MAX];
+	int err;
 
 	sl_id_str(id, str);
 	if (n < h->nb_records)
@@ -164,10 +186,18 @@ static int session_end(struct verify *v, const struct sl_id *id, const struct he
 	if (n > h->nb_records)
 		return problem(v, "session %s record %llu: added behind its end", str,
 		               (unsigned long long)h->nb_records);
-	if (memcmp(hash, h->hash, HASH_BYTES) != 0)
+	if (memcmp(made->hash, h->hash, HASH_BYTES) != 0)
 		return problem(v, "session %s: its head names another last record", str);
+	err = session_covered(v, id, h);
+	if (err != SL_OK)
+		return err;
+	made->checkpoint = h->checkpoint;
+	head_encode(h, head);
+	head_encode(made, want);
+	if (memcmp(head, want, HEAD_BYTES) != 0)
+		return problem(v, "session %s: its head does not say what its records say", str);
 	v->out->nb_sessions++;
-	return session_covered(v, id, h);
+	return session_listed(v, id, made->ended);
 }
 
 /*
@@ -177,28 +207,26 @@ static int session_end(struct verify *v, const struct sl_id *id, const struct he
 static int session_chain(struct verify *v, const struct sl_id *id, const struct head *h, MDB_val *k,
                          MDB_val *r, int *rc)
 {
-	uint8_t hash[HASH_BYTES];
-	uint64_t n = 0;
+	struct head made = {.nb_records = 0};
 	char str[SL_ID_STR_MAX];
 	int err;
 
-	if (store_hash_start(id, hash) != SL_OK)
+	if (store_hash_start(id, made.hash) != SL_OK)
 		return problem(v, "SHA-256 failed");
 	while (*rc == 0 && k->mv_size == RECORD_KEY_BYTES && memcmp(k->mv_data, id->b, sizeof(id->b)) == 0) {
 		uint64_t at = get_be64((const uint8_t *)k->mv_data + sizeof(id->b));
 
-		if (at != n)
+		if (at != made.nb_records)
 			return problem(v, "session %s record %llu: missing", sl_id_str(id, str),
-			               (unsigned long long)n);
-		err = record_link(v, id, n, *r, hash);
+			               (unsigned long long)made.nb_records);
+		err = record_link(v, id, *r, &made);
 		if (err != SL_OK)
 			return err;
-		n++;
 		*rc = mdb_cursor_get(v->records, k, r, MDB_NEXT);
 	}
 	if (*rc != 0 && *rc != MDB_NOTFOUND)
 		return lmdb_problem(v, *rc);
-	return session_end(v, id, h, n, hash);
+	return session_end(v, id, h, &made);
 }
 
 static int orphan(struct verify *v, MDB_val k)
@@ -210,6 +238,20 @@ static int orphan(struct verify *v, MDB_val k)
 		return problem(v, "a record has a malformed key");
 	memcpy(id.b, k.mv_data, sizeof(id.b));
 	return problem(v, "session %s: has records and no head", sl_id_str(&id, str));
+}
+
+/* The list of live sessions names none that are not there. */
+static int live_counted(struct verify *v)
+{
+	MDB_stat stat;
+	int rc = mdb_stat(v->txn, v->s->db[DB_LIVE], &stat);
+
+	if (rc != 0)
+		return lmdb_problem(v, rc);
+	if (stat.ms_entries != v->nb_live)
+		return problem(v, "the list of sessions without an end names %llu that are not there",
+		               (unsigned long long)(stat.ms_entries - v->nb_live));
+	return SL_OK;
 }
 
 /* Heads and records side by side: both are in the order of session ids. */
@@ -237,7 +279,8 @@ static int verify_sessions(struct verify *v)
 	}
 	if (hrc == MDB_NOTFOUND && rrc == 0)
 		return orphan(v, rk);
-	return cursor_end(v, hrc);
+	err = cursor_end(v, hrc);
+	return err == SL_OK ? live_counted(v) : err;
 }
 
 static int verify_one_session(struct verify *v, const struct sl_id *id)
