@@ -428,6 +428,8 @@ static void *store_main(void *arg)
 
 	sl_counters_register("store");
 	for (;;) {
+		bool stop = atomic_load(&s->stop) != 0;
+
 		sl_fault_helper_beat(SL_FAULT_STORE);
 		gather(s);
 		if (s->batch.nb > 0) {
@@ -435,8 +437,8 @@ static void *store_main(void *arg)
 			if (!commit_until_done(s))
 				break;
 			release(s);
-		} else if (atomic_load(&s->stop) != 0) {
-			/* Workers have stopped by now: nothing was put since gather() looked. */
+		} else if (stop) {
+			/* Workers had stopped before gather() looked: nothing is left. */
 			break;
 		} else if (gone_to_end(s) == 0) {
 			sleep_for_blocks(s, RETRY_US);
