@@ -135,14 +135,16 @@ static size_t skip_literal(struct sl_span s, size_t at)
 	return tag > 0 ? skip_dollar(s, at, tag) : at;
 }
 
-/* PASSWORD of a role and of OPTIONS; CONNECTION of a subscription, whose literal can hold one. Its length, 0
- * none. */
+/* PASSWORD of a role and of OPTIONS, SSLPASSWORD of OPTIONS; CONNECTION of a subscription, whose literal can
+ * hold one. Its length, 0 none. */
 static size_t keyword_at(struct sl_span s, size_t at)
 {
 	uint8_t c = lower(s.p[at]);
 
 	if (c == 'p' && at_word(s, at, "password"))
 		return sizeof("password") - 1;
+	if (c == 's' && at_word(s, at, "sslpassword"))
+		return sizeof("sslpassword") - 1;
 	if (c == 'c' && at_word(s, at, "connection"))
 		return sizeof("connection") - 1;
 	return 0;
@@ -254,6 +256,30 @@ static bool find_inside(struct sl_span s, size_t at, size_t to, enum form form, 
 	return *end > at;
 }
 
+/* The password of an address whose first colon is at `at`: postgresql://user:x@host. False: none. */
+static bool find_in_url(struct sl_span s, size_t at, size_t *from, size_t *end)
+{
+	if (s.p[at] != ':' || s.n - at < 3 || s.p[at + 1] != '/' || s.p[at + 2] != '/')
+		return false;
+	*from = *end = 0;
+	for (at += 3; at < s.n && !is_space(s.p[at]) && strchr("/?#'\"", s.p[at]) == NULL; at++) {
+		if (s.p[at] == ':' && *from == 0)
+			*from = at + 1;
+		else if (s.p[at] == '@' && *from > 0)
+			*end = at;
+	}
+	return *end > *from;
+}
+
+static bool find_secret(struct sl_span s, size_t at, enum form form, size_t *from, size_t *end)
+{
+	size_t n = keyword_at(s, at);
+
+	if (n > 0)
+		return find_inside(s, at + n, s.n, form, from, end);
+	return form != FORM_CODE && find_in_url(s, at, from, end);
+}
+
 /*
  * Secrets inside of a plain literal. Never beyond the literal's end, so that no text of the outer statement
  * can be hidden by one.
@@ -264,9 +290,7 @@ static bool cut_inside(struct cutter *c, size_t from, size_t to)
 	size_t open, close;
 
 	for (size_t at = from + 1; at < to; at++) {
-		size_t n = keyword_at(s, at);
-
-		if (n == 0 || !find_inside(s, at + n, to, c->form, &open, &close))
+		if (!find_secret(s, at, c->form, &open, &close))
 			continue;
 		if (!cut(c, open, close, false))
 			return false;
@@ -351,12 +375,12 @@ bool statement_set(struct statement *st, struct sl_span text, uint64_t kinds)
 
 bool statement_set_unread(struct statement *st, struct sl_span text)
 {
-	size_t at = 0;
+	size_t at = 0, from, end;
 
 	start(st, text);
 	if (text.n == 0 || memchr(text.p, '\\', text.n) == NULL)
 		return true;
-	while (at < text.n && keyword_at(text, at) == 0)
+	while (at < text.n && keyword_at(text, at) == 0 && !find_in_url(text, at, &from, &end))
 		at++;
 	st->text = sl_span_sub(text, 0, at);
 	add_part(st, st->text);

@@ -72,11 +72,22 @@ static void test_passwords(void **state)
 	        {"DO $b$ ALTER ROLE a PASSWORD 'x' LOGIN; $b",
 	         "DO $b$ ALTER ROLE a PASSWORD '***' LOGIN; $b"},
 	        {"SELECT dblink_connect('password=x')", "SELECT dblink_connect('password='***'')"},
+	        {"SELECT dblink_connect('postgresql://u:secret@h:5432/d?x=a:b@c')",
+	         "SELECT dblink_connect('postgresql://u:'***'@h:5432/d?x=a:b@c')"},
+	        {"SELECT dblink_connect('a postgres://h:1/d postgres://:p@ss@h postgres://u@h:1 x://u:@h')",
+	         "SELECT dblink_connect('a postgres://h:1/d postgres://:'***'@h postgres://u@h:1 x://u:@h')"},
+	        {"ALTER SYSTEM SET primary_conninfo = 'postgres://u:secret@h/d'",
+	         "ALTER SYSTEM SET primary_conninfo = 'postgres://u:'***'@h/d'"},
+	        {"CREATE USER MAPPING FOR a SERVER s OPTIONS (user 'u', sslpassword 'secret')",
+	         "CREATE USER MAPPING FOR a SERVER s OPTIONS (user 'u', sslpassword '***')"},
+	        {"SELECT dblink_connect('sslpassword=x')", "SELECT dblink_connect('sslpassword='***'')"},
+	        {"SELECT f(':', '://u:x', '://u:x /@')", "SELECT f(':', '://u:x', '://u:x /@')"},
 	        /* Code is recorded with what it assigns and compares. */
 	        {"DO 'begin password=''x''; execute password; end'",
 	         "DO 'begin password=''x''; execute password; end'"},
 	        {"create or /**/ replace procedure p() as $$ select 'password=x' $$",
 	         "create or /**/ replace procedure p() as $$ select 'password=x' $$"},
+	        {"DO 'begin execute ''x://u:code@''; end'", "DO 'begin execute ''x://u:code@''; end'"},
 	        {"CREATE FUNCTION f() AS $$ x $$; SELECT dblink_connect('password=x')",
 	         "CREATE FUNCTION f() AS $$ x $$; SELECT dblink_connect('password='***'')"},
 	        /* What only looks like one hides nothing. */
@@ -126,6 +137,8 @@ static void test_hides(void **state)
 	        {"DO $$; CREATE ROLE a PASSWORD 'x' $$", 1, true},
 	        {"DO 'ALTER ROLE a PASSWORD ''x'''", 1, true},
 	        {"SELECT dblink_connect('password=x')", 1, true},
+	        {"SELECT dblink_connect('postgres://u:x@h')", 1, true},
+	        {"CREATE USER MAPPING FOR a SERVER s OPTIONS (sslpassword 'x')", 1, false},
 	};
 	struct statement st;
 
@@ -164,6 +177,8 @@ static void test_unread_passwords(void **state)
 	assert_true(statement_set_unread(&st, SL_SPAN_LIT("SELECT 'a\\'b', passwords")));
 	assert_false(statement_set_unread(&st, SL_SPAN_LIT("ALTER ROLE a PassWord 'x\\'secret'")));
 	assert_int_equal(st.total, sizeof("ALTER ROLE a ") - 1);
+	assert_false(statement_set_unread(&st, SL_SPAN_LIT("SELECT 'x://u:p@h\\'")));
+	assert_int_equal(st.total, sizeof("SELECT 'x") - 1);
 	assert_false(statement_set_unread(&st, SL_SPAN_LIT("CONNECTION '\\'")));
 	assert_int_equal(st.total, 0);
 }
@@ -171,8 +186,9 @@ static void test_unread_passwords(void **state)
 /* Time grows with the text's length, not with its square: each of these took minutes otherwise. */
 static void test_linear(void **state)
 {
-	static const char *const bits[] = {"password/*", "password--", "password ''", "$a$",           "/*",
-	                                   "'password'", "\"",         "password '",  ";create or--\n"};
+	static const char *const bits[] = {
+	        "password/*", "password--", "password ''", "$a$",           "/*", "'password'", "\"",
+	        "password '", "://u:",      "'://u:p@h'",  ";create or--\n"};
 	size_t n = 2000000;
 	char *text = malloc(n + 16);
 	struct statement st;
