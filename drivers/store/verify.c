@@ -491,6 +491,8 @@ static int live_end_sound(struct verify *v, const struct sl_id *id)
 	if (rc != 0 || r.mv_size <= HASH_BYTES)
 		return problem(v, "session %s: its last record is gone", str);
 	rec = sl_span((const uint8_t *)r.mv_data + HASH_BYTES, r.mv_size - HASH_BYTES);
+	if (sl_record_check(rec) != SL_OK)
+		return problem(v, "session %s: its last record is malformed", str);
 	if (record_ends_session((uint8_t)sl_record_get(rec, "k").u))
 		return problem(v, "session %s: it is said to have no end, and has one", str);
 	return SL_OK;
