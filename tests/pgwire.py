@@ -116,11 +116,15 @@ class ServerError(Exception):
 class Wire:
     """One connection. Nothing is sent that the caller did not ask for, but for what login() says."""
 
-    def __init__(self, netns, address, ca, timeout=10):
+    def __init__(self, netns, address, ca, timeout=10, port=None):
+        """port: of ours, which other connections may have, too."""
         self.ca, self.host = ca, address[0]
         with namespace(netns):
             self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.sock.settimeout(timeout)
+        if port:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.sock.bind(("", port))
         self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""

@@ -1,9 +1,10 @@
 """The five points of the quickstart: an agent's session with an unmodified psql, and what is kept of it."""
 import time
 
-from labtest import (admin, api, api_ok, approval, approvals, check, contains, eventually, finish, latest, latest_ended, live, marker,
-                     never_arrives, pending, psql, psql_start, reached, records, replies, run, same, sessions, sluice, test,
-                     token, DIR)
+import pgwire
+from labtest import (admin, api, api_ok, approval, approvals, check, contains, eventually, finish, gateway_start, lab, latest, latest_ended,
+                     live, marker, never_arrives, pending, psql, psql_start, reached, records, replies, run, same, sessions, sluice, test,
+                     token, CA, CLIENT, DIR, LISTENER)
 
 
 def refused(done, what):
@@ -341,6 +342,44 @@ def session_killed_by_operator():
     began = time.monotonic()
     rc, _, err = finish(waiting, 10)
     check(rc == 2 and time.monotonic() - began < 5, f"psql exited {rc} after {time.monotonic() - began:.1f} s: {err}")
+
+
+CLEAR = 5433  # a second listener, without TLS
+
+
+def alive(w):
+    try:
+        return w.simple("select 1") == [[b"1"]]
+    except (pgwire.Closed, pgwire.ServerError):
+        return False
+
+
+def two_of_one_port(port):
+    """Two sessions of one client from the same address and port, and their ids."""
+    in_tls, in_clear = (pgwire.Wire(CLIENT, (LISTENER[0], p), CA, port=port) for p in (LISTENER[1], CLEAR))
+    in_tls.login("shop", "shop", token("agent-7"))
+    first = live("agent-7")["id"]
+    in_clear.send(pgwire.startup({"user": "shop", "database": "shop"}))
+    in_clear.authenticate(token("agent-7"))
+    second = eventually(lambda: next((i for i in [live("agent-7")["id"]] if i != first), None), "the second session")
+    return (in_tls, first), (in_clear, second)
+
+
+@test
+def session_that_is_named_is_killed():
+    lab("gateway", "stop")
+    gateway_start(GW_CLEAR=CLEAR)
+    try:
+        for which in range(2):
+            both = two_of_one_port(41000 + which)
+            same(api("noc", "DELETE", f"/v1/sessions/{both[which][1]}")[0], 202, "the answer")
+            eventually(lambda both=both, which=which: not alive(both[which][0]), "the end of the one that is named")
+            check(alive(both[1 - which][0]), "the other one has ended")
+            for w, _ in both:
+                w.close()
+    finally:
+        lab("gateway", "stop")
+        gateway_start()
 
 
 @test
