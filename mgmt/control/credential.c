@@ -124,6 +124,32 @@ static int make_key(const char *path, uint8_t *key, char *err, size_t err_cap)
 	return sl_fail(SL_E_CONFIG);
 }
 
+static int any(void *ctx, struct sl_span key, struct sl_span value)
+{
+	bool *found = ctx;
+
+	*found = true;
+	return 1;
+}
+
+/* At the first start only: another key instead of one that is lost would leave all that was sealed under it.
+ */
+static int first_key(struct sl_store *store, const char *path, uint8_t *key, char *err, size_t err_cap)
+{
+	bool sealed = false;
+	int rc = sl_store_each(store, TABLE, false, any, &sealed);
+
+	if (rc == SL_OK && !sealed)
+		return make_key(path, key, err, err_cap);
+	if (rc != SL_OK) {
+		snprintf(err, err_cap, "credentials cannot be read: %s", sl_err_text(rc));
+		return rc;
+	}
+	snprintf(err, err_cap, "master key %s: is missing, and the store has credentials that it seals",
+	         path);
+	return sl_fail(SL_E_CONFIG);
+}
+
 int mg_creds_new(const char *key_file, struct sl_store *store, struct mg_creds **out, char *err,
                  size_t err_cap)
 {
@@ -139,7 +165,7 @@ int mg_creds_new(const char *key_file, struct sl_store *store, struct mg_creds *
 		rc = read_key(fd, key_file, c->key, err, err_cap);
 		close(fd);
 	} else if (errno == ENOENT) {
-		rc = make_key(key_file, c->key, err, err_cap);
+		rc = first_key(store, key_file, c->key, err, err_cap);
 	} else {
 		snprintf(err, err_cap, "master key %s: %s", key_file, strerror(errno));
 		rc = sl_fail(SL_E_CONFIG);

@@ -16,7 +16,8 @@
 
 struct mg_creds;
 
-/* Reads the master key, or makes the file when there is none. SL_E_CONFIG with the reason in err. */
+/* Reads the master key, or makes the file when there is none and the store has no credentials. SL_E_CONFIG
+ * with the reason in err. */
 int mg_creds_new(const char *key_file, struct sl_store *store, struct mg_creds **out, char *err,
                  size_t err_cap);
 void mg_creds_free(struct mg_creds *c);

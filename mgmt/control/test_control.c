@@ -802,6 +802,25 @@ static void test_master_key(void **state)
 	assert_null(open_creds(w));
 }
 
+/* What is sealed under a key that is not there is not left behind in silence: another key is somebody's
+ * order. */
+static void test_master_key_lost(void **state)
+{
+	struct world *w = *state;
+	struct mg_creds *c = open_creds(w);
+	struct stat st;
+
+	assert_int_equal(mg_creds_put(c, "shop", SL_SPAN_LIT("app"), SL_SPAN_LIT("secret"), 1), SL_OK);
+	mg_creds_free(c);
+	assert_int_equal(unlink(w->key_path), 0);
+	assert_null(open_creds(w));
+	assert_int_not_equal(stat(w->key_path, &st), 0);
+	write_key(w, HEX64, 0600);
+	c = open_creds(w);
+	assert_non_null(c);
+	mg_creds_free(c);
+}
+
 static bool contains(struct sl_span hay, const char *needle)
 {
 	return memmem(hay.p, hay.n, needle, strlen(needle)) != NULL;
@@ -870,7 +889,7 @@ static void test_credentials(void **state)
 	assert_int_equal(mg_creds_del(c, "shop"), SL_E_NOTFOUND);
 	mg_creds_free(c);
 	/* another master key opens nothing */
-	unlink(w->key_path);
+	write_key(w, HEX64, 0600);
 	c = open_creds(w);
 	assert_int_equal(mg_creds_get(c, "b", user, &secret), SL_E_SEAL);
 	mg_creds_free(c);
@@ -918,13 +937,28 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	        T(test_two_rules),  T(test_grant_of_one_rule), T(test_grant_ends_meanwhile),
-	        T(test_bad_needs),  T(test_order_of_rules),    T(test_quorum),
-	        T(test_grants),     T(test_grant_ends),        T(test_approve),
-	        T(test_deny),       T(test_who_may),           T(test_expiry),
-	        T(test_gone),       T(test_worker_gone),       T(test_restart),
-	        T(test_limit),      T(test_same_id),           T(test_store_fails),
-	        T(test_master_key), T(test_credentials),       cmocka_unit_test(test_sessions),
+	        T(test_two_rules),
+	        T(test_grant_of_one_rule),
+	        T(test_grant_ends_meanwhile),
+	        T(test_bad_needs),
+	        T(test_order_of_rules),
+	        T(test_quorum),
+	        T(test_grants),
+	        T(test_grant_ends),
+	        T(test_approve),
+	        T(test_deny),
+	        T(test_who_may),
+	        T(test_expiry),
+	        T(test_gone),
+	        T(test_worker_gone),
+	        T(test_restart),
+	        T(test_limit),
+	        T(test_same_id),
+	        T(test_store_fails),
+	        T(test_master_key),
+	        T(test_master_key_lost),
+	        T(test_credentials),
+	        cmocka_unit_test(test_sessions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
