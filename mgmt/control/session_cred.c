@@ -256,6 +256,8 @@ int mg_screds_issue(struct mg_screds *c, const struct sl_identity *who, const js
 	if (!resources_ok(resources) || ttl_s < MG_SCRED_TTL_MIN_S || ttl_s > MG_SCRED_TTL_MAX_S ||
 	    who->expires_us <= wall_us)
 		return sl_fail(SL_E_INVAL);
+	if (c->nb >= MG_SCREDS_MAX) /* those that are over make room */
+		mg_screds_sweep(c, wall_us);
 	if (c->nb >= MG_SCREDS_MAX || nb_of(c, who, wall_us) >= MG_SCREDS_OF_IDENTITY)
 		return sl_fail(SL_E_CRED_LIMIT);
 	s = calloc(1, sizeof(*s));

@@ -252,6 +252,18 @@ static void test_limit(void **state)
 	assert_int_equal(mg_screds_nb(w->c), 1);
 }
 
+/* Nor do they in the number of all. */
+static void test_limit_of_all(void **state)
+{
+	struct world *w = *state;
+	struct mg_scred_issued a;
+
+	for (int i = 0; i < MG_SCREDS_MAX; i++)
+		assert_int_equal(issue(w, i < MG_SCREDS_OF_IDENTITY ? "bot" : "other", 600, NOW, &a), SL_OK);
+	assert_int_equal(issue(w, "third", 600, NOW, &a), SL_E_CRED_LIMIT);
+	assert_int_equal(issue(w, "third", 600, NOW + 700000000, &a), SL_OK);
+}
+
 static int find_text(void *ctx, struct sl_span key, struct sl_span value)
 {
 	return memmem(value.p, value.n, ctx, strlen(ctx)) != NULL;
@@ -388,9 +400,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	        T(test_login),     T(test_salt),  T(test_time),
-	        T(test_resources), T(test_limit), T(test_restart),
-	        T(test_revoke),    T(test_list),  cmocka_unit_test(test_throttle),
+	        T(test_login),   T(test_salt),
+	        T(test_time),    T(test_resources),
+	        T(test_limit),   T(test_limit_of_all),
+	        T(test_restart), T(test_revoke),
+	        T(test_list),    cmocka_unit_test(test_throttle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
