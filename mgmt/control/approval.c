@@ -176,12 +176,23 @@ static int pass_granted(struct mg_approvals *a, const struct sl_msg *msg, const 
 	return err;
 }
 
+static uint32_t nb_of(const struct mg_approvals *a, const struct sl_identity *who)
+{
+	uint32_t nb = 0;
+
+	for (const struct pending *p = a->pending; p != NULL; p = p->next)
+		nb += strcmp(p->hold->identity.subject, who->subject) == 0 &&
+		      strcmp(p->hold->identity.issuer, who->issuer) == 0;
+	return nb;
+}
+
 static int keep(struct mg_approvals *a, const struct sl_msg *msg, json_t *doc)
 {
 	struct pending *p;
 	int err;
 
-	if (a->nb_pending >= MG_APPROVALS_MAX)
+	/* One that asks again and again leaves room for others. */
+	if (a->nb_pending >= MG_APPROVALS_MAX || nb_of(a, &msg->hold.identity) >= MG_APPROVALS_OF_IDENTITY)
 		return sl_fail(SL_E_LIMIT);
 	p = calloc(1, sizeof(*p));
 	if (p == NULL || (p->hold = malloc(sizeof(*p->hold))) == NULL) {

@@ -13,9 +13,10 @@
 #include "sl_bus.h"
 #include "sl_store.h"
 
-#define MG_APPROVALS_MAX      1024 /* pending at a time; what comes on top is denied */
-#define MG_APPROVAL_NOTE_MAX  256  /* bytes with NUL */
-#define MG_APPROVALS_LIST_MAX 1000
+#define MG_APPROVALS_MAX         1024 /* pending at a time; what comes on top is denied */
+#define MG_APPROVALS_OF_IDENTITY 256  /* of them, of one that asks */
+#define MG_APPROVAL_NOTE_MAX     256  /* bytes with NUL */
+#define MG_APPROVALS_LIST_MAX    1000
 
 struct mg_approvals;
 

@@ -682,12 +682,24 @@ static void test_restart(void **state)
 
 static void test_limit(void **state)
 {
+	static struct sl_msg_hold how;
 	struct world *w = *state;
 	struct sl_id last;
+	char subject[16];
 	json_t *list = json_array();
 
-	for (int i = 0; i < MG_APPROVALS_MAX; i++)
-		(void)hold(w);
+	for (int i = 0; i < MG_APPROVALS_MAX; i++) {
+		if (i == MG_APPROVALS_OF_IDENTITY) { /* it leaves room for others */
+			last = hold_in(w, true, mg_wall_us() + 60000000, &how);
+			assert_int_equal(w->nb_sent, 1);
+			assert_int_equal(w->sent[0].d.decision, SL_DECISION_DENIED);
+			assert_memory_equal(w->sent[0].d.approval.b, last.b, sizeof(last.b));
+			w->nb_sent = 0;
+		}
+		snprintf(subject, sizeof(subject), "bot%d", i / MG_APPROVALS_OF_IDENTITY);
+		identity(&how.identity, "i", subject, "agents");
+		(void)hold_in(w, true, mg_wall_us() + 60000000, &how);
+	}
 	assert_int_equal(w->nb_sent, 0);
 	last = hold(w);
 	assert_int_equal(w->nb_sent, 1);
