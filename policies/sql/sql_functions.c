@@ -1,5 +1,5 @@
 /*
- * Functions of PostgreSQL 15 and of its contrib modules that do more than read tables: they reach the
+ * Functions of PostgreSQL (to 18) and of its contrib modules that do more than read tables: they reach the
  * server's files, other sessions, other servers, settings, sequences, large objects, or run SQL that comes as
  * a text. A function that is not here counts as reading: one that the database's owner defined may do
  * anything its owner may (docs/policy.md).
@@ -21,9 +21,10 @@ struct function {
 /* clang-format off */
 static const struct function functions[] = {
 	{"autoprewarm_*", ADMIN}, {"binary_upgrade_*", ADMIN}, {"brin_summarize_*", ADMIN},
-	{"brin_desummarize_range", ADMIN}, {"cursor_to_xml*", RUNS_SQL}, {"crosstab*", RUNS_SQL},
+	{"brin_desummarize_range", ADMIN}, {"bt_metap", ADMIN}, {"bt_multi_page_stats", ADMIN}, {"bt_page_*", ADMIN},
+	{"cursor_to_xml*", RUNS_SQL}, {"crosstab*", RUNS_SQL},
 	{"connectby", RUNS_SQL}, {"dblink*", RUNS_SQL}, {"database_to_xml*", RUNS_SQL}, {"get_raw_page", ADMIN},
-	{"gin_clean_pending_list", ADMIN}, {"heap_force_*", ADMIN}, {"lo_creat", ADMIN}, {"lo_create", ADMIN},
+	{"gin_clean_pending_list", ADMIN}, {"hash_bitmap_info", ADMIN}, {"heap_force_*", ADMIN}, {"lo_creat", ADMIN}, {"lo_create", ADMIN},
 	{"lo_import*", ADMIN}, {"lo_export", ADMIN}, {"lo_open", ADMIN}, {"lo_close", ADMIN}, {"lo_unlink", ADMIN},
 	{"lo_put", ADMIN}, {"lo_get", ADMIN}, {"lo_from_bytea", ADMIN}, {"lo_lseek*", ADMIN}, {"lo_tell*", ADMIN},
 	{"lo_truncate*", ADMIN}, {"loread", ADMIN}, {"lowrite", ADMIN}, {"nextval", ADMIN},
@@ -37,6 +38,8 @@ static const struct function functions[] = {
 	{"pg_wal_replay_*", ADMIN}, {"pg_xlog_replay_*", ADMIN}, {"pg_export_snapshot", ADMIN},
 	{"pg_import_system_collations", ADMIN}, {"pg_stat_reset*", ADMIN}, {"pg_stat_statements_reset", ADMIN},
 	{"pg_stat_force_next_flush", ADMIN}, {"pg_log_backend_memory_contexts", ADMIN},
+	{"pg_log_standby_snapshot", ADMIN}, {"pg_sync_replication_slots", ADMIN}, {"pg_buffercache_evict*", ADMIN},
+	{"pg_restore_*", ADMIN}, {"pg_clear_*", ADMIN}, {"pg_get_logical_snapshot_*", ADMIN},
 	{"pg_extension_config_dump", ADMIN}, {"pg_nextoid", ADMIN}, {"pg_stop_making_pinned_objects", ADMIN},
 	{"pg_prewarm", ADMIN}, {"pg_truncate_visibility_map", ADMIN}, {"pg_get_wal_*", ADMIN},
 	{"pg_prepared_*", ADMIN}, {"postgres_fdw_disconnect*", ADMIN}, {"plpgsql_call_handler", ADMIN},
