@@ -216,6 +216,53 @@ static void test_names(void **state)
 	sl_policy_free(y.s);
 }
 
+/* Also what neither reads nor writes its rows names a relation. */
+static void test_names_of_other_statements(void **state)
+{
+	struct policy y = policy_for(RES("shop") ROLE("a", "any")
+	                                     DOC("Rule", "salaries", "action: deny, relations: [hr.salary]"),
+	                             "a");
+
+	(void)state;
+	DENIED("LOCK hr.salary", 0);
+	DENIED("ALTER TABLE hr.salary OWNER TO x", 0);
+	DENIED("GRANT SELECT ON hr.salary TO PUBLIC", 0);
+	DENIED("GRANT SELECT (a), UPDATE (b) ON TABLE t, hr.salary TO PUBLIC WITH GRANT OPTION", 0);
+	DENIED("GRANT USAGE ON SEQUENCE hr.salary TO x", 0);
+	DENIED("REVOKE GRANT OPTION FOR ALL PRIVILEGES ON hr.salary FROM auditor CASCADE", 0);
+	DENIED("CREATE SCHEMA s CREATE TABLE t (a int) GRANT REFERENCES ON hr.salary TO x CREATE TABLE u (a "
+	       "int)",
+	       0);
+	DENIED("COMMENT ON TABLE hr.salary IS 'x'", 0);
+	DENIED("COMMENT ON MATERIALIZED VIEW hr.salary IS 'x'", 0);
+	DENIED("COMMENT ON FOREIGN TABLE hr.salary IS 'x'", 0);
+	DENIED("COMMENT ON COLUMN hr.salary.amount IS 'x'", 0);
+	DENIED("COMMENT ON COLUMN d.hr.salary.amount IS 'x'", 0);
+	DENIED("COMMENT ON CONSTRAINT c ON hr.salary IS 'x'", 0);
+	DENIED("SECURITY LABEL FOR p ON TABLE hr.salary IS 'x'", 0);
+	DENIED("REINDEX TABLE hr.salary", 0);
+	DENIED("REINDEX (VERBOSE) INDEX CONCURRENTLY hr.salary", 0);
+	DENIED("CREATE STATISTICS s ON a, (b + 1) FROM hr.salary", 0);
+	DENIED("CREATE PUBLICATION p FOR TABLE hr.salary", 0);
+	DENIED("CREATE PUBLICATION p FOR TABLES IN SCHEMA s, TABLE ONLY t (a) WHERE (a > 1), hr.salary WITH "
+	       "(publish = 'x')",
+	       0);
+	DENIED("ALTER PUBLICATION p ADD TABLE hr.salary", 0);
+	ALLOWED("GRANT salary TO x");
+	ALLOWED("GRANT EXECUTE ON FUNCTION salary(int) TO x");
+	ALLOWED("GRANT USAGE ON SCHEMA salary, hr TO x");
+	ALLOWED("GRANT SELECT ON schema, type TO salary");
+	ALLOWED("REVOKE SELECT ON ALL TABLES IN SCHEMA hr FROM x");
+	ALLOWED("COMMENT ON FUNCTION salary(int) IS 'x'");
+	ALLOWED("COMMENT ON COLUMN t.salary IS 'x'");
+	ALLOWED("COMMENT ON CONSTRAINT salary ON DOMAIN salary IS 'x'");
+	ALLOWED("REINDEX SCHEMA salary");
+	ALLOWED("CREATE PUBLICATION salary FOR ALL TABLES");
+	ALLOWED("ALTER PUBLICATION p SET (publish = 'insert')");
+	ALLOWED("ALTER PUBLICATION p OWNER TO salary");
+	sl_policy_free(y.s);
+}
+
 /* What allows must cover all that the statement names, and a name without its schema could be any. */
 static void test_names_allow(void **state)
 {
@@ -803,6 +850,7 @@ int main(void)
 	        cmocka_unit_test(test_allow_with_pattern),
 	        cmocka_unit_test(test_conditions_together),
 	        cmocka_unit_test(test_names),
+	        cmocka_unit_test(test_names_of_other_statements),
 	        cmocka_unit_test(test_names_allow),
 	        cmocka_unit_test(test_identities),
 	        cmocka_unit_test(test_databases_of_a_resource),

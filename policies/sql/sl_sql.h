@@ -90,8 +90,10 @@ enum sl_sql_access {
 	SL_SQL_UPDATES = 4,
 	SL_SQL_DELETES = 8,
 	SL_SQL_TRUNCATES = 16,
-	SL_SQL_DEFINES = 32, /* CREATE, ALTER, DROP and the like, and the target of SELECT INTO */
-	SL_SQL_LOCKS = 64,   /* LOCK, VACUUM and the like: neither its rows nor its definition change */
+	SL_SQL_DEFINES =
+	        32, /* CREATE, ALTER, DROP, GRANT, COMMENT and the like, and the target of SELECT INTO */
+	SL_SQL_LOCKS =
+	        64, /* LOCK, VACUUM, REINDEX and the like: neither its rows nor its definition change */
 };
 #define SL_SQL_WRITES (SL_SQL_INSERTS | SL_SQL_UPDATES | SL_SQL_DELETES | SL_SQL_TRUNCATES | SL_SQL_DEFINES)
 

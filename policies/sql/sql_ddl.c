@@ -189,6 +189,42 @@ static void create_rule(struct sql_parser *p)
 		rule_actions(p);
 }
 
+/* STATISTICS [name] [(kinds)] ON expressions FROM tables: the target takes one and no other kind */
+static void create_statistics(struct sql_parser *p)
+{
+	while (!sql_at_end(p) && !sql_is_kw(p, KW_FROM) && !sql_is_char(p, ')'))
+		sql_loose(p);
+	sql_need_kw(p, KW_FROM);
+	sql_from_list(p);
+}
+
+/* name FOR | ADD | SET | DROP TABLE table [(columns)] [WHERE (...)], table, TABLES IN SCHEMA name ... */
+static void publication(struct sql_parser *p)
+{
+	bool tables = false;
+
+	(void)sql_name(p);
+	if (!sql_take_kw(p, KW_FOR) && !sql_take_kw(p, KW_ADD) && !sql_take_kw(p, KW_SET))
+		(void)sql_take_kw(p, KW_DROP);
+	do {
+		if (sql_take_kw(p, KW_TABLE))
+			tables = true;
+		else if (sql_is_kw(p, KW_TABLES) && sql_peek(p, 1)->kw == KW_IN)
+			tables = false;
+		if (!tables) {
+			while (!sql_at_end(p) && !sql_is_char(p, ',') && !sql_is_char(p, ')'))
+				sql_loose(p);
+			continue;
+		}
+		sql_relation_expr(p, SL_SQL_READS);
+		if (sql_is_char(p, '('))
+			(void)sql_parens(p);
+		if (sql_take_kw(p, KW_WHERE))
+			(void)sql_parens(p);
+	} while (!p->failed && sql_take_char(p, ','));
+	sql_words(p);
+}
+
 /* SCHEMA [name] [AUTHORIZATION role] elements */
 static void create_schema(struct sql_parser *p)
 {
@@ -269,6 +305,12 @@ void sql_create(struct sql_parser *p)
 		sql_add_kinds(p, BIT(OPAQUE));
 		sql_words(p);
 		break;
+	case KW_STATISTICS:
+		create_statistics(p);
+		break;
+	case KW_PUBLICATION:
+		publication(p);
+		break;
 	case KW_SCHEMA:
 		create_schema(p);
 		break;
@@ -335,6 +377,9 @@ void sql_alter(struct sql_parser *p)
 		sql_need_kw(p, KW_ON);
 		sql_add_relation(p, sql_name(p), SL_SQL_DEFINES);
 		sql_words(p);
+		break;
+	case KW_PUBLICATION:
+		publication(p);
 		break;
 	default:
 		sql_words(p);

@@ -230,6 +230,7 @@ enum sl_sql_kind sql_query(struct sql_parser *p);
 /* What may follow a query in parentheses: set operations, ORDER BY, LIMIT ... */
 void sql_query_tail(struct sql_parser *p);
 void sql_relation_expr(struct sql_parser *p, uint8_t access); /* [ONLY] name [*] */
+void sql_from_list(struct sql_parser *p);                     /* behind FROM */
 
 /* sql_uses.c: what only sl_sql_uses() asks for; p->uses is there but where it says that it can be NULL. */
 void sql_use_name_or_call(struct sql_parser *p); /* takes a name, q.* or a call with its arguments */

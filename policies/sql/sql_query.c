@@ -232,7 +232,7 @@ static void table_ref(struct sql_parser *p)
 	sql_leave(p);
 }
 
-static void from_list(struct sql_parser *p)
+void sql_from_list(struct sql_parser *p)
 {
 	do {
 		table_ref(p);
@@ -309,7 +309,7 @@ static void select_clauses(struct sql_parser *p)
 	if (sql_take_kw(p, KW_INTO))
 		select_into(p);
 	if (sql_take_kw(p, KW_FROM))
-		from_list(p);
+		sql_from_list(p);
 	if (sql_take_kw(p, KW_INTO))
 		sql_fail(p);
 	if (sql_take_kw(p, KW_WHERE))
@@ -549,7 +549,7 @@ static void update(struct sql_parser *p)
 	sql_need_kw(p, KW_SET);
 	set_clause(p);
 	if (sql_take_kw(p, KW_FROM))
-		from_list(p);
+		sql_from_list(p);
 	where(p);
 	returning(p, target);
 }
@@ -564,7 +564,7 @@ static void delete (struct sql_parser *p)
 	target = p->out->nb_relations;
 	target_relation(p, SL_SQL_DELETES | SL_SQL_READS);
 	if (sql_take_kw(p, KW_USING))
-		from_list(p);
+		sql_from_list(p);
 	where(p);
 	returning(p, target);
 }

@@ -71,6 +71,132 @@ static void refresh(struct sql_parser *p)
 	sql_words(p);
 }
 
+/* REINDEX [(options)] INDEX | TABLE [CONCURRENTLY] name; others name what holds tables */
+static void reindex(struct sql_parser *p)
+{
+	if (sql_is_char(p, '('))
+		(void)sql_parens(p);
+	if (sql_take_kw(p, KW_INDEX) || sql_take_kw(p, KW_TABLE)) {
+		(void)sql_take_kw(p, KW_CONCURRENTLY);
+		sql_add_relation(p, sql_name(p), SL_SQL_LOCKS);
+	}
+	sql_words(p);
+}
+
+/* Over privileges, roles and the like, and behind ON. False: there is none. */
+static bool behind_on(struct sql_parser *p)
+{
+	while (!p->failed && !sql_at_end(p) && !sql_is_char(p, ')')) {
+		if (sql_take_kw(p, KW_ON))
+			return true;
+		if (sql_is_kw(p, KW_SELECT) || sql_is_kw(p, KW_REFERENCES))
+			sql_take(p);
+		else
+			sql_loose(p);
+	}
+	return false;
+}
+
+/* The word is the kind of object that follows, not the name of a table. */
+static bool at_kind_of_object(struct sql_parser *p)
+{
+	const struct sql_token *behind = sql_peek(p, 1);
+
+	if ((behind->flags & SQL_FLAG_WORD) == 0 || behind->kw == KW_TO || behind->kw == KW_FROM ||
+	    behind->kw == KW_IS)
+		return false;
+	switch (sql_peek(p, 0)->kw) {
+	case KW_ALL:
+	case KW_DATABASE:
+	case KW_DOMAIN:
+	case KW_FOREIGN:
+	case KW_FUNCTION:
+	case KW_LANGUAGE:
+	case KW_LARGE:
+	case KW_PARAMETER:
+	case KW_PROCEDURE:
+	case KW_ROUTINE:
+	case KW_SCHEMA:
+	case KW_TABLESPACE:
+	case KW_TYPE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* GRANT, REVOKE: privileges ON [TABLE | SEQUENCE] name, ... or on other objects; or roles, without ON */
+static void grant(struct sql_parser *p)
+{
+	if (behind_on(p) && !at_kind_of_object(p)) {
+		if (sql_is_kw(p, KW_TABLE) || (sql_is_kw(p, KW_SEQUENCE) && sql_names(sql_peek(p, 1))))
+			sql_take(p);
+		relations(p, SL_SQL_DEFINES);
+	}
+	sql_words(p);
+}
+
+/* [[schema.]table.]column. A column alone, which the target refuses, is of none. */
+static void column(struct sql_parser *p)
+{
+	struct sl_sql_name n = {SL_SPAN_EMPTY, SL_SPAN_EMPTY};
+	struct sl_span last = sql_peek(p, 0)->text;
+
+	sql_label(p);
+	while (!p->failed && sql_take_char(p, '.')) {
+		n = (struct sl_sql_name){n.name, last};
+		last = sql_peek(p, 0)->text;
+		sql_label(p);
+	}
+	if (n.name.n > 0)
+		sql_add_relation(p, n, SL_SQL_DEFINES);
+}
+
+/* COMMENT ON, SECURITY LABEL [FOR provider] ON: an object, by its kind and name */
+static void comment(struct sql_parser *p)
+{
+	enum sql_keyword kind;
+
+	if (!behind_on(p)) {
+		sql_fail(p);
+		return;
+	}
+	kind = sql_peek(p, 0)->kw;
+	sql_label(p);
+	switch (kind) {
+	case KW_COLUMN:
+		column(p);
+		break;
+	case KW_FOREIGN:
+		if (!sql_take_kw(p, KW_TABLE))
+			break;
+		sql_add_relation(p, sql_name(p), SL_SQL_DEFINES);
+		break;
+	case KW_MATERIALIZED:
+		sql_need_kw(p, KW_VIEW);
+		sql_add_relation(p, sql_name(p), SL_SQL_DEFINES);
+		break;
+	case KW_TABLE:
+	case KW_VIEW:
+	case KW_SEQUENCE:
+	case KW_INDEX:
+		sql_add_relation(p, sql_name(p), SL_SQL_DEFINES);
+		break;
+	case KW_CONSTRAINT:
+	case KW_TRIGGER:
+	case KW_RULE:
+	case KW_POLICY:
+		(void)sql_name(p);
+		sql_need_kw(p, KW_ON);
+		if (!at_kind_of_object(p)) /* DOMAIN */
+			sql_add_relation(p, sql_name(p), SL_SQL_DEFINES);
+		break;
+	default:
+		break;
+	}
+	sql_words(p);
+}
+
 /* The place of COPY: the client, or a file or program of the server. */
 static void copy_place(struct sql_parser *p, enum sl_sql_kind client)
 {
@@ -210,12 +336,12 @@ static const struct leading leading[KW_COUNT] = {
 	[KW_CREATE] = {BIT(CREATE), SL_SQL_CREATE, sql_create},
 	[KW_ALTER] = {BIT(ALTER), SL_SQL_ALTER, sql_alter},
 	[KW_DROP] = {BIT(DROP), SL_SQL_DROP, sql_drop},
-	[KW_COMMENT] = {BIT(ALTER), SL_SQL_ALTER, sql_words},
-	[KW_SECURITY] = {BIT(ALTER), SL_SQL_ALTER, sql_words},
-	[KW_REINDEX] = {BIT(ALTER), SL_SQL_ALTER, sql_words},
+	[KW_COMMENT] = {BIT(ALTER), SL_SQL_ALTER, comment},
+	[KW_SECURITY] = {BIT(ALTER), SL_SQL_ALTER, comment},
+	[KW_REINDEX] = {BIT(ALTER), SL_SQL_ALTER, reindex},
 	[KW_IMPORT] = {BIT(CREATE) | BIT(ADMIN), SL_SQL_CREATE, sql_words},
-	[KW_GRANT] = {BIT(GRANT), SL_SQL_GRANT, sql_words},
-	[KW_REVOKE] = {BIT(GRANT), SL_SQL_GRANT, sql_words},
+	[KW_GRANT] = {BIT(GRANT), SL_SQL_GRANT, grant},
+	[KW_REVOKE] = {BIT(GRANT), SL_SQL_GRANT, grant},
 	[KW_REASSIGN] = {BIT(GRANT), SL_SQL_GRANT, sql_words},
 	[KW_SET] = {BIT(SET), SL_SQL_SET, sql_set},
 	[KW_RESET] = {BIT(SET), SL_SQL_SET, sql_set},

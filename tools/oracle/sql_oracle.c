@@ -87,27 +87,31 @@ static void name_list(struct names *n, const json_t *list, size_t but)
 	add(n, part[0], part[1]);
 }
 
-static void drop_objects(struct found *f, const json_t *stmt)
+/* What DROP, COMMENT and SECURITY LABEL name, by its type: a relation, or what belongs to one. */
+static void changed_object(struct found *f, const char *type, const json_t *object)
 {
 	static const char *const whole[] = {"OBJECT_TABLE",    "OBJECT_VIEW",  "OBJECT_MATVIEW",
 	                                    "OBJECT_SEQUENCE", "OBJECT_INDEX", "OBJECT_FOREIGN_TABLE"};
-	static const char *const part[] = {"OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY"};
-	const char *type = text_of(stmt, "removeType");
+	static const char *const part[] = {"OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY", "OBJECT_COLUMN",
+	                                   "OBJECT_TABCONSTRAINT"};
+	const json_t *items = json_object_get(json_object_get(object, "List"), "items");
+
+	for (size_t k = 0; k < sizeof(whole) / sizeof(whole[0]); k++) {
+		if (strcmp(type, whole[k]) == 0)
+			name_list(&f->writes, items, 0);
+	}
+	for (size_t k = 0; k < sizeof(part) / sizeof(part[0]); k++) {
+		if (strcmp(type, part[k]) == 0)
+			name_list(&f->writes, items, 1);
+	}
+}
+
+static void drop_objects(struct found *f, const json_t *stmt)
+{
 	const json_t *objects = json_object_get(stmt, "objects");
 
-	for (size_t i = 0; i < json_array_size(objects); i++) {
-		const json_t *items =
-		        json_object_get(json_object_get(json_array_get(objects, i), "List"), "items");
-
-		for (size_t k = 0; k < sizeof(whole) / sizeof(whole[0]); k++) {
-			if (strcmp(type, whole[k]) == 0)
-				name_list(&f->writes, items, 0);
-		}
-		for (size_t k = 0; k < sizeof(part) / sizeof(part[0]); k++) {
-			if (strcmp(type, part[k]) == 0)
-				name_list(&f->writes, items, 1);
-		}
-	}
+	for (size_t i = 0; i < json_array_size(objects); i++)
+		changed_object(f, text_of(stmt, "removeType"), json_array_get(objects, i));
 }
 
 /* Where a node holds the relation that its statement changes. */
@@ -120,7 +124,7 @@ static const struct {
         {"CreateTrigStmt", "relation"}, {"RuleStmt", "relation"},      {"CreatePolicyStmt", "table"},
         {"AlterPolicyStmt", "table"},   {"CreateSeqStmt", "sequence"}, {"AlterSeqStmt", "sequence"},
         {"RenameStmt", "relation"},     {"TruncateStmt", "relations"}, {"AlterObjectSchemaStmt", "relation"},
-        {"base", "relation"},
+        {"base", "relation"},           {"GrantStmt", "objects"},
 };
 
 static bool merge_acts(const json_t *stmt)
@@ -172,11 +176,8 @@ static void walk_ctes(struct found *f, const json_t *with)
 }
 
 /* What names relations and neither reads nor changes their rows or definition. */
-static const char *const no_query[] = {"CompositeTypeStmt",     "GrantStmt",
-                                       "CreatePublicationStmt", "AlterPublicationStmt",
-                                       "CommentStmt",           "CreateStatsStmt",
-                                       "ReindexStmt",           "ConstraintsSetStmt",
-                                       "LockingClause",         "ImportForeignSchemaStmt"};
+static const char *const no_query[] = {"CompositeTypeStmt", "ConstraintsSetStmt", "LockingClause",
+                                       "ImportForeignSchemaStmt"};
 
 /* Operators of the grammar's own (SIMILAR TO, LIKE ... ESCAPE) become calls, too. */
 static void called(struct found *f, const json_t *name)
@@ -209,6 +210,8 @@ static void walk_object(struct found *f, const char *node, json_t *o)
 		return; /* a type is no relation here */
 	if (strcmp(node, "DropStmt") == 0)
 		drop_objects(f, o);
+	if (strcmp(node, "CommentStmt") == 0 || strcmp(node, "SecLabelStmt") == 0)
+		changed_object(f, text_of(o, "objtype"), json_object_get(o, "object"));
 	if (strcmp(node, "FuncCall") == 0 && strcmp(text_of(o, "funcformat"), "COERCE_SQL_SYNTAX") != 0)
 		called(f, json_object_get(o, "funcname"));
 	walk_ctes(f, json_object_get(o, "withClause"));
