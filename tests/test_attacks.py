@@ -394,9 +394,16 @@ def p18_set_that_changes_the_reading():
                 raise AssertionError(f"{text}: {e}") from e
 
 
-def no_do_runs(*before):
-    """write and ddl give no DO: where these turn standard_conforming_strings off, the last text is one."""
+@contextlib.contextmanager
+def builder():
+    """A session that may write and define, and no more: in particular no DO."""
     with policy(("Role", "builder", "groups: [readers], resources: [bench], allow: [write, ddl]")), session("reader", resource="bench") as w:
+        yield w
+
+
+def no_do_runs(*before):
+    """Where these turn standard_conforming_strings off, the last text is a DO."""
+    with builder() as w:
         w.send(*(query(text) for text in before), query("select '\\' || $$'; do 'begin end'; -- $$"))
         tags = [body for _ in range(len(before) + 1) for kind, body in w.until("Z") if kind == "C"]
         check(b"DO\0" not in tags, f"a role without do ran one: {tags}")
@@ -405,6 +412,23 @@ def no_do_runs(*before):
 @test
 def p18_settings_through_a_view():
     no_do_runs("create temp view vs as select * from pg_settings", "update vs set setting = 'off' where name = 'standard_conforming_strings'")
+
+
+@test
+def p18_function_of_the_target_that_sets():
+    """What the gateway cannot know of is reported by the target before its ReadyForQuery: a text sent along waits for it, or is not read."""
+    admin("create or replace function public.reads_otherwise() returns text language sql as $$select set_config('standard_conforming_strings', 'off', false)$$",
+          "bench")
+    try:
+        no_do_runs("select reads_otherwise()")
+        with builder() as w:
+            w.send(parse("select reads_otherwise()") + bind() + execute() + parse("select '\\' || $$'; do 'begin end'; -- $$") + bind() + execute() + sync())
+            same(errors(w.until("Z"))[0]["C"], "42501", "the answer to a text that hangs on what ran before it")
+        with builder() as w:
+            w.send(parse("select 1") + bind() + execute() + parse("select 'a\\b', 'é'") + bind() + execute() + sync())
+            same(errors(w.until("Z")), [], "errors of a text that does not")
+    finally:
+        admin("drop function public.reads_otherwise()", "bench")
 
 
 @test
