@@ -425,8 +425,9 @@ def p18_function_of_the_target_that_sets():
             w.send(parse("select reads_otherwise()") + bind() + execute() + parse("select '\\' || $$'; do 'begin end'; -- $$") + bind() + execute() + sync())
             same(errors(w.until("Z"))[0]["C"], "42501", "the answer to a text that hangs on what ran before it")
         with builder() as w:
-            w.send(parse("select 1") + bind() + execute() + parse("select 'a\\b', 'é'") + bind() + execute() + sync())
-            same(errors(w.until("Z")), [], "errors of a text that does not")
+            w.send(parse("begin") + bind() + execute() + parse("select 'x' like 'y' escape '\\'") + bind() + execute()
+                   + parse("select 'a\\b', 'é'") + bind() + execute() + sync())
+            same(errors(w.until("Z")), [], "errors of texts that do not")
     finally:
         admin("drop function public.reads_otherwise()", "bench")
 

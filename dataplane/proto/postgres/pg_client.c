@@ -28,7 +28,6 @@ static int pass(struct pg *d, const struct pg_msg *m)
 static int pass_extended(struct pg *d, const struct pg_msg *m)
 {
 	d->segment_up = true;
-	d->segment_ran |= m->type == 'B' || m->type == 'E';
 	d->flushed = false;
 	return pass(d, m);
 }
@@ -194,6 +193,26 @@ static bool reads_alike(struct sl_span text)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Something of this text runs in the segment, which may change settings. What drivers put in front of a
+ * client's own statement does not; a Parse has one statement, so its first word says what it is, unless SQL
+ * that is under way has given its name to another.
+ */
+static void segment_runs(struct pg *d, const struct pg_text *text)
+{
+	static const char *const words[] = {"begin", "start", "savepoint", "release"};
+	struct sl_span sql = pg_text_sql(text);
+	size_t n = 0;
+
+	while (n < sql.n && (sql.p[n] | 0x20) >= 'a' && (sql.p[n] | 0x20) <= 'z')
+		n++;
+	if (n == sql.n || sql.p[n] == ' ')
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			if (pg_span_ieq(sl_span(sql.p, n), words[i]) && !pg_queue_has_ready(d))
+				return;
+	d->segment_ran = true;
 }
 
 /*
@@ -409,6 +428,7 @@ static int client_bind(struct pg *d, const struct pg_msg *m)
 	e = pg_queue_push(d, PG_Q_BIND, d->judged_cmd, d->judged_mark);
 	e->slot = slot;
 	e->seq = pg_portal(d, slot)->seq;
+	segment_runs(d, pg_portal(d, slot)->text);
 	return pass_bind(d, m);
 }
 
@@ -485,6 +505,7 @@ static int client_execute(struct pg *d, const struct pg_msg *m)
 	e = pg_queue_push(d, PG_Q_EXECUTE, p->cmd, p->mark);
 	e->slot = slot;
 	e->seq = p->seq;
+	segment_runs(d, p->text);
 	p->running = p->executed = true;
 	p->suspended = false;
 	d->described = PG_NO_SLOT;

@@ -340,7 +340,7 @@ struct pg {
 	bool discard;       /* the client's messages are dropped up to Sync */
 	bool discard_local; /* and that Sync is answered here */
 	bool segment_up;    /* extended messages went upstream since the last Sync */
-	bool segment_ran;   /* a Bind or an Execute among them: the target has run something */
+	bool segment_ran;   /* and the target has run something that may change settings */
 	bool flushed;       /* and a Flush behind them */
 	bool copy_in;       /* the target waits for CopyData */
 	uint16_t described; /* portal that the last RowDescription asked for belongs to; PG_NO_SLOT none */

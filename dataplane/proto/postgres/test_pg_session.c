@@ -286,6 +286,13 @@ static void test_texts_in_flight(void **state)
 	              "T: C SELECT 1\nT: Z I\n!: RESULT 5 SELECT 1 rows=0 masked=0\n>C: C SELECT 1\n>C: Z I\n"
 	              "C: D S|s\nC: S\n>T: D S|s\n>T: S\nT: t 23\nT: n\nT: Z I\n>C: t\n>C: n\n>C: Z I\n"
 	              "C: B |s\n!: COMMAND 6 execute unread '\\'\n>T: B |s\n");
+	/* nor does what drivers begin a transaction with change them */
+	run(PGH_LOGIN "C: P |BEGIN\nC: B |\nC: E |0\nC: P |'\\'\nC: P |begin_()\nC: B |\nC: P |'\\'\n"
+	              "!: COMMAND 1 prepare BEGIN\n!: COMMAND 2 execute BEGIN\n!: COMMAND 3 prepare '\\'\n"
+	              "!: COMMAND 4 prepare begin_()\n!: COMMAND 5 execute begin_()\n"
+	              "!: COMMAND 6 prepare unread '\\'\n"
+	              ">T: P |BEGIN\n>T: B |\n>T: D P|\n>T: E |0\n>T: P |'\\'\n>T: P |begin_()\n>T: B |\n>T: "
+	              "P |'\\'\n");
 	/* bytes beyond ASCII, where another encoding could take the next one with them */
 	run(PGH_LOGIN "T: S server_encoding=UTF8\n>C: S server_encoding=UTF8\n"
 	              "C: P |q\nC: B |\nC: E |0\nC: P |'\xc3\xa9', \xc3\xa9t\xc3\xa9\nC: P |E'\xc3\xa9\\'\n"
