@@ -117,7 +117,7 @@ struct sl_ev_command {
 	                        function by number */
 	const struct sl_param *params;
 	uint32_t nb_params;
-	bool named;       /* PREPARE: SQL knows what is prepared by a name, too */
+	bool named;       /* what PREPARE and EXECUTE make has a name that statements can go on with it by */
 	bool unread;      /* the target may read the text by other rules than ours, or have read it so when it
 	                     was prepared: it is opaque */
 	uint32_t nb_more; /* parameters behind these, that were not read */

@@ -31,6 +31,10 @@
 
 /* In a command's mark, beside those of enum sl_protect_mark: the target's catalog may be another one then. */
 #define MARK_CATALOG (UINT32_C(1) << 31)
+/* It goes on with what others have made: what the session remembers when the rows come counts, too. */
+#define MARK_GOES_ON (UINT32_C(1) << 30)
+/* A portal with a name: a function of the target can have put a cursor in its place by then. */
+#define MARK_NAMED (UINT32_C(1) << 29)
 
 /* ---- the policy in use: policy.c ---- */
 
@@ -214,6 +218,7 @@ void limit_result(struct sl_inspect *in, const struct sl_ev_result *r);
  * is derived. */
 #define MARK_MASK_SHIFT 8
 #define MARK_MASK(mark) ((int16_t)(((mark) >> MARK_MASK_SHIFT & 0x1ffu) - 1))
+#define MARK_DERIVED    (SL_PROTECT_DERIVED | 0x1ffu << MARK_MASK_SHIFT)
 
 /* protect.c */
 struct protection {
@@ -221,13 +226,15 @@ struct protection {
 	int32_t mask;        /* that denies or holds; -1: none in particular */
 	const char *message; /* "" with ALLOW */
 	uint32_t mark;
-	bool makes, prepares; /* a statement or cursor that others go on with; by SQL PREPARE */
-	struct sl_span keep;  /* of a COPY: in w->plan */
+	uint32_t leaves;     /* what the session remembers of it */
+	struct sl_span keep; /* of a COPY: in w->plan */
 };
 /* in->w->sql is the scan of the command. */
 void protect_command(struct sl_inspect *in, const struct sl_ev_command *c, struct protection *p);
 /* It was judged, and is not denied. */
 void protect_remember(struct sl_inspect *in, const struct protection *p);
+/* What the mark says when the rows come, by what masks them. */
+uint32_t protect_mark(const struct sl_inspect *in, const struct binding *b, uint32_t mark);
 /* Does the command that was scanned name a relation that the catalog does not know? Said once of each. */
 bool protect_doubts(struct sl_inspect *in, uint64_t cmd);
 /* What the session makes, and what counts no more, by a command that was judged and by its result. */

@@ -237,12 +237,14 @@ int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_ver
 	const struct binding *b;
 	int rc = binding_for(in, ev->cmd, &b);
 	bool fresh = false;
+	uint32_t mark;
 
 	if (rc != SL_OK)
 		return rc;
 	*v = (struct sl_verdict){.action = SL_ACT_ALLOW};
 	if (b->has_role && !b->p.any_mask && !b->p.any_content_mask)
 		return SL_OK;
+	mark = protect_mark(in, b, ev->mark);
 	if (m->copy != NULL && !b->has_role)
 		unplanned(in, v);
 	else if (m->copy != NULL)
@@ -251,7 +253,7 @@ int mask_rowmeta(struct sl_inspect *in, const struct sl_event *ev, struct sl_ver
 		m->want[0] = want_of(b, b->hides ? WANT_REFUSE : WANT_CONTENT);
 	else
 		for (uint32_t i = 0; i < m->nb_columns; i++) {
-			m->want[i] = plan(b, ev->mark, &m->columns[i]);
+			m->want[i] = plan(b, mark, &m->columns[i]);
 			v->look |= is_plain(m->want[i]) && b->slot->s->content_joins;
 			fresh |= b->hides && is_newest(in, b, &m->columns[i]);
 		}
@@ -409,7 +411,8 @@ int mask_field(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdi
 		if (rc != SL_OK)
 			return rc;
 		/* Of a COPY there is nothing that it could ask by. */
-		want = f->column.name.n > 0 ? plan(b, ev->mark, &f->column) : want_of(b, WANT_REFUSE);
+		want = f->column.name.n > 0 ? plan(b, protect_mark(in, b, ev->mark), &f->column)
+		                            : want_of(b, WANT_REFUSE);
 	}
 	if (want == 0)
 		return SL_OK;

@@ -5,7 +5,10 @@
  *
  * What a session remembers only grows: a statement that was prepared, or a cursor that was opened, over what
  * masks hide makes all that goes on with one be read like it; and behind a statement whose texts are
- * withheld, those of the end of its transaction are too (constraints and triggers that were put off).
+ * withheld, those of the end of its transaction are too (constraints and triggers that were put off). The
+ * target has one name space for portals and cursors, and one for the statements of Parse and of PREPARE, and
+ * looks a name up when it needs it: so what the protocol names is remembered as what SQL names is, and what
+ * the session remembers is asked for again when rows come.
  */
 #include <stddef.h>
 #include <string.h>
@@ -16,6 +19,8 @@
 #define BIT(kind) SL_SQL_BIT(SL_SQL_##kind)
 
 #define STICKY_PREPARED (UINT32_C(1) << 24) /* SQL PREPARE made a statement */
+#define STICKY_CALLED   (UINT32_C(1) << 25) /* a function may have opened a cursor of any name */
+#define STICKY_OWN      (STICKY_PREPARED | STICKY_CALLED)
 
 /* Kinds that go on with, or end, what others began. */
 #define KINDS_LATER (BIT(TRANSACTION) | BIT(CURSOR) | BIT(EXECUTE) | BIT(SET))
@@ -27,23 +32,47 @@ static void refuse(struct protection *p, int32_t mask, const char *message)
 	p->message = message;
 }
 
+static uint32_t derived_by(int32_t mask)
+{
+	return SL_PROTECT_DERIVED | ((uint32_t)mask + 1) << MARK_MASK_SHIFT;
+}
+
+/* What others can go on with. */
+static uint32_t leaves(const struct sl_inspect *in, const struct sl_ev_command *c, uint32_t mark)
+{
+	const struct sl_protect *r = &in->w->protect;
+	bool makes = (r->marks & SL_PROTECT_MAKES) != 0;
+	uint32_t left = makes || c->named ? mark : mark & SL_PROTECT_QUIET;
+
+	if (makes && (in->w->sql.kinds & BIT(PREPARE)) != 0)
+		left |= STICKY_PREPARED;
+	if ((r->marks & SL_PROTECT_CALLS) == 0)
+		return left;
+	if ((left & SL_PROTECT_DERIVED) == 0 && r->calls_mask >= 0)
+		left |= derived_by(r->calls_mask);
+	return left | STICKY_CALLED;
+}
+
 static void marks(struct sl_inspect *in, const struct sl_ev_command *c, struct protection *p)
 {
 	const struct sl_protect *r = &in->w->protect;
 
 	p->mark = r->marks & (SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
-	p->makes = (r->marks & SL_PROTECT_MAKES) != 0;
-	p->prepares = p->makes && (in->w->sql.kinds & BIT(PREPARE)) != 0;
 	if ((p->mark & SL_PROTECT_DERIVED) != 0 && r->derived_mask >= 0)
-		p->mark |= ((uint32_t)r->derived_mask + 1) << MARK_MASK_SHIFT;
+		p->mark |= derived_by(r->derived_mask);
+	p->leaves = leaves(in, c, p->mark);
 	/* A Bind can meet a statement that SQL has made anew under its name in the same flight. */
 	if ((r->marks & SL_PROTECT_GOES_ON) != 0 ||
 	    (c->phase == SL_PHASE_EXECUTE && (in->sticky & STICKY_PREPARED) != 0)) {
 		if ((p->mark & SL_PROTECT_DERIVED) != 0)
 			p->mark |= in->sticky & SL_PROTECT_QUIET;
 		else
-			p->mark |= in->sticky & ~STICKY_PREPARED;
+			p->mark |= in->sticky & ~STICKY_OWN;
 	}
+	if ((r->marks & SL_PROTECT_GOES_ON) != 0)
+		p->mark |= MARK_GOES_ON;
+	if (c->phase == SL_PHASE_EXECUTE && c->named)
+		p->mark |= MARK_NAMED;
 }
 
 static void protect_columns(struct sl_inspect *in, const struct sl_ev_command *c, struct protection *p)
@@ -162,9 +191,19 @@ void protect_command(struct sl_inspect *in, const struct sl_ev_command *c, struc
 void protect_remember(struct sl_inspect *in, const struct protection *p)
 {
 	/* Nothing is taken back: the first mask of what is derived stays. */
-	if (p->makes && (in->sticky & SL_PROTECT_DERIVED) == 0)
-		in->sticky |= p->mark;
-	in->sticky |= (p->mark & SL_PROTECT_QUIET) | (p->prepares ? STICKY_PREPARED : 0);
+	in->sticky |= (in->sticky & SL_PROTECT_DERIVED) == 0 ? p->leaves : p->leaves & ~MARK_DERIVED;
+}
+
+uint32_t protect_mark(const struct sl_inspect *in, const struct binding *b, uint32_t mark)
+{
+	bool goes_on =
+	        (mark & MARK_GOES_ON) != 0 || ((mark & MARK_NAMED) != 0 && (in->sticky & STICKY_CALLED) != 0);
+
+	if (!b->hides || !goes_on)
+		return mark;
+	/* The first mask of what is derived stays. */
+	return mark |
+	       ((mark & SL_PROTECT_DERIVED) != 0 ? in->sticky & SL_PROTECT_QUIET : in->sticky & ~STICKY_OWN);
 }
 
 /* ---- relations that the catalog does not know ---- */

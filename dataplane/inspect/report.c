@@ -123,7 +123,7 @@ int mask_report(struct sl_inspect *in, const struct sl_event *ev, struct sl_verd
 	if (!b->hides)
 		return SL_OK;
 	if (r->kind == SL_REPORT_NOTIFICATION || ev->cmd == 0 || policy_blind(b) ||
-	    (ev->mark & SL_PROTECT_QUIET) != 0)
+	    (protect_mark(in, b, ev->mark) & SL_PROTECT_QUIET) != 0)
 		withhold(r, v);
 	else
 		judge_plain(r, v);

@@ -12,6 +12,13 @@ static const char policy[] =
         "  columns: [people.ssn]\n"
         "---\nkind: Mask\nversion: 1\nmetadata: {name: pay}\nspec:\n  action: redact\n  inference: hold\n"
         "  columns: [people.pay]\n";
+static const char decides[] =
+        "kind: Resource\nversion: 1\nmetadata: {name: shop}\nspec:\n  protocol: postgres\n"
+        "  address: 10.99.2.2:5432\n  credential: shop-app\n  databases: [shop]\n  tls: {mode: 'off'}\n"
+        "---\nkind: Role\nversion: 1\nmetadata: {name: agent}\nspec:\n  groups: [agents]\n"
+        "  resources: [shop]\n  databases: ['*']\n  allow: [any]\n"
+        "---\nkind: Mask\nversion: 1\nmetadata: {name: ssn}\nspec:\n  action: redact\n"
+        "  inference: allow\n  columns: [people.ssn]\n";
 static const char content[] =
         "kind: Resource\nversion: 1\nmetadata: {name: shop}\nspec:\n  protocol: postgres\n"
         "  address: 10.99.2.2:5432\n  credential: shop-app\n  databases: [shop]\n  tls: {mode: 'off'}\n"
@@ -86,6 +93,25 @@ static const char *masked(struct fx *f, uint32_t mark, uint32_t table, uint16_t 
 	assert_int_equal(sl_inspect_event(f->in, &ev, &f->v, NULL), SL_OK);
 	if (f->v.action != SL_ACT_REPLACE)
 		return f->v.action == SL_ACT_DENY ? "denied" : "passed";
+	sl_span_cstr(f->v.replace, out, sizeof(out));
+	return out;
+}
+
+/* What the client reads of an error; "=": all as it is. */
+static const char *report(struct fx *f, uint64_t cmd, uint32_t mark, const char *state, const char *message,
+                          const char *detail)
+{
+	static char out[128];
+	struct sl_event ev = {.kind = SL_EV_REPORT, .cmd = cmd, .mark = mark};
+
+	ev.report.kind = SL_REPORT_ERROR;
+	ev.report.sqlstate = sl_span_str(state);
+	ev.report.text[SL_REPORT_MESSAGE] = sl_span_str(message);
+	ev.report.text[SL_REPORT_DETAIL] = sl_span_str(detail);
+	assert_int_equal(sl_inspect_event(f->in, &ev, &f->v, NULL), SL_OK);
+	if (f->v.action == SL_ACT_ALLOW)
+		return "=";
+	assert_int_equal(f->v.action, SL_ACT_REPLACE);
 	sl_span_cstr(f->v.replace, out, sizeof(out));
 	return out;
 }
@@ -188,6 +214,91 @@ static void test_hold_put_off(void **state)
 	down(&f);
 }
 
+/* The protocol's portals are SQL's cursors, its named statements those of EXECUTE; ones without a name are
+ * not. */
+static void test_names_of_the_protocol(void **state)
+{
+	static const char computed[] = "SELECT upper(ssn) FROM people";
+	const struct {
+		enum sl_phase phase;
+		bool named;
+		const char *goes_on;
+	} rows[] = {
+	        {SL_PHASE_PREPARE, true, "EXECUTE s"},
+	        {SL_PHASE_EXECUTE, true, "FETCH ALL FROM p"},
+	        {SL_PHASE_PREPARE, false, "EXECUTE s"},
+	        {SL_PHASE_EXECUTE, false, "FETCH ALL FROM p"},
+	};
+	struct fx f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		up(&f, policy);
+		f.named = rows[i].named;
+		assert_int_equal(command_with(&f, rows[i].phase, computed, NULL, 0), SL_OK);
+		assert_string_equal(masked(&f, f.v.mark, 0, 0), "***");
+		allowed(&f, rows[i].goes_on, SL_PROTECT_QUIET | (rows[i].named ? SL_PROTECT_DERIVED : 0));
+		if (rows[i].named)
+			assert_string_equal(masked(&f, f.v.mark, 0, 0), "***");
+		else
+			assert_null(masked(&f, f.v.mark, 0, 0));
+		down(&f);
+	}
+}
+
+/* What a name means is looked up when it is needed, not when the FETCH or EXECUTE was bound. */
+static void test_names_looked_up_late(void **state)
+{
+	static const struct {
+		const char *harmless, *late, *away, *anew;
+	} rows[] = {
+	        {"DECLARE c CURSOR FOR SELECT upper(name) FROM people", "FETCH ALL FROM c", "CLOSE c",
+	         "DECLARE c CURSOR FOR SELECT upper(ssn) FROM people"},
+	        {"PREPARE q AS SELECT upper(name) FROM people", "EXECUTE q", "DEALLOCATE q",
+	         "PREPARE q AS SELECT upper(ssn) FROM people"},
+	};
+	uint32_t late;
+	struct fx f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		up(&f, policy);
+		allowed(&f, rows[i].harmless, 0);
+		assert_int_equal(command_with(&f, SL_PHASE_EXECUTE, rows[i].late, NULL, 0), SL_OK);
+		late = f.v.mark;
+		assert_null(masked(&f, late, 0, 0));
+		assert_int_equal(command(&f, rows[i].away), SL_OK);
+		allowed(&f, rows[i].anew, SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
+		assert_string_equal(masked(&f, late, 0, 0), "***");
+		assert_string_equal(report(&f, f.cmd, late, "42P01", "no table 123-45", ""),
+		                    "syntax error or access rule violated (text withheld by a mask)");
+		down(&f);
+	}
+}
+
+/* A function of the target can open a cursor by the name of a portal, which was there before. */
+static void test_cursors_of_functions(void **state)
+{
+	uint32_t portal, unnamed;
+	struct fx f;
+
+	(void)state;
+	up(&f, decides);
+	assert_int_equal(command_with(&f, SL_PHASE_EXECUTE, "SELECT 1", NULL, 0), SL_OK);
+	unnamed = f.v.mark;
+	f.named = true;
+	assert_int_equal(command_with(&f, SL_PHASE_EXECUTE, "SELECT 1", NULL, 0), SL_OK);
+	portal = f.v.mark;
+	assert_null(masked(&f, portal, 0, 0));
+	allowed(&f, "SELECT 1 WHERE opens('p')", SL_PROTECT_QUIET);
+	assert_null(masked(&f, f.v.mark, 0, 0));
+	allowed(&f, "FETCH ALL FROM p", SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
+	assert_string_equal(masked(&f, f.v.mark, 0, 0), "***");
+	assert_string_equal(masked(&f, portal, 0, 0), "***");
+	assert_null(masked(&f, unnamed, 0, 0));
+	down(&f);
+}
+
 /* ---- COPY ---- */
 
 static uint8_t kept[SL_KEEP_MAX];
@@ -258,25 +369,6 @@ static void test_copy(void **state)
 }
 
 /* ---- texts ---- */
-
-/* What the client reads of an error; "=": all as it is. */
-static const char *report(struct fx *f, uint64_t cmd, uint32_t mark, const char *state, const char *message,
-                          const char *detail)
-{
-	static char out[128];
-	struct sl_event ev = {.kind = SL_EV_REPORT, .cmd = cmd, .mark = mark};
-
-	ev.report.kind = SL_REPORT_ERROR;
-	ev.report.sqlstate = sl_span_str(state);
-	ev.report.text[SL_REPORT_MESSAGE] = sl_span_str(message);
-	ev.report.text[SL_REPORT_DETAIL] = sl_span_str(detail);
-	assert_int_equal(sl_inspect_event(f->in, &ev, &f->v, NULL), SL_OK);
-	if (f->v.action == SL_ACT_ALLOW)
-		return "=";
-	assert_int_equal(f->v.action, SL_ACT_REPLACE);
-	sl_span_cstr(f->v.replace, out, sizeof(out));
-	return out;
-}
 
 static void test_texts(void **state)
 {
@@ -432,10 +524,17 @@ static void test_unknown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_columns), cmocka_unit_test(test_refused),
-	        cmocka_unit_test(test_sticky),  cmocka_unit_test(test_hold_put_off),
-	        cmocka_unit_test(test_copy),    cmocka_unit_test(test_texts),
-	        cmocka_unit_test(test_unknown), cmocka_unit_test(test_made),
+	        cmocka_unit_test(test_columns),
+	        cmocka_unit_test(test_refused),
+	        cmocka_unit_test(test_sticky),
+	        cmocka_unit_test(test_hold_put_off),
+	        cmocka_unit_test(test_copy),
+	        cmocka_unit_test(test_texts),
+	        cmocka_unit_test(test_unknown),
+	        cmocka_unit_test(test_made),
+	        cmocka_unit_test(test_names_of_the_protocol),
+	        cmocka_unit_test(test_names_looked_up_late),
+	        cmocka_unit_test(test_cursors_of_functions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

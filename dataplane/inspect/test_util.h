@@ -52,7 +52,7 @@ struct fx {
 	uint32_t nb_columns;
 	bool no_catalog;
 	bool only_these; /* the catalog knows no other relations */
-	bool named;      /* what is prepared now */
+	bool named;      /* statements and portals have names */
 };
 
 static inline struct sl_snapshot *compile(struct fx *f, const char *yaml)
@@ -324,9 +324,9 @@ static inline int command_with(struct fx *f, enum sl_phase phase, const char *te
 	ev.command.phase = phase;
 	ev.command.op = phase == SL_PHASE_OTHER ? sl_span_str(text) : SL_SPAN_LIT("query");
 	ev.command.text = phase == SL_PHASE_OTHER ? SL_SPAN_EMPTY : sl_span_str(text);
-	ev.command.named = f->named;
 	ev.command.params = params;
 	ev.command.nb_params = nb;
+	ev.command.named = f->named && phase != SL_PHASE_SIMPLE;
 	memset(&f->hold, 0, sizeof(f->hold));
 	give_catalog(f);
 	rc = sl_inspect_event(f->in, &ev, &f->v, &f->hold);

@@ -138,6 +138,16 @@ static void judge_derived(struct judge *j, const struct sl_masks *m, bool masks)
 	}
 }
 
+static void judge_call(struct judge *j, const struct sl_masks *m)
+{
+	j->out->marks |= SL_PROTECT_CALLS;
+	for (int32_t i = (int32_t)j->t.s->nb_masks - 1; i >= 0; i--) {
+		if (masks_has(m, (uint32_t)i) && j->t.s->masks[i].derived != SL_DERIVED_ALLOW &&
+		    (j->out->calls_mask < 0 || i < j->out->calls_mask))
+			j->out->calls_mask = i;
+	}
+}
+
 /* What the reply of the statement tells besides its rows: a plan. */
 static bool tells_plan(const struct sl_sql_stmt *s)
 {
@@ -153,6 +163,8 @@ static void judge_use(struct judge *j, uint32_t i)
 
 	if (!masks_any(&m))
 		return;
+	if (use->kind == SL_SQL_USE_CALL)
+		judge_call(j, &m);
 	plain = use->place == SL_SQL_OUTPUT && !whole && use->kind != SL_SQL_USE_SETOP;
 	j->out->marks |= SL_PROTECT_QUIET;
 	if (use->flow == SL_SQL_TO_WRITE ||
@@ -403,7 +415,7 @@ void sl_protect_statement(const struct sl_snapshot *s, const struct sl_principal
 
 	(void)text;
 	out->decision = SL_DEC_ALLOW;
-	out->mask = out->derived_mask = -1;
+	out->mask = out->derived_mask = out->calls_mask = -1;
 	out->message = "";
 	out->marks = out->nb_copy = 0;
 	if (!masks_any(&columns))

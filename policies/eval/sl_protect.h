@@ -31,6 +31,8 @@ enum sl_protect_mark {
 	SL_PROTECT_GOES_ON = 8,
 	/* COPY TO: `copy` says which column of it is what. */
 	SL_PROTECT_COPY = 16,
+	/* Calls a function that is not trusted: it can open cursors, over anything and by any name. */
+	SL_PROTECT_CALLS = 32,
 };
 
 #define SL_PROTECT_COPY_MAX 1664
@@ -47,6 +49,7 @@ struct sl_protect {
 	const char *message;            /* for the caller; static. "" with ALLOW */
 	uint32_t marks;                 /* enum sl_protect_mark */
 	int32_t derived_mask;           /* DERIVED: the first mask whose value it can be */
+	int32_t calls_mask;             /* CALLS: the same, of such a cursor's rows; -1: they need none */
 	uint32_t nb_copy;
 	struct sl_protect_copy copy[SL_PROTECT_COPY_MAX];
 };

@@ -114,7 +114,7 @@ static struct sl_snapshot snapshot = {.version = 1, .masks = masks, .nb_masks = 
 static struct sl_principal who = {
         .snapshot_version = 1, .mask_bits = {3}, .any_mask = true, .any_column_mask = true};
 
-/* "deny", "hold" or "allow", then marks: D derived, Q quiet, M makes, G goes on, C copy. */
+/* "deny", "hold" or "allow", then marks: D derived, Q quiet, M makes, G goes on, C copy, F calls. */
 static void judged(const char *text, const struct sl_catalog *c, char *out)
 {
 	static struct sl_sql sql;
@@ -137,9 +137,9 @@ static void judged(const char *text, const struct sl_catalog *c, char *out)
 	}
 	if (verdict.marks != 0)
 		*out++ = '+';
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		if (verdict.marks >> i & 1)
-			*out++ = "DQMGC"[i];
+			*out++ = "DQMGCF"[i];
 	}
 	*out = '\0';
 }
@@ -211,9 +211,9 @@ static const struct row rows[] = {
 	{"SELECT * FROM ts_stat('SELECT ssn::tsvector FROM people')", "deny"}, {"COPY people TO '/tmp/x'", "deny"},
 	{"SELECT U&\"ss\\006e\" FROM people", "deny"}, {"SELECT 'x", "deny"}, {"EXPLAIN ANALYZE EXECUTE p", "deny"},
 	/* Functions and operators of the database. */
-	{"SELECT leak()", "allow+DQ"}, {"SELECT last4(name) FROM orgs", "allow"}, {"SELECT 1 WHERE leak()", "deny"},
+	{"SELECT leak()", "allow+DQF"}, {"SELECT last4(name) FROM orgs", "allow"}, {"SELECT 1 WHERE leak()", "deny"},
 	{"SELECT id FROM orgs o WHERE o.leak = '1'", "deny"}, {"INSERT INTO orgs SELECT leak()", "deny"},
-	{"SELECT name @@@ 'x' FROM orgs", "deny"}, {"SELECT (o).leak FROM orgs o", "allow+DQ"}, {"SELECT * FROM leak()", "allow+DQ"},
+	{"SELECT name @@@ 'x' FROM orgs", "deny"}, {"SELECT (o).leak FROM orgs o", "allow+DQF"}, {"SELECT * FROM leak()", "allow+DQF"},
 	{"SELECT pg_catalog.ascii(name) FROM orgs", "allow"},
 	/* Remembered. */
 	{"PREPARE p AS SELECT upper(ssn) FROM people", "allow+DQM"}, {"EXECUTE p", "allow+G"}, {"FETCH ALL FROM c", "allow+G"},
@@ -224,7 +224,7 @@ static const struct row rows[] = {
 	{"COPY orgs TO STDOUT", "allow"}, {"COPY people FROM STDIN", "allow+Q"}, {"COPY people (ssn) FROM STDIN", "allow+Q"},
 	{"COPY (SELECT upper(ssn) FROM people) TO STDOUT", "allow+DQC"},
 	{"COPY (SELECT name FROM orgs UNION ALL SELECT ssn FROM people) TO STDOUT", "deny"},
-	{"COPY people TO STDOUT (FORMAT csv)", "allow+QC"}, {"COPY (SELECT leak()) TO STDOUT", "allow+DQC"},
+	{"COPY people TO STDOUT (FORMAT csv)", "allow+QC"}, {"COPY (SELECT leak()) TO STDOUT", "allow+DQCF"},
 	{"COPY (SELECT * FROM leak()) TO STDOUT", "deny"}, {"COPY (SELECT name FROM (SELECT ssn AS name FROM people) s) TO STDOUT", "allow+QC"},
 	{"COPY (VALUES ((SELECT email FROM people LIMIT 1))) TO STDOUT", "deny"}, {"COPY (TABLE people) TO STDOUT", "allow+QC"},
 	{"COPY (DELETE FROM people RETURNING ssn) TO STDOUT", "allow+QC"}, {"COPY people FROM PROGRAM 'x'", "deny"},

@@ -366,6 +366,7 @@ static bool undecided(const struct pg *d, const struct pg_named *e)
 {
 	return e->pending && e->seg != d->seg;
 }
+	c.named = name.n > 0;
 
 static int judge_bind(struct pg *d, const struct pg_bind *b, uint16_t stmt)
 {
@@ -407,6 +408,7 @@ static int client_bind(struct pg *d, const struct pg_msg *m)
 		return pg_broken(d, "malformed Bind message");
 	if (b.portal.n > PG_NAME_MAX || b.stmt.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "name is longer than 63 bytes");
+	c.named = b->portal.n > 0;
 	stmt = pg_stmt_find(d, b.stmt);
 	if (stmt == PG_NO_SLOT)
 		return local_error(d, m, "26000", "prepared statement does not exist");
@@ -480,6 +482,7 @@ static int describe_first(struct pg *d, uint16_t slot, struct sl_span name)
 static int client_execute(struct pg *d, const struct pg_msg *m)
 {
 	struct sl_span b = m->body, name;
+	c.named = p->name_n > 0;
 	struct pg_named *p;
 	struct pg_entry *e;
 	uint32_t max;

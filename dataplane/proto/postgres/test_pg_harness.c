@@ -266,7 +266,8 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 	else if (ev->kind == SL_EV_SESSION && w->opts->session_denied)
 		deny(v, "no session");
 	else if (ev->kind == SL_EV_COMMAND &&
-	         (has(ev->command.text, "DENY") || ev->command.phase == SL_PHASE_OTHER))
+	         (has(ev->command.text, "DENY") || ev->command.phase == SL_PHASE_OTHER ||
+	          (has(ev->command.text, "NAMED") && !ev->command.named)))
 		deny(v, "denied");
 	else if (ev->kind == SL_EV_COMMAND && ev->command.phase != SL_PHASE_PREPARE &&
 	         has(ev->command.text, "HOLD")) {

@@ -140,6 +140,23 @@ static void test_closed_statement(void **state)
 	              "C: E nope|0\nC: S\n>C: E ERROR 34000 portal does not exist\n>C: Z I\n");
 }
 
+/* Which statements and portals have a name. */
+static void test_named(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN "C: P s|NAMED\nC: B p|s\nC: E p|0\nC: E p|0\nC: S\n!: COMMAND 1 prepare NAMED\n"
+	              "!: COMMAND 2 execute NAMED\n>T: P s|NAMED\n>T: B p|s\n>T: D P|p\n>T: E p|0\n>T: H\n"
+	              "=: again\nT: 1\nT: 2\nT: n\nT: C OK\n!: RESULT 2 OK rows=0 masked=0\n"
+	              "!: COMMAND 3 execute NAMED\n>C: 1\n>C: 2\n>C: C OK\n>T: D P|p\n>T: E p|0\n>T: S\n");
+	run(PGH_LOGIN "C: P s|NAMED\nC: S\n!: COMMAND 1 prepare NAMED\n>T: P s|NAMED\n>T: S\n"
+	              "T: 1\nT: Z I\n>C: 1\n>C: Z I\nC: B |s\nC: S\n!: COMMAND 2 execute NAMED\n"
+	              "!: RESULT 2  rows=0 masked=0 failed local 42501\n"
+	              ">C: E ERROR 42501 denied D=event EV\n>C: Z I\n");
+	run(PGH_LOGIN "C: P |NAMED\nC: S\n!: COMMAND 1 prepare NAMED\n"
+	              "!: RESULT 1  rows=0 masked=0 failed local 42501\n"
+	              ">C: E ERROR 42501 denied D=event EV\n>C: Z I\n");
+}
+
 static void test_p19_denied_parse(void **state)
 {
 	(void)state;
@@ -513,6 +530,7 @@ int main(void)
 	        cmocka_unit_test(test_p21_extended),
 	        cmocka_unit_test(test_parameter_types),
 	        cmocka_unit_test(test_closed_statement),
+	        cmocka_unit_test(test_named),
 	        cmocka_unit_test(test_p19_denied_parse),
 	        cmocka_unit_test(test_discard_to_sync),
 	        cmocka_unit_test(test_stale_parse),
