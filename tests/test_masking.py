@@ -141,6 +141,51 @@ class Bare:
         return reply
 
 
+class Named(Bare):
+    """Statements and portals that the protocol has named, and SQL goes on with."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def run(self, sql):
+        if not sql.startswith(("select", "with", "table")):
+            return super().run(sql)
+        replies_ = [super(Named, self).run("begin")]
+        self.w.send(parse(sql, "s"), bind(portal="p", statement="s"), sync())
+        self.w.until("Z")
+        replies_ += [super(Named, self).run(t) for t in (self.how, "rollback", "deallocate all")]
+        reply = Reply()
+        for r in replies_:
+            reply.raw += r.raw
+            reply.rows += r.rows
+        return reply
+
+
+class Anew(Bare):
+    """SQL closes a portal of the protocol and declares a cursor of its name, and the protocol's Execute reads that."""
+
+    def __init__(self, closes):
+        super().__init__()
+        self.closes = closes
+
+    def run(self, sql):
+        if not sql.startswith(("select", "with", "table")):
+            return super().run(sql)
+        replies_ = [super(Anew, self).run(t) for t in ("begin", "savepoint a")]
+        self.w.send(parse("select 1"), bind(portal="p"), sync())
+        self.w.until("Z")
+        replies_ += [super(Anew, self).run(t) for t in (self.closes, f"declare p cursor for {sql}")]
+        self.w.send(execute("p"), sync())
+        reply = Reply()
+        for kind, body in self.w.until("Z"):
+            reply.raw += kind.encode() + body
+            if kind == "D":
+                reply.rows.append(row(body))
+        super().run("rollback")
+        return reply
+
+
 def direct():
     with open(f"{DIR}/shop_app.password", encoding="ascii") as f:
         return Libpq(f"host={DIR}/pg/socket user=shop_app dbname=vault password={f.read().strip()}")
@@ -257,6 +302,50 @@ def masking_libpq_binary():
 @test
 def masking_portals():
     try_all(lambda: Bare(portal=True), {n: [s] for n, s in SELECTS.items()}, "portals, one row at a time, in binary")
+
+
+def a_few():
+    return {n: [s] for n, s in list(SELECTS.items())[:6]}
+
+
+@test
+def masking_named_portals():
+    try_all(lambda: Named("fetch all from p"), {n: [s] for n, s in SELECTS.items()}, "portals of the protocol, FETCH")
+
+
+@test
+def masking_named_statements():
+    try_all(lambda: Named("execute s"), a_few(), "statements of the protocol, EXECUTE")
+
+
+@test
+def masking_portal_made_anew():
+    for closes in ("rollback to a", "close p", "close all"):
+        try_all(lambda how=closes: Anew(how), a_few(), f"a portal made anew behind {closes}")
+
+
+@test
+def masking_late_fetch():
+    """A FETCH or EXECUTE that is bound over what is harmless, and is executed when its name means something else."""
+    eyes, _ = world()
+    secret = "select c_text || '' as v from people"
+    ways_ = {
+        "fetch": ("declare c cursor for select 'x'::text as v", "fetch all from c", "close c", f"declare c cursor for {secret}"),
+        "execute": ("prepare q as select 'x'::text as v", "execute q", "deallocate q", f"prepare q as {secret}"),
+    }
+    leaks = []
+    for name, (harmless, late, away, anew) in ways_.items():
+        with contextlib.closing(Bare()) as talk:
+            talk.run("begin")
+            talk.run(harmless)
+            talk.w.send(parse(late), bind(portal="x"), sync())
+            talk.w.until("Z")
+            talk.run(away)
+            talk.run(anew)
+            talk.w.send(execute("x"), sync())
+            if eyes.see(b"".join(body for _, body in talk.w.until("Z"))):
+                leaks.append(name)
+    check(not leaks, f"what masks hide was read by a late {leaks}")
 
 
 @test

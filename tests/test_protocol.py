@@ -9,7 +9,7 @@ import time
 from labtest import (CA, CLIENT, LISTENER, admin, arrives, check, contains, eventually, latest, live, marker, never_arrives, records, run, same,
                      session, sluice, test, token, wire)
 import pgwire
-from pgwire import bind, describe, errors, execute, fields, kinds, message, parse, query, row, sync
+from pgwire import Closed, bind, describe, errors, execute, fields, kinds, message, parse, query, row, sync
 
 FLUSH = message("H")
 COPY_DONE = message("c")
@@ -415,3 +415,82 @@ def p30_messages_across_tls_records():
             same(row(got[2][2][1]), [mark.encode(), b"y" * 40000], f"the row, pieces of {step} bytes")
     arrives(mark)
     check(admin("select count(*) from orders") == "600", "orders")
+
+
+def in_steps(w, steps):
+    for step in steps:
+        w.send(*step)
+        w.until("Z")
+
+
+def lives(w):
+    w.send(query("select 1"))
+    try:
+        return kinds(w.until("Z"))
+    except Closed:
+        return "closed"
+
+
+CURSOR = [[query("begin")], [query("declare c cursor for select 1")]]
+FETCH_BOUND = [parse("fetch all from c"), bind(portal="f"), sync()]
+FETCH_PARSED = [parse("fetch all from c", name="s"), sync()]
+GONE = {
+    "a portal": (CURSOR + [FETCH_BOUND, [query("close c")]], [execute("f"), sync()], "34000"),
+    "a portal, described": (CURSOR + [FETCH_BOUND, [query("close c")]], [describe(name="f"), sync()], "34000"),
+    "a portal, the cursor closed by the protocol": (CURSOR + [FETCH_BOUND], [message("C", b"Pc\0"), execute("f"), sync()], "34000"),
+    "a pipeline": (CURSOR, [parse("close c"), bind(portal="x"), parse("fetch all from c"), bind(), execute("x"), execute(), sync()], "34000"),
+    "a statement": (CURSOR + [FETCH_PARSED, [query("close c")]], [describe("S", "s"), sync()], "26000"),
+    "a statement that is forgotten": (CURSOR + [FETCH_PARSED, [query("prepare a as select 1")], [query("deallocate a")], [query("prepare b as select 1")],
+                                                [query("close c")]], [describe("S", "s"), sync()], "26000"),
+    "a statement that SQL runs": (CURSOR + [FETCH_PARSED, [query("close c")]], [parse("execute s"), describe("S"), sync()], "0A000"),
+}
+
+
+@test
+def fetch_of_a_cursor_that_has_gone():
+    """PostgreSQL 15 dies of its Describe, and with it go all sessions; the gateway adds one to an Execute."""
+    other = session()
+    for name, (steps, last, code) in GONE.items():
+        w = session("bench", "bench") if code == "0A000" else session()
+        in_steps(w, steps)
+        w.send(*last)
+        try:
+            codes = [e["C"] for e in errors(w.until("Z"))]
+        except Closed:
+            codes = ["closed"]
+        same((codes, lives(other)), ([code], "TDCZ"), f"{name}, and another session beside it")
+
+
+@test
+def fetch_of_a_cursor_that_is_another():
+    """PostgreSQL 15 sends the new cursor's rows as values of the old one's types: a number is a pointer's length then, and what lies behind it in the
+    server's memory goes out."""
+    numbers = [[query("close c")], [query("declare c cursor for select 8000::int4")]]
+    texts = [[query("begin")], [query("declare c cursor for select repeat('x', 3)")]]
+    tries = {
+        "a portal": texts + [[parse("fetch all from c"), bind(portal="f", results=[1]), sync()]] + numbers + [[execute("f"), sync()]],
+        "EXECUTE of a statement": texts + [FETCH_PARSED] + numbers + [[query("execute s")]],
+    }
+    for name, steps in tries.items():
+        w = session("bench", "bench")
+        in_steps(w, steps[:-1])
+        w.send(*steps[-1])
+        same([len(row(b)[0]) for k, b in w.until("Z") if k == "D"], [], f"{name}: bytes of the server's memory in values that came")
+
+
+@test
+def fetch_of_a_cursor_goes_on():
+    """As drivers fetch: bound and run in one go, in parts over several Syncs, by a statement with a name whose cursor was opened anew."""
+    w = session()
+    in_steps(w, CURSOR[:1] + [[query("declare c cursor for select generate_series(1, 6)")]])
+    w.send(parse("fetch 2 from c"), bind(), describe(), execute(), sync())
+    same([row(b) for k, b in w.until("Z") if k == "D"], [[b"1"], [b"2"]], "at once")
+    w.send(parse("fetch 3 from c", name="s"), describe("S", "s"), bind(portal="f", statement="s"), execute("f", 2), sync())
+    same([row(b) for k, b in w.until("Z") if k == "D"], [[b"3"], [b"4"]], "the first part")
+    w.send(execute("f", 2), sync())
+    same([row(b) for k, b in w.until("Z") if k == "D"], [[b"5"]], "the second part")
+    in_steps(w, [[query("close c")], [query("declare c cursor for select 7")]])
+    w.send(bind(statement="s"), describe(), execute(), sync())
+    same([row(b) for k, b in w.until("Z") if k == "D"], [[b"7"]], "another cursor")
+    w.send(parse("select 8"), bind(portal="p"), execute("p", 1), parse("select 9"), bind(), execute(), execute("p", 1), sync())
+    same([row(b) for k, b in w.until("Z") if k == "D"], [[b"8"], [b"9"]], "a portal, with another statement between")

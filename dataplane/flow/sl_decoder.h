@@ -315,6 +315,18 @@ struct sl_auth_more {
 	uint8_t signature[SL_AUTH_PROOF_N]; /* PROOF: ServerSignature */
 };
 
+/*
+ * What a statement does by names that the protocol's portals and statements share with SQL's cursors and
+ * prepared statements; bits. What cannot be read may do all of it.
+ */
+enum sl_names {
+	SL_NAMES_LATE =
+	        1, /* what it reads is looked up by a name each time that it is described or run (FETCH,
+	              MOVE, EXECUTE): that can be gone, or something else, behind any command */
+	SL_NAMES_EXECUTE = 2, /* runs a prepared statement by its name */
+	SL_NAMES_OPEN = 4,    /* can open a cursor by a name that a portal had */
+};
+
 struct sl_verdict {
 	enum sl_action action;
 	struct sl_span replace;
@@ -325,6 +337,7 @@ struct sl_verdict {
 	/* The same, for the ROWMETA of its COPY; good for the call, SL_KEEP_MAX bytes at most. A decoder may
 	 * have room for one: it refuses the next as long as the last one is needed. */
 	struct sl_span keep;
+	uint8_t names; /* Verdict on COMMAND, also when it is parked: enum sl_names */
 	bool nameless; /* Verdict on REPORT */
 	bool look;     /* Verdict on ROWMETA: raise ROW, too */
 	/* Verdict on ROWS only: as many rows and bytes may pass from here on, the row at hand among them. */

@@ -522,6 +522,36 @@ static bool changes_catalog(struct sl_inspect *in, uint64_t kinds)
 	return in->changed_catalog && (kinds & SL_SQL_BIT(SL_SQL_TRANSACTION)) != 0;
 }
 
+static bool begins_with(struct sl_span text, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i < n; i++)
+		if (i >= text.n || (text.p[i] | 0x20) != (uint8_t)word[i])
+			return false;
+	return true;
+}
+
+/* What it does by names of cursors and prepared statements: bits of enum sl_names. */
+static uint8_t names_of(const struct sl_sql *sql)
+{
+	uint8_t names = 0;
+
+	if (!sql->complete)
+		return SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN;
+	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
+		const struct sl_sql_stmt *s = &sql->stmts[i];
+
+		if ((s->kinds & SL_SQL_BIT(SL_SQL_EXECUTE)) != 0 && !begins_with(s->text, "deallocate"))
+			names |= SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN;
+		if (begins_with(s->text, "fetch") || begins_with(s->text, "move"))
+			names |= SL_NAMES_LATE;
+		if (begins_with(s->text, "declare"))
+			names |= SL_NAMES_OPEN;
+	}
+	return names;
+}
+
 int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,
                   struct sl_msg_hold *hold)
 {
@@ -585,6 +615,7 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 	protect_begun(in, ev->cmd, j.decision == SL_DEC_ALLOW);
 	if (changes_catalog(in, in->w->sql.kinds))
 		v->mark |= MARK_CATALOG;
+	v->names = names_of(&in->w->sql);
 	if (j.decision == SL_DEC_HOLD)
 		fill_hold(in, ev, &j, hash, &approval, hold);
 	return SL_OK;

@@ -921,6 +921,40 @@ static void test_function_call(void **state)
 	}
 }
 
+/* What a statement does by names of cursors and prepared statements. */
+static void test_names(void **state)
+{
+	static const struct {
+		const char *sql;
+		uint8_t names;
+	} rows[] = {
+	        {"select 1", 0},
+	        {"close c", 0},
+	        {"prepare q as select 1", 0},
+	        {"deallocate q", 0},
+	        {"FETCH ALL FROM c", SL_NAMES_LATE},
+	        {"/* x */ move c", SL_NAMES_LATE},
+	        {"Declare c cursor for select 1", SL_NAMES_OPEN},
+	        {"begin; declare c cursor for select 1; fetch c", SL_NAMES_OPEN | SL_NAMES_LATE},
+	        {"execute q", SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	        {"explain analyze execute q", SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	        {"create table t as execute q", SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	        {"select 'x", SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	};
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, RESOURCE ROLE("agent", "agents", "any"));
+	session(&f, "agents");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(command(&f, rows[i].sql), SL_OK);
+		if (f.v.names != rows[i].names)
+			fail_msg("%s: names %u", rows[i].sql, f.v.names);
+	}
+	close_flow(&f);
+	fx_down(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -945,6 +979,7 @@ int main(void)
 	        cmocka_unit_test(test_policy_masks_changed),
 	        cmocka_unit_test(test_reply),
 	        cmocka_unit_test(test_result_text),
+	        cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -259,6 +259,7 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 	if (rc == SL_OK) {
 		d->judged_cmd = d->last_cmd = ++d->next_cmd;
 		d->judged_mark = v.mark;
+		d->judged_names = v.names;
 	}
 	kept = rc != SL_OK || v.keep.n == 0 || pg_keep(d, d->judged_cmd, v.keep);
 	/* A held one runs into the refusal of its rows. */
@@ -278,6 +279,28 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 	return SL_OK;
 }
 
+/* Something runs at the target. */
+static void runs(struct pg *d, uint8_t names)
+{
+	d->acts++;
+	if ((names & SL_NAMES_OPEN) != 0)
+		d->opened = d->acts;
+}
+
+/*
+ * The command in hand runs a statement by its name, and that may be one of Parse that fetches: what it is
+ * described by can have gone long ago.
+ */
+static bool runs_fetch(const struct pg *d)
+{
+	return (d->judged_names & SL_NAMES_EXECUTE) != 0 && d->fetch_named;
+}
+
+static int refuse_fetch(struct pg *d, const struct pg_msg *m)
+{
+	return local_error(d, m, "0A000", "EXECUTE in a session with a named statement that fetches");
+}
+
 static int client_query(struct pg *d, const struct pg_msg *m)
 {
 	struct sl_ev_command c = {.phase = SL_PHASE_SIMPLE, .op = SL_SPAN_LIT("query")};
@@ -293,7 +316,10 @@ static int client_query(struct pg *d, const struct pg_msg *m)
 		return rc;
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);
+	if (runs_fetch(d))
+		return refuse_fetch(d, m);
 	pg_queue_push(d, PG_Q_SIMPLE, d->judged_cmd, d->judged_mark)->seq = d->seg;
+	runs(d, d->judged_names);
 	segment_end(d);
 	return pass(d, m);
 }
@@ -317,6 +343,7 @@ static int client_function(struct pg *d, const struct pg_msg *m)
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);
 	pg_queue_push(d, PG_Q_FUNCTION, d->judged_cmd, d->judged_mark)->seq = d->seg;
+	runs(d, 0);
 	segment_end(d);
 	return pass(d, m);
 }
@@ -336,6 +363,7 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 		return pg_broken(d, "malformed Parse message");
 	if (name.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "prepared statement name is longer than 63 bytes");
+	c.named = name.n > 0;
 	slot = pg_stmt_free_slot(d, &waiting);
 	if (slot == PG_NO_SLOT && waiting)
 		return wait_replies(d);
@@ -351,10 +379,13 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 		return rc;
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);
+	if (runs_fetch(d))
+		return refuse_fetch(d, m);
 	text = pg_text_keep(d, c.text, types, c.unread);
 	if (text == NULL)
 		return local_error(d, m, "53400", "prepared statements too large for this gateway");
 	pg_stmt_make(d, slot, name, text);
+	d->fetch_named |= c.named && (d->judged_names & (SL_NAMES_LATE | SL_NAMES_EXECUTE)) == SL_NAMES_LATE;
 	e = pg_queue_push(d, PG_Q_PARSE, d->judged_cmd, d->judged_mark);
 	e->slot = slot;
 	e->seq = pg_stmt(d, slot)->seq;
@@ -366,7 +397,6 @@ static bool undecided(const struct pg *d, const struct pg_named *e)
 {
 	return e->pending && e->seg != d->seg;
 }
-	c.named = name.n > 0;
 
 static int judge_bind(struct pg *d, const struct pg_bind *b, uint16_t stmt)
 {
@@ -378,6 +408,7 @@ static int judge_bind(struct pg *d, const struct pg_bind *b, uint16_t stmt)
 		d->tmp->params[i].type = pg_text_type(s->text, i);
 	c.text = pg_text_sql(s->text);
 	c.unread = s->text->unread;
+	c.named = b->portal.n > 0;
 	c.params = d->tmp->params;
 	c.nb_params = b->nb_read;
 	c.nb_more = b->nb_params - b->nb_read;
@@ -408,7 +439,6 @@ static int client_bind(struct pg *d, const struct pg_msg *m)
 		return pg_broken(d, "malformed Bind message");
 	if (b.portal.n > PG_NAME_MAX || b.stmt.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "name is longer than 63 bytes");
-	c.named = b->portal.n > 0;
 	stmt = pg_stmt_find(d, b.stmt);
 	if (stmt == PG_NO_SLOT)
 		return local_error(d, m, "26000", "prepared statement does not exist");
@@ -426,7 +456,10 @@ static int client_bind(struct pg *d, const struct pg_msg *m)
 		return refuse(d, m);
 	if (d->judged_seq != pg_stmt(d, stmt)->seq) /* the statement changed while the Bind waited */
 		return local_error(d, m, "26000", "prepared statement does not exist");
-	pg_portal_make(d, slot, b.portal, pg_stmt(d, stmt)->text, d->judged_cmd, d->judged_mark);
+	if (runs_fetch(d))
+		return refuse_fetch(d, m);
+	runs(d, 0); /* functions, in what it is planned with */
+	pg_portal_make(d, slot, b.portal, pg_stmt(d, stmt)->text);
 	e = pg_queue_push(d, PG_Q_BIND, d->judged_cmd, d->judged_mark);
 	e->slot = slot;
 	e->seq = pg_portal(d, slot)->seq;
@@ -449,6 +482,7 @@ static int judge_execute(struct pg *d, struct pg_named *p)
 		return SL_OK;
 	c.text = pg_text_sql(p->text);
 	c.unread = p->text->unread;
+	c.named = p->name_n > 0;
 	rc = judge(d, &c);
 	if (rc == SL_OK && d->judged == PG_J_ALLOWED) {
 		p->cmd = d->judged_cmd;
@@ -482,7 +516,6 @@ static int describe_first(struct pg *d, uint16_t slot, struct sl_span name)
 static int client_execute(struct pg *d, const struct pg_msg *m)
 {
 	struct sl_span b = m->body, name;
-	c.named = p->name_n > 0;
 	struct pg_named *p;
 	struct pg_entry *e;
 	uint32_t max;
@@ -497,6 +530,8 @@ static int client_execute(struct pg *d, const struct pg_msg *m)
 	p = pg_portal(d, slot);
 	if (undecided(d, p))
 		return wait_replies(d);
+	if (d->judged == PG_J_NONE && pg_portal_stale(d, slot))
+		return local_error(d, m, "34000", "portal does not exist");
 	rc = judge_execute(d, p);
 	if (rc != SL_OK)
 		return rc;
@@ -511,7 +546,44 @@ static int client_execute(struct pg *d, const struct pg_msg *m)
 	segment_runs(d, p->text);
 	p->running = p->executed = true;
 	p->suspended = false;
+	runs(d, p->names);
+	p->acts = d->acts;
 	d->described = PG_NO_SLOT;
+	return pass_extended(d, m);
+}
+
+static int describe_stmt(struct pg *d, const struct pg_msg *m, struct sl_span name)
+{
+	uint16_t slot = pg_stmt_find(d, name);
+	struct pg_entry *e;
+
+	if (slot != PG_NO_SLOT && undecided(d, pg_stmt(d, slot)))
+		return wait_replies(d);
+	if (slot == PG_NO_SLOT ? d->lost_late : pg_stmt_stale(d, slot))
+		return local_error(d, m, "26000", "prepared statement does not exist");
+	e = pg_queue_push(d, PG_Q_DESC_STMT, 0, 0);
+	e->slot = slot;
+	e->seq = slot == PG_NO_SLOT ? 0 : pg_stmt(d, slot)->seq;
+	return pass_extended(d, m);
+}
+
+/* One that is not known is a cursor of SQL, or none. */
+static int describe_portal(struct pg *d, const struct pg_msg *m, struct sl_span name)
+{
+	uint16_t slot = pg_portal_find(d, name);
+	struct pg_entry *e;
+
+	if (slot != PG_NO_SLOT && undecided(d, pg_portal(d, slot)))
+		return wait_replies(d);
+	if (slot != PG_NO_SLOT && pg_portal_stale(d, slot))
+		return local_error(d, m, "34000", "portal does not exist");
+	e = pg_queue_push(d, PG_Q_DESC_PORTAL, 0, 0);
+	d->described = slot;
+	if (slot != PG_NO_SLOT) {
+		d->described_seq = pg_portal(d, slot)->seq;
+		e->cmd = pg_portal(d, slot)->cmd;
+		e->mark = pg_portal(d, slot)->mark;
+	}
 	return pass_extended(d, m);
 }
 
@@ -519,29 +591,13 @@ static int client_describe(struct pg *d, const struct pg_msg *m)
 {
 	struct sl_span b = m->body, name;
 	uint8_t what = b.n > 0 ? b.p[0] : 0;
-	struct pg_entry *e;
-	uint16_t slot;
 
 	b = sl_span_sub(b, 1, b.n);
 	if ((what != 'S' && what != 'P') || pg_get_str(&b, &name) < 0 || b.n != 0)
 		return pg_broken(d, "malformed Describe message");
 	if (name.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "name is longer than 63 bytes");
-	e = pg_queue_push(d, what == 'S' ? PG_Q_DESC_STMT : PG_Q_DESC_PORTAL, 0, 0);
-	if (what == 'S') {
-		e->slot = pg_stmt_find(d, name);
-		e->seq = e->slot == PG_NO_SLOT ? 0 : pg_stmt(d, e->slot)->seq;
-	} else {
-		slot = pg_portal_find(d, name);
-		d->described = PG_NO_SLOT;
-		if (slot != PG_NO_SLOT && !undecided(d, pg_portal(d, slot))) {
-			d->described = slot;
-			d->described_seq = pg_portal(d, slot)->seq;
-			e->cmd = pg_portal(d, slot)->cmd;
-			e->mark = pg_portal(d, slot)->mark;
-		}
-	}
-	return pass_extended(d, m);
+	return what == 'S' ? describe_stmt(d, m, name) : describe_portal(d, m, name);
 }
 
 static int client_close(struct pg *d, const struct pg_msg *m)
@@ -555,6 +611,7 @@ static int client_close(struct pg *d, const struct pg_msg *m)
 		return pg_broken(d, "malformed Close message");
 	if (name.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "name is longer than 63 bytes");
+	runs(d, 0);
 	e = pg_queue_push(d, what == 'S' ? PG_Q_CLOSE_STMT : PG_Q_CLOSE_PORTAL, 0, 0);
 	if (what == 'S') {
 		e->slot = pg_stmt_find(d, name);

@@ -4,6 +4,12 @@
  * reply says which one holds; and a Bind that names a statement which is pending from an earlier segment
  * waits (pg_client.c). Inside one segment it need not: when that Parse does not come to be, neither does the
  * Bind.
+ *
+ * SQL shares the names: DECLARE makes a portal, and FETCH and EXECUTE are statements whose rows hang on a
+ * name. A portal is not taken for the one that was bound once SQL could have opened a cursor in its place.
+ * And where the cursor or statement that a FETCH or EXECUTE names may have gone or changed since, it is
+ * neither described nor run: PostgreSQL describes a cursor that is not there by a NULL pointer, and sends the
+ * rows of another as values of the types that the first one had.
  */
 #include "pg_priv.h"
 
@@ -159,6 +165,10 @@ static void make(struct pg *d, struct pg_named *e, struct sl_span name, struct p
 	e->text = text;
 	e->seq = ++d->seq;
 	e->seg = d->seg;
+	e->cmd = d->judged_cmd;
+	e->mark = d->judged_mark;
+	e->acts = d->acts;
+	e->names = d->judged_names;
 }
 
 static void drop(struct pg *d, struct pg_named *e)
@@ -216,13 +226,26 @@ void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_te
 	make(d, pg_stmt(d, slot), name, text);
 }
 
-void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text, uint64_t cmd,
-                    uint32_t mark)
+void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text)
 {
 	text->refs++;
 	make(d, pg_portal(d, slot), name, text);
-	pg_portal(d, slot)->cmd = cmd;
-	pg_portal(d, slot)->mark = mark;
+}
+
+/* Cursors can end with the segment, too: where it is a transaction. */
+bool pg_stmt_stale(const struct pg *d, uint16_t slot)
+{
+	const struct pg_named *e = pg_stmt(d, slot);
+
+	return (e->names & SL_NAMES_LATE) != 0 && (e->acts != d->acts || e->seg != d->seg);
+}
+
+bool pg_portal_stale(const struct pg *d, uint16_t slot)
+{
+	const struct pg_named *e = pg_portal(d, slot);
+
+	return ((e->names & SL_NAMES_LATE) != 0 && e->acts != d->acts) ||
+	       (e->name_n > 0 && (int32_t)(d->opened - e->acts) > 0);
 }
 
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq)
@@ -270,7 +293,9 @@ void pg_stmts_forget(struct pg *d)
 	for (uint16_t i = 0; i < d->stmts.nb; i++) {
 		struct pg_named *e = &d->stmts.v[i];
 
-		if (e->used && !e->pending && e->name_n > 0)
-			drop(d, e);
+		if (!e->used || e->pending || e->name_n == 0)
+			continue;
+		d->lost_late |= (e->names & SL_NAMES_LATE) != 0;
+		drop(d, e);
 	}
 }

@@ -142,6 +142,8 @@ struct pg_named {
 	struct pg_text *text;
 	uint64_t cmd;
 	uint32_t mark; /* of cmd */
+	uint32_t acts; /* pg.acts when it was made, and when a portal ran last */
+	uint8_t names; /* enum sl_names, of its statement */
 	char name[PG_NAME_MAX + 1];
 };
 
@@ -346,12 +348,17 @@ struct pg {
 	uint16_t described; /* portal that the last RowDescription asked for belongs to; PG_NO_SLOT none */
 	uint32_t described_seq;
 	uint32_t seg, seq;
+	/* Counts what has gone upstream and can change what a name means there: all that runs, and Close. */
+	uint32_t acts, opened; /* opened: the last that could open a cursor by a name */
+	bool fetch_named;      /* a statement with a name fetches */
+	bool lost_late;        /* one whose names are looked up late may live that is not known any more */
 	uint64_t next_cmd, last_cmd;
 	enum pg_judged judged;
 	uint16_t judged_say;
 	uint16_t judged_notice; /* PARKED: what the client is told when it is known that it waits */
 	uint64_t judged_cmd;
 	uint32_t judged_mark;
+	uint8_t judged_names;
 	uint32_t judged_seq; /* of the statement that was judged */
 
 	/* The target's stream. */
@@ -501,11 +508,13 @@ uint32_t pg_text_type(const struct pg_text *t, uint32_t i);
 void pg_text_unref(struct pg *d, struct pg_text *t);
 /* The target has said of which types the parameters of a statement are (4 bytes each). */
 void pg_stmt_types(struct pg *d, uint16_t slot, uint32_t seq, struct sl_span types);
-/* Takes over the reference. */
+/* Both are of the command that was judged last. Takes over the reference. */
 void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text);
 /* Takes one of its own. */
-void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text, uint64_t cmd,
-                    uint32_t mark);
+void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text);
+/* May its name mean something else by now, or nothing, without the target's having said so? */
+bool pg_stmt_stale(const struct pg *d, uint16_t slot);
+bool pg_portal_stale(const struct pg *d, uint16_t slot);
 /* The target has confirmed it: older ones of its name are gone. */
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq);
 void pg_portal_confirm(struct pg *d, uint16_t slot, uint32_t seq);

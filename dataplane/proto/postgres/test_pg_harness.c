@@ -252,10 +252,18 @@ static void verdict_copy_meta(struct world *w, const struct sl_ev_rowmeta *m, st
 static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdict *v)
 {
 	static const char *const wanted[] = {"ssn", "long", "nul", "bad", "keep", "clean"};
+	static const struct {
+		const char *word;
+		uint8_t bits;
+	} names[] = {{"FETCH", SL_NAMES_LATE},
+	             {"EXECUTE", SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	             {"DECLARE", SL_NAMES_OPEN}};
 
 	v->auth = &auth_more;
 	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "MARK"))
 		v->mark = 5;
+	for (uint32_t i = 0; ev->kind == SL_EV_COMMAND && i < sizeof(names) / sizeof(names[0]); i++)
+		v->names |= has(ev->command.text, names[i].word) ? names[i].bits : 0;
 	if (ev->kind == SL_EV_COMMAND && ev->command.phase != SL_PHASE_PREPARE &&
 	    has(ev->command.text, "KEEP"))
 		v->keep = ev->command.text;

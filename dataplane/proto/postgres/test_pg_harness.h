@@ -15,8 +15,8 @@
  * Messages are written as `pgh_build` reads them and `pgh_render` writes them. "C: x 00ff" is raw bytes.
  * A report with HIDE in one of its texts has "hidden" in its place (with NAMES also none of the names). KEEP
  * in a statement gives it something to keep, which ROWMETA of its COPY must show. Verdicts come from markers:
- * DENY, HOLD or MARK (a mark, shown in the events of its reply) in a statement; the token (good, bad, park);
- * the columns' names (see verdicts()).
+ * DENY, HOLD, NAMED (denied without a name) or MARK (a mark, shown in the events of its reply) in a
+ * statement; the token (good, bad, park); the columns' names (see verdicts()).
  */
 #ifndef TEST_PG_HARNESS_H
 #define TEST_PG_HARNESS_H

@@ -157,6 +157,120 @@ static void test_named(void **state)
 	              ">C: E ERROR 42501 denied D=event EV\n>C: Z I\n");
 }
 
+#define BEGUN                                                                                                \
+	PGH_LOGIN "C: Q begin\n!: COMMAND 1 simple begin\n>T: Q begin\n"                                     \
+	          "T: C BEGIN\nT: Z T\n!: RESULT 1 BEGIN rows=0 masked=0\n>C: C BEGIN\n>C: Z T\n"
+#define SIMPLE(cmd, sql, tag)                                                                                \
+	"C: Q " sql "\n!: COMMAND " cmd " simple " sql "\n>T: Q " sql "\n"                                   \
+	"T: C " tag "\nT: Z T\n!: RESULT " cmd " " tag " rows=0 masked=0\n>C: C " tag "\n>C: Z T\n"
+#define REFUSED(code, text)                                                                                  \
+	">T: P sluice_denied|SLUICE DENIED\n>T: S\nT: E ERROR 42601 syntax error\nT: Z E\n"                  \
+	">C: E ERROR " code " " text "\n>C: Z E\n"
+#define NO_PORTAL    REFUSED("34000", "portal does not exist")
+#define NO_STATEMENT REFUSED("26000", "prepared statement does not exist")
+
+/* SQL has opened a cursor, perhaps in the portal's place: an Execute is not the Bind's command any more. */
+static void test_portal_of_sql(void **state)
+{
+	(void)state;
+	run(BEGUN "C: P |q\nC: B p|\nC: S\n!: COMMAND 2 prepare q\n!: COMMAND 3 execute q\n"
+	          ">T: P |q\n>T: B p|\n>T: S\nT: 1\nT: 2\nT: Z T\n>C: 1\n>C: 2\n>C: Z T\n" SIMPLE(
+	                  "4", "close p", "CLOSE CURSOR") SIMPLE("5", "DECLARE p", "DECLARE CURSOR")
+	    /* not even described */
+	    "C: E p|0\nC: S\n" NO_PORTAL
+	    "C: D P|p\nC: S\n>C: E ERROR 34000 portal does not exist\n>C: Z E\n");
+	/* the same in one pipeline, without a reply; and one that is bound behind it */
+	run(BEGUN "C: P |q\nC: B p|\nC: P |DECLARE p\nC: B |\nC: E |0\nC: B r|\nC: E p|0\nC: S\n"
+	          "!: COMMAND 2 prepare q\n!: COMMAND 3 execute q\n!: COMMAND 4 prepare DECLARE p\n"
+	          "!: COMMAND 5 execute DECLARE p\n!: COMMAND 6 execute DECLARE p\n"
+	          ">T: P |q\n>T: B p|\n>T: P |DECLARE p\n>T: B |\n>T: D P|\n>T: E |0\n>T: B r|\n"
+	          ">T: P sluice_denied|SLUICE DENIED\n>T: S\n"
+	          "T: 1\nT: 2\nT: 1\nT: 2\nT: n\nT: C DECLARE CURSOR\nT: 2\nT: E ERROR 42601 x\nT: Z E\n"
+	          "!: RESULT 5 DECLARE CURSOR rows=0 masked=0\n"
+	          ">C: 1\n>C: 2\n>C: 1\n>C: 2\n>C: C DECLARE CURSOR\n>C: 2\n"
+	          ">C: E ERROR 34000 portal does not exist\n>C: Z E\n");
+	run(BEGUN SIMPLE(
+	        "2", "DECLARE c",
+	        "DECLARE CURSOR") "C: P |q\nC: B p|\nC: E p|1\nC: S\n!: COMMAND 3 prepare q\n!: COMMAND 4 "
+	                          "execute q\n"
+	                          ">T: P |q\n>T: B p|\n>T: D P|p\n>T: E p|1\n>T: S\n"
+	                          "T: 1\nT: 2\nT: T a\nT: D x\nT: s\nT: Z T\n!: ROWMETA 4 1\n!: RESULT 4  "
+	                          "rows=1 masked=0\n"
+	                          ">C: 1\n>C: 2\n>C: D x\n>C: s\n>C: Z T\n" SIMPLE(
+	                                  "5", "close c",
+	                                  "CLOSE CURSOR") "C: E p|1\nC: S\n>T: D P|p\n>T: E p|1\n>T: S\n");
+}
+
+#define BOUND                                                                                                \
+	BEGUN "C: P |FETCH\nC: B f|\nC: S\n!: COMMAND 2 prepare FETCH\n!: COMMAND 3 execute FETCH\n"         \
+	      ">T: P |FETCH\n>T: B f|\n>T: S\nT: 1\nT: 2\nT: Z T\n>C: 1\n>C: 2\n>C: Z T\n"
+
+/* PostgreSQL dies of the description of a FETCH whose cursor has gone. */
+static void test_fetch_bound(void **state)
+{
+	(void)state;
+	run(BOUND SIMPLE("4", "close c", "CLOSE CURSOR") "C: E f|0\nC: S\n" NO_PORTAL);
+	run(BOUND SIMPLE("4", "select", "SELECT 1") "C: D P|f\nC: S\n" NO_PORTAL);
+	run(BOUND "C: C P|c\nC: E f|0\nC: S\n>T: C P|c\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n"
+	          "T: 3\nT: E ERROR 42601 syntax error\nT: Z E\n"
+	          ">C: 3\n>C: E ERROR 34000 portal does not exist\n>C: Z E\n");
+	/* one pipeline, without names: what closes the cursor was bound first */
+	run(BEGUN "C: P |close c\nC: B x|\nC: P |FETCH\nC: B |\nC: E x|0\nC: E |0\nC: S\n"
+	          "!: COMMAND 2 prepare close c\n!: COMMAND 3 execute close c\n!: COMMAND 4 prepare FETCH\n"
+	          "!: COMMAND 5 execute FETCH\n>T: P |close c\n>T: B x|\n>T: P |FETCH\n>T: B |\n"
+	          ">T: D P|x\n>T: E x|0\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n"
+	          "T: 1\nT: 2\nT: 1\nT: 2\nT: n\nT: C CLOSE CURSOR\nT: E ERROR 42601 x\nT: Z E\n"
+	          "!: RESULT 3 CLOSE CURSOR rows=0 masked=0\n>C: 1\n>C: 2\n>C: 1\n>C: 2\n>C: C CLOSE CURSOR\n"
+	          ">C: E ERROR 34000 portal does not exist\n>C: Z E\n");
+	/* in parts, with nothing between but Sync */
+	run(BOUND "C: E f|1\nC: S\n>T: D P|f\n>T: E f|1\n>T: S\nT: T a\nT: D x\nT: s\nT: Z T\n"
+	          "!: ROWMETA 3 1\n!: RESULT 3  rows=1 masked=0\n>C: D x\n>C: s\n>C: Z T\n"
+	          "C: D P|f\nC: E f|1\nC: S\n>T: D P|f\n>T: E f|1\n>T: S\n");
+}
+
+static void test_fetch_parsed(void **state)
+{
+	(void)state;
+	run(BEGUN
+	    "C: P s|FETCH\nC: D S|s\nC: S\n!: COMMAND 2 prepare FETCH\n>T: P s|FETCH\n>T: D S|s\n>T: S\n"
+	    "T: 1\nT: t\nT: T a\nT: Z T\n>C: 1\n>C: t\n>C: T a:25:0\n>C: Z T\n"
+	    /* its Bind looks the name up anew */
+	    SIMPLE("3", "close c", "CLOSE CURSOR") "C: B |s\nC: D P|\nC: E |0\nC: S\n!: COMMAND 4 execute "
+	                                           "FETCH\n>T: B |s\n>T: D P|\n>T: E |0\n>T: S\n"
+	                                           "T: 2\nT: T a\nT: C FETCH 0\nT: Z T\n!: ROWMETA 4 1\n!: "
+	                                           "RESULT 4 FETCH 0 rows=0 masked=0\n"
+	                                           ">C: 2\n>C: T a:25:0\n>C: C FETCH 0\n>C: Z T\nC: D "
+	                                           "S|s\nC: S\n" NO_STATEMENT);
+	/* a segment can be a transaction, with which cursors end */
+	run(BEGUN
+	    "C: P s|FETCH\nC: S\nC: D S|s\nC: S\n!: COMMAND 2 prepare FETCH\n>T: P s|FETCH\n>T: S\n=: again\n"
+	    "T: 1\nT: Z T\n>C: 1\n>C: Z T\n" NO_STATEMENT);
+	/* one that is forgotten, because SQL may have made another of its name */
+	run(BEGUN "C: P s|FETCH\nC: S\n!: COMMAND 2 prepare FETCH\n>T: P s|FETCH\n>T: S\nT: 1\nT: Z T\n>C: "
+	          "1\n>C: Z T\n" SIMPLE("3", "deallocate", "DEALLOCATE")
+	                  SIMPLE("4", "prepare", "PREPARE") "C: D S|s\nC: S\n" NO_STATEMENT);
+	/* SQL runs it by its name, or describes it: also what was parsed before */
+	run(BEGUN "C: P s|FETCH\nC: S\n!: COMMAND 2 prepare FETCH\n>T: P s|FETCH\n>T: S\nT: 1\nT: Z T\n>C: "
+	          "1\n>C: Z T\n"
+	          "C: Q EXECUTE s\n!: COMMAND 3 simple EXECUTE s\n>T: Q SLUICE DENIED\n"
+	          "T: E ERROR 42601 syntax error\nT: Z E\n!: RESULT 3  rows=0 masked=0 failed local 0A000\n"
+	          ">C: E ERROR 0A000 EXECUTE in a session with a named statement that fetches\n>C: Z E\n"
+	          "C: P |EXECUTE s\nC: S\n!: COMMAND 4 prepare EXECUTE s\n!: RESULT 4  rows=0 masked=0 "
+	          "failed local 0A000\n"
+	          ">C: E ERROR 0A000 EXECUTE in a session with a named statement that fetches\n>C: Z E\n");
+	run(PGH_LOGIN
+	    "C: P x|EXECUTE s\nC: P s|FETCH\nC: B |x\nC: S\n!: COMMAND 1 prepare EXECUTE s\n"
+	    "!: COMMAND 2 prepare FETCH\n!: COMMAND 3 execute EXECUTE s\n"
+	    ">T: P x|EXECUTE s\n>T: P s|FETCH\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n"
+	    "T: 1\nT: 1\nT: E ERROR 42601 x\nT: Z I\n!: RESULT 3  rows=0 masked=0 failed local 0A000\n"
+	    ">C: 1\n>C: 1\n>C: E ERROR 0A000 EXECUTE in a session with a named statement that fetches\n>C: Z "
+	    "I\n");
+	/* without names nothing can be run by one */
+	run(BEGUN "C: P |FETCH\nC: P x|EXECUTE q\nC: B |x\nC: E |0\nC: S\n!: COMMAND 2 prepare FETCH\n"
+	          "!: COMMAND 3 prepare EXECUTE q\n!: COMMAND 4 execute EXECUTE q\n"
+	          ">T: P |FETCH\n>T: P x|EXECUTE q\n>T: B |x\n>T: D P|\n>T: E |0\n>T: S\n");
+}
+
 static void test_p19_denied_parse(void **state)
 {
 	(void)state;
@@ -531,6 +645,9 @@ int main(void)
 	        cmocka_unit_test(test_parameter_types),
 	        cmocka_unit_test(test_closed_statement),
 	        cmocka_unit_test(test_named),
+	        cmocka_unit_test(test_portal_of_sql),
+	        cmocka_unit_test(test_fetch_bound),
+	        cmocka_unit_test(test_fetch_parsed),
 	        cmocka_unit_test(test_p19_denied_parse),
 	        cmocka_unit_test(test_discard_to_sync),
 	        cmocka_unit_test(test_stale_parse),
