@@ -15,6 +15,7 @@
 #define MSG_INFER   "what masks hide would decide the result"
 #define MSG_DERIVED "the result would be computed from what masks hide"
 #define MSG_DEFINES "the definition of what masks hide cannot be changed under the mask"
+#define MSG_HELD    "a cursor WITH HOLD could outlive what masks know its columns by"
 #define MSG_COPY    "COPY of what masks hide needs a list of columns"
 
 struct judge {
@@ -400,6 +401,8 @@ static void judge_string(struct judge *j)
 	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
 		if (sql->stmts[i].kinds & BIT(COPY_TO))
 			plan_copy(j, i);
+		if (sql->stmts[i].held && (j->out->marks & (SL_PROTECT_DERIVED | SL_PROTECT_QUIET)) != 0)
+			deny(j->out, &j->t.columns, MSG_HELD);
 	}
 	if ((sql->kinds & (BIT(PREPARE) | BIT(CURSOR))) != 0 &&
 	    (j->out->marks & (SL_PROTECT_DERIVED | SL_PROTECT_QUIET)) != 0)

@@ -6,6 +6,8 @@
  *  - A statement that is not understood to its end, and one that reads what cannot be followed, is refused.
  *  - One that writes what it reads from hidden columns elsewhere (INSERT ... SELECT, CREATE TABLE AS, views,
  * SET b = hidden, set_config(), large objects, NOTIFY ...) is refused.
+ *  - One that opens a cursor WITH HOLD over hidden columns is refused: it outlives its transaction, and with
+ * it the view or the table by whose number its columns are known.
  *  - One in which a hidden column decides (SL_SQL_USED) meets the mask's `inference`.
  *  - One that computes an output from a hidden column meets the mask's `derived`.
  *  - A relation that the catalog does not know, and that the session has not made itself, can hold anything:

@@ -218,6 +218,9 @@ static const struct row rows[] = {
 	/* Remembered. */
 	{"PREPARE p AS SELECT upper(ssn) FROM people", "allow+DQM"}, {"EXECUTE p", "allow+G"}, {"FETCH ALL FROM c", "allow+G"},
 	{"DECLARE c CURSOR FOR SELECT upper(ssn) FROM people", "allow+DQM"}, {"DECLARE c CURSOR FOR SELECT 1", "allow"},
+	{"DECLARE c CURSOR FOR SELECT ssn FROM people", "allow+QM"}, {"DECLARE c CURSOR WITHOUT HOLD FOR SELECT ssn FROM people", "allow+QM"},
+	{"DECLARE c CURSOR WITH HOLD FOR SELECT ssn FROM people", "deny"}, {"DECLARE hold NO SCROLL CURSOR WITH HOLD FOR TABLE people", "deny"},
+	{"DECLARE c CURSOR WITH HOLD FOR SELECT leak()", "deny"}, {"DECLARE c CURSOR WITH HOLD FOR SELECT name FROM orgs", "allow"},
 	/* COPY. */
 	{"COPY people TO STDOUT", "allow+QC"}, {"COPY people (id, ssn) TO STDOUT", "allow+QC"}, {"COPY people (id) TO STDOUT", "allow"},
 	{"COPY (SELECT id, ssn FROM people) TO STDOUT", "allow+QC"}, {"COPY (SELECT * FROM people) TO STDOUT", "allow+QC"},

@@ -74,6 +74,7 @@ struct sl_sql_stmt {
 	enum sl_sql_kind main; /* the leading one */
 	bool no_where; /* an UPDATE or DELETE, at any level, without WHERE of its own (WHERE CURRENT OF counts
 	                  as one) */
+	bool held;     /* DECLARE ... WITH HOLD: the cursor outlives its transaction */
 	struct sl_span text;     /* its part of the query string */
 	struct sl_span set_name; /* SET, RESET: see below; "" else */
 };

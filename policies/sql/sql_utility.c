@@ -273,6 +273,7 @@ static void declare(struct sql_parser *p)
 	while (!p->failed && !sql_is_kw(p, KW_FOR)) {
 		if (sql_at_end(p))
 			sql_fail(p);
+		p->stmt->held |= sql_is_kw(p, KW_HOLD) && p->prev->kw == KW_WITH;
 		sql_take(p);
 	}
 	sql_take(p);
