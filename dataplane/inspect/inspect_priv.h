@@ -56,6 +56,7 @@ struct binding {
 	bool pinned;
 	struct sl_catalog *catalog; /* counted; NULL: not needed, or not given yet */
 	uint8_t gen;                /* names this binding in want numbers; 6 bits */
+	uint8_t era;                /* changes with the masks of columns, not with each policy; 7 bits */
 	uint64_t last_cmd;          /* the last command that it let through and that will have a result */
 };
 
@@ -150,6 +151,8 @@ struct sl_inspect {
 	struct binding now, before; /* `before` is pinned or empty */
 	uint32_t sticky; /* of marks: what cursors and prepared statements of this session can carry */
 	uint8_t next_gen;
+	uint8_t era;
+	uint64_t hidden; /* digest of the masks of columns that marks and `sticky` were made by; 0 none */
 	struct {
 		bool on;
 		uint64_t cmd;
@@ -218,7 +221,10 @@ void limit_result(struct sl_inspect *in, const struct sl_ev_result *r);
  * is derived. */
 #define MARK_MASK_SHIFT 8
 #define MARK_MASK(mark) ((int16_t)(((mark) >> MARK_MASK_SHIFT & 0x1ffu) - 1))
-#define MARK_DERIVED    (SL_PROTECT_DERIVED | 0x1ffu << MARK_MASK_SHIFT)
+/* And of which era it is. */
+#define MARK_ERA_SHIFT 17
+#define MARK_ERA       0x7fu
+#define MARK_DERIVED   (SL_PROTECT_DERIVED | 0x1ffu << MARK_MASK_SHIFT)
 
 /* protect.c */
 struct protection {
@@ -233,6 +239,8 @@ struct protection {
 void protect_command(struct sl_inspect *in, const struct sl_ev_command *c, struct protection *p);
 /* It was judged, and is not denied. */
 void protect_remember(struct sl_inspect *in, const struct protection *p);
+/* The flow was bound to another policy: is that a new era? */
+void protect_bound(struct sl_inspect *in);
 /* What the mark says when the rows come, by what masks them. */
 uint32_t protect_mark(const struct sl_inspect *in, const struct binding *b, uint32_t mark);
 /* Does the command that was scanned name a relation that the catalog does not know? Said once of each. */

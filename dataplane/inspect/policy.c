@@ -159,6 +159,7 @@ static void bind(struct sl_inspect *in, struct slot *slot)
 	if (res != NULL)
 		b->has_role = sl_eval_bind(slot->s, &who, res, sl_span_str(in->database), &b->p);
 	b->hides = b->has_role && b->p.any_column_mask;
+	protect_bound(in);
 }
 
 bool policy_blind(const struct binding *b)

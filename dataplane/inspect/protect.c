@@ -42,7 +42,7 @@ static uint32_t leaves(const struct sl_inspect *in, const struct sl_ev_command *
 {
 	const struct sl_protect *r = &in->w->protect;
 	bool makes = (r->marks & SL_PROTECT_MAKES) != 0;
-	uint32_t left = makes || c->named ? mark : mark & SL_PROTECT_QUIET;
+	uint32_t left = mark & (makes || c->named ? MARK_DERIVED | SL_PROTECT_QUIET : SL_PROTECT_QUIET);
 
 	if (makes && (in->w->sql.kinds & BIT(PREPARE)) != 0)
 		left |= STICKY_PREPARED;
@@ -57,7 +57,7 @@ static void marks(struct sl_inspect *in, const struct sl_ev_command *c, struct p
 {
 	const struct sl_protect *r = &in->w->protect;
 
-	p->mark = r->marks & (SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
+	p->mark |= r->marks & (SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
 	if ((p->mark & SL_PROTECT_DERIVED) != 0 && r->derived_mask >= 0)
 		p->mark |= derived_by(r->derived_mask);
 	p->leaves = leaves(in, c, p->mark);
@@ -178,6 +178,7 @@ void protect_command(struct sl_inspect *in, const struct sl_ev_command *c, struc
 	const struct binding *b = &in->now;
 
 	*p = (struct protection){.decision = SL_DEC_ALLOW, .mask = -1, .message = ""};
+	p->mark = (uint32_t)b->era << MARK_ERA_SHIFT;
 	if (!b->hides && !b->p.any_content_mask)
 		return;
 	in->w->protect.marks = 0;
@@ -194,12 +195,87 @@ void protect_remember(struct sl_inspect *in, const struct protection *p)
 	in->sticky |= (in->sticky & SL_PROTECT_DERIVED) == 0 ? p->leaves : p->leaves & ~MARK_DERIVED;
 }
 
+/* ---- another policy ---- */
+
+static bool masks_columns(const struct binding *b, uint32_t i)
+{
+	const struct sl_mask *m = &b->slot->s->masks[i];
+
+	return (b->p.mask_bits[i / 64] >> i % 64 & 1) != 0 && (m->columns.nb > 0 || m->types.nb > 0);
+}
+
+/* Of what was judged when other columns were hidden: it can be computed from any that are. */
+static uint32_t unknown_marks(const struct binding *b)
+{
+	const struct sl_snapshot *s = b->slot->s;
+
+	for (uint32_t i = 0; i < s->nb_masks; i++)
+		if (masks_columns(b, i) && s->masks[i].derived != SL_DERIVED_ALLOW)
+			return SL_PROTECT_QUIET | derived_by((int32_t)i);
+	return SL_PROTECT_QUIET;
+}
+
+static void digest(uint64_t *h, const void *bytes, size_t n)
+{
+	const uint8_t *p = bytes;
+
+	for (size_t i = 0; i < n; i++)
+		*h = (*h ^ p[i]) * UINT64_C(0x100000001b3);
+}
+
+static void digest_strings(uint64_t *h, const struct sl_strings *s)
+{
+	digest(h, &s->nb, sizeof(s->nb));
+	for (uint32_t i = 0; i < s->nb; i++)
+		digest(h, s->v[i], strlen(s->v[i]) + 1);
+}
+
+/* All of the caller's masks that a mark hangs on, with their numbers. */
+static uint64_t hidden_by(const struct binding *b)
+{
+	const struct sl_snapshot *s = b->slot->s;
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (uint32_t i = 0; b->hides && i < s->nb_masks; i++) {
+		const struct sl_mask *m = &s->masks[i];
+
+		if (!masks_columns(b, i))
+			continue;
+		digest(&h, &i, sizeof(i));
+		digest(&h, &m->derived, sizeof(m->derived));
+		digest_strings(&h, &m->columns);
+		digest_strings(&h, &m->types);
+		digest_strings(&h, &m->json);
+		digest_strings(&h, &m->trusted);
+		digest_strings(&h, &m->servers);
+	}
+	return b->hides ? h : 0;
+}
+
+void protect_bound(struct sl_inspect *in)
+{
+	struct binding *b = &in->now;
+	uint64_t hidden = hidden_by(b);
+
+	if (hidden != in->hidden && in->nb_commands > 0) {
+		in->era = (in->era + 1) & MARK_ERA;
+		if (b->hides)
+			in->sticky = (in->sticky & STICKY_OWN) | unknown_marks(b);
+	}
+	in->hidden = hidden;
+	b->era = in->era;
+}
+
 uint32_t protect_mark(const struct sl_inspect *in, const struct binding *b, uint32_t mark)
 {
 	bool goes_on =
 	        (mark & MARK_GOES_ON) != 0 || ((mark & MARK_NAMED) != 0 && (in->sticky & STICKY_CALLED) != 0);
 
-	if (!b->hides || !goes_on)
+	if (!b->hides)
+		return mark;
+	if ((mark >> MARK_ERA_SHIFT & MARK_ERA) != b->era)
+		return (mark & ~MARK_DERIVED) | unknown_marks(b);
+	if (!goes_on)
 		return mark;
 	/* The first mask of what is derived stays. */
 	return mark |

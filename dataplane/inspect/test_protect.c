@@ -299,6 +299,54 @@ static void test_cursors_of_functions(void **state)
 	down(&f);
 }
 
+/* Under a policy that hides more, what was opened before can carry what it hides; one that hides the same
+ * changes nothing. */
+static void test_another_policy(void **state)
+{
+	static const char only_pay[] =
+	        "kind: Resource\nversion: 1\nmetadata: {name: shop}\nspec:\n  protocol: postgres\n"
+	        "  address: 10.99.2.2:5432\n  credential: shop-app\n  databases: [shop]\n  tls: {mode: "
+	        "'off'}\n"
+	        "---\nkind: Role\nversion: 1\nmetadata: {name: agent}\nspec:\n  groups: [agents]\n"
+	        "  resources: [shop]\n  databases: ['*']\n  allow: [any]\n"
+	        "---\nkind: Mask\nversion: 1\nmetadata: {name: pay}\nspec:\n  action: redact\n"
+	        "  columns: [people.pay]\n";
+	static const char *const before[] = {"", only_pay, policy};
+	uint32_t portal;
+	struct fx f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+		const char *same = before[i] == policy ? NULL : "***";
+		char none[sizeof(only_pay)];
+
+		(void)snprintf(none, sizeof(none), "%.*s",
+		               (int)(strstr(only_pay, "---\nkind: Mask") - only_pay), only_pay);
+		up(&f, before[i][0] == '\0' ? none : before[i]);
+		allowed(&f, "DECLARE c CURSOR FOR SELECT upper(name) FROM people", 0);
+		assert_int_equal(result(&f, f.cmd, "DECLARE CURSOR"), SL_OK);
+		assert_int_equal(
+		        command_with(&f, SL_PHASE_EXECUTE, "SELECT upper(name) FROM people", NULL, 0), SL_OK);
+		portal = f.v.mark;
+		assert_int_equal(result(&f, f.cmd, ""), SL_OK); /* suspended */
+		apply(&f, policy);
+		gather(&f);
+		allowed(&f, "FETCH c", same == NULL ? 0 : SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
+		if (same == NULL)
+			assert_null(masked(&f, f.v.mark, 0, 0));
+		else
+			assert_string_equal(masked(&f, f.v.mark, 0, 0), "***");
+		if (same == NULL)
+			assert_null(masked(&f, portal, 0, 0));
+		else
+			assert_string_equal(masked(&f, portal, 0, 0), "***");
+		assert_null(masked(&f, portal, 100, 1));
+		allowed(&f, "SELECT upper(name) FROM people", 0);
+		assert_null(masked(&f, f.v.mark, 0, 0));
+		down(&f);
+	}
+}
+
 /* ---- COPY ---- */
 
 static uint8_t kept[SL_KEEP_MAX];
@@ -535,6 +583,7 @@ int main(void)
 	        cmocka_unit_test(test_names_of_the_protocol),
 	        cmocka_unit_test(test_names_looked_up_late),
 	        cmocka_unit_test(test_cursors_of_functions),
+	        cmocka_unit_test(test_another_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
