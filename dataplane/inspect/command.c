@@ -538,18 +538,40 @@ static uint8_t names_of(const struct sl_sql *sql)
 	uint8_t names = 0;
 
 	if (!sql->complete)
-		return SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN;
+		return SL_NAMES_LATE | SL_NAMES_OPEN;
 	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
 		const struct sl_sql_stmt *s = &sql->stmts[i];
 
 		if ((s->kinds & SL_SQL_BIT(SL_SQL_EXECUTE)) != 0 && !begins_with(s->text, "deallocate"))
-			names |= SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN;
+			names |= SL_NAMES_EXECUTE | SL_NAMES_OPEN;
 		if (begins_with(s->text, "fetch") || begins_with(s->text, "move"))
-			names |= SL_NAMES_LATE;
+			names |= SL_NAMES_FETCH;
 		if (begins_with(s->text, "declare"))
 			names |= SL_NAMES_OPEN;
 	}
 	return names;
+}
+
+static bool in_word(uint8_t c)
+{
+	return c >= 0x80 || c == '_' || c == '$' || (c >= '0' && c <= '9') ||
+	       ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* Of FETCH and MOVE, at their end. Empty where it is not plain. */
+static struct sl_span cursor_of(const struct sl_sql *sql, char out[SL_SQL_NAME_MAX])
+{
+	struct sl_span text = sql->stmts[0].text;
+	bool quoted = text.n > 0 && text.p[text.n - 1] == '"';
+	size_t from = text.n - quoted;
+
+	if (sql->nb_stmts != 1 || !sql->complete)
+		return SL_SPAN_EMPTY;
+	while (from > 0 && in_word(text.p[from - 1]))
+		from--;
+	if (quoted && (from < 2 || text.p[from - 1] != '"' || text.p[from - 2] != ' '))
+		return SL_SPAN_EMPTY;
+	return sl_span(out, sl_sql_name_fold(sl_span_sub(text, from - quoted, text.n), out));
 }
 
 int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,
@@ -616,6 +638,8 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 	if (changes_catalog(in, in->w->sql.kinds))
 		v->mark |= MARK_CATALOG;
 	v->names = names_of(&in->w->sql);
+	if ((v->names & SL_NAMES_FETCH) != 0)
+		v->cursor = cursor_of(&in->w->sql, in->w->cursor);
 	if (j.decision == SL_DEC_HOLD)
 		fill_hold(in, ev, &j, hash, &approval, hold);
 	return SL_OK;

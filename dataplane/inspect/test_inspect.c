@@ -927,19 +927,26 @@ static void test_names(void **state)
 	static const struct {
 		const char *sql;
 		uint8_t names;
+		const char *cursor; /* NULL: it can be any */
 	} rows[] = {
 	        {"select 1", 0},
 	        {"close c", 0},
 	        {"prepare q as select 1", 0},
 	        {"deallocate q", 0},
-	        {"FETCH ALL FROM c", SL_NAMES_LATE},
-	        {"/* x */ move c", SL_NAMES_LATE},
+	        {"FETCH ALL FROM C ", SL_NAMES_FETCH, "c"},
+	        {"fetch from \"C 1\"", SL_NAMES_FETCH},
+	        {"fetch 2 from \"C_1\" -- x", SL_NAMES_FETCH, "C_1"},
+	        {"fetch c; -- f", SL_NAMES_FETCH, "c"},
+	        {"fetch c /* f */", SL_NAMES_FETCH, "c"},
+	        {"fetch U&\"c\"", SL_NAMES_FETCH},
+	        {"fetch \"a\"\"b\"", SL_NAMES_FETCH},
+	        {"/* x */ move c", SL_NAMES_FETCH, "c"},
 	        {"Declare c cursor for select 1", SL_NAMES_OPEN},
-	        {"begin; declare c cursor for select 1; fetch c", SL_NAMES_OPEN | SL_NAMES_LATE},
-	        {"execute q", SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN},
-	        {"explain analyze execute q", SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN},
-	        {"create table t as execute q", SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN},
-	        {"select 'x", SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	        {"begin; declare c cursor for select 1; fetch c", SL_NAMES_OPEN | SL_NAMES_FETCH},
+	        {"execute q", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	        {"explain analyze execute q", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	        {"create table t as execute q", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	        {"select 'x", SL_NAMES_LATE | SL_NAMES_OPEN},
 	};
 	struct fx f;
 
@@ -950,6 +957,8 @@ static void test_names(void **state)
 		assert_int_equal(command(&f, rows[i].sql), SL_OK);
 		if (f.v.names != rows[i].names)
 			fail_msg("%s: names %u", rows[i].sql, f.v.names);
+		if (!sl_span_is(f.v.cursor, rows[i].cursor != NULL ? rows[i].cursor : ""))
+			fail_msg("%s: of %.*s", rows[i].sql, (int)f.v.cursor.n, (const char *)f.v.cursor.p);
 	}
 	close_flow(&f);
 	fx_down(&f);

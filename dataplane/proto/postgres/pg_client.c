@@ -260,6 +260,7 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 		d->judged_cmd = d->last_cmd = ++d->next_cmd;
 		d->judged_mark = v.mark;
 		d->judged_names = v.names;
+		d->judged_far = (v.names & SL_NAMES_FETCH) != 0 && pg_portals_stale(d, v.cursor);
 	}
 	kept = rc != SL_OK || v.keep.n == 0 || pg_keep(d, d->judged_cmd, v.keep);
 	/* A held one runs into the refusal of its rows. */
@@ -288,17 +289,17 @@ static void runs(struct pg *d, uint8_t names)
 }
 
 /*
- * The command in hand runs a statement by its name, and that may be one of Parse that fetches: what it is
- * described by can have gone long ago.
+ * The command in hand goes by a name, and that may be one of Parse or Bind that goes by a name in turn: what
+ * that is described by can have gone long ago.
  */
 static bool runs_fetch(const struct pg *d)
 {
-	return (d->judged_names & SL_NAMES_EXECUTE) != 0 && d->fetch_named;
+	return d->judged_far || ((d->judged_names & SL_NAMES_EXECUTE) != 0 && d->fetch_named);
 }
 
 static int refuse_fetch(struct pg *d, const struct pg_msg *m)
 {
-	return local_error(d, m, "0A000", "EXECUTE in a session with a named statement that fetches");
+	return local_error(d, m, "0A000", "by the name of another FETCH, perhaps: close that first");
 }
 
 static int client_query(struct pg *d, const struct pg_msg *m)
@@ -385,7 +386,7 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 	if (text == NULL)
 		return local_error(d, m, "53400", "prepared statements too large for this gateway");
 	pg_stmt_make(d, slot, name, text);
-	d->fetch_named |= c.named && (d->judged_names & (SL_NAMES_LATE | SL_NAMES_EXECUTE)) == SL_NAMES_LATE;
+	d->fetch_named |= c.named && (d->judged_names & SL_NAMES_LATE) == SL_NAMES_FETCH;
 	e = pg_queue_push(d, PG_Q_PARSE, d->judged_cmd, d->judged_mark);
 	e->slot = slot;
 	e->seq = pg_stmt(d, slot)->seq;

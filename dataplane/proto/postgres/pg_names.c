@@ -248,6 +248,18 @@ bool pg_portal_stale(const struct pg *d, uint16_t slot)
 	       (e->name_n > 0 && (int32_t)(d->opened - e->acts) > 0);
 }
 
+bool pg_portals_stale(const struct pg *d, struct sl_span name)
+{
+	for (uint16_t i = 0; i < d->portals.nb; i++) {
+		const struct pg_named *e = &d->portals.v[i];
+
+		if (e->used && e->name_n > 0 && (name.n == 0 || name_is(e, name)) &&
+		    (e->names & SL_NAMES_LATE) != 0 && e->acts != d->acts)
+			return true;
+	}
+	return false;
+}
+
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq)
 {
 	confirm(d, &d->stmts, slot, seq);

@@ -359,6 +359,7 @@ struct pg {
 	uint64_t judged_cmd;
 	uint32_t judged_mark;
 	uint8_t judged_names;
+	bool judged_far;     /* it reads a portal whose own cursor may have gone */
 	uint32_t judged_seq; /* of the statement that was judged */
 
 	/* The target's stream. */
@@ -515,6 +516,8 @@ void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_
 /* May its name mean something else by now, or nothing, without the target's having said so? */
 bool pg_stmt_stale(const struct pg *d, uint16_t slot);
 bool pg_portal_stale(const struct pg *d, uint16_t slot);
+/* Is there one of that name (empty: of any) that goes by a name itself, of which that is so? */
+bool pg_portals_stale(const struct pg *d, struct sl_span name);
 /* The target has confirmed it: older ones of its name are gone. */
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq);
 void pg_portal_confirm(struct pg *d, uint16_t slot, uint32_t seq);

@@ -255,8 +255,8 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 	static const struct {
 		const char *word;
 		uint8_t bits;
-	} names[] = {{"FETCH", SL_NAMES_LATE},
-	             {"EXECUTE", SL_NAMES_LATE | SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	} names[] = {{"FETCH", SL_NAMES_FETCH},
+	             {"EXECUTE", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
 	             {"DECLARE", SL_NAMES_OPEN}};
 
 	v->auth = &auth_more;
@@ -264,6 +264,8 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 		v->mark = 5;
 	for (uint32_t i = 0; ev->kind == SL_EV_COMMAND && i < sizeof(names) / sizeof(names[0]); i++)
 		v->names |= has(ev->command.text, names[i].word) ? names[i].bits : 0;
+	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "FETCH "))
+		v->cursor = sl_span_sub(ev->command.text, sizeof("FETCH ") - 1, ev->command.text.n);
 	if (ev->kind == SL_EV_COMMAND && ev->command.phase != SL_PHASE_PREPARE &&
 	    has(ev->command.text, "KEEP"))
 		v->keep = ev->command.text;

@@ -222,6 +222,22 @@ static void test_fetch_bound(void **state)
 	          "T: 1\nT: 2\nT: 1\nT: 2\nT: n\nT: C CLOSE CURSOR\nT: E ERROR 42601 x\nT: Z E\n"
 	          "!: RESULT 3 CLOSE CURSOR rows=0 masked=0\n>C: 1\n>C: 2\n>C: 1\n>C: 2\n>C: C CLOSE CURSOR\n"
 	          ">C: E ERROR 34000 portal does not exist\n>C: Z E\n");
+	/* a FETCH of the portal would be described by the cursor, too, unless it has been closed */
+	run(BOUND SIMPLE("4", "FETCH f", "FETCH 0") SIMPLE(
+	        "5", "FETCH c", "FETCH 0") "C: Q FETCH f\n!: COMMAND 6 simple FETCH f\n>T: Q SLUICE DENIED\n"
+	                                   "T: E ERROR 42601 syntax error\nT: Z E\n!: RESULT 6  rows=0 "
+	                                   "masked=0 failed local 0A000\n"
+	                                   ">C: E ERROR 0A000 by the name of another FETCH, perhaps: close "
+	                                   "that first\n>C: Z E\n");
+	run(BOUND SIMPLE("4", "close c", "CLOSE CURSOR") "C: P |FETCH\nC: S\n!: COMMAND 5 prepare FETCH\n"
+	                                                 ">T: P sluice_denied|SLUICE DENIED\n>T: S\n"
+	                                                 "T: E ERROR 42601 syntax error\nT: Z E\n!: RESULT 5 "
+	                                                 " rows=0 masked=0 failed local 0A000\n"
+	                                                 ">C: E ERROR 0A000 by the name of another FETCH, "
+	                                                 "perhaps: close that first\n>C: Z E\n");
+	run(BOUND SIMPLE("4", "close c",
+	                 "CLOSE CURSOR") "C: C P|f\nC: S\n>T: C P|f\n>T: S\nT: 3\nT: Z T\n>C: 3\n>C: Z T\n"
+	                                 "C: Q FETCH f\n!: COMMAND 5 simple FETCH f\n>T: Q FETCH f\n");
 	/* in parts, with nothing between but Sync */
 	run(BOUND "C: E f|1\nC: S\n>T: D P|f\n>T: E f|1\n>T: S\nT: T a\nT: D x\nT: s\nT: Z T\n"
 	          "!: ROWMETA 3 1\n!: RESULT 3  rows=1 masked=0\n>C: D x\n>C: s\n>C: Z T\n"
@@ -254,16 +270,16 @@ static void test_fetch_parsed(void **state)
 	          "1\n>C: Z T\n"
 	          "C: Q EXECUTE s\n!: COMMAND 3 simple EXECUTE s\n>T: Q SLUICE DENIED\n"
 	          "T: E ERROR 42601 syntax error\nT: Z E\n!: RESULT 3  rows=0 masked=0 failed local 0A000\n"
-	          ">C: E ERROR 0A000 EXECUTE in a session with a named statement that fetches\n>C: Z E\n"
+	          ">C: E ERROR 0A000 by the name of another FETCH, perhaps: close that first\n>C: Z E\n"
 	          "C: P |EXECUTE s\nC: S\n!: COMMAND 4 prepare EXECUTE s\n!: RESULT 4  rows=0 masked=0 "
 	          "failed local 0A000\n"
-	          ">C: E ERROR 0A000 EXECUTE in a session with a named statement that fetches\n>C: Z E\n");
+	          ">C: E ERROR 0A000 by the name of another FETCH, perhaps: close that first\n>C: Z E\n");
 	run(PGH_LOGIN
 	    "C: P x|EXECUTE s\nC: P s|FETCH\nC: B |x\nC: S\n!: COMMAND 1 prepare EXECUTE s\n"
 	    "!: COMMAND 2 prepare FETCH\n!: COMMAND 3 execute EXECUTE s\n"
 	    ">T: P x|EXECUTE s\n>T: P s|FETCH\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n"
 	    "T: 1\nT: 1\nT: E ERROR 42601 x\nT: Z I\n!: RESULT 3  rows=0 masked=0 failed local 0A000\n"
-	    ">C: 1\n>C: 1\n>C: E ERROR 0A000 EXECUTE in a session with a named statement that fetches\n>C: Z "
+	    ">C: 1\n>C: 1\n>C: E ERROR 0A000 by the name of another FETCH, perhaps: close that first\n>C: Z "
 	    "I\n");
 	/* without names nothing can be run by one */
 	run(BEGUN "C: P |FETCH\nC: P x|EXECUTE q\nC: B |x\nC: E |0\nC: S\n!: COMMAND 2 prepare FETCH\n"
