@@ -364,7 +364,6 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 		return pg_broken(d, "malformed Parse message");
 	if (name.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "prepared statement name is longer than 63 bytes");
-	c.named = name.n > 0;
 	slot = pg_stmt_free_slot(d, &waiting);
 	if (slot == PG_NO_SLOT && waiting)
 		return wait_replies(d);
