@@ -322,6 +322,7 @@ static int fill_gap(struct sl_block *b, const char *reason)
 	if (n < 0)
 		return n;
 	b->kind = SL_REC_GAP;
+	b->worker = UINT8_MAX; /* the store's own: no worker that can die has made it */
 	b->n = (uint16_t)n;
 	return SL_OK;
 }

@@ -619,6 +619,21 @@ static void test_kill(void **state)
 	dir_remove(&d);
 }
 
+static int keep_kind(void *ctx, uint64_t number, struct sl_span rec)
+{
+	(void)number;
+	*(uint64_t *)ctx = sl_record_get(rec, "k").u;
+	return 0;
+}
+
+static uint64_t last_kind_of(struct sl_store *s, const struct sl_id *id)
+{
+	uint64_t kind = 0;
+
+	assert_int_equal(sl_store_records(s, id, 0, keep_kind, &kind), 0);
+	return kind;
+}
+
 /* What a worker that dies has left names a session of another one, which lives: that one goes on. */
 static void test_worker_gone_foreign(void **state)
 {
@@ -638,8 +653,13 @@ static void test_worker_gone_foreign(void **state)
 	assert_non_null(b);
 	fill_block(b, &other, 1, SL_REC_COMMAND, 33);
 	wait_durable(s, 0, sl_store_block_put(s, 0, b));
-	wait_durable(s, 1, put_record(s, 1, &other, 1, SL_REC_END));
+	wait_durable(s, 1, put_record(s, 1, &other, 1, SL_REC_COMMAND));
 	assert_false(sl_store_failed(s));
+	/* and when that one dies, too, its session gets its gap */
+	sl_store_worker_gone(s, 1);
+	for (int i = 0; i < 1000 && last_kind_of(s, &other) != SL_REC_GAP; i++)
+		nap_us(1000);
+	assert_int_equal(last_kind_of(s, &other), SL_REC_GAP);
 	assert_int_equal(sl_store_verify(s, NULL, &r), 0);
 	sl_store_close(s);
 	dir_remove(&d);
