@@ -191,6 +191,23 @@ static void take_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t no
 		fin_acked(c, now_us);
 }
 
+/*
+ * The peer lives, and says its time: TS.Recent (RFC 7323, 4.3 (2)). One that is too old to say anything (5.5)
+ * gives way to that of any segment: against what fills the gap in front of this one it would count as young
+ * again.
+ */
+static void heard(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+{
+	uint32_t val = s->opts.ts_val;
+
+	if (c->ts_ok && s->opts.has_ts &&
+	    ((!seq_lt(val, c->ts_recent) && seq_le(s->seq, c->last_ack_sent)) ||
+	     now_us - c->last_recv_us > TCP_PAWS_MAX_AGE))
+		c->ts_recent = val;
+	c->nb_keep = 0;
+	c->last_recv_us = now_us;
+}
+
 bool tcp_ack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
 	if (!(s->flags & RTE_TCP_ACK_FLAG))
@@ -203,6 +220,7 @@ bool tcp_ack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_
 		tcp_send_challenge(c, now_us);
 		return false;
 	}
+	heard(c, s, now_us);
 	/* A peer that answers with its window shut is alive: probes to it have no limit. */
 	if (c->snd_una == c->snd_nxt || s->wnd == 0)
 		c->nb_rtx = 0;

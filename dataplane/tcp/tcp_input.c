@@ -365,13 +365,6 @@ static void conn_input(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_us
 		return;
 	if (c->state == TCP_SYN_RCVD && !syn_rcvd_ack(c, s, now_us))
 		return;
-	/* RFC 7323, 4.3 (2) */
-	if (c->ts_ok && s->opts.has_ts && !seq_lt(s->opts.ts_val, c->ts_recent) &&
-	    seq_le(s->seq, c->last_ack_sent)) {
-		c->ts_recent = s->opts.ts_val;
-	}
-	c->nb_keep = 0;
-	c->last_recv_us = now_us;
 	if (!tcp_ack_input(c, s, now_us))
 		return;
 	if (state_receives(c->state) && (s->len > 0 || s->flags & RTE_TCP_FIN_FLAG))
