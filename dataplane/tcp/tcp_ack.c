@@ -88,20 +88,42 @@ static bool is_dup_ack(const struct sl_tcp_conn *c, const struct tcp_seg *s)
 	       s->wnd << c->snd_shift == c->snd_wnd;
 }
 
-static void window_update(struct sl_tcp_conn *c, const struct tcp_seg *s)
+/*
+ * The end of a persist state: what comes next is not backed off. The same where what went into the shut
+ * window was dropped there: the timeout has doubled, which says nothing of the path, and the first of it goes
+ * again now.
+ */
+static void window_grows(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
+{
+	struct tcp_sent *head = TAILQ_FIRST(&c->board.all);
+
+	if (c->snd_una == c->snd_nxt) {
+		c->rto_shift = 0;
+		tcp_timer_off(c, TCP_TMR_RTX);
+	} else if (c->snd_wnd == 0 && s->ack == c->snd_una && c->ca_state == TCP_CA_LOSS &&
+	           c->rto_shift > 0) {
+		c->rto_shift = 0;
+		if (!(head->flags & (TCP_SENT_LOST | TCP_SENT_SACKED)))
+			tcp_sent_lost(c, head);
+		tcp_rtx_arm(c, now_us);
+	}
+}
+
+static void window_update(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
 	uint32_t wnd = s->wnd << c->snd_shift;
 
 	if (seq_lt(s->ack, c->snd_una))
 		return;
-	/* SND.WL2 is never above SND.UNA, so that of two with the same SEQ none that comes here is older. */
-	if (seq_lt(s->seq, c->snd_wl1))
+	/*
+	 * SND.WL2 is never above SND.UNA, so that of two with the same SEQ none that comes here is older. Nor
+	 * is what moves SND.UNA, though its bytes may be: they were sent again (RFC 9293 would keep the old
+	 * window).
+	 */
+	if (s->ack == c->snd_una && seq_lt(s->seq, c->snd_wl1))
 		return;
-	if (wnd > c->snd_wnd && c->snd_una == c->snd_nxt) {
-		/* The end of a persist state: what comes next is not backed off. */
-		c->rto_shift = 0;
-		tcp_timer_off(c, TCP_TMR_RTX);
-	}
+	if (wnd > c->snd_wnd)
+		window_grows(c, s, now_us);
 	if (wnd == 0 && c->snd_wnd != 0)
 		TCP_TRACE(c, WND_SHUT, s->ack, c->snd_end - c->snd_nxt);
 	if (wnd != 0 && c->snd_wnd == 0)
@@ -164,7 +186,7 @@ static void take_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t no
 	};
 	bool fin = fin_sent(c) && s->ack == c->snd_nxt && seq_lt(c->snd_una, s->ack), repaired;
 
-	window_update(c, s);
+	window_update(c, s, now_us);
 	if (a.prior_una == c->snd_nxt)
 		return;
 	if (c->ca_state != TCP_CA_OPEN || a.ece) /* else all that is lost now is found with this ACK */

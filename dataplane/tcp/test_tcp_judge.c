@@ -2,12 +2,20 @@
  * its ACK is wrong or the rest was long, anything at all when it stands at the edge. */
 #include "test_tcp_util.h"
 
+#define MSS ((uint32_t)test_mss())
+
 static uint8_t zeros[64 * MSS_MAX];
 
 static void data_in(struct peer *p, uint32_t at, const char *text)
 {
 	peer_tx(p, F_ACK | F_PSH, p->seq + at, p->ack, text, (uint32_t)strlen(text));
 	peer_drain(p);
+}
+
+static void write_out(struct peer *p, uint32_t n)
+{
+	assert_int_equal(sl_tcp_write(p->e.c, sl_span(zeros, n)), n);
+	sl_tcp_flush(p->h.t, p->now);
 }
 
 static void connect_with_timestamps(struct peer *p)
@@ -73,11 +81,83 @@ static void test_timestamp_after_rest(void **state)
 	}
 }
 
+/* ---- the peer's window ---- */
+
+/*
+ * An ACK that moves SND.UNA says where the window ends, also when its segment is one that was sent again and
+ * so lies before the last one: with the old window the edge would move beyond what the peer takes.
+ */
+static void test_window_of_older_segment(void **state)
+{
+	struct peer p;
+	struct seg s;
+
+	peer_init(&p, NULL);
+	peer_connect(&p);
+	write_out(&p, 2 * MSS);
+	peer_drain(&p);
+	data_in(&p, 4, "behind"); /* what was before it is lost */
+	s = (struct seg){.seq = p.seq,
+	                 .ack = p.ack + 2 * MSS,
+	                 .flags = F_ACK | F_PSH,
+	                 .wnd = 100,
+	                 .sport = p.sport,
+	                 .dport = p.dport,
+	                 .len = 4};
+	peer_send(&p, &s); /* again; it has got all, and its user reads no more */
+	peer_drain(&p);
+	assert_int_equal(sl_tcp_unacked(p.e.c), 0);
+	write_out(&p, 2 * MSS);
+	while (peer_rx(&p))
+		assert_true(seq_le(p.got.seq + p.got.len, p.ack + 2 * MSS + 100));
+	peer_fini(&p);
+}
+
+/*
+ * A peer that has no memory for what is in flight says so with a window of zero (Linux does since 6.6), and
+ * answers what is sent again with the same. When the window opens the first of it goes at once, and the rest
+ * as in any recovery: the timeout has doubled meanwhile, and says nothing of the path.
+ */
+static void test_window_shut_in_flight(void **state)
+{
+	struct peer p;
+
+	peer_init(&p, NULL);
+	peer_connect(&p);
+	write_out(&p, 2 * MSS);
+	assert_int_equal(peer_drain(&p), 2);
+	peer_ack(&p, p.ack, 0, NULL, 0);
+	for (uint32_t i = 0; i < 80; i++) {
+		peer_run(&p, TCP_S);
+		if (peer_drain(&p) > 0)
+			peer_ack(&p, p.ack, 0, NULL, 0);
+	}
+	peer_drain(&p);
+	assert_int_equal(p.e.err, 0);
+	peer_ack(&p, p.ack, 65535, NULL, 0);
+	sl_tcp_flush(p.h.t, p.now);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.seq, p.ack);
+	assert_true(p.got.len > 0);
+	peer_none(&p);
+	assert_true(tcp_timer_at(p.e.c, TCP_TMR_RTX) <= p.now + 2 * TCP_S);
+	for (uint32_t i = 0; i < 20 && sl_tcp_unacked(p.e.c) > 0; i++) {
+		peer_ack(&p, p.got.seq + p.got.len, 65535, NULL, 0);
+		peer_run(&p, 10 * TCP_MS);
+		while (peer_rx(&p))
+			;
+	}
+	assert_int_equal(sl_tcp_unacked(p.e.c), 0);
+	peer_fini(&p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_blind_timestamp),
 	        cmocka_unit_test(test_timestamp_after_rest),
+	        cmocka_unit_test(test_window_of_older_segment),
+	        cmocka_unit_test(test_window_shut_in_flight),
 	};
 
 	if (test_setup(argc, argv) < 0)
