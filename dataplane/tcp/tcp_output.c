@@ -11,6 +11,8 @@ static uint16_t window_field(struct sl_tcp_conn *c, bool syn)
 	uint8_t shift = syn ? 0 : c->rcv_shift;
 	uint32_t field = u32_min(tcp_window_now(c) >> shift, UINT16_MAX);
 
+	if (c->no_room) /* the edge stays: what comes before it is taken once there is memory */
+		return 0;
 	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + (field << shift));
 	return (uint16_t)field;
 }

@@ -289,7 +289,8 @@ struct sl_tcp_conn {
 	uint8_t wnd_again : 3, ack_again : 2, nb_tlp : 2;
 	bool lossy : 1;
 	uint8_t nb_rtx;
-	uint8_t rto_shift : 4, loss_timer : 4; /* enum tcp_loss_timer */
+	uint8_t rto_shift : 4, loss_timer : 3; /* enum tcp_loss_timer */
+	bool no_room : 1; /* bytes inside the window were dropped: it is told as shut until some are read */
 
 	/* Sent. */
 	struct tcp_sndq sndq;

@@ -155,11 +155,12 @@ static bool must_copy(struct sl_tcp_conn *c, const struct rte_mbuf *m, uint32_t 
 
 /*
  * When memory is short a connection that has something to read takes no more: the last quarter is for those
- * that have nothing, so that each direction of each connection can move.
+ * that have nothing, so that each direction of each connection can move: by a whole segment, of which
+ * rcvq.bytes says nothing while it is taken.
  */
 static bool may_hold(const struct sl_tcp_conn *c, uint32_t size)
 {
-	if (c->rcvq.list.first != NULL && tcp_pressure(c))
+	if (c->rcvq.bytes > 0 && tcp_pressure(c))
 		return false;
 	return tcp_mem_room(c) >= size;
 }
@@ -171,8 +172,7 @@ static struct tcp_rpiece *own_new(struct sl_tcp_conn *c, struct tcp_rlist *l)
 	struct tcp_rpiece *p;
 
 	/* The last quarter of these, too, is for those that have nothing to read. */
-	if (t->nb_rcv_own < t->cfg.pool->size / TCP_OWN_SHARE &&
-	    (c->rcvq.list.first == NULL || !tcp_rcv_pressure(c)))
+	if (t->nb_rcv_own < t->cfg.pool->size / TCP_OWN_SHARE && (c->rcvq.bytes == 0 || !tcp_rcv_pressure(c)))
 		m = tcp_mbuf_alloc(t);
 	if (m == NULL)
 		return NULL;

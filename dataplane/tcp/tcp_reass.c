@@ -82,6 +82,8 @@ static void take_in_order(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now
 		TCP_TRACE(c, NO_MEM, end - to, 1);
 		(void)sl_fail(tcp_mem_err(c));
 	}
+	/* Where nothing is unread no reading will make room: the peer's timeout has to try again. */
+	c->no_room = seq_lt(to, end) && c->rcvq.bytes > 0;
 	if (had_gap || seq_lt(to, end))
 		c->ack_now = true;
 	else

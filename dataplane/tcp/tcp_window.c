@@ -39,14 +39,15 @@ static bool is_shut(const struct sl_tcp_conn *c)
 void tcp_window_opened(struct sl_tcp_conn *c)
 {
 	uint32_t size = c->rx_buf, step = u32_min(size / 8, TCP_WND_STEP_MAX);
-	bool shut = is_shut(c);
+	bool again = c->no_room && (c->rcvq.bytes == 0 || !tcp_rcv_pressure(c)), shut = again || is_shut(c);
 
 	if (!state_receives(c->state))
 		return;
+	c->no_room = c->no_room && !again;
 	if (shut)
 		step = 2U * c->adv_mss;
 	step = u32_min(u32_max(step, c->adv_mss), size / 2);
-	if (tcp_window_now(c) - tcp_rcv_wnd(c) < step)
+	if (!again && (c->no_room || tcp_window_now(c) - tcp_rcv_wnd(c) < step))
 		return;
 	if (shut) /* the update may be lost, and the peer's next probe a minute away */
 		c->wnd_again = TCP_WND_AGAIN;

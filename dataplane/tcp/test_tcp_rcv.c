@@ -589,6 +589,113 @@ static void test_told_again(void **state)
 	peer_fini(&p);
 }
 
+/* ---- short memory ---- */
+
+/* Writes until nothing more is taken: memory is short. */
+static void write_all(struct peer *p)
+{
+	while (sl_tcp_write(p->e.c, sl_span(stream, 1000)) > 0)
+		;
+	assert_true(tcp_pressure(p->e.c));
+}
+
+/*
+ * When memory is short a connection that has nothing to read takes what comes: the whole segment, in however
+ * many buffers it lies. (A buffer of it for each timeout of the peer would be some bytes a minute.)
+ */
+static void test_whole_segment_under_pressure(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_total_bytes = 40 * 4096};
+	uint32_t mss = test_mss();
+	struct peer p;
+
+	peer_init(&p, &tune);
+	peer_connect(&p);
+	write_all(&p);
+	put(&p, 0, mss);
+	assert_int_equal(sl_tcp_readable(p.e.c), mss);
+	put(&p, mss, mss); /* but no second one */
+	assert_int_equal(sl_tcp_readable(p.e.c), mss);
+	peer_fini(&p);
+}
+
+/*
+ * A peer whose data is dropped for want of memory, inside the window that it was told, hears that the window
+ * is shut, and of it when there is room again: else it would wait for its own timeout, which has doubled as
+ * long as the memory was short. Some bytes read make no room while memory is as short as before. What comes
+ * in the old window is good at any time.
+ */
+static void test_told_of_memory(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_total_bytes = 40 * 4096};
+	uint32_t mss = test_mss(), edge, n;
+	struct peer p;
+
+	peer_init(&p, &tune);
+	peer_connect(&p);
+	write_all(&p);
+	put(&p, 0, SMALL);
+	edge = p.e.c->rcv_adv;
+	put_from(&p, stream, SMALL, mss);
+	while (peer_rx(&p))
+		;
+	n = (uint32_t)sl_tcp_readable(p.e.c); /* a chain's first bytes fit behind what is there */
+	assert_true(n < SMALL + mss);
+	assert_int_equal(p.got.wnd, 0);
+	assert_int_equal(p.e.c->rcv_adv, edge);
+	peer_run(&p, 100 * TCP_MS);
+	peer_drain(&p);
+	take(&p, stream, 0, n / 2);
+	sl_tcp_flush(p.h.t, p.now);
+	peer_none(&p);
+	take(&p, stream, n / 2, n - n / 2);
+	for (uint32_t i = 0; i < 2; i++) { /* the word may be lost */
+		sl_tcp_flush(p.h.t, p.now);
+		assert_true(peer_rx(&p));
+		assert_int_equal(p.got.ack, p.seq + n);
+		assert_int_not_equal(p.got.wnd, 0);
+		peer_none(&p);
+		p.now += TCP_WND_AGAIN_US + TCP_MS;
+		sl_tcp_tick(p.h.t, p.now);
+	}
+	peer_drain(&p);
+	put(&p, SMALL, mss);
+	take(&p, stream, n, SMALL + mss - n);
+	peer_fini(&p);
+}
+
+/* The peer's own timeout comes first, when there is memory again: its data is taken, and the window is open.
+ */
+static void test_memory_back(void **state)
+{
+	struct sl_tcp_cfg tune = {.max_total_bytes = 40 * 4096};
+	uint32_t mss = test_mss();
+	struct peer p;
+
+	peer_init(&p, &tune);
+	peer_connect(&p);
+	write_all(&p);
+	put(&p, 0, SMALL);
+	put(&p, SMALL, mss);
+	assert_true(sl_tcp_readable(p.e.c) < SMALL + mss);
+	p.h.t->cfg.max_total_bytes = TCP_TOTAL_DEFAULT;
+	put_from(&p, stream, SMALL, mss);
+	peer_run(&p, 100 * TCP_MS);
+	while (peer_rx(&p))
+		;
+	assert_int_equal(sl_tcp_readable(p.e.c), SMALL + mss);
+	assert_int_not_equal(p.got.wnd, 0);
+	/* One that has ended has nobody to tell. */
+	p.h.t->cfg.max_total_bytes = tune.max_total_bytes;
+	put(&p, SMALL + mss, mss);
+	peer_tx(&p, F_RST, p.seq + SMALL + mss, p.ack, NULL, 0);
+	assert_int_equal(p.e.err, SL_E_TCP_RESET);
+	take(&p, stream, 0, SMALL + mss);
+	sl_tcp_flush(p.h.t, p.now);
+	peer_none(&p);
+	peer_fini(&p);
+}
+
 /* Ends with everything in the queue: in order, out of order, copied and referenced. */
 static void test_all_returned(void **state)
 {
@@ -616,14 +723,25 @@ static void test_all_returned(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_small_copied),    cmocka_unit_test(test_large_referenced),
-	        cmocka_unit_test(test_pressed_pool),    cmocka_unit_test(test_references_outlive),
-	        cmocka_unit_test(test_first_bytes_win), cmocka_unit_test(test_random_overlaps),
-	        cmocka_unit_test(test_run_limit),       cmocka_unit_test(test_true_size_cap),
-	        cmocka_unit_test(test_dsack),           cmocka_unit_test(test_no_sack),
-	        cmocka_unit_test(test_sack_order),      cmocka_unit_test(test_hold),
-	        cmocka_unit_test(test_told_again),      cmocka_unit_test(test_all_returned),
-	        cmocka_unit_test(test_many_pools),      cmocka_unit_test(test_pool_places),
+	        cmocka_unit_test(test_small_copied),
+	        cmocka_unit_test(test_large_referenced),
+	        cmocka_unit_test(test_pressed_pool),
+	        cmocka_unit_test(test_references_outlive),
+	        cmocka_unit_test(test_first_bytes_win),
+	        cmocka_unit_test(test_random_overlaps),
+	        cmocka_unit_test(test_run_limit),
+	        cmocka_unit_test(test_true_size_cap),
+	        cmocka_unit_test(test_dsack),
+	        cmocka_unit_test(test_no_sack),
+	        cmocka_unit_test(test_sack_order),
+	        cmocka_unit_test(test_hold),
+	        cmocka_unit_test(test_told_again),
+	        cmocka_unit_test(test_all_returned),
+	        cmocka_unit_test(test_many_pools),
+	        cmocka_unit_test(test_pool_places),
+	        cmocka_unit_test(test_whole_segment_under_pressure),
+	        cmocka_unit_test(test_told_of_memory),
+	        cmocka_unit_test(test_memory_back),
 	};
 
 	if (test_setup(argc, argv) < 0)
