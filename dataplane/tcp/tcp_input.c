@@ -106,18 +106,15 @@ static bool paws_good(const struct sl_tcp_conn *c, const struct tcp_seg *s, uint
 	return now_us - c->last_recv_us > TCP_PAWS_MAX_AGE;
 }
 
-/* RFC 9293, table 6. */
+/* RFC 9293, table 6, but that the edge itself is good for an empty segment: a peer that has filled the
+ * window, and of that something was lost, has nowhere else to stand with its ACKs. */
 static bool seq_acceptable(const struct sl_tcp_conn *c, const struct tcp_seg *s)
 {
 	uint32_t wnd = tcp_rcv_wnd(c), len = seg_len(s), edge = c->rcv_nxt + wnd;
 
-	if (wnd == 0 && len == 0)
-		return s->seq == c->rcv_nxt;
-	if (wnd == 0)
-		return false;
 	if (len == 0)
-		return seq_le(c->rcv_nxt, s->seq) && seq_lt(s->seq, edge);
-	return seq_lt(s->seq, edge) && seq_lt(c->rcv_nxt, s->seq + len);
+		return seq_le(c->rcv_nxt, s->seq) && seq_le(s->seq, edge);
+	return wnd != 0 && seq_lt(s->seq, edge) && seq_lt(c->rcv_nxt, s->seq + len);
 }
 
 /* Cuts what was received before and what lies beyond the window. */

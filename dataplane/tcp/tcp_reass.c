@@ -28,15 +28,17 @@ static void advance(struct sl_tcp_conn *c, uint32_t to)
  */
 static void schedule_ack(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_t now_us)
 {
+	uint64_t when = now_us + (s->flags & RTE_TCP_PSH_FLAG ? TCP_DELACK : TCP_DELACK_MORE);
+
 	c->delack_segs = (uint8_t)u32_min(c->delack_segs + s->parts, UINT8_MAX);
 	if (c->quickack > 0) {
 		c->quickack = (uint8_t)(c->quickack - u32_min(s->parts, c->quickack));
 		c->ack_now = true;
 	} else if (c->delack_segs >= TCP_DELACK_SEGMENTS) {
 		c->ack_now = true;
-	} else if (c->tmr_delack == 0) {
-		tcp_timer_set(c, TCP_TMR_DELACK,
-		              now_us + (s->flags & RTE_TCP_PSH_FLAG ? TCP_DELACK : TCP_DELACK_MORE));
+	} else if (c->tmr_delack == 0 || when < tcp_timer_at(c, TCP_TMR_DELACK)) {
+		/* What runs may be the last word of a window that has opened, seconds away. */
+		tcp_timer_set(c, TCP_TMR_DELACK, when);
 	}
 }
 

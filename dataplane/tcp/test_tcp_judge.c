@@ -151,6 +151,41 @@ static void test_window_shut_in_flight(void **state)
 	peer_fini(&p);
 }
 
+/* ---- our window ---- */
+
+/*
+ * A peer that has filled our window, and of that something was lost, has its SND.NXT right at the edge: there
+ * its ACKs stand, and they count. A byte or a FIN there does not, nor an ACK behind it.
+ */
+static void test_ack_at_edge(void **state)
+{
+	struct sl_tcp_cfg tune = {.rx_buf_bytes = 4 * MSS};
+	uint32_t edge;
+	struct peer p;
+
+	peer_init(&p, &tune);
+	peer_connect(&p);
+	write_out(&p, 2 * MSS);
+	peer_drain(&p);
+	edge = p.e.c->rcv_adv;
+	for (uint32_t at = p.seq + MSS; seq_lt(at, edge); at += MSS) /* the first is lost */
+		peer_tx(&p, F_ACK, at, p.ack, zeros, u32_min(MSS, edge - at));
+	peer_drain(&p);
+	peer_tx(&p, F_ACK, edge + 1, p.ack + MSS, NULL, 0);
+	assert_int_equal(p.e.c->snd_una, p.ack);
+	peer_tx(&p, F_ACK | F_FIN, edge, p.ack + MSS, NULL, 0);
+	assert_int_equal(p.e.c->snd_una, p.ack);
+	peer_tx(&p, F_ACK, edge, p.ack + MSS, "x", 1);
+	assert_int_equal(p.e.c->snd_una, p.ack);
+	peer_tx(&p, F_ACK, edge, p.ack + 2 * MSS, NULL, 0);
+	assert_int_equal(sl_tcp_unacked(p.e.c), 0);
+	peer_drain(&p);
+	peer_tx(&p, F_RST, edge, 0, NULL, 0); /* never more than a question (RFC 5961, 3.2) */
+	assert_int_equal(p.e.err, 0);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +193,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_timestamp_after_rest),
 	        cmocka_unit_test(test_window_of_older_segment),
 	        cmocka_unit_test(test_window_shut_in_flight),
+	        cmocka_unit_test(test_ack_at_edge),
 	};
 
 	if (test_setup(argc, argv) < 0)

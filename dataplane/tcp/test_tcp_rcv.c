@@ -696,6 +696,34 @@ static void test_memory_back(void **state)
 	peer_fini(&p);
 }
 
+/* The last word of a window that has opened leaves no timer behind that an ACK would wait for: half a second
+ * is the most that one may (RFC 9293, 3.8.6.3). */
+static void test_told_again_then_data(void **state)
+{
+	uint32_t mss = test_mss(), off, edge;
+	struct sl_tcp_cfg tune = {.rx_buf_bytes = 32 * mss};
+	struct peer p;
+
+	peer_init(&p, &tune);
+	p.wscale = 0;
+	peer_connect(&p);
+	edge = p.e.c->rcv_adv - p.seq;
+	off = fill_window(&p, 0, &edge);
+	p.e.c->quickack = 0;
+	take(&p, stream, 0, (uint32_t)sl_tcp_readable(p.e.c));
+	sl_tcp_flush(p.h.t, p.now);
+	assert_int_equal(p.e.c->wnd_again, TCP_WND_AGAIN - 1);
+	peer_run(&p, 3500 * TCP_MS); /* at 0, 0.2, 0.6, 1.4 and 3.0 s; the last repeat is due at 6.2 */
+	assert_int_equal(p.e.c->wnd_again, 0);
+	peer_drain(&p);
+	peer_tx(&p, F_ACK | F_PSH, p.seq + off, p.ack, stream + off, 10);
+	peer_run(&p, TCP_DELACK + TCP_MS);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.ack, p.seq + off + 10);
+	peer_drain(&p);
+	peer_fini(&p);
+}
+
 /* Ends with everything in the queue: in order, out of order, copied and referenced. */
 static void test_all_returned(void **state)
 {
@@ -742,6 +770,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_whole_segment_under_pressure),
 	        cmocka_unit_test(test_told_of_memory),
 	        cmocka_unit_test(test_memory_back),
+	        cmocka_unit_test(test_told_again_then_data),
 	};
 
 	if (test_setup(argc, argv) < 0)
