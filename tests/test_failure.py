@@ -275,6 +275,47 @@ def worker_dies(kill, number, opened, held=()):
 
 
 @test
+def drains_with_several_workers():
+    """SIGTERM: sessions that run have five seconds, also those of a worker whose packets come in at another one that has none left."""
+    lab("gateway", "stop")
+    gateway_start(GW_WORKERS=5)
+    opened, seen = [], {s["id"] for s in sessions(100)}
+    try:
+        for _ in range(40):
+            w = session("agent-7", timeout=4)
+            new = eventually(lambda: {s["id"] for s in sessions(100)} - seen, "the session is recorded")
+            seen |= new
+            if worker_of(new.pop()) >= 3:
+                opened.append(w)
+            else:
+                w.close()
+            if len(opened) == 6:
+                break
+        same(len(opened), 6, "sessions on workers 3 and 4")
+        eventually(lambda: len([s for s in sessions(100) if s["state"] == "live"]) == 6, "the others have ended")
+        for w in opened:
+            same(w.simple("select 5"), [[b"5"]], "before")
+        os.kill(gateway_pid(), signal.SIGTERM)
+        time.sleep(1)
+        for w in opened:
+            w.send(query("select 6"))
+        lost = 0
+        for w in opened:
+            try:
+                lost += kinds(w.until("Z"))[-1:] != "Z"
+            except (Closed, OSError):
+                lost += 1
+        same(lost, 0, "of 6 sessions those that got no answer in the five seconds of a drain")
+    finally:
+        for w in opened:
+            w.close()
+        eventually(lambda: not gateway_alive(), "sluiced ends", 40)
+        lab("gateway", "stop", check_rc=False)
+        gateway_start()
+        forget_tokens()
+
+
+@test
 def d06_worker_crashes():
     """Its sessions end, on both sides and in the records; those of the others go on; new ones are served. The last one takes
     the gateway with it."""

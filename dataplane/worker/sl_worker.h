@@ -36,8 +36,9 @@ struct sl_worker_listener {
 
 struct sl_worker_cfg {
 	uint32_t worker, nb_workers;
-	struct sl_worker *const
-	        *workers; /* all of them once they run: what one that has died leaves. NULL: none */
+	/* All of them once they run: whether they have stopped, and what one that has died leaves. NULL:
+	 * none. */
+	struct sl_worker *const *workers;
 	struct sl_bus *bus;
 	struct sl_store *store;
 	struct sl_usage *usage; /* the same for all workers */
@@ -68,8 +69,8 @@ const char *sl_worker_alpn(const char *name);
 
 /* Main thread, before the worker runs. 0, < 0 with the reason in err. */
 int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char *err, size_t err_cap);
-/* The poll loop, in the worker's own thread, until it was drained (SL_MSG_DRAIN), or for ever when the worker
- * dies of a fault that is contained (sl_fault.h): then nothing of it may be freed. */
+/* The poll loop, in the worker's own thread, until all workers were drained (SL_MSG_DRAIN), or for ever when
+ * the worker dies of a fault that is contained (sl_fault.h): then nothing of it may be freed. */
 int sl_worker_run(struct sl_worker *w);
 /* After run has returned. */
 void sl_worker_free(struct sl_worker *w);

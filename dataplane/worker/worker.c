@@ -723,7 +723,7 @@ static uint32_t loop(struct sl_worker *w)
 	return n;
 }
 
-/* The last word to the management core. */
+/* That no session is left. */
 static int say_stopped(struct sl_worker *w)
 {
 	struct sl_msg *m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
@@ -737,15 +737,30 @@ static int say_stopped(struct sl_worker *w)
 	return SL_OK;
 }
 
+/* A worker that has none of the sessions left is still needed: packets of the others' come in through its
+ * queues, and the leading one finds their neighbours. */
+static bool all_stopped(const struct sl_worker *w)
+{
+	uint64_t running = sl_fault_running();
+
+	for (uint32_t i = 0; w->cfg.workers != NULL && i < w->cfg.nb_workers; i++) {
+		if ((running >> i & 1) != 0 && !atomic_load(&w->cfg.workers[i]->stopped))
+			return false;
+	}
+	return true;
+}
+
 /*
- * All sessions have ended and the management core knows; or the time for it is over, with a store that cannot
- * be written, say: then the sessions that are left get their GAP record at the next start.
+ * The sessions of all workers have ended and the management core knows; or the time for it is over, with a
+ * store that cannot be written, say: then those that are left get their GAP record at the next start.
  */
 static bool finished(struct sl_worker *w)
 {
 	if (!w->draining)
 		return false;
-	if (w->nb_sessions == 0 && say_stopped(w) == SL_OK)
+	if (!atomic_load(&w->stopped) && w->nb_sessions == 0 && say_stopped(w) == SL_OK)
+		atomic_store(&w->stopped, true);
+	if (atomic_load(&w->stopped) && all_stopped(w))
 		return true;
 	return w->now_us >= w->drain_deadline_us + 2 * LINGER_US;
 }

@@ -173,8 +173,9 @@ struct sl_worker {
 	uint64_t reset;    /* and has told */
 	uint32_t reset_at, nb_reset;
 	uint64_t next_reset_us;
-	bool draining, stopped;
-	bool arm_all; /* the deadlines of all sessions have moved */
+	bool draining;
+	_Atomic bool stopped; /* has said so; the others look */
+	bool arm_all;         /* the deadlines of all sessions have moved */
 	uint64_t drain_deadline_us;
 };
 
