@@ -272,13 +272,14 @@ void sl_net_input(struct sl_net *net, uint16_t ifidx, struct rte_mbuf **m, uint1
 	input(net, s->links[s->ifs[ifidx].link].port_idx, m, n, now_us);
 }
 
+/* Returns how many were there, other workers' too: behind those may be our own. */
 static uint16_t poll_port(struct sl_net *net, uint16_t p, uint64_t now_us)
 {
 	struct rte_mbuf *m[SL_PORT_BURST];
 	uint16_t n = sl_port_rx(net->s->ports[p], net->cfg.worker, m, SL_PORT_BURST);
 
 	input(net, (uint8_t)p, m, n, now_us);
-	return n;
+	return sl_port_took(net->s->ports[p], net->cfg.worker);
 }
 
 uint32_t sl_net_poll(struct sl_net *net, uint64_t now_us)

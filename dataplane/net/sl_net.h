@@ -110,7 +110,7 @@ void sl_net_free(struct sl_net *net);
 void sl_net_dead(struct sl_net *net, uint64_t workers);
 
 /* One poll: receives a burst from every port, handles it; more than one where the last poll was long ago.
- * Returns the number of packets. */
+ * Returns the number of packets, those that were handed to other workers among them. */
 uint32_t sl_net_poll(struct sl_net *net, uint64_t now_us);
 /* Handles packets as if received on interface ifidx; takes them. What the unit tests and fuzz targets call.
  */

@@ -547,15 +547,55 @@ static void test_poll_after_pause(void **state)
 	assert_int_equal(sl_net_poll(net, now), 0);
 }
 
+/* So it does when what comes first is another worker's: handing over is reading, and it is work, too. */
+static void test_poll_hands_over(void **state)
+{
+	struct sl_endpoint src = {addr(PEER), 1024}, dst = {addr(OURS), 5432};
+	uint16_t port_of[2];
+	struct rig_frame f;
+
+	(void)state;
+	for (uint16_t w = 0; w < 2; w++) {
+		while (sl_port_owner(port_a.port, &src, &dst) != w)
+			src.port++;
+		port_of[w] = src.port;
+	}
+	assert_int_equal(sl_net_poll(net, now), 0);
+	now += NET_LATE_US + 1;
+	rig_ether(&f, our_mac(0), mac_peer, 0, 0x0800);
+	rig_tcp(&f, PEER, OURS, port_of[1], 5432, NULL, 0);
+	for (int i = 0; i < SL_PORT_BURST; i++)
+		rig_put(&port_a, rig_mbuf(f.b, f.n));
+	rig_ether(&f, our_mac(0), mac_peer, 0, 0x0800);
+	rig_tcp(&f, PEER, OURS, port_of[0], 5432, NULL, 0);
+	rig_put(&port_a, rig_mbuf(f.b, f.n));
+	/* Timers run behind this poll: the ACK that they wait for must have been read. */
+	(void)sl_net_poll(net, now);
+	assert_int_equal(up.nb_tcp, 1);
+	while (sl_net_poll(net1, now) > 0)
+		;
+	assert_int_equal(up.nb_tcp, SL_PORT_BURST + 1);
+	/* Not idle: it would nap between two bursts. */
+	rig_ether(&f, our_mac(0), mac_peer, 0, 0x0800);
+	rig_tcp(&f, PEER, OURS, port_of[1], 5432, NULL, 0);
+	for (int i = 0; i < SL_PORT_BURST; i++)
+		rig_put(&port_a, rig_mbuf(f.b, f.n));
+	assert_int_not_equal(sl_net_poll(net, now), 0);
+	while (sl_net_poll(net1, now) > 0)
+		;
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        T(test_tcp_goes_up),      T(test_ethernet),      T(test_vlan),          T(test_ip_header),
-	        T(test_addresses),        T(test_echo),          T(test_echo_rate),     T(test_icmp_errors),
-	        T(test_routes),           T(test_config),        T(test_output_limits), T(test_poll),
-	        T(test_poll_after_pause), T(test_echo_external), T(test_path_is_whole),
+	        T(test_tcp_goes_up),      T(test_ethernet),        T(test_vlan),
+	        T(test_ip_header),        T(test_addresses),       T(test_echo),
+	        T(test_echo_rate),        T(test_icmp_errors),     T(test_routes),
+	        T(test_config),           T(test_output_limits),   T(test_poll),
+	        T(test_poll_after_pause), T(test_poll_hands_over), T(test_echo_external),
+	        T(test_path_is_whole),
 	};
 	int failed;
 

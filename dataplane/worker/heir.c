@@ -16,6 +16,7 @@ void worker_heir_note(struct sl_worker *w, uint64_t dead)
 	w->dead = dead;
 	sl_net_dead(w->net, dead);
 	w->next_net_us = 0;
+	w->resting = false; /* it cannot wait from now on: packets are work again */
 	/* Who leads now may have to do again what another leader began: a second RST harms nobody. */
 	w->to_reset = sl_fault_lead(dead) == w->cfg.worker ? dead & ~w->reset : 0;
 	w->reset_at = 0;

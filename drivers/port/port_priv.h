@@ -71,6 +71,7 @@ struct kernel_dev;
 /* What only one worker touches. */
 struct port_worker {
 	uint32_t idle_polls; /* since the last packet sent; PORT_CLEAN_POLLS: nothing to ask back */
+	uint16_t took;       /* see sl_port_took() */
 	uint16_t next_dead;  /* the dead worker that is looked after first */
 } __rte_cache_aligned;
 

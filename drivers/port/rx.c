@@ -49,13 +49,15 @@ void port_verify(struct rte_mbuf *m)
 	set_rx(m, RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK, ip | l4);
 }
 
-static uint16_t take_handed(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
+/* What others handed to `to`, this worker or a dead one. */
+static uint16_t take_handed(struct sl_port *p, uint16_t worker, uint16_t to, struct rte_mbuf **m, uint16_t n)
 {
-	if (p->handoff[worker] == NULL)
+	if (p->handoff[to] == NULL)
 		return 0;
 	sl_fault_shared_begin();
-	n = (uint16_t)rte_ring_sc_dequeue_burst(p->handoff[worker], (void **)m, n, NULL);
+	n = (uint16_t)rte_ring_sc_dequeue_burst(p->handoff[to], (void **)m, n, NULL);
 	sl_fault_shared_end();
+	p->w[worker].took = (uint16_t)(p->w[worker].took + n);
 	return n;
 }
 
@@ -119,6 +121,7 @@ static uint16_t receive(struct sl_port *p, uint16_t worker, uint16_t queue, stru
 	sl_fault_shared_end();
 	if (n == 0)
 		return 0;
+	p->w[worker].took = (uint16_t)(p->w[worker].took + n);
 	for (uint16_t i = 0; i < n; i++)
 		bytes += m[i]->pkt_len;
 	sl_count_n(SL_C_RX_PACKETS, n);
@@ -158,7 +161,7 @@ static void idle(struct sl_port *p, uint16_t worker)
 static uint16_t poll_own(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n)
 {
 	bool polls = worker < p->caps.nb_rx_queues;
-	uint16_t got = take_handed(p, worker, m, polls ? (uint16_t)((n + 1) / 2) : n);
+	uint16_t got = take_handed(p, worker, worker, m, polls ? (uint16_t)((n + 1) / 2) : n);
 
 	if (polls && got < n)
 		got = (uint16_t)(got + receive(p, worker, worker, m + got, (uint16_t)(n - got)));
@@ -168,7 +171,7 @@ static uint16_t poll_own(struct sl_port *p, uint16_t worker, struct rte_mbuf **m
 /* What comes for a dead worker: what was handed to it before the others knew, and what its queue gets. */
 static uint16_t poll_dead(struct sl_port *p, uint16_t worker, uint16_t other, struct rte_mbuf **m, uint16_t n)
 {
-	uint16_t got = keep_own(p, worker, m, take_handed(p, other, m, n));
+	uint16_t got = keep_own(p, worker, m, take_handed(p, worker, other, m, n));
 
 	if (other < p->caps.nb_rx_queues && got < n)
 		got = (uint16_t)(got + receive(p, worker, other, m + got, (uint16_t)(n - got)));
@@ -200,6 +203,7 @@ uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uin
 	bool chains = false;
 	uint16_t got;
 
+	p->w[worker].took = 0;
 	if (unlikely(p->impair != NULL))
 		port_tx_due(p, worker);
 	got = poll(p, worker, m, n);
@@ -212,4 +216,9 @@ uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uin
 		chains |= m[i]->nb_segs > 1;
 	}
 	return chains ? fix_chains(m, got) : got;
+}
+
+uint16_t sl_port_took(const struct sl_port *p, uint16_t worker)
+{
+	return p->w[worker].took;
 }

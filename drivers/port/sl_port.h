@@ -113,8 +113,13 @@ bool sl_port_link(const struct sl_port *p);
  * A packet is one mbuf segment, or it is a TCP segment whose headers are in the first one, its data in all,
  * with nothing behind it: what the device received in several buffers (LRO, frames larger than a buffer) is
  * made flat where it fits; what is neither then is dropped (SL_E_PORT_RX_CHAIN). Worker thread.
+ *
+ * 0 is "none for this worker", which is not "nothing came": it may have handed over a whole burst, with
+ * packets of its own behind that. sl_port_took() is how many the last sl_port_rx() found for whomever, those
+ * that it dropped among them; 0: now there is nothing. Worker thread.
  */
 uint16_t sl_port_rx(struct sl_port *p, uint16_t worker, struct rte_mbuf **m, uint16_t n);
+uint16_t sl_port_took(const struct sl_port *p, uint16_t worker);
 
 /*
  * Sends; takes all mbufs. What the device does not take at once is tried again a bounded number of times,

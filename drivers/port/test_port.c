@@ -380,8 +380,12 @@ static void test_handoff_full(void **state)
 		for (int i = 0; i < 32; i++, sent++)
 			rig_put(&two, rig_mbuf(f.b, f.n));
 		assert_int_equal(sl_port_rx(two.port, 0, m, 32), 0);
+		assert_int_equal(sl_port_took(two.port, 0), 32); /* not idle */
 	}
+	assert_int_equal(sl_port_rx(two.port, 0, m, 32), 0);
+	assert_int_equal(sl_port_took(two.port, 0), 0);
 	while ((n = sl_port_rx(two.port, 1, m, 32)) > 0) {
+		assert_int_equal(sl_port_took(two.port, 1), n);
 		got += n;
 		rte_pktmbuf_free_bulk(m, n);
 	}
