@@ -56,6 +56,12 @@ static struct neigh *bucket(struct neigh_table *t, const struct neigh_key *key)
 	return t->entry[hash(t, key) & (NEIGH_BUCKETS - 1)];
 }
 
+void neigh_init(struct neigh_table *t, uint64_t hash_key)
+{
+	t->hash_key = hash_key;
+	TAILQ_INIT(&t->incomplete);
+}
+
 enum neigh_state neigh_read(struct neigh_table *t, const struct neigh_key *key, uint8_t mac[6])
 {
 	struct neigh *b = bucket(t, key);
@@ -183,6 +189,16 @@ struct neigh *neigh_add(struct neigh_table *t, const struct neigh_key *key, bool
 	return worth(best) <= 1 || evict ? best : NULL;
 }
 
+static void note_incomplete(struct neigh_table *t, struct neigh *n, bool was, bool is_now)
+{
+	if (was)
+		TAILQ_REMOVE(&t->incomplete, n, incomplete_link);
+	if (is_now)
+		TAILQ_INSERT_TAIL(&t->incomplete, n, incomplete_link);
+	t->nb_incomplete += is_now;
+	t->nb_incomplete -= was;
+}
+
 void neigh_set(struct neigh_table *t, struct neigh *n, const struct neigh_key *key, enum neigh_state state,
                const uint8_t mac[6])
 {
@@ -193,8 +209,7 @@ void neigh_set(struct neigh_table *t, struct neigh *n, const struct neigh_key *k
 
 	/* Half done, it would keep every reader and the next writer. */
 	sl_fault_shared_begin();
-	t->nb_incomplete -= neigh_own_state(n, old) == NEIGH_INCOMPLETE;
-	t->nb_incomplete += state == NEIGH_INCOMPLETE;
+	note_incomplete(t, n, neigh_own_state(n, old) == NEIGH_INCOMPLETE, state == NEIGH_INCOMPLETE);
 	atomic_store_explicit(&n->seq, seq + 1, memory_order_relaxed);
 	atomic_store_explicit(&n->ip[0], key->ip.w[0], memory_order_release);
 	atomic_store_explicit(&n->ip[1], key->ip.w[1], memory_order_release);

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "net_ip.h"
 
@@ -47,6 +48,7 @@ struct neigh {
 	/* Worker 0's own. */
 	uint64_t due_us;    /* next probe, or end of the state */
 	uint64_t forget_us; /* STALE: unused until then, it goes */
+	TAILQ_ENTRY(neigh) incomplete_link;
 };
 
 /* A worker's wish to have a neighbour resolved. */
@@ -62,8 +64,13 @@ struct neigh_table {
 	_Atomic bool requested;
 	_Atomic uint32_t changes; /* counts changes of a state or address */
 	uint64_t hash_key;
-	uint32_t nb_incomplete; /* worker 0's own */
+	/* Worker 0's own. */
+	TAILQ_HEAD(, neigh) incomplete; /* who was asked first is in front */
+	uint32_t nb_incomplete;
 };
+
+/* An empty table in memory that is zero. Main thread. */
+void neigh_init(struct neigh_table *t, uint64_t hash_key);
 
 /* Packets may be sent to it. */
 static inline bool neigh_usable(enum neigh_state s)

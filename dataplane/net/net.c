@@ -127,7 +127,7 @@ static int build(struct sl_net_shared *s, const struct sl_net_if_cfg *ifs, uint1
 
 	if (getrandom(keys, sizeof(keys), 0) != (ssize_t)sizeof(keys))
 		return refuse(err, cap, "no randomness");
-	s->neigh.hash_key = keys[0];
+	neigh_init(&s->neigh, keys[0]);
 	s->flow_key = keys[1];
 	for (uint16_t i = 0; i < nb_ifs; i++) {
 		int rc = add_if(s, &ifs[i], err, cap);

@@ -54,16 +54,33 @@ static void set_probe(struct sl_net *net, struct neigh *n, const struct neigh_ke
 	ask(net, n, key, mac, now_us);
 }
 
+static void give_up(struct sl_net *net, struct neigh *n, const struct neigh_key *key, uint64_t now_us)
+{
+	set(net, n, key, NEIGH_FAILED, NULL, now_us + NEIGH_FAILED_US);
+}
+
+/*
+ * Who was asked first counts as not there: a neighbour that is has answered long since. To refuse the new one
+ * would leave all places to whoever makes us ask for stations that do not exist. It fails, so that packets
+ * which wait for it do not make us ask at once again.
+ */
+static void make_room(struct sl_net *net, uint64_t now_us)
+{
+	struct neigh *first = TAILQ_FIRST(&net->s->neigh.incomplete);
+	struct neigh_key key = neigh_own_key(first);
+
+	(void)sl_fail(SL_E_NET_NEIGH_LIMIT);
+	give_up(net, first, &key, now_us);
+}
+
 static void resolve(struct sl_net *net, const struct neigh_key *key, uint64_t now_us)
 {
 	struct neigh *n = neigh_find(&net->s->neigh, key);
 
 	if (n != NULL)
 		return; /* being asked, known, or failed a moment ago */
-	if (net->s->neigh.nb_incomplete >= NEIGH_INCOMPLETE_MAX) {
-		(void)sl_fail(SL_E_NET_NEIGH_LIMIT);
-		return;
-	}
+	if (net->s->neigh.nb_incomplete >= NEIGH_INCOMPLETE_MAX)
+		make_room(net, now_us);
 	n = neigh_add(&net->s->neigh, key, true);
 	set_incomplete(net, n, key, now_us);
 }
@@ -156,7 +173,7 @@ static void timer(struct sl_net *net, struct neigh *n, uint64_t now_us)
 		if (n->probes < NEIGH_PROBES)
 			ask(net, n, &key, NULL, now_us);
 		else
-			set(net, n, &key, NEIGH_FAILED, NULL, now_us + NEIGH_FAILED_US);
+			give_up(net, n, &key, now_us);
 		break;
 	case NEIGH_REACHABLE:
 		set_stale(net, n, &key, mac, now_us);

@@ -191,8 +191,10 @@ static void test_asking_is_bounded(void **state)
 	uint64_t over = sl_counter_err_sum(SL_E_NET_NEIGH_LIMIT);
 	struct sl_net_if_cfg wide = {port_b.port, prefix("172.16.0.1/12"), 0};
 	struct sl_net_cfg cfg = {0, rig_pool, on_tcp, on_icmp, &up};
+	const struct neigh_key first = {net_ip4(IP(172, 16, 0, 2)), 0};
 	struct sl_net_shared *s;
 	struct sl_net *n;
+	uint8_t mac[6];
 
 	(void)state;
 	assert_int_equal(sl_net_shared_new(&wide, 1, NULL, 0, &s, NULL, 0), 0);
@@ -205,12 +207,50 @@ static void test_asking_is_bounded(void **state)
 	}
 	assert_true(s->neigh.nb_incomplete <= NEIGH_INCOMPLETE_MAX);
 	assert_true(sl_counter_err_sum(SL_E_NET_NEIGH_LIMIT) > over);
-	/* All of them fail; those that wait are asked for when there is a place again. */
+	assert_int_equal(neigh_read(&s->neigh, &first, mac), NEIGH_FAILED); /* not asked again at once */
+	/* All of them fail. */
 	for (int i = 0; i < 150; i++, now += SECOND / 10)
 		(void)sl_net_tick(n, now);
 	assert_int_equal(s->neigh.nb_incomplete, 0);
 	sl_net_free(n);
 	sl_net_shared_free(s);
+}
+
+/* Who makes us ask for stations that are not there, from one link, does not keep us from reaching one that
+ * is. */
+static void test_asking_has_room(void **state)
+{
+	struct sl_net_if_cfg ifs[2] = {{port_a.port, prefix("172.16.0.1/12"), 0},
+	                               {port_b.port, prefix("10.0.3.1/24"), 0}};
+	struct sl_net_cfg cfg = {0, rig_pool, on_tcp, on_icmp, &up};
+	struct sl_net_shared *s;
+	struct sl_net *n;
+	bool asked = false;
+	struct rig_frame f;
+	uint32_t next = 2;
+
+	(void)state;
+	assert_int_equal(sl_net_shared_new(ifs, 2, NULL, 0, &s, NULL, 0), 0);
+	assert_int_equal(sl_net_new(s, &cfg, &n), 0);
+	for (int i = 0; i < 100; i++, now += SECOND / 10)
+		(void)sl_net_tick(n, now);
+	drain_ports();
+	/* Answers to SYNs of forged sources, 2,000 a second; the target's link has none of them. */
+	for (int ms = 0; ms < 3000 && !asked; ms++, now += 1000) {
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(send_tcp(n, IP(172, 16, 0, 1), IP(172, 16, 0, 0) + next++), 0);
+		if (ms >= 1000 && ms % 1000 == 0) /* a SYN of ours, and again */
+			assert_int_equal(send_tcp(n, OURS_B, GATEWAY_B), 0);
+		(void)sl_net_tick(n, now);
+		sl_net_flush(n);
+		while (left(&port_a, &f))
+			;
+		while (left(&port_b, &f))
+			asked |= sl_get_be32(f.b + f.ip + 24) == GATEWAY_B;
+	}
+	sl_net_free(n);
+	sl_net_shared_free(s);
+	assert_true(asked);
 }
 
 /* Worker 1 gets no ARP: it asks worker 0 through the table and sends when the answer is there. */
@@ -439,6 +479,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_gives_up, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_waiting_is_bounded, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_asking_is_bounded, net_setup, net_teardown),
+	        cmocka_unit_test_setup_teardown(test_asking_has_room, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_other_worker_resolves, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_ages, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_spoofs, net_setup, net_teardown),

@@ -59,6 +59,7 @@ static void test_concurrent(void **state)
 	void *bad;
 
 	(void)state;
+	neigh_init(&table, 0);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&t[i], NULL, reader, NULL), 0);
 	/* On a busy machine the readers may start late: go on until they have asked for something. */
@@ -115,6 +116,7 @@ static void test_places(void **state)
 	(void)state;
 	assert_non_null(t);
 	memset(t, 0, sizeof(*t));
+	neigh_init(t, 0);
 	for (uint32_t ip = 1; ip <= 100000; ip++) {
 		struct neigh_key key = key_of(0, ip);
 		struct neigh *n = neigh_add(t, &key, false);
