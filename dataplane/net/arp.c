@@ -69,9 +69,9 @@ static void send_arp(struct sl_net *net, uint8_t link, uint16_t op, const uint8_
 
 void net_arp_ask(struct sl_net *net, const struct neigh_key *key, const uint8_t *mac)
 {
-	const struct net_if *i = net_if_for(net->s, key->link, &key->ip);
+	const struct net_if *i = net_if_ready_for(net->s, key->link, &key->ip);
 
-	if (i != NULL && net_if_ready(i))
+	if (i != NULL)
 		send_arp(net, key->link, ARP_REQUEST, mac != NULL ? mac : broadcast, &i->addr, unknown,
 		         &key->ip);
 }

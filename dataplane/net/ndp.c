@@ -111,9 +111,9 @@ static void group_mac(const struct net_ip *group, uint8_t mac[6])
 /* The address to ask from: one of the target's subnet, or the link-local one. */
 static const struct net_if *asker(const struct sl_net_shared *s, const struct neigh_key *key)
 {
-	const struct net_if *i = net_if_for(s, key->link, &key->ip);
+	const struct net_if *i = net_if_ready_for(s, key->link, &key->ip);
 
-	if (i != NULL && net_if_ready(i))
+	if (i != NULL)
 		return i;
 	for (uint16_t k = 0; k < s->nb_ifs; k++) {
 		i = &s->ifs[k];

@@ -209,6 +209,8 @@ const struct net_if *net_if_of(const struct sl_net_shared *s, const struct net_i
 const struct net_if *net_if_on(const struct sl_net_shared *s, uint8_t link, const struct net_ip *ip);
 /* An address of this link whose subnet has ip, NULL: none. */
 const struct net_if *net_if_for(const struct sl_net_shared *s, uint8_t link, const struct net_ip *ip);
+/* The same of those that are ready: what a neighbour is spoken to from. */
+const struct net_if *net_if_ready_for(const struct sl_net_shared *s, uint8_t link, const struct net_ip *ip);
 /* NULL: none. *next_hop is the neighbour to send to. */
 const struct net_route *net_route_find(const struct sl_net_shared *s, const struct net_ip *dst,
                                        struct net_ip *next_hop);

@@ -69,6 +69,17 @@ const struct net_if *net_if_for(const struct sl_net_shared *s, uint8_t link, con
 	return NULL;
 }
 
+const struct net_if *net_if_ready_for(const struct sl_net_shared *s, uint8_t link, const struct net_ip *ip)
+{
+	for (uint16_t i = 0; i < s->nb_ifs; i++) {
+		const struct net_if *f = &s->ifs[i];
+
+		if (f->link == link && net_if_ready(f) && net_ip_same_net(ip, &f->addr, &f->mask))
+			return f;
+	}
+	return NULL;
+}
+
 const struct net_route *net_route_find(const struct sl_net_shared *s, const struct net_ip *dst,
                                        struct net_ip *next_hop)
 {
@@ -149,10 +160,14 @@ static bool better(const struct net_if *a, const struct net_if *b, const struct 
 const struct net_if *net_source_for(const struct sl_net_shared *s, const struct net_route *r,
                                     const struct net_ip *dst)
 {
+	const struct net_if *own = &s->ifs[r->ifidx];
 	const struct net_if *best = NULL;
 
+	/* The route's own address, or while another station has that one a second one of its subnet. */
 	if (r->ip4)
-		return net_if_ready(&s->ifs[r->ifidx]) ? &s->ifs[r->ifidx] : NULL;
+		return net_if_ready(own)
+		               ? own
+		               : net_if_ready_for(s, r->link, net_ip_is_zero(&r->via) ? dst : &r->via);
 	for (uint16_t i = 0; i < s->nb_ifs; i++) {
 		const struct net_if *f = &s->ifs[i];
 

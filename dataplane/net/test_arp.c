@@ -76,6 +76,60 @@ static void test_conflict_at_start(void **state)
 	}
 }
 
+/* Two addresses of ours in one subnet, and another station has the first: the second one's neighbours are
+ * asked from it, first and for as long as they are used. */
+static void test_conflict_of_one_of_two(void **state)
+{
+	struct sl_net_if_cfg two[2] = {{port_b.port, prefix("10.0.3.1/24"), 0},
+	                               {port_b.port, prefix("10.0.3.2/24"), 0}};
+	struct sl_net_cfg cfg = {0, rig_pool, on_tcp, on_icmp, &up};
+	const uint32_t ours = IP(10, 0, 3, 2);
+	const struct sl_addr router = addr(GATEWAY_B);
+	struct sl_net_path path;
+	struct sl_net_shared *s;
+	struct rig_frame f;
+	struct sl_net *n;
+
+	(void)state;
+	assert_int_equal(sl_net_shared_new(two, 2, NULL, 0, &s, NULL, 0), 0);
+	assert_int_equal(sl_net_new(s, &cfg, &n), 0);
+	(void)sl_net_tick(n, now);
+	arp_frame(&f, mac_all, mac_evil, 0, 1, OURS_B, NULL, OURS_B);
+	COUNTS(SL_E_NET_ADDR_CONFLICT, give(n, 0, &f));
+	for (int i = 0; i < 30; i++, now += SECOND / 10)
+		(void)sl_net_tick(n, now);
+	sl_net_flush(n);
+	drain_ports();
+	assert_int_equal(sl_net_if_state(s, 0), SL_NET_IF_CONFLICT);
+	assert_int_equal(sl_net_if_state(s, 1), SL_NET_IF_READY);
+	assert_int_equal(sl_net_path(n, &router, &path), 0);
+	assert_memory_equal(path.src.b, addr(ours).b, 4);
+	/* An answer to a client that came through a router which knows us. */
+	assert_int_equal(send_tcp(n, ours, GATEWAY_B), 0);
+	expect_arp(&port_b, mac_all, 1, ours, GATEWAY_B);
+	arp_frame(&f, s->links[0].mac.addr_bytes, mac_peer, 0, 2, GATEWAY_B, s->links[0].mac.addr_bytes,
+	          ours);
+	give(n, 0, &f);
+	expect_tcp(&port_b, mac_peer, ours, GATEWAY_B);
+	/* In use for fifty seconds (then the first one is tried again), and the router answers each question.
+	 */
+	for (int i = 0; i < 500; i++, now += SECOND / 10) {
+		assert_int_equal(send_tcp(n, ours, GATEWAY_B), 0);
+		(void)sl_net_tick(n, now);
+		sl_net_flush(n);
+		while (left(&port_b, &f)) {
+			if (sl_get_be16(f.b + 12) != 0x0806 || sl_get_be32(f.b + f.ip + 24) != GATEWAY_B)
+				continue;
+			arp_frame(&f, s->links[0].mac.addr_bytes, mac_peer, 0, 2, GATEWAY_B,
+			          s->links[0].mac.addr_bytes, ours);
+			give(n, 0, &f);
+		}
+	}
+	drain_ports();
+	sl_net_free(n);
+	sl_net_shared_free(s);
+}
+
 static void test_answers_and_learns(void **state)
 {
 	uint8_t mac[6];
@@ -473,6 +527,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(test_probes_and_announces, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_conflict_at_start, net_setup, net_teardown),
+	        cmocka_unit_test_setup_teardown(test_conflict_of_one_of_two, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_answers_and_learns, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_probe_for_ours, net_setup, net_teardown),
 	        cmocka_unit_test_setup_teardown(test_resolves, net_setup, net_teardown),
