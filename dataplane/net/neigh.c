@@ -101,6 +101,9 @@ bool neigh_request(struct neigh_table *t, const struct neigh_key *key)
 	if (!atomic_compare_exchange_strong_explicit(&r->state, &state, REQUEST_WRITING, memory_order_acquire,
 	                                             memory_order_relaxed)) {
 		sl_fault_shared_end();
+		/* Who has seen that somebody asks may have died before it took what. */
+		if (state == REQUEST_READY)
+			atomic_store_explicit(&t->requested, true, memory_order_release);
 		return false;
 	}
 	atomic_store_explicit(&r->link, key->link, memory_order_relaxed);

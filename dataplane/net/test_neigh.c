@@ -140,6 +140,11 @@ static void test_places(void **state)
 	}
 	assert_true(neigh_request(t, &first));
 	assert_false(neigh_request(t, &first)); /* later */
+	/* Worker 0 has seen that somebody asks (net_nud_serve()), and died before it took what: who asks
+	 * again tells its heir. */
+	assert_true(atomic_exchange(&t->requested, false));
+	(void)neigh_request(t, &first);
+	assert_true(atomic_load(&t->requested));
 	free(t);
 }
 
