@@ -99,6 +99,19 @@ static int parse_error(const struct rte_mbuf *m, const struct net_pkt *p, struct
 	return SL_OK;
 }
 
+void net_icmp_tell(struct sl_net *net, const struct net_pkt *p, const struct sl_net_icmp_error *e,
+                   struct rte_mbuf *m, uint64_t now_us)
+{
+	const struct sl_endpoint peer = {e->dst, e->dport};
+	const struct sl_endpoint ours = {e->src, e->sport};
+
+	/* The port could not see whose it is. */
+	if (p->fragment && net_reass_hand_over(net, p, &peer, &ours, m))
+		return;
+	rte_pktmbuf_free(m);
+	net->cfg.icmp_error(net->cfg.ctx, e, now_us);
+}
+
 static void error(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us)
 {
 	struct sl_net_icmp_error e;
@@ -107,8 +120,7 @@ static void error(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *
 		(void)net_drop(m, SL_E_NET_ICMP);
 		return;
 	}
-	rte_pktmbuf_free(m);
-	net->cfg.icmp_error(net->cfg.ctx, &e, now_us);
+	net_icmp_tell(net, p, &e, m, now_us);
 }
 
 void net_icmp4_input(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us)

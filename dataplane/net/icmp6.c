@@ -147,8 +147,7 @@ static void error(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *
 		(void)net_drop(m, SL_E_NET_ICMP);
 		return;
 	}
-	rte_pktmbuf_free(m);
-	net->cfg.icmp_error(net->cfg.ctx, &e, now_us);
+	net_icmp_tell(net, p, &e, m, now_us);
 }
 
 void net_icmp6_input(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us)

@@ -297,6 +297,9 @@ static inline void net_mbuf_reuse(struct rte_mbuf *m)
 /* icmp.c, icmp6.c: the mbuf's data starts at the ICMP header. */
 void net_icmp4_input(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us);
 void net_icmp6_input(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us);
+/* An error that was read goes to the worker whose connection it quotes, in most cases this one. Takes m. */
+void net_icmp_tell(struct sl_net *net, const struct net_pkt *p, const struct sl_net_icmp_error *e,
+                   struct rte_mbuf *m, uint64_t now_us);
 /* An error about a packet that was received, where the rules allow one. The packet stays with the caller. */
 void net_icmp4_error(struct sl_net *net, const struct net_pkt *p, uint8_t type, uint8_t code,
                      uint64_t now_us);
@@ -321,8 +324,13 @@ struct net_frag {
  */
 int net_reass_add(struct sl_net *net, struct net_pkt *p, const struct net_frag *f, struct rte_mbuf **whole,
                   uint64_t now_us);
-/* Gives a whole payload to its owner, this worker or another. Takes m. */
+/* Gives a whole payload to its owner, this worker or another: of an ICMP error that shows when it has been
+ * read (net_icmp_tell()). Takes m. */
 void net_reass_deliver(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us);
+/* True: the connection, seen from the peer, is another worker's, who gets the packet. Then m is taken, its
+ * data starts behind the IP headers. */
+bool net_reass_hand_over(struct sl_net *net, const struct net_pkt *p, const struct sl_endpoint *src,
+                         const struct sl_endpoint *dst, struct rte_mbuf *m);
 uint64_t net_reass_tick(struct sl_net *net, uint64_t now_us);
 void net_reass_free(struct sl_net *net);
 

@@ -284,27 +284,35 @@ static bool frame(const struct sl_net *net, const struct net_pkt *p, struct rte_
 		sl_put_be16(d + 14, l->vlan);
 	}
 	sl_put_be16(d + n - 2, ip4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
-	m->ol_flags = 0; /* nobody has verified it */
-	m->tx_offload = 0;
+	net_mbuf_reuse(m); /* nobody has verified it */
+	return true;
+}
+
+bool net_reass_hand_over(struct sl_net *net, const struct net_pkt *p, const struct sl_endpoint *src,
+                         const struct sl_endpoint *dst, struct rte_mbuf *m)
+{
+	struct sl_port *port = net->s->links[p->link].port;
+	uint16_t owner = sl_port_owner(port, src, dst);
+
+	if (owner == net->cfg.worker)
+		return false;
+	if (frame(net, p, m))
+		sl_port_handoff(port, owner, m);
+	else
+		(void)net_drop(m, SL_E_INVAL);
 	return true;
 }
 
 void net_reass_deliver(struct sl_net *net, const struct net_pkt *p, struct rte_mbuf *m, uint64_t now_us)
 {
-	const struct net_link *l = &net->s->links[p->link];
 	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
-	uint16_t owner = net->cfg.worker;
 
 	if (p->proto == IPPROTO_TCP) {
 		struct sl_endpoint src = {net_addr_of(&p->src), sl_get_be16(d)};
 		struct sl_endpoint dst = {net_addr_of(&p->dst), sl_get_be16(d + 2)};
 
-		owner = sl_port_owner(l->port, &src, &dst);
+		if (net_reass_hand_over(net, p, &src, &dst, m))
+			return;
 	}
-	if (owner == net->cfg.worker)
-		net_ip_deliver(net, p, m, now_us);
-	else if (frame(net, p, m))
-		sl_port_handoff(l->port, owner, m);
-	else
-		(void)net_drop(m, SL_E_INVAL);
+	net_ip_deliver(net, p, m, now_us);
 }

@@ -397,6 +397,46 @@ static void test_hand_over(void **state)
 	assert_int_equal(up.flags & RTE_MBUF_F_RX_L4_CKSUM_MASK, RTE_MBUF_F_RX_L4_CKSUM_BAD);
 }
 
+/* An ICMP error in fragments tells the worker that has the connection which it quotes. */
+static void test_error_hand_over(void **state)
+{
+	struct frag a = {.id = 40, .more = true, .proto = six ? 58 : 1};
+	struct frag b = {.id = 40, .off = 64, .proto = six ? 58 : 1};
+	struct net_ip src = ours();
+	struct net_ip dst = peer(0);
+	uint8_t e[8 + 40 + 80] = {0};
+	size_t ip = six ? 40 : 20, n = 8 + ip + 80;
+	uint16_t sum;
+
+	(void)state;
+	choose_owner(1);
+	e[0] = six ? 2 : 3; /* too big: 1400 */
+	e[1] = six ? 0 : 4;
+	sl_put_be16(e + 6, 1400);
+	e[8] = six ? 0x60 : 0x45;
+	if (six) {
+		e[8 + 6] = 6;
+		memcpy(e + 8 + 8, net_ip_bytes(&src), 16);
+		memcpy(e + 8 + 24, net_ip_bytes(&dst), 16);
+	} else {
+		e[8 + 9] = 6;
+		memcpy(e + 8 + 12, net_ip_bytes(&src) + 12, 4);
+		memcpy(e + 8 + 16, net_ip_bytes(&dst) + 12, 4);
+	}
+	sl_put_be16(e + 8 + ip, 5432);
+	sl_put_be16(e + 8 + ip + 2, sport);
+	sum = six ? net_icmp6_sum(&dst, &src, e, (uint16_t)n) : (uint16_t)~rte_raw_cksum(e, n);
+	memcpy(e + 2, &sum, sizeof(sum));
+	up.nb_icmp = 0;
+	send_frag(&a, e, 64);
+	send_frag(&b, e + 64, n - 64);
+	assert_int_equal(up.nb_icmp, 0); /* worker 0 does not know the connection */
+	(void)sl_net_poll(net1, now);
+	assert_int_equal(up.nb_icmp, 1);
+	assert_int_equal(up.icmp.dport, sport);
+	assert_int_equal(up.icmp.mtu, 1400);
+}
+
 static void test_echo(void **state)
 {
 	uint8_t icmp[1200] = {six ? 128 : 8, 0};
@@ -480,11 +520,17 @@ static int setup6(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        T(test_orders),        T(test_overlap_drops_all),
-	        T(test_bad_fragments), T(test_too_many),
-	        T(test_quotas),        T(test_times_out),
-	        T(test_ecn),           T(test_hand_over),
-	        T(test_echo),          T6(test_ndp_not_in_fragments),
+	        T(test_orders),
+	        T(test_overlap_drops_all),
+	        T(test_bad_fragments),
+	        T(test_too_many),
+	        T(test_quotas),
+	        T(test_times_out),
+	        T(test_ecn),
+	        T(test_hand_over),
+	        T(test_echo),
+	        T(test_error_hand_over),
+	        T6(test_ndp_not_in_fragments),
 	};
 	int failed;
 
