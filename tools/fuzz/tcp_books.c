@@ -165,6 +165,7 @@ void tcp_books_check(const struct sl_tcp *t, bool held)
 		require(tx_bytes(c) <= t->cfg.tx_buf_max, "send buffer over its bound");
 		require(c->mss >= TCP_MSS_MIN && c->cwnd < 1U << 31, "MSS or window out of bounds");
 		require(c->snd_una == c->snd_nxt || c->tmr_rtx != 0, "in flight without a timer");
+		require(!c->no_room || c->rcvq.bytes > 0, "a shut window that no reading opens");
 	}
 	require(sum.rpieces == t->rpieces.nb_used && sum.ooo == t->ooo.nb_used &&
 	                sum.rcv_own == t->nb_rcv_own,
