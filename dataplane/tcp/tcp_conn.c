@@ -138,6 +138,7 @@ struct sl_tcp_conn *tcp_conn_new(struct sl_tcp *t, const struct tcp_tuple *u)
 	c->quickack = TCP_QUICKACK_SEGMENTS;
 	c->ts_offset = tcp_ts_offset(t, u);
 	c->ssthresh = UINT32_MAX;
+	c->rack.reo_mult = 1;
 	c->rcv_shift = tcp_rcv_shift(t);
 	tcp_rtt_init(c);
 	tcp_tune_init(c);

@@ -98,7 +98,7 @@ void tcp_rack_adapt(struct sl_tcp_conn *c, const struct tcp_acked *a)
 static uint32_t reo_wnd(const struct sl_tcp_conn *c)
 {
 	const struct tcp_rack *k = &c->rack;
-	uint32_t mult = u32_max(k->reo_mult, 1), wnd = mult * (tcp_min_rtt(c) / 4);
+	uint32_t mult = k->reo_mult, wnd = mult * (tcp_min_rtt(c) / 4);
 
 	if (!k->reordering && (c->ca_state == TCP_CA_RECOVERY || c->ca_state == TCP_CA_LOSS ||
 	                       c->board.sacked_segs >= TCP_DUPTHRESH))

@@ -192,6 +192,27 @@ static void test_duplicates(void **state)
 	duplicates(3);
 }
 
+/* RFC 8985, 6.2, step 4: the first duplicate already says that the window for reordering is too small. */
+static void test_first_duplicate(void **state)
+{
+	for (uint32_t nb = 0; nb < 2; nb++) {
+		struct peer peer, *p = &peer;
+		uint64_t due;
+
+		begin(p, false, true);
+		p->now += RTT;
+		ack_segs(p, 1);
+		if (nb > 0)
+			sack(p, 0, 1);
+		sack(p, 2, 3);
+		due = p->now + (1 + nb) * RTT / 4;
+		assert_int_equal(p->e.c->loss_timer, TCP_LOSS_REO);
+		assert_in_range(tcp_timer_at(p->e.c, TCP_TMR_LOSS), due, due + TCP_MS);
+		peer_drain(p);
+		peer_fini(p);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +221,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_frto_nothing_new),
 	        cmocka_unit_test(test_timestamps),
 	        cmocka_unit_test(test_duplicates),
+	        cmocka_unit_test(test_first_duplicate),
 	};
 
 	if (test_setup(argc, argv) < 0)
