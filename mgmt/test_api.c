@@ -27,8 +27,7 @@ static void test_http_length(void **state)
 	        "Transfer-Encoding: chunked, identity",
 	        "Transfer-Encoding: xchunked",
 	        "Transfer-Encoding : chunked",
-	        "Transfer-Encoding:\x0b"
-	        "chunked",
+	        "Transfer-Encoding:\vchunked",
 	        "Content-Length: +0",
 	        "Content-Length: -0",
 	        "Content-Length: 0x0",
