@@ -426,6 +426,8 @@ static void test_breaker_held(void **state)
 	denied(&f, "DROP TABLE a", SL_RSN_POLICY, "drop");
 	assert_true(sl_inspect_tripped(f.in));
 	close_flow(&f);
+	sl_inspect_free(f.in);
+	free(f.in);
 	f.in = first;
 	f.cmd = 1;
 	assert_int_equal(sl_inspect_decision(f.in, &d, &f.v), SL_OK);
