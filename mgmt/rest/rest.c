@@ -416,7 +416,7 @@ static bool framing_ok(const struct request *q)
 		return false;
 	if (m == EVHTTP_REQ_POST || m == EVHTTP_REQ_PUT || m == EVHTTP_REQ_PATCH)
 		return true;
-	return nb_coding == 0 && (nb_length == 0 || strcmp(length, "0") == 0);
+	return nb_coding == 0 && (length == NULL || strcmp(length, "0") == 0);
 }
 
 static bool takes(const struct route *t, const char *name)
