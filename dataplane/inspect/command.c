@@ -225,13 +225,10 @@ static void judge_masks(struct sl_inspect *in, const struct sl_ev_command *c, st
 	}
 }
 
-/* SQL EXECUTE, also in EXPLAIN ANALYZE and CREATE TABLE AS. DEALLOCATE is of its kind and not opaque. */
 static bool executes(const struct sl_sql *sql)
 {
-	const uint64_t execute = SL_SQL_BIT(SL_SQL_EXECUTE) | SL_SQL_BIT(SL_SQL_OPAQUE);
-
 	for (uint32_t i = 0; i < sql->nb_stmts; i++)
-		if ((sql->stmts[i].kinds & execute) == execute)
+		if (sql->stmts[i].executes)
 			return true;
 	return false;
 }
@@ -522,16 +519,6 @@ static bool changes_catalog(struct sl_inspect *in, uint64_t kinds)
 	return in->changed_catalog && (kinds & SL_SQL_BIT(SL_SQL_TRANSACTION)) != 0;
 }
 
-static bool begins_with(struct sl_span text, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (size_t i = 0; i < n; i++)
-		if (i >= text.n || (text.p[i] | 0x20) != (uint8_t)word[i])
-			return false;
-	return true;
-}
-
 /* What it does by names of cursors and prepared statements: bits of enum sl_names. */
 static uint8_t names_of(const struct sl_sql *sql)
 {
@@ -542,36 +529,24 @@ static uint8_t names_of(const struct sl_sql *sql)
 	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
 		const struct sl_sql_stmt *s = &sql->stmts[i];
 
-		if ((s->kinds & SL_SQL_BIT(SL_SQL_EXECUTE)) != 0 && !begins_with(s->text, "deallocate"))
-			names |= SL_NAMES_EXECUTE | SL_NAMES_OPEN;
-		if (begins_with(s->text, "fetch") || begins_with(s->text, "move"))
-			names |= SL_NAMES_FETCH;
-		if (begins_with(s->text, "declare"))
-			names |= SL_NAMES_OPEN;
+		names |= s->executes ? SL_NAMES_EXECUTE | SL_NAMES_OPEN : 0;
+		names |= s->fetches ? SL_NAMES_FETCH : 0;
+		names |= s->declares ? SL_NAMES_OPEN : 0;
 	}
 	return names;
 }
 
-static bool in_word(uint8_t c)
-{
-	return c >= 0x80 || c == '_' || c == '$' || (c >= '0' && c <= '9') ||
-	       ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
-
-/* Of FETCH and MOVE, at their end. Empty where it is not plain. */
+/* The name as the target has it; empty where that hangs on its encoding. */
 static struct sl_span cursor_of(const struct sl_sql *sql, char out[SL_SQL_NAME_MAX])
 {
-	struct sl_span text = sql->stmts[0].text;
-	bool quoted = text.n > 0 && text.p[text.n - 1] == '"';
-	size_t from = text.n - quoted;
+	struct sl_span name = sql->stmts[0].cursor;
 
 	if (sql->nb_stmts != 1 || !sql->complete)
 		return SL_SPAN_EMPTY;
-	while (from > 0 && in_word(text.p[from - 1]))
-		from--;
-	if (quoted && (from < 2 || text.p[from - 1] != '"' || text.p[from - 2] != ' '))
-		return SL_SPAN_EMPTY;
-	return sl_span(out, sl_sql_name_fold(sl_span_sub(text, from - quoted, text.n), out));
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] >= 0x80)
+			return SL_SPAN_EMPTY;
+	return sl_span(out, sl_sql_name_fold(name, out));
 }
 
 int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_verdict *v,

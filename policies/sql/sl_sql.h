@@ -75,8 +75,12 @@ struct sl_sql_stmt {
 	bool no_where; /* an UPDATE or DELETE, at any level, without WHERE of its own (WHERE CURRENT OF counts
 	                  as one) */
 	bool held;     /* DECLARE ... WITH HOLD: the cursor outlives its transaction */
+	/* What it does by the name of a cursor or of a prepared statement: DECLARE; FETCH, MOVE; EXECUTE,
+	 * also in CREATE TABLE AS and EXPLAIN ANALYZE. */
+	bool declares, fetches, executes;
 	struct sl_span text;     /* its part of the query string */
-	struct sl_span set_name; /* SET, RESET: see below; "" else */
+	struct sl_span set_name; /* SET, RESET: see above; "" else */
+	struct sl_span cursor;   /* FETCH, MOVE: as written; "" where that is not plain */
 };
 
 #define SL_SQL_STMTS_MAX     64  /* statements of one query string; with more it is opaque */

@@ -47,8 +47,7 @@ static void if_exists(struct sql_parser *p)
 static void as_query(struct sql_parser *p)
 {
 	if (sql_take_kw(p, KW_EXECUTE)) {
-		sql_add_kinds(p, BIT(EXECUTE) | BIT(OPAQUE));
-		sql_rest(p);
+		sql_execute(p);
 		return;
 	}
 	sql_use_role(p, SQL_ROLE_TOP);

@@ -295,6 +295,7 @@ static inline uint16_t sql_use_nb_queries(const struct sql_parser *p)
 
 /* sql_utility.c */
 void sql_utility(struct sql_parser *p, bool carried);
+void sql_execute(struct sql_parser *p); /* behind EXECUTE */
 
 /* sql_ddl.c */
 void sql_create(struct sql_parser *p);

@@ -267,8 +267,25 @@ static void prepare(struct sql_parser *p)
 		(void)sql_preparable(p);
 }
 
+/* FETCH and MOVE: the name is the last word. */
+static void fetch(struct sql_parser *p)
+{
+	p->stmt->fetches = true;
+	sql_words(p);
+	if (!p->failed && (p->prev->type == TOK_WORD || p->prev->type == TOK_QUOTED))
+		p->stmt->cursor = p->prev->text;
+}
+
+void sql_execute(struct sql_parser *p)
+{
+	sql_add_kinds(p, BIT(EXECUTE) | BIT(OPAQUE));
+	p->stmt->executes = true;
+	sql_rest(p);
+}
+
 static void declare(struct sql_parser *p)
 {
+	p->stmt->declares = true;
 	(void)sql_name(p);
 	while (!p->failed && !sql_is_kw(p, KW_FOR)) {
 		if (sql_at_end(p))
@@ -324,7 +341,7 @@ static void explain(struct sql_parser *p)
 		return;
 	/* Planned, not run; but what could not be read stays so. */
 	p->stmt->kinds = (p->stmt->kinds & (BIT(ADMIN) | BIT(OPAQUE))) | BIT(EXPLAIN);
-	p->stmt->no_where = false;
+	p->stmt->no_where = p->stmt->executes = false;
 	for (uint32_t i = first; i < p->out->nb_relations; i++)
 		p->out->relations[i].access = SL_SQL_READS;
 }
@@ -358,11 +375,11 @@ static const struct leading leading[KW_COUNT] = {
 	[KW_SAVEPOINT] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
 	[KW_RELEASE] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
 	[KW_PREPARE] = {BIT(PREPARE), SL_SQL_PREPARE, prepare},
-	[KW_EXECUTE] = {BIT(EXECUTE) | BIT(OPAQUE), SL_SQL_EXECUTE, NULL},
+	[KW_EXECUTE] = {0, SL_SQL_EXECUTE, sql_execute},
 	[KW_DEALLOCATE] = {BIT(EXECUTE), SL_SQL_EXECUTE, sql_words},
 	[KW_DECLARE] = {BIT(CURSOR), SL_SQL_CURSOR, declare},
-	[KW_FETCH] = {BIT(CURSOR), SL_SQL_CURSOR, sql_words},
-	[KW_MOVE] = {BIT(CURSOR), SL_SQL_CURSOR, sql_words},
+	[KW_FETCH] = {BIT(CURSOR), SL_SQL_CURSOR, fetch},
+	[KW_MOVE] = {BIT(CURSOR), SL_SQL_CURSOR, fetch},
 	[KW_CLOSE] = {BIT(CURSOR), SL_SQL_CURSOR, sql_words},
 	[KW_EXPLAIN] = {BIT(EXPLAIN), SL_SQL_EXPLAIN, explain},
 	[KW_CALL] = {BIT(CALL) | BIT(OPAQUE), SL_SQL_CALL, NULL},
