@@ -402,9 +402,16 @@ static int start_mgmt(struct gateway *g)
 	return sl_mgmt_new(&cfg, &g->mgmt, g->err, sizeof(g->err));
 }
 
+/* One that cannot begin would leave a queue that nobody reads: better no gateway, which its keeper sees. */
 static int run_worker(void *w)
 {
-	return sl_worker_run(w);
+	int rc = sl_worker_run(w);
+
+	if (rc < 0) {
+		sl_log(SL_LOG_ERROR, "app", "a worker did not start: %s", sl_err_text(rc));
+		_exit(EXIT_FAILURE);
+	}
+	return rc;
 }
 
 static int launch(struct gateway *g)

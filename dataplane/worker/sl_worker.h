@@ -70,7 +70,8 @@ const char *sl_worker_alpn(const char *name);
 /* Main thread, before the worker runs. 0, < 0 with the reason in err. */
 int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char *err, size_t err_cap);
 /* The poll loop, in the worker's own thread, until all workers were drained (SL_MSG_DRAIN), or for ever when
- * the worker dies of a fault that is contained (sl_fault.h): then nothing of it may be freed. */
+ * the worker dies of a fault that is contained (sl_fault.h): then nothing of it may be freed. 0, or < 0: it
+ * has not begun. */
 int sl_worker_run(struct sl_worker *w);
 /* After run has returned. */
 void sl_worker_free(struct sl_worker *w);
