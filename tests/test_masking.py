@@ -17,7 +17,7 @@ from canary_ways import QUESTIONS, SCRIPTS, SELECTS
 from cutter import Cutter
 from labtest import (CA, CLIENT, DIR, LISTENER, ROOT, admin, at_end, check, eventually, gateway_log, latest, lab, psql, records, replies,
                      run, same, session, sessions, test, token)
-from pgwire import Closed, bind, describe, execute, fields, namespace, parse, query, row, sync
+from pgwire import Closed, bind, describe, execute, fields, kinds, namespace, parse, query, row, sync
 
 USER = "agent-7"
 TRIES = {"ways": 0, "questions": 0}
@@ -346,6 +346,20 @@ def masking_late_fetch():
             if eyes.see(b"".join(body for _, body in talk.w.until("Z"))):
                 leaks.append(name)
     check(not leaks, f"what masks hide was read by a late {leaks}")
+
+
+@test
+def masking_fetch_in_one_text():
+    """The rows of a portal of FETCH that has run are its own; what describes them is the cursor that has its name by then."""
+    eyes, _ = world()
+    with contextlib.closing(Bare()) as talk:
+        talk.run("begin")
+        talk.run("declare c cursor for select c_text as v from people")
+        talk.w.send(parse("fetch all from c"), bind(portal="f"), execute("f", 1), sync())
+        talk.w.until("Z")
+        talk.w.send(query("close c; declare c cursor for select name from people; fetch all from f"))
+        got = talk.w.until("Z")
+    check(not eyes.see(b"".join(body for _, body in got)), f"what masks hide was read by a FETCH that another cursor describes: {kinds(got)}")
 
 
 @test

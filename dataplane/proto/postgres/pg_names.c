@@ -248,13 +248,16 @@ bool pg_portal_stale(const struct pg *d, uint16_t slot)
 	       (e->name_n > 0 && (int32_t)(d->opened - e->acts) > 0);
 }
 
+/* Without a plain name there can be other statements in front of the FETCH: nothing is still as it was bound.
+ */
 bool pg_portals_stale(const struct pg *d, struct sl_span name)
 {
 	for (uint16_t i = 0; i < d->portals.nb; i++) {
 		const struct pg_named *e = &d->portals.v[i];
 
-		if (e->used && e->name_n > 0 && (name.n == 0 || name_is(e, name)) &&
-		    (e->names & SL_NAMES_LATE) != 0 && e->acts != d->acts)
+		if (!e->used || e->name_n == 0 || (e->names & SL_NAMES_LATE) == 0)
+			continue;
+		if (name.n == 0 || (name_is(e, name) && e->acts != d->acts))
 			return true;
 	}
 	return false;

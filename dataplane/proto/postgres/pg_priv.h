@@ -516,7 +516,7 @@ void pg_portal_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_
 /* May its name mean something else by now, or nothing, without the target's having said so? */
 bool pg_stmt_stale(const struct pg *d, uint16_t slot);
 bool pg_portal_stale(const struct pg *d, uint16_t slot);
-/* Is there one of that name (empty: of any) that goes by a name itself, of which that is so? */
+/* Is there one of that name that goes by a name itself, of which that is so? Empty: one that does, of any. */
 bool pg_portals_stale(const struct pg *d, struct sl_span name);
 /* The target has confirmed it: older ones of its name are gone. */
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq);

@@ -238,6 +238,12 @@ static void test_fetch_bound(void **state)
 	run(BOUND SIMPLE("4", "close c",
 	                 "CLOSE CURSOR") "C: C P|f\nC: S\n>T: C P|f\n>T: S\nT: 3\nT: Z T\n>C: 3\n>C: Z T\n"
 	                                 "C: Q FETCH f\n!: COMMAND 5 simple FETCH f\n>T: Q FETCH f\n");
+	/* what stands in front of it in its text can close the cursor */
+	run(BOUND "C: E f|1\nC: S\n>T: D P|f\n>T: E f|1\n>T: S\nT: T a\nT: D x\nT: s\nT: Z T\n"
+	          "!: ROWMETA 3 1\n!: RESULT 3  rows=1 masked=0\n>C: D x\n>C: s\n>C: Z T\n"
+	          "C: Q close c; FETCH\n!: COMMAND 4 simple close c; FETCH\n>T: Q SLUICE DENIED\n"
+	          "T: E ERROR 42601 syntax error\nT: Z E\n!: RESULT 4  rows=0 masked=0 failed local 0A000\n"
+	          ">C: E ERROR 0A000 by the name of another FETCH, perhaps: close that first\n>C: Z E\n");
 	/* in parts, with nothing between but Sync */
 	run(BOUND "C: E f|1\nC: S\n>T: D P|f\n>T: E f|1\n>T: S\nT: T a\nT: D x\nT: s\nT: Z T\n"
 	          "!: ROWMETA 3 1\n!: RESULT 3  rows=1 masked=0\n>C: D x\n>C: s\n>C: Z T\n"
