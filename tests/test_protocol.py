@@ -447,6 +447,8 @@ GONE = {
     "a FETCH of the portal, in one text": (CURSOR + [[parse("fetch all from c"), bind(portal="f"), execute("f", 1), sync()]],
                                            [query("close c; fetch all from f")], "0A000"),
     "a FETCH of the portal, bound": (CURSOR + [FETCH_BOUND, [query("close c")]], [parse("fetch all from f"), bind(), describe(), sync()], "0A000"),
+    "a statement that SQL runs, unread": (CURSOR + [[parse("select 1"), bind(), execute(), parse("fetch all from c /* \u00e9] */", name="s"), sync()],
+                                                    [query("close c")]], [parse("execute s"), describe("S"), sync()], "0A000"),
     "a statement that SQL runs": (CURSOR + [FETCH_PARSED, [query("close c")]], [parse("execute s"), describe("S"), sync()], "0A000"),
 }
 

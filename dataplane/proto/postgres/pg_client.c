@@ -385,7 +385,7 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 	if (text == NULL)
 		return local_error(d, m, "53400", "prepared statements too large for this gateway");
 	pg_stmt_make(d, slot, name, text);
-	d->fetch_named |= c.named && (d->judged_names & SL_NAMES_LATE) == SL_NAMES_FETCH;
+	d->fetch_named |= c.named && (d->judged_names & SL_NAMES_FETCH) != 0;
 	e = pg_queue_push(d, PG_Q_PARSE, d->judged_cmd, d->judged_mark);
 	e->slot = slot;
 	e->seq = pg_stmt(d, slot)->seq;

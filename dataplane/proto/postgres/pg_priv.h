@@ -350,7 +350,7 @@ struct pg {
 	uint32_t seg, seq;
 	/* Counts what has gone upstream and can change what a name means there: all that runs, and Close. */
 	uint32_t acts, opened; /* opened: the last that could open a cursor by a name */
-	bool fetch_named;      /* a statement with a name fetches */
+	bool fetch_named;      /* a statement with a name may fetch */
 	bool lost_late;        /* one whose names are looked up late may live that is not known any more */
 	uint64_t next_cmd, last_cmd;
 	enum pg_judged judged;

@@ -280,6 +280,13 @@ static void test_fetch_parsed(void **state)
 	          "C: P |EXECUTE s\nC: S\n!: COMMAND 4 prepare EXECUTE s\n!: RESULT 4  rows=0 masked=0 "
 	          "failed local 0A000\n"
 	          ">C: E ERROR 0A000 by the name of another FETCH, perhaps: close that first\n>C: Z E\n");
+	/* what cannot be read may fetch, too */
+	run(BEGUN
+	    "C: P s|EXECUTE FETCH\nC: S\n!: COMMAND 2 prepare EXECUTE FETCH\n>T: P s|EXECUTE FETCH\n>T: S\n"
+	    "T: 1\nT: Z T\n>C: 1\n>C: Z T\nC: Q EXECUTE s\n!: COMMAND 3 simple EXECUTE s\n>T: Q SLUICE "
+	    "DENIED\n"
+	    "T: E ERROR 42601 syntax error\nT: Z E\n!: RESULT 3  rows=0 masked=0 failed local 0A000\n"
+	    ">C: E ERROR 0A000 by the name of another FETCH, perhaps: close that first\n>C: Z E\n");
 	run(PGH_LOGIN
 	    "C: P x|EXECUTE s\nC: P s|FETCH\nC: B |x\nC: S\n!: COMMAND 1 prepare EXECUTE s\n"
 	    "!: COMMAND 2 prepare FETCH\n!: COMMAND 3 execute EXECUTE s\n"
