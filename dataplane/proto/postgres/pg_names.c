@@ -25,7 +25,7 @@ static uint16_t find(const struct pg_names *t, struct sl_span name)
 	for (uint16_t i = 0; i < t->nb; i++) {
 		if (!name_is(&t->v[i], name))
 			continue;
-		if (best == PG_NO_SLOT || (int32_t)(t->v[i].seq - t->v[best].seq) > 0)
+		if (best == PG_NO_SLOT || t->v[i].seq > t->v[best].seq)
 			best = i;
 	}
 	return best;
@@ -51,7 +51,7 @@ struct pg_named *pg_portal(const struct pg *d, uint16_t slot)
 	return &d->portals.v[slot];
 }
 
-static struct pg_named *at(const struct pg_names *t, uint16_t slot, uint32_t seq)
+static struct pg_named *at(const struct pg_names *t, uint16_t slot, uint64_t seq)
 {
 	if (slot >= t->nb || !t->v[slot].used || t->v[slot].seq != seq)
 		return NULL;
@@ -138,7 +138,7 @@ static bool same_types(const struct pg_text *t, struct sl_span types)
 }
 
 /* Portals that stand already keep what they have. Where there is no room for the types they stay unknown. */
-void pg_stmt_types(struct pg *d, uint16_t slot, uint32_t seq, struct sl_span types)
+void pg_stmt_types(struct pg *d, uint16_t slot, uint64_t seq, struct sl_span types)
 {
 	struct pg_named *e = at(&d->stmts, slot, seq);
 	struct pg_text *t;
@@ -184,16 +184,16 @@ static void drop_older(struct pg *d, struct pg_names *t, const struct pg_named *
 	struct sl_span name = sl_span(than->name, than->name_n);
 
 	for (uint16_t i = 0; i < t->nb; i++)
-		if (name_is(&t->v[i], name) && (int32_t)(t->v[i].seq - than->seq) < 0)
+		if (name_is(&t->v[i], name) && t->v[i].seq < than->seq)
 			drop(d, &t->v[i]);
 }
 
-struct pg_named *pg_portal_at(const struct pg *d, uint16_t slot, uint32_t seq)
+struct pg_named *pg_portal_at(const struct pg *d, uint16_t slot, uint64_t seq)
 {
 	return at(&d->portals, slot, seq);
 }
 
-static void confirm(struct pg *d, struct pg_names *t, uint16_t slot, uint32_t seq)
+static void confirm(struct pg *d, struct pg_names *t, uint16_t slot, uint64_t seq)
 {
 	struct pg_named *e = at(t, slot, seq);
 
@@ -203,7 +203,7 @@ static void confirm(struct pg *d, struct pg_names *t, uint16_t slot, uint32_t se
 	drop_older(d, t, e);
 }
 
-static void fail(struct pg *d, struct pg_names *t, uint16_t slot, uint32_t seq)
+static void fail(struct pg *d, struct pg_names *t, uint16_t slot, uint64_t seq)
 {
 	struct pg_named *e = at(t, slot, seq);
 
@@ -211,7 +211,7 @@ static void fail(struct pg *d, struct pg_names *t, uint16_t slot, uint32_t seq)
 		drop(d, e);
 }
 
-static void close_name(struct pg *d, struct pg_names *t, uint16_t slot, uint32_t seq)
+static void close_name(struct pg *d, struct pg_names *t, uint16_t slot, uint64_t seq)
 {
 	struct pg_named *e = at(t, slot, seq);
 
@@ -245,7 +245,7 @@ bool pg_portal_stale(const struct pg *d, uint16_t slot)
 	const struct pg_named *e = pg_portal(d, slot);
 
 	return ((e->names & SL_NAMES_LATE) != 0 && e->acts != d->acts) ||
-	       (e->name_n > 0 && (int32_t)(d->opened - e->acts) > 0);
+	       (e->name_n > 0 && d->opened > e->acts);
 }
 
 /* Without a plain name there can be other statements in front of the FETCH: nothing is still as it was bound.
@@ -263,42 +263,42 @@ bool pg_portals_stale(const struct pg *d, struct sl_span name)
 	return false;
 }
 
-void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq)
+void pg_stmt_confirm(struct pg *d, uint16_t slot, uint64_t seq)
 {
 	confirm(d, &d->stmts, slot, seq);
 }
 
-void pg_portal_confirm(struct pg *d, uint16_t slot, uint32_t seq)
+void pg_portal_confirm(struct pg *d, uint16_t slot, uint64_t seq)
 {
 	confirm(d, &d->portals, slot, seq);
 }
 
-void pg_stmt_fail(struct pg *d, uint16_t slot, uint32_t seq)
+void pg_stmt_fail(struct pg *d, uint16_t slot, uint64_t seq)
 {
 	fail(d, &d->stmts, slot, seq);
 }
 
-void pg_portal_fail(struct pg *d, uint16_t slot, uint32_t seq)
+void pg_portal_fail(struct pg *d, uint16_t slot, uint64_t seq)
 {
 	fail(d, &d->portals, slot, seq);
 }
 
-void pg_stmt_close(struct pg *d, uint16_t slot, uint32_t seq)
+void pg_stmt_close(struct pg *d, uint16_t slot, uint64_t seq)
 {
 	close_name(d, &d->stmts, slot, seq);
 }
 
-void pg_portal_close(struct pg *d, uint16_t slot, uint32_t seq)
+void pg_portal_close(struct pg *d, uint16_t slot, uint64_t seq)
 {
 	close_name(d, &d->portals, slot, seq);
 }
 
-void pg_portals_end(struct pg *d, uint32_t seg)
+void pg_portals_end(struct pg *d, uint64_t seg)
 {
 	for (uint16_t i = 0; i < d->portals.nb; i++) {
 		struct pg_named *e = &d->portals.v[i];
 
-		if (e->used && !e->pending && (int32_t)(e->seg - seg) <= 0)
+		if (e->used && !e->pending && e->seg <= seg)
 			drop(d, e);
 	}
 }

@@ -119,9 +119,9 @@ enum pg_reply {
 struct pg_entry {
 	uint8_t kind, flags;
 	uint16_t slot; /* of the statement, portal or say */
-	uint32_t seq;  /* the slot's seq then; the segment for SYNC, SIMPLE, FUNCTION */
-	uint64_t cmd;
 	uint32_t mark; /* of the command */
+	uint64_t seq;  /* the slot's seq then; the segment for SYNC, SIMPLE, FUNCTION */
+	uint64_t cmd;
 };
 
 /* Text of a prepared statement, followed by its parameter types; shared by a statement and its portals. */
@@ -138,11 +138,11 @@ struct pg_named {
 	bool running;       /* portal: an Execute of it has no answer yet */
 	bool executed, suspended;
 	uint8_t name_n;
-	uint32_t seq, seg; /* seg: the pipeline segment (Sync to Sync) that it was made in */
+	uint64_t seq, seg; /* seg: the pipeline segment (Sync to Sync) that it was made in */
 	struct pg_text *text;
 	uint64_t cmd;
 	uint32_t mark; /* of cmd */
-	uint32_t acts; /* pg.acts when it was made, and when a portal ran last */
+	uint64_t acts; /* pg.acts when it was made, and when a portal ran last */
 	uint8_t names; /* enum sl_names, of its statement */
 	char name[PG_NAME_MAX + 1];
 };
@@ -346,10 +346,10 @@ struct pg {
 	bool flushed;       /* and a Flush behind them */
 	bool copy_in;       /* the target waits for CopyData */
 	uint16_t described; /* portal that the last RowDescription asked for belongs to; PG_NO_SLOT none */
-	uint32_t described_seq;
-	uint32_t seg, seq;
+	uint64_t described_seq;
+	uint64_t seg, seq; /* never wrap: a session can be as old as it likes */
 	/* Counts what has gone upstream and can change what a name means there: all that runs, and Close. */
-	uint32_t acts, opened; /* opened: the last that could open a cursor by a name */
+	uint64_t acts, opened; /* opened: the last that could open a cursor by a name */
 	bool fetch_named;      /* a statement with a name may fetch */
 	bool lost_late;        /* one whose names are looked up late may live that is not known any more */
 	uint64_t next_cmd, last_cmd;
@@ -360,7 +360,7 @@ struct pg {
 	uint32_t judged_mark;
 	uint8_t judged_names;
 	bool judged_far;     /* it reads a portal whose own cursor may have gone */
-	uint32_t judged_seq; /* of the statement that was judged */
+	uint64_t judged_seq; /* of the statement that was judged */
 
 	/* The target's stream. */
 	uint32_t t_left, t_skip;
@@ -498,7 +498,7 @@ uint16_t pg_portal_find(const struct pg *d, struct sl_span name);
 struct pg_named *pg_stmt(const struct pg *d, uint16_t slot);
 struct pg_named *pg_portal(const struct pg *d, uint16_t slot);
 /* The portal in that slot, if it is still that one; NULL. */
-struct pg_named *pg_portal_at(const struct pg *d, uint16_t slot, uint32_t seq);
+struct pg_named *pg_portal_at(const struct pg *d, uint16_t slot, uint64_t seq);
 /* A free slot: PG_NO_SLOT when there is none. *waiting: one may come free when replies arrive. */
 uint16_t pg_stmt_free_slot(struct pg *d, bool *waiting);
 uint16_t pg_portal_free_slot(struct pg *d, bool *waiting);
@@ -508,7 +508,7 @@ struct sl_span pg_text_sql(const struct pg_text *t);
 uint32_t pg_text_type(const struct pg_text *t, uint32_t i);
 void pg_text_unref(struct pg *d, struct pg_text *t);
 /* The target has said of which types the parameters of a statement are (4 bytes each). */
-void pg_stmt_types(struct pg *d, uint16_t slot, uint32_t seq, struct sl_span types);
+void pg_stmt_types(struct pg *d, uint16_t slot, uint64_t seq, struct sl_span types);
 /* Both are of the command that was judged last. Takes over the reference. */
 void pg_stmt_make(struct pg *d, uint16_t slot, struct sl_span name, struct pg_text *text);
 /* Takes one of its own. */
@@ -519,16 +519,16 @@ bool pg_portal_stale(const struct pg *d, uint16_t slot);
 /* Is there one of that name that goes by a name itself, of which that is so? Empty: one that does, of any. */
 bool pg_portals_stale(const struct pg *d, struct sl_span name);
 /* The target has confirmed it: older ones of its name are gone. */
-void pg_stmt_confirm(struct pg *d, uint16_t slot, uint32_t seq);
-void pg_portal_confirm(struct pg *d, uint16_t slot, uint32_t seq);
+void pg_stmt_confirm(struct pg *d, uint16_t slot, uint64_t seq);
+void pg_portal_confirm(struct pg *d, uint16_t slot, uint64_t seq);
 /* It never came to be. */
-void pg_stmt_fail(struct pg *d, uint16_t slot, uint32_t seq);
-void pg_portal_fail(struct pg *d, uint16_t slot, uint32_t seq);
+void pg_stmt_fail(struct pg *d, uint16_t slot, uint64_t seq);
+void pg_portal_fail(struct pg *d, uint16_t slot, uint64_t seq);
 /* Closed: it and older ones of its name are gone. */
-void pg_stmt_close(struct pg *d, uint16_t slot, uint32_t seq);
-void pg_portal_close(struct pg *d, uint16_t slot, uint32_t seq);
+void pg_stmt_close(struct pg *d, uint16_t slot, uint64_t seq);
+void pg_portal_close(struct pg *d, uint16_t slot, uint64_t seq);
 /* A transaction has ended with that segment: its portals are gone. */
-void pg_portals_end(struct pg *d, uint32_t seg);
+void pg_portals_end(struct pg *d, uint64_t seg);
 /* SQL has removed statements: all named ones that the target had confirmed are forgotten. */
 void pg_stmts_forget(struct pg *d);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pg_priv.h"
 #include "sl_postgres.h"
 #include "test_pg_harness.h"
 #include "test_pg_text.h"
@@ -525,6 +526,11 @@ static void control(struct world *w, char what, char *rest)
 			v.action = SL_ACT_PARK;
 		}
 		assert_int_equal(sl_postgres_decoder.resume(w->st, &v), SL_OK);
+	} else if (what == 'N') {
+		struct pg *d = w->st;
+
+		d->seq += UINT32_C(1) << 31;
+		d->acts += UINT32_C(1) << 31;
 	} else if (what == 'B') {
 		v.reason.code = reason_of(word);
 		v.reason.message = sl_span_str(rest == NULL ? "" : rest);
@@ -636,7 +642,7 @@ static size_t replay(struct world *w, const char *transcript, enum how how, size
 		if (line[0] == 'C' || line[0] == 'T') {
 			side = line[0];
 			n += pgt_build(side == 'C' ? SL_CLIENT : SL_TARGET, line + 3, bytes + n);
-		} else if (line[0] != '\0' && strchr("LRBF", line[0]) != NULL) {
+		} else if (line[0] != '\0' && strchr("LRBFN", line[0]) != NULL) {
 			control(w, line[0], line[2] == '\0' ? line + 2 : line + 3);
 			pgt_put(&w->log, "--\n");
 			log_step(w);
@@ -657,7 +663,7 @@ static void expected(const char *transcript, struct text *out)
 	while (*p != '\0') {
 		const char *block, *q;
 
-		while (*p != '\0' && strchr("CT", *p) == NULL && strchr("LRBF", *p) == NULL)
+		while (*p != '\0' && strchr("CT", *p) == NULL && strchr("LRBFN", *p) == NULL)
 			p = strchr(p, '\n') + 1;
 		if (*p == '\0')
 			break;

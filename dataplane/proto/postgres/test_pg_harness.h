@@ -7,6 +7,7 @@
  *   R: allow | deny code text | wait
  *   B: code text      inject(SL_INJ_BYE)
  *   F: C | T          FIN of that side
+ *   N:                2^31 statements and portals have come and gone
  *   !: event          expected since the last line of input
  *   >C: message       expected towards the client
  *   >T: message       expected towards the target

@@ -359,6 +359,18 @@ static void test_stale_parse(void **state)
 	    ">C: E ERROR 42601 x\n>C: Z I\n=: park\nR: wait\n>C: N NOTICE 00000 held D=event EV\n=: park\n");
 }
 
+/* What a name means does not change with the age of the session. */
+static void test_long_session(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN
+	    "C: P |q\nC: S\n!: COMMAND 1 prepare q\n>T: P |q\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z I\nN:\n"
+	    "C: P |new\nC: S\n!: COMMAND 2 prepare new\n>T: P |new\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z I\n"
+	    "C: B |\n!: COMMAND 3 execute new\n>T: B |\n");
+	run(PGH_LOGIN "N:\nC: P |q\nC: B p|\nC: E p|0\n!: COMMAND 1 prepare q\n!: COMMAND 2 execute q\n"
+	              ">T: P |q\n>T: B p|\n>T: D P|p\n>T: E p|0\n");
+}
+
 static void test_hold(void **state)
 {
 	(void)state;
@@ -680,6 +692,7 @@ int main(void)
 	        cmocka_unit_test(test_p19_denied_parse),
 	        cmocka_unit_test(test_discard_to_sync),
 	        cmocka_unit_test(test_stale_parse),
+	        cmocka_unit_test(test_long_session),
 	        cmocka_unit_test(test_hold),
 	        cmocka_unit_test(test_hold_in_pipeline),
 	        cmocka_unit_test(test_texts_in_flight),
