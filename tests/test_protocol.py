@@ -501,3 +501,14 @@ def fetch_of_a_cursor_goes_on():
     same([row(b) for k, b in w.until("Z") if k == "D"], [[b"7"]], "another cursor")
     w.send(parse("select 8"), bind(portal="p"), execute("p", 1), parse("select 9"), bind(), execute(), execute("p", 1), sync())
     same([row(b) for k, b in w.until("Z") if k == "D"], [[b"8"], [b"9"]], "a portal, with another statement between")
+
+
+@test
+def statements_that_sql_deallocates():
+    """psycopg drops what it has prepared and needs no more by SQL: as many as it likes, one after the other."""
+    w = session("bench", "bench")
+    for i in range(300):
+        w.send(parse(f"select {i}", name=f"_pg3_{i}"), bind(statement=f"_pg3_{i}"), execute(), sync())
+        same(errors(w.until("Z")), [], f"statement {i}")
+        w.send(query(f'DEALLOCATE "_pg3_{i}"'))
+        same(errors(w.until("Z")), [], f"its end, {i}")

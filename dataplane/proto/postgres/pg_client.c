@@ -305,6 +305,7 @@ static int refuse_fetch(struct pg *d, const struct pg_msg *m)
 static int client_query(struct pg *d, const struct pg_msg *m)
 {
 	struct sl_ev_command c = {.phase = SL_PHASE_SIMPLE, .op = SL_SPAN_LIT("query")};
+	struct pg_entry *e;
 	struct sl_span b = m->body;
 	int rc;
 
@@ -319,7 +320,9 @@ static int client_query(struct pg *d, const struct pg_msg *m)
 		return refuse(d, m);
 	if (runs_fetch(d))
 		return refuse_fetch(d, m);
-	pg_queue_push(d, PG_Q_SIMPLE, d->judged_cmd, d->judged_mark)->seq = d->seg;
+	e = pg_queue_push(d, PG_Q_SIMPLE, d->judged_cmd, d->judged_mark);
+	e->slot = pg_stmt_deallocated(d, c.text);
+	e->seq = d->seg;
 	runs(d, d->judged_names);
 	segment_end(d);
 	return pass(d, m);

@@ -118,7 +118,7 @@ enum pg_reply {
 
 struct pg_entry {
 	uint8_t kind, flags;
-	uint16_t slot; /* of the statement, portal or say */
+	uint16_t slot; /* of the statement, portal or say; SIMPLE: of the statement that it DEALLOCATEs */
 	uint32_t mark; /* of the command */
 	uint64_t seq;  /* the slot's seq then; the segment for SYNC, SIMPLE, FUNCTION */
 	uint64_t cmd;
@@ -518,6 +518,8 @@ bool pg_stmt_stale(const struct pg *d, uint16_t slot);
 bool pg_portal_stale(const struct pg *d, uint16_t slot);
 /* Is there one of that name that goes by a name itself, of which that is so? Empty: one that does, of any. */
 bool pg_portals_stale(const struct pg *d, struct sl_span name);
+/* The statement that the text DEALLOCATEs, where that is all it does and it is known. PG_NO_SLOT: none. */
+uint16_t pg_stmt_deallocated(const struct pg *d, struct sl_span sql);
 /* The target has confirmed it: older ones of its name are gone. */
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint64_t seq);
 void pg_portal_confirm(struct pg *d, uint16_t slot, uint64_t seq);

@@ -163,13 +163,17 @@ static int result_done(struct pg *d, const struct pg_entry *e, struct sl_span ta
 
 /* SQL can remove statements that were made by Parse, and make others of their name: then what is known of
  * them is stale. */
-static void tag_effects(struct pg *d, struct sl_span tag)
+static void tag_effects(struct pg *d, const struct pg_entry *e, struct sl_span tag)
 {
-	if (sl_span_is(tag, "DEALLOCATE"))
+	if (sl_span_is(tag, "DEALLOCATE")) {
 		d->sql_deallocated = true;
-	else if (sl_span_is(tag, "DEALLOCATE ALL") || sl_span_is(tag, "DISCARD ALL") ||
-	         (sl_span_is(tag, "PREPARE") && d->sql_deallocated))
+		/* What the client has made in that place since is pending. */
+		if (e->kind == PG_Q_SIMPLE && e->slot != PG_NO_SLOT && !pg_stmt(d, e->slot)->pending)
+			pg_stmt_close(d, e->slot, pg_stmt(d, e->slot)->seq);
+	} else if (sl_span_is(tag, "DEALLOCATE ALL") || sl_span_is(tag, "DISCARD ALL") ||
+	           (sl_span_is(tag, "PREPARE") && d->sql_deallocated)) {
 		pg_stmts_forget(d);
+	}
 }
 
 /* CommandComplete, EmptyQueryResponse, PortalSuspended. */
@@ -190,7 +194,7 @@ static int command_complete(struct pg *d, const struct pg_msg *m, struct pg_entr
 	rc = result_done(d, e, tag);
 	if (rc != SL_OK)
 		return rc;
-	tag_effects(d, tag);
+	tag_effects(d, e, tag);
 	pg_rows_reset(d);
 	(void)out(d, m, e);
 	if (e->kind == PG_Q_EXECUTE) {
