@@ -56,6 +56,7 @@ struct binding {
 	bool pinned;
 	struct sl_catalog *catalog; /* counted; NULL: not needed, or not given yet */
 	uint8_t gen;                /* names this binding in want numbers; 6 bits */
+	uint32_t sticky;            /* `before`: what the session remembered when it was the newest */
 	uint8_t era;                /* changes with the masks of columns, not with each policy; 7 bits */
 	uint64_t last_cmd;          /* the last command that it let through and that will have a result */
 };

@@ -180,6 +180,7 @@ int policy_bind(struct sl_inspect *in)
 		unpin(in, &in->before);
 		binding_clear(&in->before);
 		in->before = in->now; /* with its pin and its catalog */
+		in->before.sticky = in->sticky;
 		in->now = (struct binding){0};
 	}
 	bind(in, current);

@@ -266,6 +266,14 @@ void protect_bound(struct sl_inspect *in)
 	b->era = in->era;
 }
 
+/* By the numbers that the masks of this binding have. */
+static uint32_t remembered(const struct sl_inspect *in, const struct binding *b)
+{
+	if (b->era == in->era)
+		return in->sticky & ~STICKY_OWN;
+	return (in->sticky & ~b->sticky & STICKY_CALLED) != 0 ? unknown_marks(b) : b->sticky & ~STICKY_OWN;
+}
+
 uint32_t protect_mark(const struct sl_inspect *in, const struct binding *b, uint32_t mark)
 {
 	bool goes_on =
@@ -279,7 +287,7 @@ uint32_t protect_mark(const struct sl_inspect *in, const struct binding *b, uint
 		return mark;
 	/* The first mask of what is derived stays. */
 	return mark |
-	       ((mark & SL_PROTECT_DERIVED) != 0 ? in->sticky & SL_PROTECT_QUIET : in->sticky & ~STICKY_OWN);
+	       (remembered(in, b) & ((mark & SL_PROTECT_DERIVED) != 0 ? SL_PROTECT_QUIET : UINT32_MAX));
 }
 
 /* ---- relations that the catalog does not know ---- */

@@ -347,6 +347,42 @@ static void test_another_policy(void **state)
 	}
 }
 
+/* What the session remembers is of the newest policy: a reply that is read by an older one has its masks. */
+static void test_policy_behind(void **state)
+{
+	static const char card[] =
+	        "---\nkind: Mask\nversion: 1\nmetadata: {name: card%d}\nspec:\n  action: redact\n"
+	        "  text: '[card]'\n  pattern: '\\b4[0-9]{15}\\b'\n";
+	const char *at = strstr(policy, "---\nkind: Mask");
+	char more[4096], one[256], two[256];
+	uint64_t cmd;
+	uint32_t mark;
+	struct fx f;
+
+	(void)state;
+	(void)snprintf(one, sizeof(one), card, 1);
+	(void)snprintf(two, sizeof(two), card, 2);
+	(void)snprintf(more, sizeof(more), "%.*s%s%s%s", (int)(at - policy), policy, one, two, at);
+	for (int derived = 0; derived < 2; derived++) {
+		up(&f, decides);
+		allowed(&f, "FETCH c", 0);
+		cmd = f.cmd;
+		mark = f.v.mark;
+		if (derived)
+			allowed(&f, "DECLARE c CURSOR FOR SELECT upper(ssn) FROM people",
+			        SL_PROTECT_DERIVED | SL_PROTECT_QUIET);
+		apply(&f, more);
+		gather(&f);
+		allowed(&f, "SELECT 1", 0);
+		f.cmd = cmd;
+		if (derived)
+			assert_string_equal(masked(&f, mark, 0, 0), "***");
+		else
+			assert_null(masked(&f, mark, 0, 0));
+		down(&f);
+	}
+}
+
 /* ---- COPY ---- */
 
 static uint8_t kept[SL_KEEP_MAX];
@@ -584,6 +620,7 @@ int main(void)
 	        cmocka_unit_test(test_names_looked_up_late),
 	        cmocka_unit_test(test_cursors_of_functions),
 	        cmocka_unit_test(test_another_policy),
+	        cmocka_unit_test(test_policy_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
