@@ -294,7 +294,7 @@ static void runs(struct pg *d, uint8_t names)
  */
 static bool runs_fetch(const struct pg *d)
 {
-	return d->judged_far || ((d->judged_names & SL_NAMES_EXECUTE) != 0 && d->fetch_named);
+	return d->judged_far || ((d->judged_names & SL_NAMES_EXECUTE) != 0 && pg_stmts_fetch(d));
 }
 
 static int refuse_fetch(struct pg *d, const struct pg_msg *m)
@@ -388,7 +388,6 @@ static int client_parse(struct pg *d, const struct pg_msg *m)
 	if (text == NULL)
 		return local_error(d, m, "53400", "prepared statements too large for this gateway");
 	pg_stmt_make(d, slot, name, text);
-	d->fetch_named |= c.named && (d->judged_names & SL_NAMES_FETCH) != 0;
 	e = pg_queue_push(d, PG_Q_PARSE, d->judged_cmd, d->judged_mark);
 	e->slot = slot;
 	e->seq = pg_stmt(d, slot)->seq;

@@ -263,6 +263,18 @@ bool pg_portals_stale(const struct pg *d, struct sl_span name)
 	return false;
 }
 
+/* Also when it is only known that there may be one. */
+bool pg_stmts_fetch(const struct pg *d)
+{
+	for (uint16_t i = 0; i < d->stmts.nb; i++) {
+		const struct pg_named *e = &d->stmts.v[i];
+
+		if (e->used && e->name_n > 0 && (e->names & SL_NAMES_FETCH) != 0)
+			return true;
+	}
+	return d->lost_late;
+}
+
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint64_t seq)
 {
 	confirm(d, &d->stmts, slot, seq);

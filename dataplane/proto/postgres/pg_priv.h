@@ -350,7 +350,6 @@ struct pg {
 	uint64_t seg, seq; /* never wrap: a session can be as old as it likes */
 	/* Counts what has gone upstream and can change what a name means there: all that runs, and Close. */
 	uint64_t acts, opened; /* opened: the last that could open a cursor by a name */
-	bool fetch_named;      /* a statement with a name may fetch */
 	bool lost_late;        /* one whose names are looked up late may live that is not known any more */
 	uint64_t next_cmd, last_cmd;
 	enum pg_judged judged;
@@ -518,6 +517,8 @@ bool pg_stmt_stale(const struct pg *d, uint16_t slot);
 bool pg_portal_stale(const struct pg *d, uint16_t slot);
 /* Is there one of that name that goes by a name itself, of which that is so? Empty: one that does, of any. */
 bool pg_portals_stale(const struct pg *d, struct sl_span name);
+/* Is there a statement with a name that may fetch? */
+bool pg_stmts_fetch(const struct pg *d);
 /* The statement that the text DEALLOCATEs, where that is all it does and it is known. PG_NO_SLOT: none. */
 uint16_t pg_stmt_deallocated(const struct pg *d, struct sl_span sql);
 /* The target has confirmed it: older ones of its name are gone. */

@@ -326,6 +326,11 @@ static void test_fetch_parsed(void **state)
 	          "C: P |EXECUTE s\nC: S\n!: COMMAND 4 prepare EXECUTE s\n!: RESULT 4  rows=0 masked=0 "
 	          "failed local 0A000\n"
 	          ">C: E ERROR 0A000 by the name of another FETCH, perhaps: close that first\n>C: Z E\n");
+	/* closed, as the client was told */
+	run(BEGUN
+	    "C: P s|FETCH\nC: C S|s\nC: S\n!: COMMAND 2 prepare FETCH\n>T: P s|FETCH\n>T: C S|s\n>T: S\n"
+	    "T: 1\nT: 3\nT: Z T\n>C: 1\n>C: 3\n>C: Z T\n"
+	    "C: Q EXECUTE s\n!: COMMAND 3 simple EXECUTE s\n>T: Q EXECUTE s\n");
 	/* what cannot be read may fetch, too */
 	run(BEGUN
 	    "C: P s|EXECUTE FETCH\nC: S\n!: COMMAND 2 prepare EXECUTE FETCH\n>T: P s|EXECUTE FETCH\n>T: S\n"
