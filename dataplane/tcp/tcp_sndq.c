@@ -88,6 +88,9 @@ bool tcp_sndq_put_ref(struct sl_tcp_conn *c, struct rte_mbuf *m, uint32_t off, u
 {
 	if (c->sndq.pinned + m->buf_len > TCP_PIN_FACTOR * tcp_tx_buf(c) || tcp_mem_room(c) < m->buf_len)
 		return false;
+	/* Whose memory it is does not matter: the last quarter is for queues that have nothing. */
+	if (c->sndq.head != NULL && tcp_pressure(c))
+		return false;
 	if (m->pool == c->t->cfg.pool && !tcp_sndq_available(c))
 		return false;
 	if (!append(c, m, m->data_off + off, n, false))

@@ -138,6 +138,49 @@ static void test_readers_of_nothing(void **state)
 	end_all(p);
 }
 
+/*
+ * What comes in large segments goes on by reference to clients that do not read, whatever the pool: it stops
+ * at three quarters of the memory, but for a piece where nothing is queued, so that others still get their
+ * data in.
+ */
+static void test_readers_of_nothing_large(void **state)
+{
+	static uint8_t large[500];
+	struct end *target = &ends[ENDS - 1], *other = &ends[ENDS - 2];
+	struct peer peer, *p = &peer;
+	struct sl_tcp_piece piece[4];
+	uint32_t seq, ack, nb;
+
+	(void)state;
+	begin(p, MEMORY);
+	connect_as(p, target, 41000);
+	seq = p->seq;
+	ack = p->ack;
+	for (uint32_t i = 0; i < 8; i++)
+		connect_as(p, &ends[i], (uint16_t)(42000 + i));
+	for (uint32_t i = 0; i < 8; i++) {
+		p->sport = 41000;
+		for (uint32_t k = 0; k < 400; k++) {
+			size_t took = 0;
+
+			peer_tx(p, F_ACK | F_PSH, seq, ack, large, sizeof(large));
+			seq = target->c->rcv_nxt;
+			nb = sl_tcp_peek_pieces(target->c, piece, 4);
+			for (uint32_t v = 0; v < nb; v++)
+				took += sl_tcp_write_piece(ends[i].c, &piece[v]);
+			sl_tcp_consume(target->c, took);
+			peer_drain(p);
+			p->now += 10;
+			if (took == 0)
+				break;
+		}
+	}
+	connect_as(p, other, 50000);
+	peer_tx(p, F_ACK | F_PSH, p->seq, p->ack, large, sizeof(large));
+	assert_int_equal(sl_tcp_readable(other->c), sizeof(large));
+	end_all(p);
+}
+
 static uint32_t heard(void)
 {
 	uint32_t nb = 0;
@@ -183,9 +226,8 @@ static void test_many_wait(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_ranges_of_a_byte),
-	        cmocka_unit_test(test_large_beside_small),
-	        cmocka_unit_test(test_readers_of_nothing),
+	        cmocka_unit_test(test_ranges_of_a_byte),   cmocka_unit_test(test_large_beside_small),
+	        cmocka_unit_test(test_readers_of_nothing), cmocka_unit_test(test_readers_of_nothing_large),
 	        cmocka_unit_test(test_many_wait),
 	};
 
