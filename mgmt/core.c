@@ -36,11 +36,20 @@ static void on_stopped(struct sl_mgmt *m, uint32_t worker)
 	end_when_all_stopped(m);
 }
 
-/* To the worker that it names; its own cancel requests a worker handles itself. */
+/*
+ * To the worker that it names; its own cancel requests a worker handles itself. They come from clients that
+ * nobody knows: what would wait behind too much is lost, which a client must reckon with anyway.
+ */
 static void pass_cancel(struct sl_mgmt *m, uint32_t from, const struct sl_msg *msg)
 {
-	if (msg->flow.worker < m->nb_workers && msg->flow.worker != from)
-		mg_out_send(m, msg->flow.worker, msg);
+	uint32_t to = msg->flow.worker;
+
+	if (to >= m->nb_workers || to == from)
+		return;
+	if (m->lanes[to].nb >= MG_BACKLOG_MAX / 2)
+		(void)sl_fail(SL_E_LIMIT);
+	else
+		mg_out_send(m, to, msg);
 }
 
 static void on_message(struct sl_mgmt *m, uint32_t worker, const struct sl_msg *msg)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "job.h"
+#include "mgmt_priv.h"
 #include "sl_log.h"
 #include "test_gateway.h"
 
@@ -148,6 +149,69 @@ static void test_verify_and_apply(void **state)
 	assert_int_equal(nb, 0);
 }
 
+/* A message of this worker's, when the core has given one back. */
+static struct sl_msg *free_message(struct world *w, uint32_t worker)
+{
+	struct sl_msg *m;
+
+	for (int k = 0; k < 5000; k++) {
+		m = sl_bus_worker_new(w->bus, worker);
+		if (m != NULL)
+			return m;
+		usleep(1000);
+	}
+	fail_msg("worker %u: its messages are not taken", worker);
+	return NULL;
+}
+
+#define RING 8
+
+/* Anybody may ask for a cancel: those for a worker that is busy do not fill the memory. */
+static void test_cancels_bounded(void **state)
+{
+	struct world *w = *state;
+	struct sl_msg *m, *all[RING];
+	void *snapshot;
+	uint32_t nb = 0;
+
+	stop_mgmt(w);
+	sl_bus_free(w->bus);
+	w->bus = sl_bus_new(2, RING);
+	start_mgmt(w);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
+	m = sl_bus_worker_recv(w->bus, 1);
+	snapshot = m->snapshot;
+	sl_bus_worker_done(w->bus, 1, m);
+	for (uint32_t i = 0; i < 4 * MG_BACKLOG_MAX; i++) {
+		m = free_message(w, 1);
+		m->type = SL_MSG_CANCEL;
+		m->flow.worker = 0;
+		m->cancel.pid = i;
+		sl_bus_worker_send(w->bus, 1, m);
+		sl_bus_worker_kick(w->bus, 1);
+	}
+	for (uint32_t i = 0; i < RING; i++) /* all have been taken */
+		all[i] = free_message(w, 1);
+	for (uint32_t i = 2; i < RING; i++)
+		sl_bus_worker_done(w->bus, 1, all[i]);
+	for (int quiet = 0; quiet < 200; quiet++) {
+		while ((m = sl_bus_worker_recv(w->bus, 0)) != NULL) {
+			nb += m->type == SL_MSG_CANCEL;
+			sl_bus_worker_done(w->bus, 0, m);
+			sl_bus_worker_kick(w->bus, 0);
+			quiet = 0;
+		}
+		usleep(1000);
+	}
+	assert_in_range(nb, RING, RING + MG_BACKLOG_MAX);
+	all[0]->type = SL_MSG_SNAPSHOT_FREE;
+	all[0]->snapshot = snapshot;
+	sl_bus_worker_send(w->bus, 1, all[0]);
+	all[1]->type = SL_MSG_STOPPED;
+	sl_bus_worker_send(w->bus, 1, all[1]);
+	sl_bus_worker_kick(w->bus, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +219,7 @@ int main(void)
 	        T(test_http_length),
 	        T(test_query_strict),
 	        T(test_verify_and_apply),
+	        T(test_cancels_bounded),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -171,7 +171,7 @@ struct sl_mgmt *new_mgmt(struct world *w, char *err, size_t cap)
 	                          .policy_bootstrap = w->path[P_POLICY],
 	                          .bus = w->bus,
 	                          .store = w->store,
-	                          .nb_workers = 1,
+	                          .nb_workers = sl_bus_workers(w->bus),
 	                          .dead = tell_dead,
 	                          .status = status_json};
 	struct sl_mgmt *m = NULL;
