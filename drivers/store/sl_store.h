@@ -127,9 +127,14 @@ struct sl_verify_result {
 };
 /*
  * Reads everything (one session when id is not NULL) and recomputes it. 0 all is well, SL_E_STORE_CORRUPT
- * with problem. Works on a running store (one read transaction).
+ * with problem. Works on a running store (one read transaction). SL_E_STORE_WRITE: it was barred, or the
+ * store had to be opened anew.
  */
 int sl_store_verify(struct sl_store *s, const struct sl_id *session, struct sl_verify_result *out);
+/* Verifications that run end at their next record, and so do new ones, until each bar was lifted. Any thread.
+ */
+void sl_store_verify_bar(struct sl_store *s);
+void sl_store_verify_unbar(struct sl_store *s);
 
 /* The hash of a checkpoint, to compare with one that was noted elsewhere. 0, SL_E_NOTFOUND. */
 int sl_store_checkpoint_hash(struct sl_store *s, uint64_t number, uint8_t hash[32]);

@@ -236,11 +236,13 @@ static void reopen(struct sl_store *s)
 {
 	int rc = 0;
 
+	sl_store_verify_bar(s); /* one that reads everything would keep the store from writing until then */
 	pthread_rwlock_wrlock(&s->env_lock);
 	env_close(s);
 	if (env_open(s, &rc) == SL_OK && env_read_tip(s, &s->tip) != SL_OK)
 		env_close(s);
 	pthread_rwlock_unlock(&s->env_lock);
+	sl_store_verify_unbar(s);
 }
 
 /* Commits the batch, however long it takes; false when the store is stopped before it could. */

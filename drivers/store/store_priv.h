@@ -202,6 +202,7 @@ struct sl_store {
 	uint64_t logged_us, reader_check_us;
 	pthread_t thread;
 	bool running;
+	_Atomic uint32_t verify_barred; /* verifications end; how many want that */
 
 	uint32_t nb_workers, blocks_per_worker;
 	struct store_worker *worker;

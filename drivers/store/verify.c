@@ -35,6 +35,11 @@ static int lmdb_problem(struct verify *v, int rc)
 	return problem(v, "the store cannot be read: %s", mdb_strerror(rc));
 }
 
+static bool barred(const struct verify *v)
+{
+	return atomic_load_explicit(&v->s->verify_barred, memory_order_relaxed) > 0;
+}
+
 static int cursor_end(struct verify *v, int rc)
 {
 	return rc == MDB_NOTFOUND ? SL_OK : lmdb_problem(v, rc);
@@ -216,6 +221,8 @@ static int session_chain(struct verify *v, const struct sl_id *id, const struct 
 	while (*rc == 0 && k->mv_size == RECORD_KEY_BYTES && memcmp(k->mv_data, id->b, sizeof(id->b)) == 0) {
 		uint64_t at = get_be64((const uint8_t *)k->mv_data + sizeof(id->b));
 
+		if (barred(v))
+			return sl_fail(SL_E_STORE_WRITE);
 		if (at != made.nb_records)
 			return problem(v, "session %s record %llu: missing", sl_id_str(id, str),
 			               (unsigned long long)made.nb_records);
@@ -362,6 +369,8 @@ static int verify_checkpoints(struct verify *v)
 	if (checkpoint_start(&tip) != SL_OK)
 		return problem(v, "SHA-256 failed");
 	while ((rc = mdb_cursor_get(v->others, &k, &bytes, MDB_NEXT)) == 0) {
+		if (barred(v))
+			return sl_fail(SL_E_STORE_WRITE);
 		err = verify_checkpoint(v, k, bytes, &tip);
 		if (err != SL_OK)
 			return err;
@@ -417,6 +426,16 @@ static int run(struct verify *v, const struct sl_id *session)
 out:
 	mdb_cursor_close(v->records);
 	return err;
+}
+
+void sl_store_verify_bar(struct sl_store *s)
+{
+	atomic_fetch_add(&s->verify_barred, 1);
+}
+
+void sl_store_verify_unbar(struct sl_store *s)
+{
+	atomic_fetch_sub(&s->verify_barred, 1);
 }
 
 int sl_store_verify(struct sl_store *s, const struct sl_id *session, struct sl_verify_result *out)
