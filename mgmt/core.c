@@ -444,7 +444,9 @@ void sl_mgmt_free(struct sl_mgmt *m)
 {
 	if (m == NULL)
 		return;
+	sl_store_verify_bar(m->store); /* nobody waits for one that reads everything */
 	mg_jobs_free(m->jobs);
+	sl_store_verify_unbar(m->store);
 	mg_oidc_free(m->oidc);
 	mg_tcp_free(m->tcp);
 	mg_rest_free(m->rest);

@@ -1,0 +1,73 @@
+/* Stopping while a verification runs. verify.c is compiled with test_barred.h: each record takes 10 ms. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "test_gateway.h"
+
+#define NB_RECORDS 1000 /* 10 s */
+
+static void put_records(struct world *w)
+{
+	struct sl_id id = sl_id_make(&w->ids, mg_wall_us());
+	uint64_t last = 0;
+
+	for (uint64_t i = 0; i < NB_RECORDS; i++) {
+		struct sl_record_writer rw;
+		struct sl_block *b;
+
+		while ((b = sl_store_block_get(w->store, 0)) == NULL)
+			usleep(100);
+		b->session = id;
+		b->record = i;
+		b->kind = i == 0 ? SL_REC_SESSION : SL_REC_DATA;
+		sl_record_begin(&rw, b->data, sizeof(b->data), (enum sl_record_kind)b->kind, mg_wall_us(), i,
+		                0);
+		b->n = (uint16_t)sl_record_end(&rw);
+		last = sl_store_block_put(w->store, 0, b);
+		sl_store_kick(w->store, 0);
+	}
+	while (sl_store_durable(w->store, 0) < last)
+		usleep(100);
+}
+
+static void *verify_thread(void *arg)
+{
+	struct world *w = arg;
+
+	(void)status_as(w, "ops", "POST", "/v1/verify", NULL, NULL);
+	return NULL;
+}
+
+static void test_stop_verifying(void **state)
+{
+	struct world *w = *state;
+	pthread_t thread;
+	uint64_t at;
+
+	put_records(w);
+	assert_int_equal(pthread_create(&thread, NULL, verify_thread, w), 0);
+	usleep(1000000);
+	at = mg_mono_us();
+	stop_mgmt(w);
+	assert_in_range(mg_mono_us() - at, 0, 3000000);
+	pthread_join(thread, NULL);
+	start_mgmt(w);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_setup_teardown(test_stop_verifying, setup, teardown),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
