@@ -636,9 +636,11 @@ static const struct outcome *outcome_of(enum sl_decision d)
 	        [SL_DECISION_EXPIRED] = {"expired", SL_RSN_EXPIRED, "nobody approved this command in time"},
 	        [SL_DECISION_CANCELLED] = {"cancelled", SL_RSN_CANCELLED,
 	                                   "cancelled while it was held for approval"},
+	        [SL_DECISION_UNASKED] = {"denied", SL_RSN_REFUSED,
+	                                 "nobody could be asked to approve this command"},
 	};
 
-	return d >= SL_DECISION_APPROVED && d <= SL_DECISION_CANCELLED ? &outcomes[d] : NULL;
+	return d >= SL_DECISION_APPROVED && d <= SL_DECISION_UNASKED ? &outcomes[d] : NULL;
 }
 
 /* An approval is nothing to a caller whose login has run out, or who was locked, meanwhile. */

@@ -441,6 +441,34 @@ static void test_breaker_held(void **state)
 	fx_down(&f);
 }
 
+/* Who asks for an approver and cannot have one, for want of room or of a disk, was refused by nobody: that is
+ * no denial to count. */
+static void test_breaker_unasked(void **state)
+{
+	struct sl_msg_decision d = {.by = "sluice", .note = "too many approvals are pending"};
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, POLICY(BREAKER("two",
+	                         "denials: 2, window: 1m") "---\n{kind: Rule, version: 1, metadata: {name: "
+	                                                   "ask}, spec: {action: hold, kinds: "
+	                                                   "[delete], approvers: [owners], expires: 2m}}\n"));
+	session(&f, "agents");
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(command(&f, "DELETE FROM t WHERE a = 1"), SL_OK);
+		assert_int_equal(f.v.action, SL_ACT_PARK);
+		d.approval = f.hold.approval;
+		d.decision = i < 2 ? SL_DECISION_UNASKED : SL_DECISION_DENIED;
+		assert_int_equal(sl_inspect_decision(f.in, &d, &f.v), SL_OK);
+		assert_int_equal(f.v.action, SL_ACT_DENY);
+		assert_int_equal(f.v.reason.code, SL_RSN_REFUSED);
+		assert_non_null(strstr(f.v.reason.message.p, d.note));
+		assert_int_equal(sl_inspect_tripped(f.in), i == 3);
+	}
+	close_flow(&f);
+	fx_down(&f);
+}
+
 /* Denials further apart than the window do not add up; a breaker in shadow locks nobody. */
 static void test_breaker_window(void **state)
 {
@@ -515,8 +543,9 @@ int main(void)
 	        cmocka_unit_test(test_cut_bytes),       cmocka_unit_test(test_shared),
 	        cmocka_unit_test(test_over_deny),       cmocka_unit_test(test_over_hold),
 	        cmocka_unit_test(test_hold_with_rules), cmocka_unit_test(test_breaker),
-	        cmocka_unit_test(test_breaker_held),    cmocka_unit_test(test_breaker_window),
-	        cmocka_unit_test(test_policy_change),   cmocka_unit_test(test_no_room),
+	        cmocka_unit_test(test_breaker_held),    cmocka_unit_test(test_breaker_unasked),
+	        cmocka_unit_test(test_breaker_window),  cmocka_unit_test(test_policy_change),
+	        cmocka_unit_test(test_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

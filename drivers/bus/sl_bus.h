@@ -144,6 +144,7 @@ enum sl_decision {
 	SL_DECISION_DENIED,
 	SL_DECISION_EXPIRED,
 	SL_DECISION_CANCELLED,
+	SL_DECISION_UNASKED, /* the approval could not be kept: nobody has refused it */
 };
 
 struct sl_msg_decision {

@@ -246,7 +246,7 @@ void mg_approvals_hold(struct mg_approvals *a, const struct sl_msg *msg, uint64_
 		return;
 	sl_log(SL_LOG_ERROR, "approval", "%s denied at once: %s", sl_id_str(&msg->hold.approval, id),
 	       sl_err_text(err));
-	tell_worker(a, msg->flow, &msg->hold.approval, SL_DECISION_DENIED, "sluice",
+	tell_worker(a, msg->flow, &msg->hold.approval, SL_DECISION_UNASKED, "sluice",
 	            err == SL_E_LIMIT ? "too many approvals are pending" : "the approval could not be kept");
 }
 

@@ -506,7 +506,7 @@ static void test_bad_needs(void **state)
 		}
 		mg_approvals_hold(w->approvals, m, mg_wall_us());
 		assert_int_equal(w->nb_sent, i + 1);
-		assert_int_equal(w->sent[i].d.decision, SL_DECISION_DENIED);
+		assert_int_equal(w->sent[i].d.decision, SL_DECISION_UNASKED);
 	}
 	assert_int_equal(mg_approvals_nb_pending(w->approvals), 0);
 	assert_int_equal(w->nb_asked, 0);
@@ -692,7 +692,7 @@ static void test_limit(void **state)
 		if (i == MG_APPROVALS_OF_IDENTITY) { /* it leaves room for others */
 			last = hold_in(w, true, mg_wall_us() + 60000000, &how);
 			assert_int_equal(w->nb_sent, 1);
-			assert_int_equal(w->sent[0].d.decision, SL_DECISION_DENIED);
+			assert_int_equal(w->sent[0].d.decision, SL_DECISION_UNASKED);
 			assert_memory_equal(w->sent[0].d.approval.b, last.b, sizeof(last.b));
 			w->nb_sent = 0;
 		}
@@ -703,7 +703,7 @@ static void test_limit(void **state)
 	assert_int_equal(w->nb_sent, 0);
 	last = hold(w);
 	assert_int_equal(w->nb_sent, 1);
-	assert_int_equal(w->sent[0].d.decision, SL_DECISION_DENIED);
+	assert_int_equal(w->sent[0].d.decision, SL_DECISION_UNASKED);
 	assert_memory_equal(w->sent[0].d.approval.b, last.b, sizeof(last.b));
 	assert_int_equal(decide(w, &last, true, "i", "carol", "dba"), SL_E_NOTFOUND);
 	assert_int_equal(mg_approvals_list(w->approvals, false, NULL, 10, list), SL_OK);
@@ -725,7 +725,7 @@ static void test_same_id(void **state)
 	m->hold.expires_us = mg_wall_us() + 60000000;
 	identity(&m->hold.identity, "i", "bot", NULL);
 	mg_approvals_hold(w->approvals, m, mg_wall_us());
-	assert_int_equal(w->sent[1].d.decision, SL_DECISION_DENIED);
+	assert_int_equal(w->sent[1].d.decision, SL_DECISION_UNASKED);
 	assert_int_equal(mg_approvals_nb_pending(w->approvals), 0);
 	free(m);
 }
@@ -748,7 +748,7 @@ static void test_store_fails(void **state)
 	/* a new hold cannot be kept: denied at once */
 	(void)hold(w);
 	assert_int_equal(w->nb_sent, 1);
-	assert_int_equal(w->sent[0].d.decision, SL_DECISION_DENIED);
+	assert_int_equal(w->sent[0].d.decision, SL_DECISION_UNASKED);
 	/* once it can be written again, the first one can be decided */
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_int_equal(decide(w, &id, true, "i", "carol", "dba"), SL_OK);
