@@ -158,32 +158,37 @@ void sl_mgmt_stop(struct sl_mgmt *m, uint32_t grace_ms)
 	errno = saved;
 }
 
-/* A second stop sets a new deadline, so that an impatient operator is heard. */
+/* A second stop can bring the deadline forward, so that an impatient operator is heard, and never puts it
+ * off. */
 static void on_stop(evutil_socket_t fd, short what, void *arg)
 {
 	struct sl_mgmt *m = arg;
 	uint32_t grace_ms = atomic_load(&m->grace_ms);
-	uint64_t end_ms = (uint64_t)grace_ms + END_MARGIN_MS, nb;
-	const struct timeval limit = {.tv_sec = (time_t)(end_ms / 1000),
-	                              .tv_usec = (suseconds_t)(end_ms % 1000 * 1000)};
+	uint64_t now = mg_mono_us(), until = now + grace_ms * UINT64_C(1000), end_us, nb;
 	struct sl_msg *msg = calloc(1, sizeof(*msg));
+	struct timeval limit;
 
 	while (read(fd, &nb, sizeof(nb)) < 0 && errno == EINTR)
 		;
 	sl_log(SL_LOG_INFO, "mgmt", "stopping: workers have %u ms to drain", grace_ms);
+	if (!m->draining || until < m->drain_us)
+		m->drain_us = until;
 	m->draining = true;
 	if (msg == NULL) {
 		event_base_loopbreak(m->base);
 		return;
 	}
 	msg->type = SL_MSG_DRAIN;
-	msg->deadline_us = mg_mono_us() + grace_ms * UINT64_C(1000);
+	msg->deadline_us = m->drain_us;
 	for (uint32_t i = 0; i < m->nb_workers; i++) {
 		msg->flow.worker = i;
 		mg_out_send(m, i, msg);
 	}
 	free(msg);
 	poll_bus(m);
+	end_us = (m->drain_us > now ? m->drain_us - now : 0) + END_MARGIN_MS * UINT64_C(1000);
+	limit = (struct timeval){.tv_sec = (time_t)(end_us / 1000000),
+	                         .tv_usec = (suseconds_t)(end_us % 1000000)};
 	event_add(m->ev_end, &limit);
 	end_when_all_stopped(m); /* where none lives */
 }

@@ -52,6 +52,7 @@ struct sl_mgmt {
 	int stop_fd;
 	_Atomic uint32_t grace_ms;
 	bool draining;
+	uint64_t drain_us; /* until then */
 	struct event *ev_bus, *ev_stop, *ev_retry, *ev_end, *ev_beat;
 	struct mg_jobs *jobs;
 	struct mg_oidc *oidc;

@@ -1,4 +1,5 @@
-/* Stopping while a verification runs. verify.c is compiled with test_barred.h: each record takes 10 ms. */
+/* Stopping: while a verification runs, and more than once. verify.c is compiled with test_barred.h: each
+ * record takes 10 ms. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,10 +63,38 @@ static void test_stop_verifying(void **state)
 	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
 }
 
+static uint64_t drain_until(struct world *w)
+{
+	struct sl_msg *m = worker_wait(w, SL_MSG_DRAIN);
+	uint64_t until = m->deadline_us;
+
+	sl_bus_worker_done(w->bus, 0, m);
+	return until;
+}
+
+/* Who asks again and again does not put the end off; who asks for less is heard. */
+static void test_stop_again(void **state)
+{
+	struct world *w = *state;
+	uint64_t first, at = mg_mono_us();
+
+	sl_mgmt_stop(w->mgmt, 20000);
+	first = drain_until(w);
+	assert_in_range(first, at + 20000000, mg_mono_us() + 20000000);
+	usleep(100000);
+	sl_mgmt_stop(w->mgmt, 20000);
+	assert_int_equal(drain_until(w), first);
+	at = mg_mono_us();
+	sl_mgmt_stop(w->mgmt, 5000);
+	first = drain_until(w);
+	assert_in_range(first, at + 5000000, mg_mono_us() + 5000000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(test_stop_verifying, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_stop_again, setup, teardown),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
