@@ -47,6 +47,7 @@
 #define NEIGH_FAILED_US      3000000  /* nothing is sent, and nobody asked, for so long after a failure */
 #define NEIGH_SCAN_US        100000   /* the table is looked through so often */
 #define NEIGH_INCOMPLETE_MAX 512      /* asked for at a time: what a scan of our subnets can start */
+#define NEIGH_PATIENCE_US    50000    /* for an answer, when others want the place */
 
 /* Addresses of our own: probed, announced, defended (RFC 5227, RFC 4862). */
 #define NET_ACD_PROBES    3        /* ARP; RFC 5227 has 1 to 2 s between them, this is a wire */

@@ -60,17 +60,21 @@ static void give_up(struct sl_net *net, struct neigh *n, const struct neigh_key 
 }
 
 /*
- * Who was asked first counts as not there: a neighbour that is has answered long since. To refuse the new one
- * would leave all places to whoever makes us ask for stations that do not exist. It fails, so that packets
- * which wait for it do not make us ask at once again.
+ * Who was asked first counts as not there, once it has had the time to answer: to refuse the new one would
+ * leave all places to whoever makes us ask for stations that do not exist, to take each at once would make a
+ * broadcast of each packet of a flood. It fails, so that packets which wait for it do not make us ask at once
+ * again.
  */
-static void make_room(struct sl_net *net, uint64_t now_us)
+static bool make_room(struct sl_net *net, uint64_t now_us)
 {
 	struct neigh *first = TAILQ_FIRST(&net->s->neigh.incomplete);
 	struct neigh_key key = neigh_own_key(first);
 
 	(void)sl_fail(SL_E_NET_NEIGH_LIMIT);
+	if (first->probes == 1 && now_us + NEIGH_PROBE_US < first->due_us + NEIGH_PATIENCE_US)
+		return false;
 	give_up(net, first, &key, now_us);
+	return true;
 }
 
 static void resolve(struct sl_net *net, const struct neigh_key *key, uint64_t now_us)
@@ -79,8 +83,8 @@ static void resolve(struct sl_net *net, const struct neigh_key *key, uint64_t no
 
 	if (n != NULL)
 		return; /* being asked, known, or failed a moment ago */
-	if (net->s->neigh.nb_incomplete >= NEIGH_INCOMPLETE_MAX)
-		make_room(net, now_us);
+	if (net->s->neigh.nb_incomplete >= NEIGH_INCOMPLETE_MAX && !make_room(net, now_us))
+		return; /* asked for with the next packet */
 	n = neigh_add(&net->s->neigh, key, true);
 	set_incomplete(net, n, key, now_us);
 }
