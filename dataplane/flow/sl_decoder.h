@@ -320,9 +320,10 @@ struct sl_auth_more {
  * prepared statements; bits. What cannot be read may do all of it.
  */
 enum sl_names {
-	SL_NAMES_FETCH = 1,   /* reads a cursor by its name: FETCH, MOVE */
-	SL_NAMES_EXECUTE = 2, /* runs a prepared statement by its name */
-	SL_NAMES_OPEN = 4,    /* can open a cursor by a name that a portal had */
+	SL_NAMES_FETCH = 1,      /* reads a cursor by its name: FETCH, MOVE */
+	SL_NAMES_EXECUTE = 2,    /* runs a prepared statement by its name */
+	SL_NAMES_OPEN = 4,       /* can open a cursor by a name that a portal had */
+	SL_NAMES_DEALLOCATE = 8, /* removes a prepared statement */
 	/* These look the name up each time that they are described or run: it can be gone, or something else,
 	 * behind any command. */
 	SL_NAMES_LATE = SL_NAMES_FETCH | SL_NAMES_EXECUTE,
@@ -338,10 +339,12 @@ struct sl_verdict {
 	/* The same, for the ROWMETA of its COPY; good for the call, SL_KEEP_MAX bytes at most. A decoder may
 	 * have room for one: it refuses the next as long as the last one is needed. */
 	struct sl_span keep;
-	uint8_t names;         /* Verdict on COMMAND, also when it is parked: enum sl_names; */
-	struct sl_span cursor; /* and of FETCH the name, good for the call; empty: it can be any */
-	bool nameless;         /* Verdict on REPORT */
-	bool look;             /* Verdict on ROWMETA: raise ROW, too */
+	uint8_t names; /* Verdict on COMMAND, also when it is parked: enum sl_names; */
+	/* and of FETCH or DEALLOCATE the name, where that is all of the text; good for the call. Empty: it
+	 * can be any. */
+	struct sl_span name;
+	bool nameless; /* Verdict on REPORT */
+	bool look;     /* Verdict on ROWMETA: raise ROW, too */
 	/* Verdict on ROWS only: as many rows and bytes may pass from here on, the row at hand among them. */
 	uint64_t rows, bytes;
 };

@@ -519,27 +519,37 @@ static bool changes_catalog(struct sl_inspect *in, uint64_t kinds)
 	return in->changed_catalog && (kinds & SL_SQL_BIT(SL_SQL_TRANSACTION)) != 0;
 }
 
+/* Whatever else cannot be read: a Parse has one statement, and nothing that stands in front of its first word
+ * is read in more than one way. */
+static bool is_query(const struct sl_ev_command *c, enum sl_sql_kind main)
+{
+	return c->phase != SL_PHASE_SIMPLE &&
+	       (main == SL_SQL_SELECT || main == SL_SQL_INSERT || main == SL_SQL_UPDATE ||
+	        main == SL_SQL_DELETE || main == SL_SQL_MERGE);
+}
+
 /* What it does by names of cursors and prepared statements: bits of enum sl_names. */
-static uint8_t names_of(const struct sl_sql *sql)
+static uint8_t names_of(const struct sl_ev_command *c, const struct sl_sql *sql)
 {
 	uint8_t names = 0;
 
 	if (!sql->complete)
-		return SL_NAMES_LATE | SL_NAMES_OPEN;
+		return is_query(c, sql->stmts[0].main) ? 0 : SL_NAMES_LATE | SL_NAMES_OPEN;
 	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
 		const struct sl_sql_stmt *s = &sql->stmts[i];
 
 		names |= s->executes ? SL_NAMES_EXECUTE | SL_NAMES_OPEN : 0;
 		names |= s->fetches ? SL_NAMES_FETCH : 0;
 		names |= s->declares ? SL_NAMES_OPEN : 0;
+		names |= s->deallocates ? SL_NAMES_DEALLOCATE : 0;
 	}
 	return names;
 }
 
 /* The name as the target has it; empty where that hangs on its encoding. */
-static struct sl_span cursor_of(const struct sl_sql *sql, char out[SL_SQL_NAME_MAX])
+static struct sl_span name_of(const struct sl_sql *sql, char out[SL_SQL_NAME_MAX])
 {
-	struct sl_span name = sql->stmts[0].cursor;
+	struct sl_span name = sql->stmts[0].name;
 
 	if (sql->nb_stmts != 1 || !sql->complete)
 		return SL_SPAN_EMPTY;
@@ -612,9 +622,8 @@ int command_judge(struct sl_inspect *in, const struct sl_event *ev, struct sl_ve
 	protect_begun(in, ev->cmd, j.decision == SL_DEC_ALLOW);
 	if (changes_catalog(in, in->w->sql.kinds))
 		v->mark |= MARK_CATALOG;
-	v->names = names_of(&in->w->sql);
-	if ((v->names & SL_NAMES_FETCH) != 0)
-		v->cursor = cursor_of(&in->w->sql, in->w->cursor);
+	v->names = names_of(c, &in->w->sql);
+	v->name = name_of(&in->w->sql, in->w->name);
 	if (j.decision == SL_DEC_HOLD)
 		fill_hold(in, ev, &j, hash, &approval, hold);
 	return SL_OK;

@@ -122,7 +122,7 @@ struct sl_inspect_worker {
 	struct sl_mask_look look[LOOK_MAX];
 	struct sl_mask_finds finds;      /* of look */
 	const struct sl_inspect *looked; /* whose row look is; NULL: nobody's */
-	char cursor[SL_SQL_NAME_MAX];
+	char name[SL_SQL_NAME_MAX];
 	char over[MESSAGE_MAX];        /* which limit, in words */
 	uint8_t record[SL_RECORD_MAX]; /* being encoded */
 };

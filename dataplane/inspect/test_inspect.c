@@ -921,52 +921,6 @@ static void test_function_call(void **state)
 	}
 }
 
-/* What a statement does by names of cursors and prepared statements. */
-static void test_names(void **state)
-{
-	static const struct {
-		const char *sql;
-		uint8_t names;
-		const char *cursor; /* NULL: it can be any */
-	} rows[] = {
-	        {"select 1", 0},
-	        {"close c", 0},
-	        {"prepare q as select 1", 0},
-	        {"deallocate q", 0},
-	        {"FETCH ALL FROM C ", SL_NAMES_FETCH, "c"},
-	        {"fetch from \"C 1\"", SL_NAMES_FETCH, "C 1"},
-	        {"fetch 2 from \"C_1\" -- x", SL_NAMES_FETCH, "C_1"},
-	        {"fetch c; -- f", SL_NAMES_FETCH, "c"},
-	        {"fetch c /* f */", SL_NAMES_FETCH, "c"},
-	        {"fetch U&\"c\"", SL_NAMES_FETCH},
-	        {"fetch \"a\"\"b\"", SL_NAMES_FETCH, "a\"b"},
-	        {"fetch \xc3\x89", SL_NAMES_FETCH},
-	        {"fetch next", SL_NAMES_FETCH, "next"},
-	        {"/* x */ move c", SL_NAMES_FETCH, "c"},
-	        {"Declare c cursor for select 1", SL_NAMES_OPEN},
-	        {"begin; declare c cursor for select 1; fetch c", SL_NAMES_OPEN | SL_NAMES_FETCH},
-	        {"execute q", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
-	        {"explain analyze execute q", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
-	        {"explain execute q", 0},
-	        {"create table t as execute q", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
-	        {"select 'x", SL_NAMES_LATE | SL_NAMES_OPEN},
-	};
-	struct fx f;
-
-	(void)state;
-	fx_up(&f, RESOURCE ROLE("agent", "agents", "any"));
-	session(&f, "agents");
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(command(&f, rows[i].sql), SL_OK);
-		if (f.v.names != rows[i].names)
-			fail_msg("%s: names %u", rows[i].sql, f.v.names);
-		if (!sl_span_is(f.v.cursor, rows[i].cursor != NULL ? rows[i].cursor : ""))
-			fail_msg("%s: of %.*s", rows[i].sql, (int)f.v.cursor.n, (const char *)f.v.cursor.p);
-	}
-	close_flow(&f);
-	fx_down(&f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -991,7 +945,6 @@ int main(void)
 	        cmocka_unit_test(test_policy_masks_changed),
 	        cmocka_unit_test(test_reply),
 	        cmocka_unit_test(test_result_text),
-	        cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -462,7 +462,7 @@ static void test_breaker_unasked(void **state)
 		assert_int_equal(sl_inspect_decision(f.in, &d, &f.v), SL_OK);
 		assert_int_equal(f.v.action, SL_ACT_DENY);
 		assert_int_equal(f.v.reason.code, SL_RSN_REFUSED);
-		assert_non_null(strstr(f.v.reason.message.p, d.note));
+		assert_non_null(strstr((const char *)f.v.reason.message.p, d.note));
 		assert_int_equal(sl_inspect_tripped(f.in), i == 3);
 	}
 	close_flow(&f);

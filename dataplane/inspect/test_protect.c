@@ -605,6 +605,61 @@ static void test_unknown(void **state)
 	down(&f);
 }
 
+/* What a statement does by names of cursors and prepared statements. */
+static void test_names(void **state)
+{
+	static const struct {
+		const char *sql;
+		uint8_t names;
+		const char *name; /* NULL: it can be any, or none */
+	} rows[] = {
+	        {"select 1", 0},
+	        {"close c", 0},
+	        {"prepare q as select 1", 0},
+	        {"deallocate Q", SL_NAMES_DEALLOCATE, "q"},
+	        {" deallocate prepare \"Q\" ; ", SL_NAMES_DEALLOCATE, "Q"},
+	        {"deallocate q; select 1", SL_NAMES_DEALLOCATE},
+	        {"deallocate all", 0, "all"},
+	        {"FETCH ALL FROM C ", SL_NAMES_FETCH, "c"},
+	        {"fetch from \"C 1\"", SL_NAMES_FETCH, "C 1"},
+	        {"fetch 2 from \"C_1\" -- x", SL_NAMES_FETCH, "C_1"},
+	        {"fetch c; -- f", SL_NAMES_FETCH, "c"},
+	        {"fetch c /* f */", SL_NAMES_FETCH, "c"},
+	        {"fetch U&\"c\"", SL_NAMES_FETCH},
+	        {"fetch \"a\"\"b\"", SL_NAMES_FETCH, "a\"b"},
+	        {"fetch \xc3\x89", SL_NAMES_FETCH},
+	        {"fetch next", SL_NAMES_FETCH, "next"},
+	        {"/* x */ move c", SL_NAMES_FETCH, "c"},
+	        {"Declare c cursor for select 1", SL_NAMES_OPEN},
+	        {"begin; declare c cursor for select 1; fetch c", SL_NAMES_OPEN | SL_NAMES_FETCH},
+	        {"execute q", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	        {"explain analyze execute q", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	        {"explain execute q", 0},
+	        {"create table t as execute q", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
+	        {"select 'x", SL_NAMES_LATE | SL_NAMES_OPEN},
+	        {"fetch c 'x", SL_NAMES_LATE | SL_NAMES_OPEN},
+	};
+	struct fx f;
+
+	(void)state;
+	fx_up(&f, content);
+	session(&f, "agents");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(command(&f, rows[i].sql), SL_OK);
+		if (f.v.names != rows[i].names)
+			fail_msg("%s: names %u", rows[i].sql, f.v.names);
+		if (!sl_span_is(f.v.name, rows[i].name != NULL ? rows[i].name : ""))
+			fail_msg("%s: of %.*s", rows[i].sql, (int)f.v.name.n, (const char *)f.v.name.p);
+	}
+	/* One statement alone is what its first word says, however it goes on. */
+	assert_int_equal(command_with(&f, SL_PHASE_PREPARE, "select 'x", NULL, 0), SL_OK);
+	assert_int_equal(f.v.names, 0);
+	assert_int_equal(command_with(&f, SL_PHASE_PREPARE, "fetch c 'x", NULL, 0), SL_OK);
+	assert_int_equal(f.v.names, SL_NAMES_LATE | SL_NAMES_OPEN);
+	close_flow(&f);
+	fx_down(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -621,6 +676,7 @@ int main(void)
 	        cmocka_unit_test(test_cursors_of_functions),
 	        cmocka_unit_test(test_another_policy),
 	        cmocka_unit_test(test_policy_behind),
+	        cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,11 +76,11 @@ struct sl_sql_stmt {
 	                  as one) */
 	bool held;     /* DECLARE ... WITH HOLD: the cursor outlives its transaction */
 	/* What it does by the name of a cursor or of a prepared statement: DECLARE; FETCH, MOVE; EXECUTE,
-	 * also in CREATE TABLE AS and EXPLAIN ANALYZE. */
-	bool declares, fetches, executes;
+	 * also in CREATE TABLE AS and EXPLAIN ANALYZE; DEALLOCATE of one. */
+	bool declares, fetches, executes, deallocates;
 	struct sl_span text;     /* its part of the query string */
 	struct sl_span set_name; /* SET, RESET: see above; "" else */
-	struct sl_span cursor;   /* FETCH, MOVE: as written; "" where that is not plain */
+	struct sl_span name;     /* FETCH, MOVE, DEALLOCATE: as written; "" where that is not plain */
 };
 
 #define SL_SQL_STMTS_MAX     64  /* statements of one query string; with more it is opaque */
@@ -141,9 +141,9 @@ size_t sl_sql_name_fold(struct sl_span name, char *out);
 void sl_sql_scan(struct sl_span text, struct sl_sql *out);
 
 const char *sl_sql_kind_name(enum sl_sql_kind kind); /* "select", "copy-from" ... */
-/* From its name, or a class: "read" (select, show, explain, cursor, copy-to, empty, transaction), "write"
- * (read and insert, update, delete, merge, copy-from), "ddl" (create, alter, drop, truncate), "any". 0 when
- * unknown. */
+/* From its name, or a class: "read" (select, show, explain, cursor, copy-to, empty, transaction, execute),
+ * "write" (read and insert, update, delete, merge, copy-from), "ddl" (create, alter, drop, truncate), "any".
+ * 0 when unknown. */
 uint64_t sl_sql_kinds_parse(const char *name);
 
 #endif

@@ -36,8 +36,11 @@ static const char *const names[SL_SQL_KIND_COUNT] = {
 };
 
 #define BIT(k) SL_SQL_BIT(SL_SQL_##k)
+/* EXECUTE is opaque, too: of its kind this leaves DEALLOCATE, by which drivers drop what they have prepared.
+ */
 #define KINDS_READ                                                                                           \
-	(BIT(SELECT) | BIT(SHOW) | BIT(EXPLAIN) | BIT(CURSOR) | BIT(COPY_TO) | BIT(EMPTY) | BIT(TRANSACTION))
+	(BIT(SELECT) | BIT(SHOW) | BIT(EXPLAIN) | BIT(CURSOR) | BIT(COPY_TO) | BIT(EMPTY) |                  \
+	 BIT(TRANSACTION) | BIT(EXECUTE))
 #define KINDS_WRITE (KINDS_READ | BIT(INSERT) | BIT(UPDATE) | BIT(DELETE) | BIT(MERGE) | BIT(COPY_FROM))
 #define KINDS_DDL   (BIT(CREATE) | BIT(ALTER) | BIT(DROP) | BIT(TRUNCATE))
 #define KINDS_ANY   ((UINT64_C(1) << SL_SQL_KIND_COUNT) - 1)

@@ -267,13 +267,24 @@ static void prepare(struct sql_parser *p)
 		(void)sql_preparable(p);
 }
 
-/* FETCH and MOVE: the name is the last word. */
+static void words_and_name(struct sql_parser *p)
+{
+	sql_words(p);
+	if (!p->failed && (p->prev->type == TOK_WORD || p->prev->type == TOK_QUOTED))
+		p->stmt->name = p->prev->text;
+}
+
+/* FETCH and MOVE */
 static void fetch(struct sql_parser *p)
 {
 	p->stmt->fetches = true;
-	sql_words(p);
-	if (!p->failed && (p->prev->type == TOK_WORD || p->prev->type == TOK_QUOTED))
-		p->stmt->cursor = p->prev->text;
+	words_and_name(p);
+}
+
+static void deallocate(struct sql_parser *p)
+{
+	words_and_name(p);
+	p->stmt->deallocates = p->prev->kw != KW_ALL;
 }
 
 void sql_execute(struct sql_parser *p)
@@ -376,7 +387,7 @@ static const struct leading leading[KW_COUNT] = {
 	[KW_RELEASE] = {BIT(TRANSACTION), SL_SQL_TRANSACTION, sql_words},
 	[KW_PREPARE] = {BIT(PREPARE), SL_SQL_PREPARE, prepare},
 	[KW_EXECUTE] = {0, SL_SQL_EXECUTE, sql_execute},
-	[KW_DEALLOCATE] = {BIT(EXECUTE), SL_SQL_EXECUTE, sql_words},
+	[KW_DEALLOCATE] = {BIT(EXECUTE), SL_SQL_EXECUTE, deallocate},
 	[KW_DECLARE] = {BIT(CURSOR), SL_SQL_CURSOR, declare},
 	[KW_FETCH] = {BIT(CURSOR), SL_SQL_CURSOR, fetch},
 	[KW_MOVE] = {BIT(CURSOR), SL_SQL_CURSOR, fetch},

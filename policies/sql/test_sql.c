@@ -490,6 +490,7 @@ static void test_names(void **state)
 		assert_true(sl_sql_kinds_parse(sl_sql_kind_name(k)) == SL_SQL_BIT(k));
 	assert_true(sl_sql_kinds_parse("read") & SL_SQL_BIT(SL_SQL_EMPTY));
 	assert_false(sl_sql_kinds_parse("read") & SL_SQL_BIT(SL_SQL_SET));
+	assert_false(sl_sql_kinds_parse("read") & (SL_SQL_BIT(SL_SQL_OPAQUE) | SL_SQL_BIT(SL_SQL_PREPARE)));
 	assert_true(sl_sql_kinds_parse("write") & SL_SQL_BIT(SL_SQL_DELETE));
 	assert_false(sl_sql_kinds_parse("write") & SL_SQL_BIT(SL_SQL_OPAQUE));
 	assert_true(sl_sql_kinds_parse("any") & SL_SQL_BIT(SL_SQL_OPAQUE));

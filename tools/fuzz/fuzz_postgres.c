@@ -169,7 +169,8 @@ static uint8_t names(struct sl_span text)
 {
 	return (uint8_t)((has(text, "fetch") ? SL_NAMES_FETCH : 0) |
 	                 (has(text, "execute") ? SL_NAMES_EXECUTE | SL_NAMES_OPEN : 0) |
-	                 (has(text, "declare") ? SL_NAMES_OPEN : 0));
+	                 (has(text, "declare") ? SL_NAMES_OPEN : 0) |
+	                 (has(text, "deallocate") ? SL_NAMES_DEALLOCATE : 0));
 }
 
 /* Each other column, in a format that hangs on r; a COPY of no bytes to go by is refused at times. */
@@ -236,7 +237,9 @@ static int on_event(void *ctx, const struct sl_event *ev, struct sl_verdict *v)
 		v->mark = r;
 		v->keep = sl_span_sub(ev->command.text, 0, r);
 		v->names = names(ev->command.text);
-		v->cursor = has(ev->command.text, "from f") ? SL_SPAN_LIT("f") : SL_SPAN_EMPTY;
+		v->name = has(ev->command.text, "from f")         ? SL_SPAN_LIT("f")
+		          : has(ev->command.text, "deallocate s") ? SL_SPAN_LIT("s")
+		                                                  : SL_SPAN_EMPTY;
 		w->parked = v->action == SL_ACT_PARK;
 		break;
 	case SL_EV_ROWMETA:

@@ -260,7 +260,10 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 		d->judged_cmd = d->last_cmd = ++d->next_cmd;
 		d->judged_mark = v.mark;
 		d->judged_names = v.names;
-		d->judged_far = (v.names & SL_NAMES_FETCH) != 0 && pg_portals_stale(d, v.cursor);
+		d->judged_far = (v.names & SL_NAMES_FETCH) != 0 && pg_portals_stale(d, v.name);
+		d->judged_gone = (v.names & SL_NAMES_DEALLOCATE) != 0 && v.name.n > 0
+		                         ? pg_stmt_find(d, v.name)
+		                         : PG_NO_SLOT;
 	}
 	kept = rc != SL_OK || v.keep.n == 0 || pg_keep(d, d->judged_cmd, v.keep);
 	/* A held one runs into the refusal of its rows. */
@@ -321,7 +324,7 @@ static int client_query(struct pg *d, const struct pg_msg *m)
 	if (runs_fetch(d))
 		return refuse_fetch(d, m);
 	e = pg_queue_push(d, PG_Q_SIMPLE, d->judged_cmd, d->judged_mark);
-	e->slot = pg_stmt_deallocated(d, c.text);
+	e->slot = d->judged_gone;
 	e->seq = d->seg;
 	runs(d, d->judged_names);
 	segment_end(d);

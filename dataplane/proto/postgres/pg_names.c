@@ -315,66 +315,6 @@ void pg_portals_end(struct pg *d, uint64_t seg)
 	}
 }
 
-/* ---- DEALLOCATE ---- */
-
-static bool is_blank(uint8_t c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-/* The next word, as it is written; quotes are part of it. */
-static struct sl_span take_word(struct sl_span *sql)
-{
-	struct sl_span word;
-	size_t at = 0, end;
-
-	while (at < sql->n && is_blank(sql->p[at]))
-		at++;
-	end = at;
-	if (end < sql->n && sql->p[end] == '"') {
-		const uint8_t *close = memchr(sql->p + end + 1, '"', sql->n - end - 1);
-
-		end = close != NULL ? (size_t)(close - sql->p) + 1 : sql->n;
-	} else {
-		while (end < sql->n && !is_blank(sql->p[end]) && sql->p[end] != ';' && sql->p[end] != '"')
-			end++;
-	}
-	word = sl_span_sub(*sql, at, end - at);
-	*sql = sl_span_sub(*sql, end, sql->n);
-	return word;
-}
-
-/* As the target has it. */
-static struct sl_span unquoted(struct sl_span word, char out[PG_NAME_MAX])
-{
-	if (word.n >= 2 && word.p[0] == '"')
-		return sl_span(word.p + 1, word.n - 2);
-	for (size_t i = 0; i < word.n && i < PG_NAME_MAX; i++)
-		out[i] = (char)(word.p[i] >= 'A' && word.p[i] <= 'Z' ? word.p[i] | 0x20 : word.p[i]);
-	return sl_span(out, word.n <= PG_NAME_MAX ? word.n : 0);
-}
-
-/* Nothing hangs on it but that there is room again, and that a Bind of what has gone is refused here. */
-uint16_t pg_stmt_deallocated(const struct pg *d, struct sl_span sql)
-{
-	char folded[PG_NAME_MAX];
-	struct sl_span word = take_word(&sql), name, more;
-
-	if (!pg_span_ieq(word, "deallocate"))
-		return PG_NO_SLOT;
-	name = take_word(&sql);
-	more = sql;
-	word = take_word(&more);
-	if (pg_span_ieq(name, "prepare") && word.n > 0) {
-		name = word;
-		sql = more;
-	}
-	while (sql.n > 0 && (is_blank(sql.p[0]) || sql.p[0] == ';'))
-		sql = sl_span_sub(sql, 1, sql.n);
-	name = unquoted(name, folded);
-	return sql.n > 0 || name.n == 0 ? PG_NO_SLOT : pg_stmt_find(d, name);
-}
-
 void pg_stmts_forget(struct pg *d)
 {
 	for (uint16_t i = 0; i < d->stmts.nb; i++) {

@@ -358,8 +358,9 @@ struct pg {
 	uint64_t judged_cmd;
 	uint32_t judged_mark;
 	uint8_t judged_names;
-	bool judged_far;     /* it reads a portal whose own cursor may have gone */
-	uint64_t judged_seq; /* of the statement that was judged */
+	bool judged_far;      /* it reads a portal whose own cursor may have gone */
+	uint16_t judged_gone; /* the statement that it DEALLOCATEs, PG_NO_SLOT: none that is known */
+	uint64_t judged_seq;  /* of the statement that was judged */
 
 	/* The target's stream. */
 	uint32_t t_left, t_skip;
@@ -519,8 +520,6 @@ bool pg_portal_stale(const struct pg *d, uint16_t slot);
 bool pg_portals_stale(const struct pg *d, struct sl_span name);
 /* Is there a statement with a name that may fetch? */
 bool pg_stmts_fetch(const struct pg *d);
-/* The statement that the text DEALLOCATEs, where that is all it does and it is known. PG_NO_SLOT: none. */
-uint16_t pg_stmt_deallocated(const struct pg *d, struct sl_span sql);
 /* The target has confirmed it: older ones of its name are gone. */
 void pg_stmt_confirm(struct pg *d, uint16_t slot, uint64_t seq);
 void pg_portal_confirm(struct pg *d, uint16_t slot, uint64_t seq);

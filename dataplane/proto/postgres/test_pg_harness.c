@@ -258,7 +258,8 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 		uint8_t bits;
 	} names[] = {{"FETCH", SL_NAMES_FETCH},
 	             {"EXECUTE", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
-	             {"DECLARE", SL_NAMES_OPEN}};
+	             {"DECLARE", SL_NAMES_OPEN},
+	             {"DEALLOCATE", SL_NAMES_DEALLOCATE}};
 
 	v->auth = &auth_more;
 	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "MARK"))
@@ -266,7 +267,9 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 	for (uint32_t i = 0; ev->kind == SL_EV_COMMAND && i < sizeof(names) / sizeof(names[0]); i++)
 		v->names |= has(ev->command.text, names[i].word) ? names[i].bits : 0;
 	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "FETCH "))
-		v->cursor = sl_span_sub(ev->command.text, sizeof("FETCH ") - 1, ev->command.text.n);
+		v->name = sl_span_sub(ev->command.text, sizeof("FETCH ") - 1, ev->command.text.n);
+	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "DEALLOCATE "))
+		v->name = sl_span_sub(ev->command.text, sizeof("DEALLOCATE ") - 1, ev->command.text.n);
 	if (ev->kind == SL_EV_COMMAND && ev->command.phase != SL_PHASE_PREPARE &&
 	    has(ev->command.text, "KEEP"))
 		v->keep = ev->command.text;
