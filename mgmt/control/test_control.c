@@ -1,11 +1,5 @@
 /* Approvals, credentials and live sessions on a real store. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,16 +9,18 @@
 #include <unistd.h>
 
 #include "approval.h"
-#include "sl_snapshot.h"
 #include "clock.h"
 #include "credential.h"
 #include "session.h"
 #include "sl_log.h"
+#include "sl_snapshot.h"
+#include "test_store.h"
 
 #define SENT_MAX 2048
 
 struct world {
-	char dir[64], store_path[128], key_path[128], sign_path[128];
+	struct test_dir dir;
+	char key_path[128];
 	struct event_base *base;
 	struct sl_store *store;
 	struct mg_approvals *approvals;
@@ -36,19 +32,6 @@ struct world {
 	} sent[SENT_MAX];
 	unsigned nb_sent, nb_asked;
 };
-
-static void open_store(struct world *w)
-{
-	struct sl_store_cfg cfg = {.path = w->store_path,
-	                           .sign_key = w->sign_path,
-	                           .map_bytes = 64 << 20,
-	                           .nb_workers = 1,
-	                           .blocks_per_worker = 64,
-	                           .batch_max = 32};
-	char err[256];
-
-	assert_int_equal(sl_store_open(&cfg, &w->store, err, sizeof(err)), SL_OK);
-}
 
 static void read_state(struct world *w, const struct sl_id *id, char *out, size_t cap)
 {
@@ -91,22 +74,14 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	sl_log_set_level(SL_LOG_ERROR);
-	snprintf(w->dir, sizeof(w->dir), "/tmp/sl-mgmt-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
-	snprintf(w->store_path, sizeof(w->store_path), "%s/store", w->dir);
-	snprintf(w->key_path, sizeof(w->key_path), "%s/master.key", w->dir);
-	snprintf(w->sign_path, sizeof(w->sign_path), "%s/sign.key", w->dir);
+	test_dir_make(&w->dir);
+	snprintf(w->key_path, sizeof(w->key_path), "%s/master.key", w->dir.path);
 	w->ids.salt = 7;
 	w->base = event_base_new();
-	open_store(w);
+	w->store = test_dir_open(&w->dir);
 	open_approvals(w);
 	*state = w;
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static int teardown(void **state)
@@ -116,7 +91,7 @@ static int teardown(void **state)
 	mg_approvals_free(w->approvals);
 	sl_store_close(w->store);
 	event_base_free(w->base);
-	nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	test_dir_remove(&w->dir);
 	free(w);
 	return 0;
 }
@@ -670,7 +645,7 @@ static void test_restart(void **state)
 	assert_int_equal(decide(w, &done, true, "i", "carol", "dba"), SL_OK);
 	mg_approvals_free(w->approvals);
 	sl_store_close(w->store);
-	open_store(w);
+	w->store = test_dir_open(&w->dir);
 	open_approvals(w);
 	read_state(w, &pending, text, sizeof(text));
 	assert_string_equal(text, "expired");

@@ -1,10 +1,4 @@
 /* Locks of identities, and what limits have used, on a real store: both outlive a restart. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +7,11 @@
 #include "lock.h"
 #include "sl_log.h"
 #include "sl_snapshot.h"
+#include "test_store.h"
 #include "usage.h"
 
 struct world {
-	char dir[64];
+	struct test_dir dir;
 	struct event_base *base;
 	struct sl_store *store;
 };
@@ -24,28 +19,13 @@ struct world {
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	char path[128], sign[128], err[256];
-	struct sl_store_cfg cfg = {.path = path,
-	                           .sign_key = sign,
-	                           .map_bytes = 64 << 20,
-	                           .nb_workers = 1,
-	                           .blocks_per_worker = 64,
-	                           .batch_max = 32};
 
 	sl_log_set_level(SL_LOG_ERROR);
-	snprintf(w->dir, sizeof(w->dir), "/tmp/sl-lock-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
-	snprintf(path, sizeof(path), "%s/store", w->dir);
-	snprintf(sign, sizeof(sign), "%s/sign.key", w->dir);
+	test_dir_make(&w->dir);
 	w->base = event_base_new();
-	assert_int_equal(sl_store_open(&cfg, &w->store, err, sizeof(err)), SL_OK);
+	w->store = test_dir_open(&w->dir);
 	*state = w;
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static int teardown(void **state)
@@ -54,7 +34,7 @@ static int teardown(void **state)
 
 	sl_store_close(w->store);
 	event_base_free(w->base);
-	nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	test_dir_remove(&w->dir);
 	free(w);
 	return 0;
 }

@@ -1,10 +1,4 @@
 /* Policy versions on a real store: what the first start takes, the next one takes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,38 +6,25 @@
 
 #include "policy.h"
 #include "sl_log.h"
+#include "test_store.h"
 
 struct world {
-	char dir[64], policies[96];
+	struct test_dir dir;
+	char policies[96];
 	struct sl_store *store;
 };
 
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	char path[128], sign[128], err[256];
-	struct sl_store_cfg cfg = {.path = path,
-	                           .sign_key = sign,
-	                           .map_bytes = 64 << 20,
-	                           .nb_workers = 1,
-	                           .blocks_per_worker = 64,
-	                           .batch_max = 32};
 
 	sl_log_set_level((enum sl_log_level) - 1);
-	snprintf(w->dir, sizeof(w->dir), "/tmp/sl-policy-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
-	snprintf(path, sizeof(path), "%s/store", w->dir);
-	snprintf(sign, sizeof(sign), "%s/sign.key", w->dir);
-	snprintf(w->policies, sizeof(w->policies), "%s/policy.d", w->dir);
+	test_dir_make(&w->dir);
+	snprintf(w->policies, sizeof(w->policies), "%s/policy.d", w->dir.path);
 	assert_int_equal(mkdir(w->policies, 0700), 0);
-	assert_int_equal(sl_store_open(&cfg, &w->store, err, sizeof(err)), SL_OK);
+	w->store = test_dir_open(&w->dir);
 	*state = w;
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static int teardown(void **state)
@@ -51,7 +32,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	sl_store_close(w->store);
-	nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	test_dir_remove(&w->dir);
 	free(w);
 	return 0;
 }

@@ -1,10 +1,4 @@
 /* Session credentials over a real store: making, proving, ending; and the count of failed logins. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +9,7 @@
 
 #include "session_cred.h"
 #include "sl_log.h"
+#include "test_store.h"
 #include "throttle.h"
 
 #define NOW  (UINT64_C(1700000000) * 1000000)
@@ -22,7 +17,7 @@
 #define AUTH SL_SPAN_LIT("n=,r=a,r=ab,s=x,i=4096,c=biws,r=ab")
 
 struct world {
-	char dir[64], store_path[96], sign_path[96];
+	struct test_dir dir;
 	struct event_base *base;
 	struct sl_store *store;
 	struct mg_screds *c;
@@ -41,17 +36,10 @@ static void on_send(void *ctx, uint32_t worker, const struct sl_msg *msg)
 static void open_all(struct world *w)
 {
 	static const uint8_t key[SL_SCRAM_KEY] = {1, 2, 3};
-	struct sl_store_cfg cfg = {.path = w->store_path,
-	                           .sign_key = w->sign_path,
-	                           .map_bytes = 64u << 20,
-	                           .nb_workers = 1,
-	                           .blocks_per_worker = 64,
-	                           .batch_max = 32};
 	struct mg_screds_cfg screds = {
 	        .base = w->base, .salt_key = key, .nb_workers = 2, .send = on_send, .ctx = w};
-	char err[256];
 
-	assert_int_equal(sl_store_open(&cfg, &w->store, err, sizeof(err)), SL_OK);
+	w->store = test_dir_open(&w->dir);
 	screds.store = w->store;
 	assert_int_equal(mg_screds_new(&screds, &w->c), SL_OK);
 }
@@ -67,19 +55,11 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	sl_log_set_level(SL_LOG_ERROR);
-	snprintf(w->dir, sizeof(w->dir), "/tmp/sl-cred-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
-	snprintf(w->store_path, sizeof(w->store_path), "%s/store", w->dir);
-	snprintf(w->sign_path, sizeof(w->sign_path), "%s/sign.key", w->dir);
+	test_dir_make(&w->dir);
 	w->base = event_base_new();
 	open_all(w);
 	*state = w;
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static int teardown(void **state)
@@ -88,7 +68,7 @@ static int teardown(void **state)
 
 	close_all(w);
 	event_base_free(w->base);
-	nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	test_dir_remove(&w->dir);
 	free(w);
 	return 0;
 }
