@@ -469,6 +469,20 @@ def fetch_of_a_cursor_that_has_gone():
 
 
 @test
+def execute_behind_a_query():
+    """PostgreSQL 15 runs a Query as the portal without a name. One that failed in a transaction stays, over memory that is free: an Execute of it ends
+    the server, sooner or later."""
+    other, w, got = session(), session(), []
+    in_steps(w, [[query("begin")], [parse("select 1"), bind(), execute(), sync()], [query("fetch from nobody")]])
+    with contextlib.suppress(Closed):
+        for i in range(50):
+            in_steps(w, [[query("; ".join(["select 1 as a, 2 as b, 3 as c from x", "move 1 in f", "show all"][:1 + i % 3]))]])
+            w.send(execute(), sync())
+            got += [e["C"] for e in errors(w.until("Z"))]
+    same((got, lives(other)), (["34000"] * 50, "TDCZ"), "Execute behind a Query that failed, and another session beside it")
+
+
+@test
 def fetch_of_a_cursor_that_is_another():
     """PostgreSQL 15 sends the new cursor's rows as values of the old one's types: a number is a pointer's length then, and what lies behind it in the
     server's memory goes out."""

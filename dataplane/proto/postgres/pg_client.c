@@ -327,6 +327,7 @@ static int client_query(struct pg *d, const struct pg_msg *m)
 	e->slot = d->judged_gone;
 	e->seq = d->seg;
 	runs(d, d->judged_names);
+	d->queried = d->acts;
 	segment_end(d);
 	return pass(d, m);
 }
@@ -533,10 +534,10 @@ static int client_execute(struct pg *d, const struct pg_msg *m)
 	if (slot == PG_NO_SLOT)
 		return local_error(d, m, "34000", "portal does not exist");
 	p = pg_portal(d, slot);
-	if (undecided(d, p))
-		return wait_replies(d);
 	if (d->judged == PG_J_NONE && pg_portal_stale(d, slot))
 		return local_error(d, m, "34000", "portal does not exist");
+	if (undecided(d, p))
+		return wait_replies(d);
 	rc = judge_execute(d, p);
 	if (rc != SL_OK)
 		return rc;
@@ -578,10 +579,10 @@ static int describe_portal(struct pg *d, const struct pg_msg *m, struct sl_span 
 	uint16_t slot = pg_portal_find(d, name);
 	struct pg_entry *e;
 
-	if (slot != PG_NO_SLOT && undecided(d, pg_portal(d, slot)))
-		return wait_replies(d);
 	if (slot != PG_NO_SLOT && pg_portal_stale(d, slot))
 		return local_error(d, m, "34000", "portal does not exist");
+	if (slot != PG_NO_SLOT && undecided(d, pg_portal(d, slot)))
+		return wait_replies(d);
 	e = pg_queue_push(d, PG_Q_DESC_PORTAL, 0, 0);
 	d->described = slot;
 	if (slot != PG_NO_SLOT) {

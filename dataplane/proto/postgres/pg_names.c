@@ -240,12 +240,16 @@ bool pg_stmt_stale(const struct pg *d, uint16_t slot)
 	return (e->names & SL_NAMES_LATE) != 0 && (e->acts != d->acts || e->seg != d->seg);
 }
 
+/*
+ * PostgreSQL 15 runs a Query as the portal without a name. One that fails in a transaction stays there, with
+ * statements whose memory is free: an Execute would read that.
+ */
 bool pg_portal_stale(const struct pg *d, uint16_t slot)
 {
 	const struct pg_named *e = pg_portal(d, slot);
 
 	return ((e->names & SL_NAMES_LATE) != 0 && e->acts != d->acts) ||
-	       (e->name_n > 0 && d->opened > e->acts);
+	       (e->name_n > 0 ? d->opened : d->queried) > e->acts;
 }
 
 /* Without a plain name there can be other statements in front of the FETCH: nothing is still as it was bound.

@@ -350,6 +350,7 @@ struct pg {
 	uint64_t seg, seq; /* never wrap: a session can be as old as it likes */
 	/* Counts what has gone upstream and can change what a name means there: all that runs, and Close. */
 	uint64_t acts, opened; /* opened: the last that could open a cursor by a name */
+	uint64_t queried;      /* the last Query: it took the place of the portal without a name */
 	bool lost_late;        /* one whose names are looked up late may live that is not known any more */
 	uint64_t next_cmd, last_cmd;
 	enum pg_judged judged;

@@ -226,6 +226,30 @@ static void test_portal_of_sql(void **state)
 	                                  "CLOSE CURSOR") "C: E p|1\nC: S\n>T: D P|p\n>T: E p|1\n>T: S\n");
 }
 
+#define UNNAMED                                                                                              \
+	BEGUN "C: P |q\nC: B |\nC: S\n!: COMMAND 2 prepare q\n!: COMMAND 3 execute q\n"                      \
+	      ">T: P |q\n>T: B |\n>T: S\nT: 1\nT: 2\nT: Z T\n>C: 1\n>C: 2\n>C: Z T\n"
+#define NO_FETCH                                                                                             \
+	"T: E ERROR 34000 no cursor\nT: Z E\n!: RESULT 4  rows=0 masked=0 failed 34000\n"                    \
+	">C: E ERROR 34000 no cursor\n>C: Z E\n"
+
+/* A Query that fails in a transaction leaves a portal without a name that PostgreSQL dies of. */
+static void test_portal_of_query(void **state)
+{
+	(void)state;
+	run(UNNAMED "C: Q no\n!: COMMAND 4 simple no\n>T: Q no\n" NO_FETCH
+	            "C: E |0\nC: S\n>C: E ERROR 34000 portal does not exist\n>C: Z E\n");
+	/* the same in one pipeline; and one whose own reply has not come */
+	run(UNNAMED "C: Q no\nC: E |0\nC: S\n!: COMMAND 4 simple no\n>T: Q no\n"
+	            ">T: P sluice_denied|SLUICE DENIED\n>T: S\n" NO_FETCH
+	            "T: E ERROR 25P02 x\nT: Z E\n>C: E ERROR 34000 portal does not exist\n>C: Z E\n");
+	run(BEGUN "C: P |q\nC: B |\nC: Q no\nC: E |0\nC: S\n"
+	          "!: COMMAND 2 prepare q\n!: COMMAND 3 execute q\n!: COMMAND 4 simple no\n"
+	          ">T: P |q\n>T: B |\n>T: Q no\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n"
+	          "T: 1\nT: 2\n>C: 1\n>C: 2\n" NO_FETCH
+	          "T: E ERROR 25P02 x\nT: Z E\n>C: E ERROR 34000 portal does not exist\n>C: Z E\n");
+}
+
 #define BOUND                                                                                                \
 	BEGUN "C: P |FETCH\nC: B f|\nC: S\n!: COMMAND 2 prepare FETCH\n!: COMMAND 3 execute FETCH\n"         \
 	      ">T: P |FETCH\n>T: B f|\n>T: S\nT: 1\nT: 2\nT: Z T\n>C: 1\n>C: 2\n>C: Z T\n"
@@ -718,6 +742,7 @@ int main(void)
 	        cmocka_unit_test(test_deallocated),
 	        cmocka_unit_test(test_named),
 	        cmocka_unit_test(test_portal_of_sql),
+	        cmocka_unit_test(test_portal_of_query),
 	        cmocka_unit_test(test_fetch_bound),
 	        cmocka_unit_test(test_fetch_parsed),
 	        cmocka_unit_test(test_p19_denied_parse),
