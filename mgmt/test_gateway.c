@@ -176,9 +176,12 @@ struct sl_mgmt *new_mgmt(struct world *w, char *err, size_t cap)
 	                          .status = status_json};
 	struct sl_mgmt *m = NULL;
 
-	w->port = free_port();
-	snprintf(listen, sizeof(listen), "127.0.0.1:%u", w->port);
-	(void)sl_mgmt_new(&cfg, &m, err, cap);
+	/* Another program may have taken it meanwhile. */
+	for (int i = 0; i < 10 && m == NULL && (i == 0 || strstr(err, "already in use") != NULL); i++) {
+		w->port = free_port();
+		snprintf(listen, sizeof(listen), "127.0.0.1:%u", w->port);
+		(void)sl_mgmt_new(&cfg, &m, err, cap);
+	}
 	return m;
 }
 
