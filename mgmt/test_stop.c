@@ -1,5 +1,4 @@
-/* Stopping: while a verification runs, and more than once. verify.c is compiled with test_barred.h: each
- * record takes 10 ms. */
+/* Stopping: while a verification runs, in which each record takes 10 ms (test_slow.c), and more than once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
