@@ -401,6 +401,10 @@ static void test_breaker(void **state)
 	fx_down(&f);
 }
 
+#define ASK                                                                                                  \
+	"---\n{kind: Rule, version: 1, metadata: {name: ask}, "                                              \
+	"spec: {action: hold, kinds: [delete], approvers: [owners], expires: 2m}}\n"
+
 /* An approval is nothing to a caller that was locked while its command was held, and no denial to count. */
 static void test_breaker_held(void **state)
 {
@@ -411,10 +415,7 @@ static void test_breaker_held(void **state)
 	struct fx f;
 
 	(void)state;
-	fx_up(&f, POLICY(BREAKER("two",
-	                         "denials: 2, window: 1m") "---\n{kind: Rule, version: 1, metadata: {name: "
-	                                                   "ask}, spec: {action: hold, kinds: "
-	                                                   "[delete], approvers: [owners], expires: 2m}}\n"));
+	fx_up(&f, POLICY(BREAKER("two", "denials: 2, window: 1m") ASK));
 	session(&f, "agents");
 	assert_int_equal(command(&f, "DELETE FROM t WHERE a = 1"), SL_OK);
 	assert_int_equal(f.v.action, SL_ACT_PARK);
@@ -449,10 +450,7 @@ static void test_breaker_unasked(void **state)
 	struct fx f;
 
 	(void)state;
-	fx_up(&f, POLICY(BREAKER("two",
-	                         "denials: 2, window: 1m") "---\n{kind: Rule, version: 1, metadata: {name: "
-	                                                   "ask}, spec: {action: hold, kinds: "
-	                                                   "[delete], approvers: [owners], expires: 2m}}\n"));
+	fx_up(&f, POLICY(BREAKER("two", "denials: 2, window: 1m") ASK));
 	session(&f, "agents");
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(command(&f, "DELETE FROM t WHERE a = 1"), SL_OK);
