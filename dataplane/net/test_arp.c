@@ -239,18 +239,30 @@ static void test_waiting_is_bounded(void **state)
 	expect_nothing();
 }
 
+/* How many of the stations from `first` on count as not there. */
+static uint32_t failed_of(struct sl_net_shared *s, uint32_t first, uint32_t nb)
+{
+	uint32_t failed = 0;
+	uint8_t mac[6];
+
+	for (uint32_t i = 0; i < nb; i++) {
+		const struct neigh_key key = {net_ip4(first + i), 0};
+
+		failed += neigh_read(&s->neigh, &key, mac) == NEIGH_FAILED;
+	}
+	return failed;
+}
+
 /* A scan of our subnets asks for no more than so many at a time, and in a second. */
 static void test_asking_is_bounded(void **state)
 {
 	uint64_t over = sl_counter_err_sum(SL_E_NET_NEIGH_LIMIT);
 	struct sl_net_if_cfg wide = {port_b.port, prefix("172.16.0.1/12"), 0};
 	struct sl_net_cfg cfg = {0, rig_pool, on_tcp, on_icmp, &up};
-	const struct neigh_key first = {net_ip4(IP(172, 16, 0, 2)), 0};
 	uint32_t asked = 0;
 	struct rig_frame f;
 	struct sl_net_shared *s;
 	struct sl_net *n;
-	uint8_t mac[6];
 
 	(void)state;
 	assert_int_equal(sl_net_shared_new(&wide, 1, NULL, 0, &s, NULL, 0), 0);
@@ -262,8 +274,11 @@ static void test_asking_is_bounded(void **state)
 		assert_int_equal(send_tcp(n, IP(172, 16, 0, 1), IP(172, 16, 0, 2) + i), 0);
 		while (left(&port_b, &f))
 			asked += memcmp(f.b, mac_all, 6) == 0;
-		if (i == 6000) /* not asked again at once */
-			assert_int_equal(neigh_read(&s->neigh, &first, mac), NEIGH_FAILED);
+		/* Who gave way is not asked again at once. (Of a full bucket, which a keyed hash has here and
+		 * there, one is forgotten.) */
+		if (i == 6000)
+			assert_in_range(failed_of(s, IP(172, 16, 0, 2), NEIGH_INCOMPLETE_MAX),
+			                NEIGH_INCOMPLETE_MAX * 7 / 8, NEIGH_INCOMPLETE_MAX);
 	}
 	assert_int_equal(s->neigh.nb_incomplete, NEIGH_INCOMPLETE_MAX);
 	assert_true(sl_counter_err_sum(SL_E_NET_NEIGH_LIMIT) > over);
