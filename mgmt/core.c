@@ -16,6 +16,7 @@
 #define RETRY_INTERVAL_US                                                                                    \
 	20000              /* between attempts to send what found no room, should a wake-up be missed        \
 	                    */
+#define POLL_BURST    16   /* messages of one worker in a turn: each may be a commit of the store */
 #define LAST_TURNS    4    /* of the loop, when all is closed */
 #define END_MARGIN_MS 1000 /* beyond the grace: workers stop at its end and then say so */
 #define BEAT_S        1    /* between signs of life for the watchdog */
@@ -90,35 +91,53 @@ static void on_message(struct sl_mgmt *m, uint32_t worker, const struct sl_msg *
 	}
 }
 
-static void poll_worker(struct sl_mgmt *m, uint32_t worker)
+/* True: there may be more. */
+static bool poll_worker(struct sl_mgmt *m, uint32_t worker)
 {
 	struct sl_msg *msg;
+	uint32_t n;
 
+	/* Its client had left when the answer came. */
+	while ((msg = sl_bus_mgmt_refused(m->bus, worker)) != NULL) {
+		if (msg->type == SL_MSG_AUTH_OK)
+			mg_sessions_end(m->sessions, &msg->flow);
+		sl_bus_mgmt_done(m->bus, worker, msg);
+	}
 	/* A worker that does not read its answers gets no more of them: its questions wait in its own ring.
 	 */
-	while (m->lanes[worker].nb < MG_BACKLOG_MAX && (msg = sl_bus_mgmt_recv(m->bus, worker)) != NULL) {
+	for (n = 0; n < POLL_BURST && m->lanes[worker].nb < MG_BACKLOG_MAX; n++) {
+		msg = sl_bus_mgmt_recv(m->bus, worker);
+		if (msg == NULL)
+			break;
 		/* The ring is the worker's: what it says of others is not believed. */
 		if (msg->type != SL_MSG_CANCEL)
 			msg->flow.worker = worker;
 		on_message(m, worker, msg);
 		sl_bus_mgmt_done(m->bus, worker, msg);
 	}
+	return n == POLL_BURST;
 }
 
 static void poll_bus(struct sl_mgmt *m)
 {
-	const struct timeval retry = {.tv_usec = RETRY_INTERVAL_US};
-	bool waiting = false;
+	const struct timeval retry = {.tv_usec = RETRY_INTERVAL_US}, at_once = {0};
+	bool waiting = false, more = false;
 
 	if (mg_gone_look(m) && m->draining)
 		end_when_all_stopped(m);
 	mg_out_flush(m);
 	for (uint32_t i = 0; i < m->nb_workers; i++) {
-		poll_worker(m, i);
+		more = poll_worker(m, i) || more;
 		waiting = waiting || m->lanes[i].nb > 0;
 	}
-	if (waiting)
-		event_add(m->ev_retry, &retry);
+	/* Behind: what else waits (the API, a stop, timers) has its turn before the workers have the next
+	 * one. */
+	if (more)
+		event_del(m->ev_bus);
+	else
+		event_add(m->ev_bus, NULL);
+	if (more || waiting)
+		event_add(m->ev_retry, more ? &at_once : &retry);
 }
 
 static void on_bus(evutil_socket_t fd, short what, void *arg)

@@ -409,19 +409,6 @@ static void drain(struct sl_worker *w, uint64_t deadline_us)
 	w->arm_all = true;
 }
 
-/* The client left while the management core thought about it: what that counts as live is not. */
-static int say_unknown(struct sl_worker *w, const struct sl_flow_ref *ref)
-{
-	struct sl_msg *m = sl_bus_worker_new(w->cfg.bus, w->cfg.worker);
-
-	if (m == NULL)
-		return SL_AGAIN;
-	m->type = SL_MSG_SESSION_END;
-	m->flow = *ref;
-	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
-	return SL_OK;
-}
-
 /* Not worth waiting for a message: the management core gives up on the question and says so. */
 static void tcp_query(struct sl_worker *w, const struct sl_msg_tcp_query *q)
 {
@@ -435,7 +422,7 @@ static void tcp_query(struct sl_worker *w, const struct sl_msg_tcp_query *q)
 	sl_bus_worker_send(w->cfg.bus, w->cfg.worker, m);
 }
 
-/* Takes the message. One that needs an answer for which no message is free is kept as w->unsaid. */
+/* Takes the message. */
 static void on_message(struct sl_worker *w, struct sl_msg *m)
 {
 	struct session *s = session_find(w, &m->flow);
@@ -448,11 +435,9 @@ static void on_message(struct sl_worker *w, struct sl_msg *m)
 			login_answer(s, m);
 			return;
 		}
-		if (m->type == SL_MSG_AUTH_OK && say_unknown(w, &m->flow) == SL_AGAIN) {
-			w->unsaid = m;
-			return;
-		}
-		break;
+		/* The client has left; the management core may count its session as live already. */
+		sl_bus_worker_refuse(w->cfg.bus, w->cfg.worker, m);
+		return;
 	case SL_MSG_DECISION:
 		if (s != NULL)
 			command_decide(s, &m->decision);
@@ -485,13 +470,10 @@ static void on_message(struct sl_worker *w, struct sl_msg *m)
 
 static uint32_t poll_bus(struct sl_worker *w)
 {
-	struct sl_msg *m = w->unsaid;
-	uint32_t n = 0;
+	struct sl_msg *m;
+	uint32_t n;
 
-	w->unsaid = NULL;
-	if (m != NULL)
-		on_message(w, m);
-	for (; n < 64 && w->unsaid == NULL; n++) {
+	for (n = 0; n < 64; n++) {
 		m = sl_bus_worker_recv(w->cfg.bus, w->cfg.worker);
 		if (m == NULL)
 			break;

@@ -154,7 +154,6 @@ struct sl_worker {
 	struct cancel cancels[CANCELS_MAX];
 	uint32_t nb_cancels;
 	struct sl_msg *hold_msg;         /* kept for the next hold */
-	struct sl_msg *unsaid;           /* the management core's, until there is one for its answer */
 	struct sl_snapshot *to_free[16]; /* counts to be given back */
 	uint32_t nb_to_free;
 	uint64_t tsc_scale, tsc_offset_us;

@@ -20,10 +20,12 @@ struct lane {
 	struct sl_msg *msgs;
 	uint32_t nb_msgs;
 	struct spsc sent;     /* sender -> receiver */
-	struct spsc returned; /* receiver -> sender, cleared */
-	/* Messages that the sender took and gave back unsent: its own, no other thread looks here. */
-	struct sl_msg **unsent;
-	uint32_t nb_unsent;
+	struct spsc returned; /* receiver -> sender, cleared; of one that was refused the type and flow are
+	                         left */
+	/* The sender's own, no other thread looks here: free ones, and refused ones that it has not looked
+	 * at. */
+	struct sl_msg **unsent, **refused;
+	uint32_t nb_unsent, nb_refused;
 };
 
 struct link {
@@ -50,6 +52,7 @@ static void lane_fini(struct lane *l)
 		sl_cleanse(l->msgs, (size_t)l->nb_msgs * sizeof(*l->msgs));
 	free(l->msgs);
 	free(l->unsent);
+	free(l->refused);
 	spsc_fini(&l->sent);
 	spsc_fini(&l->returned);
 }
@@ -59,7 +62,8 @@ static bool lane_init(struct lane *l, uint32_t nb_msgs)
 	l->nb_msgs = nb_msgs;
 	l->msgs = calloc(nb_msgs, sizeof(*l->msgs));
 	l->unsent = calloc(nb_msgs, sizeof(*l->unsent));
-	if (l->msgs == NULL || l->unsent == NULL || !spsc_init(&l->sent, nb_msgs) ||
+	l->refused = calloc(nb_msgs, sizeof(*l->refused));
+	if (l->msgs == NULL || l->unsent == NULL || l->refused == NULL || !spsc_init(&l->sent, nb_msgs) ||
 	    !spsc_init(&l->returned, nb_msgs))
 		return false;
 	for (uint32_t i = nb_msgs; i > 0; i--)
@@ -72,11 +76,24 @@ static bool lane_has(const struct lane *l, const struct sl_msg *m)
 	return m >= l->msgs && m < l->msgs + l->nb_msgs;
 }
 
+/* What has come back, sorted. */
+static void lane_take_back(struct lane *l)
+{
+	struct sl_msg *m;
+
+	while ((m = spsc_pop(&l->returned)) != NULL) {
+		if (m->type != 0)
+			l->refused[l->nb_refused++] = m;
+		else
+			l->unsent[l->nb_unsent++] = m;
+	}
+}
+
 static struct sl_msg *lane_new(struct lane *l)
 {
-	if (l->nb_unsent > 0)
-		return l->unsent[--l->nb_unsent];
-	return spsc_pop(&l->returned);
+	if (l->nb_unsent == 0)
+		lane_take_back(l);
+	return l->nb_unsent > 0 ? l->unsent[--l->nb_unsent] : NULL;
 }
 
 static void lane_send(struct lane *l, struct sl_msg *m)
@@ -197,6 +214,25 @@ void sl_bus_worker_done(struct sl_bus *b, uint32_t worker, struct sl_msg *m)
 	b->link[worker].dirty = true;
 }
 
+void sl_bus_worker_refuse(struct sl_bus *b, uint32_t worker, struct sl_msg *m)
+{
+	const enum sl_msg_type type = m->type;
+	const struct sl_flow_ref flow = m->flow;
+	struct lane *l;
+
+	if (worker >= b->nb_workers || type == 0 || !lane_has(&b->link[worker].down, m)) {
+		(void)sl_fail(SL_E_INVAL);
+		return;
+	}
+	l = &b->link[worker].down;
+	sl_cleanse(m, sizeof(*m));
+	m->type = type;
+	m->flow = flow;
+	if (!spsc_push(&l->returned, m))
+		(void)sl_fail(SL_E_INVAL);
+	b->link[worker].dirty = true;
+}
+
 /*
  * One write for all that was sent or given back since the last kick. EAGAIN says that the counter is at its
  * maximum: readable already. EINTR cannot be returned by a write that does not block; trying again costs
@@ -248,6 +284,17 @@ void sl_bus_mgmt_send(struct sl_bus *b, uint32_t worker, struct sl_msg *m)
 		return;
 	}
 	lane_send(&b->link[worker].down, m);
+}
+
+struct sl_msg *sl_bus_mgmt_refused(struct sl_bus *b, uint32_t worker)
+{
+	struct lane *l;
+
+	if (!is_there(b, worker))
+		return NULL;
+	l = &b->link[worker].down;
+	lane_take_back(l);
+	return l->nb_refused > 0 ? l->refused[--l->nb_refused] : NULL;
 }
 
 struct sl_msg *sl_bus_mgmt_recv(struct sl_bus *b, uint32_t worker)

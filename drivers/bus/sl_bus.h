@@ -282,6 +282,12 @@ struct sl_msg *sl_bus_worker_new(struct sl_bus *b, uint32_t worker);          /*
 void sl_bus_worker_send(struct sl_bus *b, uint32_t worker, struct sl_msg *m); /* worker */
 struct sl_msg *sl_bus_worker_recv(struct sl_bus *b, uint32_t worker);         /* worker; NULL none */
 void sl_bus_worker_done(struct sl_bus *b, uint32_t worker, struct sl_msg *m); /* worker */
+/*
+ * Gives a message back that was received for a flow that is not there any more, instead of _done(): type and
+ * flow stay in it, the rest is cleared. So management learns of it without a message of the worker's, which
+ * may all be waiting to be taken.
+ */
+void sl_bus_worker_refuse(struct sl_bus *b, uint32_t worker, struct sl_msg *m); /* worker */
 /* Makes the eventfd readable if the worker sent or gave back a message since its last kick; once per poll
  * loop. */
 void sl_bus_worker_kick(struct sl_bus *b, uint32_t worker);
@@ -290,6 +296,8 @@ struct sl_msg *sl_bus_mgmt_new(struct sl_bus *b, uint32_t worker);          /* m
 void sl_bus_mgmt_send(struct sl_bus *b, uint32_t worker, struct sl_msg *m); /* management */
 struct sl_msg *sl_bus_mgmt_recv(struct sl_bus *b, uint32_t worker);         /* management; NULL none */
 void sl_bus_mgmt_done(struct sl_bus *b, uint32_t worker, struct sl_msg *m); /* management */
+/* One of management's own that the worker has refused, to be given back with _done(); NULL: none now. */
+struct sl_msg *sl_bus_mgmt_refused(struct sl_bus *b, uint32_t worker); /* management */
 /*
  * The worker has died (sl_fault.h): its thread runs no more. All messages of both lanes are cleared, tokens
  * and credentials among them; nobody reads what was in them, and what a SNAPSHOT counts stays counted. From

@@ -14,6 +14,7 @@
 
 #define NB_MSGS   8
 #define EXCHANGES 20000
+#define REFUSED   10 /* one of so many answers is */
 
 static bool readable(int fd)
 {
@@ -137,6 +138,71 @@ static void test_unsent(void **state)
 	sl_bus_free(b);
 }
 
+/* What comes back refused says for which flow, and nothing else; it is free again when it has been looked at.
+ */
+static void test_refused(void **state)
+{
+	struct sl_bus *b = sl_bus_new(2, NB_MSGS);
+	uint64_t before = sl_counter_err_sum(SL_E_INVAL), n;
+	bool seen[NB_MSGS] = {false};
+	struct sl_msg *m, *own = sl_bus_worker_new(b, 1);
+
+	(void)state;
+	for (uint32_t i = 0; i < NB_MSGS; i++) {
+		m = sl_bus_mgmt_new(b, 1);
+		m->type = SL_MSG_AUTH_OK;
+		m->flow = (struct sl_flow_ref){1, i, 7};
+		assert_int_equal(sl_secret_set(&m->auth_ok.secret, SL_SPAN_LIT("hunter2")), 0);
+		sl_bus_mgmt_send(b, 1, m);
+	}
+	assert_null(sl_bus_mgmt_refused(b, 1));
+	for (uint32_t i = 0; i < NB_MSGS; i++) {
+		m = sl_bus_worker_recv(b, 1);
+		if (i % 2 == 0)
+			sl_bus_worker_refuse(b, 1, m);
+		else
+			sl_bus_worker_done(b, 1, m);
+	}
+	sl_bus_worker_kick(b, 1);
+	assert_int_equal(read(sl_bus_mgmt_fd(b), &n, sizeof(n)), sizeof(n));
+	/* Those that were not refused can be used; the others are not lost by that. */
+	for (uint32_t i = 0; i < NB_MSGS / 2; i++)
+		assert_non_null(sl_bus_mgmt_new(b, 1));
+	assert_null(sl_bus_mgmt_new(b, 1));
+	assert_null(sl_bus_mgmt_refused(b, 0));
+	for (uint32_t i = 0; i < NB_MSGS / 2; i++) {
+		m = sl_bus_mgmt_refused(b, 1);
+		assert_int_equal(m->type, SL_MSG_AUTH_OK);
+		assert_int_equal(m->flow.worker, 1);
+		assert_int_equal(m->flow.generation, 7);
+		assert_in_range(m->flow.index, 0, NB_MSGS - 1);
+		assert_false(seen[m->flow.index] || m->flow.index % 2 != 0);
+		seen[m->flow.index] = true;
+		assert_true(all_zero(&m->auth_ok, sizeof(m->auth_ok)));
+		sl_bus_mgmt_done(b, 1, m);
+	}
+	assert_null(sl_bus_mgmt_refused(b, 1));
+	for (uint32_t i = 0; i < NB_MSGS / 2; i++) {
+		m = sl_bus_mgmt_new(b, 1);
+		assert_non_null(m);
+		assert_true(all_zero(m, sizeof(*m)));
+	}
+	assert_int_equal(sl_counter_err_sum(SL_E_INVAL), before);
+	/* The worker's own, and one of another worker. */
+	own->type = SL_MSG_AUTH;
+	sl_bus_worker_refuse(b, 1, own);
+	m = sl_bus_mgmt_new(b, 0);
+	m->type = SL_MSG_AUTH_OK;
+	sl_bus_worker_refuse(b, 1, m);
+	assert_int_equal(sl_counter_err_sum(SL_E_INVAL), before + 2);
+	/* Of one that has died nothing is taken. */
+	sl_bus_mgmt_send(b, 0, m);
+	sl_bus_worker_refuse(b, 0, sl_bus_worker_recv(b, 0));
+	sl_bus_worker_gone(b, 0);
+	assert_null(sl_bus_mgmt_refused(b, 0));
+	sl_bus_free(b);
+}
+
 static void test_kick(void **state)
 {
 	struct sl_bus *b = sl_bus_new(2, 4);
@@ -245,8 +311,11 @@ static void *worker_thread(void *arg)
 			if (m->type != SL_MSG_AUTH_OK || m->flow.index != answered ||
 			    m->auth_ok.secret.b[0] != pattern(answered) || m->auth_ok.secret.b[1] != 0)
 				p->bad++;
+			if (answered % REFUSED == 0)
+				sl_bus_worker_refuse(p->b, 0, m);
+			else
+				sl_bus_worker_done(p->b, 0, m);
 			answered++;
-			sl_bus_worker_done(p->b, 0, m);
 		}
 		sl_bus_worker_kick(p->b, 0);
 	}
@@ -268,14 +337,30 @@ static void answer(struct peer *p, struct sl_msg *ask, struct sl_msg *m)
 	sl_bus_mgmt_send(p->b, 0, m);
 }
 
+/* Each once, in any order. */
+static uint32_t take_refused(struct peer *p, bool *seen)
+{
+	struct sl_msg *m;
+	uint32_t n;
+
+	for (n = 0; (m = sl_bus_mgmt_refused(p->b, 0)) != NULL; n++) {
+		p->bad += m->type != SL_MSG_AUTH_OK || m->flow.index >= EXCHANGES || seen[m->flow.index];
+		if (m->flow.index < EXCHANGES)
+			seen[m->flow.index] = true;
+		sl_bus_mgmt_done(p->b, 0, m);
+	}
+	return n;
+}
+
 static void test_two_threads(void **state)
 {
+	static bool seen[EXCHANGES];
 	struct peer w = {.b = sl_bus_new(1, NB_MSGS)};
 	struct peer g = {.b = w.b};
 	struct pollfd pfd = {.fd = sl_bus_mgmt_fd(w.b), .events = POLLIN};
 	struct sl_msg *m;
 	struct sl_msg *ask = NULL;
-	uint32_t done = 0;
+	uint32_t done = 0, refused = 0;
 	uint64_t n;
 	pthread_t t;
 
@@ -285,6 +370,7 @@ static void test_two_threads(void **state)
 		/* A lost wake-up shows as this time-out. */
 		assert_int_equal(poll(&pfd, 1, 20000), 1);
 		assert_int_equal(read(pfd.fd, &n, sizeof(n)), sizeof(n));
+		refused += take_refused(&g, seen);
 		for (;;) {
 			if (ask == NULL)
 				ask = sl_bus_mgmt_recv(w.b, 0);
@@ -297,6 +383,8 @@ static void test_two_threads(void **state)
 		}
 	}
 	assert_int_equal(pthread_join(t, NULL), 0);
+	refused += take_refused(&g, seen);
+	assert_int_equal(refused, EXCHANGES / REFUSED);
 	assert_int_equal(w.bad, 0);
 	assert_int_equal(g.bad, 0);
 	sl_bus_free(w.b);
@@ -305,10 +393,10 @@ static void test_two_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_bounds),      cmocka_unit_test(test_cleared),
-	        cmocka_unit_test(test_unsent),      cmocka_unit_test(test_kick),
-	        cmocka_unit_test(test_gone),        cmocka_unit_test(test_spsc_wraps),
-	        cmocka_unit_test(test_two_threads),
+	        cmocka_unit_test(test_bounds),     cmocka_unit_test(test_cleared),
+	        cmocka_unit_test(test_unsent),     cmocka_unit_test(test_refused),
+	        cmocka_unit_test(test_kick),       cmocka_unit_test(test_gone),
+	        cmocka_unit_test(test_spsc_wraps), cmocka_unit_test(test_two_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
