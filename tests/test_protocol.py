@@ -6,9 +6,10 @@ import hashlib
 import struct
 import time
 
-from labtest import (CA, CLIENT, LISTENER, admin, arrives, check, contains, eventually, latest, live, marker, never_arrives, records, run, same,
+from labtest import (CA, CLIENT, LISTENER, admin, arrives, check, contains, eventually, latest, live, marker, never_arrives, pending, records, run, same,
                      session, sluice, test, token, wire)
 import pgwire
+from test_limits import policy
 from pgwire import Closed, bind, describe, errors, execute, fields, kinds, message, parse, query, row, sync
 
 FLUSH = message("H")
@@ -480,6 +481,34 @@ def execute_behind_a_query():
             w.send(execute(), sync())
             got += [e["C"] for e in errors(w.until("Z"))]
     same((got, lives(other)), (["34000"] * 50, "TDCZ"), "Execute behind a Query that failed, and another session beside it")
+
+
+CLOSE_S = message("C", b"Ss\0")
+
+
+@test
+def bind_of_what_sql_prepared():
+    """SQL's PREPARE is approved once, for one text: Bind does not run it by the name that a statement of Parse had."""
+    away = {
+        "closed behind a Parse that fails": [[parse("select 1 from nowhere"), CLOSE_S, parse("select 1", "s"), sync()], [CLOSE_S, sync()]],
+        "deallocated by Execute": [[parse("deallocate s"), bind(), execute(), sync()]],
+    }
+    with policy(("Role", "prepares", "groups: [agents], resources: [shop], allow: [read, update, prepare]")):
+        for how, steps in away.items():
+            mark = marker()
+            run_it = bind([b"15"], statement="s") + execute() + sync()
+            with session(timeout=20) as w:
+                in_steps(w, [[parse("select 1 where $1 > 0", "s", (23,)), sync()]])
+                w.send(*(m for step in steps for m in step))  # in one flight
+                for _ in steps:
+                    w.until("Z")
+                w.send(query(f"prepare s (int) as update customers set city = '{mark}' where id = $1"), run_it)
+                sluice("alice", "approvals", "approve", pending(mark)["id"])
+                got = w.until("Z") + w.until("Z")
+                w.send(run_it)
+                got += w.until("Z")
+            same((kinds(got), [e["C"] for e in errors(got)]), ("NCZEZEZ", ["26000", "26000"]), f"PREPARE and Binds behind it, {how}")
+            same(admin(f"select count(*) from customers where city = '{mark}'"), "0", f"rows that were changed, {how}")
 
 
 @test

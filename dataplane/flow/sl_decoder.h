@@ -324,6 +324,7 @@ enum sl_names {
 	SL_NAMES_EXECUTE = 2,    /* runs a prepared statement by its name */
 	SL_NAMES_OPEN = 4,       /* can open a cursor by a name that a portal had */
 	SL_NAMES_DEALLOCATE = 8, /* removes a prepared statement */
+	SL_NAMES_PREPARE = 16,   /* makes one */
 	/* These look the name up each time that they are described or run: it can be gone, or something else,
 	 * behind any command. */
 	SL_NAMES_LATE = SL_NAMES_FETCH | SL_NAMES_EXECUTE,

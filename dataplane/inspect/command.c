@@ -528,13 +528,20 @@ static bool is_query(const struct sl_ev_command *c, enum sl_sql_kind main)
 	        main == SL_SQL_DELETE || main == SL_SQL_MERGE);
 }
 
+static uint8_t prepares(const struct sl_sql_stmt *s)
+{
+	return (s->kinds & SL_SQL_BIT(SL_SQL_PREPARE)) != 0 ? SL_NAMES_PREPARE : 0;
+}
+
 /* What it does by names of cursors and prepared statements: bits of enum sl_names. */
 static uint8_t names_of(const struct sl_ev_command *c, const struct sl_sql *sql)
 {
 	uint8_t names = 0;
 
 	if (!sql->complete)
-		return is_query(c, sql->stmts[0].main) ? 0 : SL_NAMES_LATE | SL_NAMES_OPEN;
+		return is_query(c, sql->stmts[0].main)
+		               ? 0
+		               : SL_NAMES_LATE | SL_NAMES_OPEN | prepares(&sql->stmts[0]);
 	for (uint32_t i = 0; i < sql->nb_stmts; i++) {
 		const struct sl_sql_stmt *s = &sql->stmts[i];
 
@@ -542,6 +549,7 @@ static uint8_t names_of(const struct sl_ev_command *c, const struct sl_sql *sql)
 		names |= s->fetches ? SL_NAMES_FETCH : 0;
 		names |= s->declares ? SL_NAMES_OPEN : 0;
 		names |= s->deallocates ? SL_NAMES_DEALLOCATE : 0;
+		names |= prepares(s);
 	}
 	return names;
 }

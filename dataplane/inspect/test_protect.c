@@ -615,7 +615,11 @@ static void test_names(void **state)
 	} rows[] = {
 	        {"select 1", 0},
 	        {"close c", 0},
-	        {"prepare q as select 1", 0},
+	        {"prepare Q as select 1", SL_NAMES_PREPARE, "q"},
+	        {"prepare \"Q\" (int) as delete from t where i = $1", SL_NAMES_PREPARE, "Q"},
+	        {"prepare q as select 1; select 2", SL_NAMES_PREPARE},
+	        {"prepare q as select 'x", SL_NAMES_PREPARE | SL_NAMES_LATE | SL_NAMES_OPEN},
+	        {"prepare transaction 'x'", 0},
 	        {"deallocate Q", SL_NAMES_DEALLOCATE, "q"},
 	        {" deallocate prepare \"Q\" ; ", SL_NAMES_DEALLOCATE, "Q"},
 	        {"deallocate q; select 1", SL_NAMES_DEALLOCATE},

@@ -248,6 +248,13 @@ static void copy(struct sql_parser *p)
 	}
 }
 
+/* What was read last. */
+static void note_name(struct sql_parser *p)
+{
+	if (!p->failed && (p->prev->type == TOK_WORD || p->prev->type == TOK_QUOTED))
+		p->stmt->name = p->prev->text;
+}
+
 /* PREPARE TRANSACTION 'id', but PREPARE transaction AS ... is a statement of that name. */
 static void prepare(struct sql_parser *p)
 {
@@ -259,6 +266,7 @@ static void prepare(struct sql_parser *p)
 		return;
 	}
 	(void)sql_name(p);
+	note_name(p);
 	if (sql_is_char(p, '('))
 		(void)sql_parens(p);
 	sql_need_kw(p, KW_AS);
@@ -267,23 +275,18 @@ static void prepare(struct sql_parser *p)
 		(void)sql_preparable(p);
 }
 
-static void words_and_name(struct sql_parser *p)
-{
-	sql_words(p);
-	if (!p->failed && (p->prev->type == TOK_WORD || p->prev->type == TOK_QUOTED))
-		p->stmt->name = p->prev->text;
-}
-
 /* FETCH and MOVE */
 static void fetch(struct sql_parser *p)
 {
 	p->stmt->fetches = true;
-	words_and_name(p);
+	sql_words(p);
+	note_name(p);
 }
 
 static void deallocate(struct sql_parser *p)
 {
-	words_and_name(p);
+	sql_words(p);
+	note_name(p);
 	p->stmt->deallocates = p->prev->kw != KW_ALL;
 }
 

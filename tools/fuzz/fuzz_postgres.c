@@ -170,7 +170,8 @@ static uint8_t names(struct sl_span text)
 	return (uint8_t)((has(text, "fetch") ? SL_NAMES_FETCH : 0) |
 	                 (has(text, "execute") ? SL_NAMES_EXECUTE | SL_NAMES_OPEN : 0) |
 	                 (has(text, "declare") ? SL_NAMES_OPEN : 0) |
-	                 (has(text, "deallocate") ? SL_NAMES_DEALLOCATE : 0));
+	                 (has(text, "deallocate") ? SL_NAMES_DEALLOCATE : 0) |
+	                 (has(text, "prepare") ? SL_NAMES_PREPARE : 0));
 }
 
 /* Each other column, in a format that hangs on r; a COPY of no bytes to go by is refused at times. */

@@ -264,6 +264,10 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 		d->judged_gone = (v.names & SL_NAMES_DEALLOCATE) != 0 && v.name.n > 0
 		                         ? pg_stmt_find(d, v.name)
 		                         : PG_NO_SLOT;
+		if (d->judged_gone != PG_NO_SLOT)
+			d->judged_gone_seq = pg_stmt(d, d->judged_gone)->seq;
+		if ((v.names & SL_NAMES_PREPARE) != 0 && c->phase != SL_PHASE_PREPARE)
+			pg_stmts_taken(d, v.name);
 	}
 	kept = rc != SL_OK || v.keep.n == 0 || pg_keep(d, d->judged_cmd, v.keep);
 	/* A held one runs into the refusal of its rows. */
@@ -324,7 +328,8 @@ static int client_query(struct pg *d, const struct pg_msg *m)
 	if (runs_fetch(d))
 		return refuse_fetch(d, m);
 	e = pg_queue_push(d, PG_Q_SIMPLE, d->judged_cmd, d->judged_mark);
-	e->slot = d->judged_gone;
+	/* While it was held the table may have gone. */
+	e->slot = pg_stmt_at(d, d->judged_gone, d->judged_gone_seq) != NULL ? d->judged_gone : PG_NO_SLOT;
 	e->seq = d->seg;
 	runs(d, d->judged_names);
 	d->queried = d->acts;
@@ -460,7 +465,8 @@ static int client_bind(struct pg *d, const struct pg_msg *m)
 		return rc;
 	if (d->judged == PG_J_DENIED)
 		return refuse(d, m);
-	if (d->judged_seq != pg_stmt(d, stmt)->seq) /* the statement changed while the Bind waited */
+	/* Has the statement changed while the Bind waited, or does it PREPARE another of its own name? */
+	if (pg_stmt_at(d, stmt, d->judged_seq) == NULL)
 		return local_error(d, m, "26000", "prepared statement does not exist");
 	if (runs_fetch(d))
 		return refuse_fetch(d, m);
@@ -546,6 +552,10 @@ static int client_execute(struct pg *d, const struct pg_msg *m)
 	rc = describe_first(d, slot, name);
 	if (rc < 0)
 		return rc;
+	/* Its name was taken from others when it was judged; since then others may have been made and
+	 * removed. */
+	if ((p->names & SL_NAMES_PREPARE) != 0 && p->acts != d->acts)
+		pg_stmts_taken(d, SL_SPAN_EMPTY);
 	e = pg_queue_push(d, PG_Q_EXECUTE, p->cmd, p->mark);
 	e->slot = slot;
 	e->seq = p->seq;
@@ -610,23 +620,27 @@ static int client_close(struct pg *d, const struct pg_msg *m)
 {
 	struct sl_span b = m->body, name;
 	uint8_t what = b.n > 0 ? b.p[0] : 0;
+	const struct pg_named *n = NULL;
 	struct pg_entry *e;
+	uint16_t slot;
 
 	b = sl_span_sub(b, 1, b.n);
 	if ((what != 'S' && what != 'P') || pg_get_str(&b, &name) < 0 || b.n != 0)
 		return pg_broken(d, "malformed Close message");
 	if (name.n > PG_NAME_MAX)
 		return local_error(d, m, "42622", "name is longer than 63 bytes");
+	slot = what == 'S' ? pg_stmt_find(d, name) : pg_portal_find(d, name);
+	if (slot != PG_NO_SLOT)
+		n = what == 'S' ? pg_stmt(d, slot) : pg_portal(d, slot);
+	/* Else the one before it would be taken to live when this one fails. */
+	if (n != NULL && undecided(d, n))
+		return wait_replies(d);
 	runs(d, 0);
 	e = pg_queue_push(d, what == 'S' ? PG_Q_CLOSE_STMT : PG_Q_CLOSE_PORTAL, 0, 0);
-	if (what == 'S') {
-		e->slot = pg_stmt_find(d, name);
-		e->seq = e->slot == PG_NO_SLOT ? 0 : pg_stmt(d, e->slot)->seq;
-	} else {
-		e->slot = pg_portal_find(d, name);
-		e->seq = e->slot == PG_NO_SLOT ? 0 : pg_portal(d, e->slot)->seq;
+	e->slot = slot;
+	e->seq = n != NULL ? n->seq : 0;
+	if (what == 'P')
 		d->described = PG_NO_SLOT;
-	}
 	return pass_extended(d, m);
 }
 

@@ -188,6 +188,11 @@ static void drop_older(struct pg *d, struct pg_names *t, const struct pg_named *
 			drop(d, &t->v[i]);
 }
 
+struct pg_named *pg_stmt_at(const struct pg *d, uint16_t slot, uint64_t seq)
+{
+	return at(&d->stmts, slot, seq);
+}
+
 struct pg_named *pg_portal_at(const struct pg *d, uint16_t slot, uint64_t seq)
 {
 	return at(&d->portals, slot, seq);
@@ -319,14 +324,43 @@ void pg_portals_end(struct pg *d, uint64_t seg)
 	}
 }
 
+/* It may live at the target. */
+static void lose(struct pg *d, struct pg_named *e)
+{
+	if ((e->names & SL_NAMES_LATE) != 0) {
+		d->lost_late = true;
+		d->lost_seg = d->seg;
+	}
+	drop(d, e);
+}
+
+void pg_stmts_gone(struct pg *d)
+{
+	for (uint16_t i = 0; i < d->stmts.nb; i++) {
+		struct pg_named *e = &d->stmts.v[i];
+
+		if (e->used && !e->pending && e->name_n > 0)
+			drop(d, e);
+	}
+}
+
 void pg_stmts_forget(struct pg *d)
 {
 	for (uint16_t i = 0; i < d->stmts.nb; i++) {
 		struct pg_named *e = &d->stmts.v[i];
 
-		if (!e->used || e->pending || e->name_n == 0)
-			continue;
-		d->lost_late |= (e->names & SL_NAMES_LATE) != 0;
-		drop(d, e);
+		if (e->used && !e->pending && e->name_n > 0)
+			lose(d, e);
+	}
+}
+
+/* Those that have no reply yet, too: which of them holds could change what the name is again. */
+void pg_stmts_taken(struct pg *d, struct sl_span name)
+{
+	for (uint16_t i = 0; i < d->stmts.nb; i++) {
+		struct pg_named *e = &d->stmts.v[i];
+
+		if (e->used && e->name_n > 0 && (name.n == 0 || name_is(e, name)))
+			lose(d, e);
 	}
 }

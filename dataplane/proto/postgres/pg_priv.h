@@ -351,7 +351,9 @@ struct pg {
 	/* Counts what has gone upstream and can change what a name means there: all that runs, and Close. */
 	uint64_t acts, opened; /* opened: the last that could open a cursor by a name */
 	uint64_t queried;      /* the last Query: it took the place of the portal without a name */
-	bool lost_late;        /* one whose names are looked up late may live that is not known any more */
+	/* One whose names are looked up late may live that is not known any more; since that segment. */
+	bool lost_late;
+	uint64_t lost_seg;
 	uint64_t next_cmd, last_cmd;
 	enum pg_judged judged;
 	uint16_t judged_say;
@@ -361,7 +363,8 @@ struct pg {
 	uint8_t judged_names;
 	bool judged_far;      /* it reads a portal whose own cursor may have gone */
 	uint16_t judged_gone; /* the statement that it DEALLOCATEs, PG_NO_SLOT: none that is known */
-	uint64_t judged_seq;  /* of the statement that was judged */
+	uint64_t judged_gone_seq;
+	uint64_t judged_seq; /* of the statement that was judged */
 
 	/* The target's stream. */
 	uint32_t t_left, t_skip;
@@ -498,7 +501,8 @@ uint16_t pg_stmt_find(const struct pg *d, struct sl_span name);
 uint16_t pg_portal_find(const struct pg *d, struct sl_span name);
 struct pg_named *pg_stmt(const struct pg *d, uint16_t slot);
 struct pg_named *pg_portal(const struct pg *d, uint16_t slot);
-/* The portal in that slot, if it is still that one; NULL. */
+/* The one in that slot, if it is still that one; NULL. */
+struct pg_named *pg_stmt_at(const struct pg *d, uint16_t slot, uint64_t seq);
 struct pg_named *pg_portal_at(const struct pg *d, uint16_t slot, uint64_t seq);
 /* A free slot: PG_NO_SLOT when there is none. *waiting: one may come free when replies arrive. */
 uint16_t pg_stmt_free_slot(struct pg *d, bool *waiting);
@@ -532,8 +536,13 @@ void pg_stmt_close(struct pg *d, uint16_t slot, uint64_t seq);
 void pg_portal_close(struct pg *d, uint16_t slot, uint64_t seq);
 /* A transaction has ended with that segment: its portals are gone. */
 void pg_portals_end(struct pg *d, uint64_t seg);
-/* SQL has removed statements: all named ones that the target had confirmed are forgotten. */
+/* SQL has removed all statements that have a name; those that the target had confirmed. */
+void pg_stmts_gone(struct pg *d);
+/* SQL may have made another in any one's place: those that the target had confirmed are forgotten. */
 void pg_stmts_forget(struct pg *d);
+/* SQL may give the name to a statement of its own, that of no Parse: who had it is forgotten; "": all that
+ * have a name. */
+void pg_stmts_taken(struct pg *d, struct sl_span name);
 
 /* ---- the sides ---- */
 /* One step on the bytes of a side. SL_OK: go on (*used bytes were consumed); all else ends the feed. */

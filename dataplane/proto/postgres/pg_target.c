@@ -170,8 +170,11 @@ static void tag_effects(struct pg *d, const struct pg_entry *e, struct sl_span t
 		/* What the client has made in that place since is pending. */
 		if (e->kind == PG_Q_SIMPLE && e->slot != PG_NO_SLOT && !pg_stmt(d, e->slot)->pending)
 			pg_stmt_close(d, e->slot, pg_stmt(d, e->slot)->seq);
-	} else if (sl_span_is(tag, "DEALLOCATE ALL") || sl_span_is(tag, "DISCARD ALL") ||
-	           (sl_span_is(tag, "PREPARE") && d->sql_deallocated)) {
+	} else if (sl_span_is(tag, "DEALLOCATE ALL") || sl_span_is(tag, "DISCARD ALL")) {
+		pg_stmts_gone(d);
+		if (e->kind == PG_Q_SIMPLE && d->lost_seg <= e->seq)
+			d->lost_late = false;
+	} else if (sl_span_is(tag, "PREPARE") && d->sql_deallocated) {
 		pg_stmts_forget(d);
 	}
 }

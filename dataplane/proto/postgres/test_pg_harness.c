@@ -259,7 +259,8 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 	} names[] = {{"FETCH", SL_NAMES_FETCH},
 	             {"EXECUTE", SL_NAMES_EXECUTE | SL_NAMES_OPEN},
 	             {"DECLARE", SL_NAMES_OPEN},
-	             {"DEALLOCATE", SL_NAMES_DEALLOCATE}};
+	             {"DEALLOCATE", SL_NAMES_DEALLOCATE},
+	             {"PREPARE", SL_NAMES_PREPARE}};
 
 	v->auth = &auth_more;
 	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "MARK"))
@@ -270,6 +271,8 @@ static void verdicts(struct world *w, const struct sl_event *ev, struct sl_verdi
 		v->name = sl_span_sub(ev->command.text, sizeof("FETCH ") - 1, ev->command.text.n);
 	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "DEALLOCATE "))
 		v->name = sl_span_sub(ev->command.text, sizeof("DEALLOCATE ") - 1, ev->command.text.n);
+	if (ev->kind == SL_EV_COMMAND && has(ev->command.text, "PREPARE "))
+		v->name = sl_span_sub(ev->command.text, sizeof("PREPARE ") - 1, ev->command.text.n);
 	if (ev->kind == SL_EV_COMMAND && ev->command.phase != SL_PHASE_PREPARE &&
 	    has(ev->command.text, "KEEP"))
 		v->keep = ev->command.text;

@@ -165,6 +165,89 @@ static void test_deallocated(void **state)
 	             "C: B |s\n!: COMMAND 4 execute new\n>T: B |s\n");
 }
 
+#define NINE_PARSED                                                                                          \
+	"C: P a|q\nC: P b|q\nC: P c|q\nC: P d|q\nC: P e|q\nC: P f|q\nC: P g|q\nC: P h|q\nC: P sHOLD|q\nC: "  \
+	"S\n"                                                                                                \
+	"!: COMMAND 1 prepare q\n!: COMMAND 2 prepare q\n!: COMMAND 3 prepare q\n!: COMMAND 4 prepare q\n"   \
+	"!: COMMAND 5 prepare q\n!: COMMAND 6 prepare q\n!: COMMAND 7 prepare q\n!: COMMAND 8 prepare q\n"   \
+	"!: COMMAND 9 prepare q\n"                                                                           \
+	">T: P a|q\n>T: P b|q\n>T: P c|q\n>T: P d|q\n>T: P e|q\n>T: P f|q\n>T: P g|q\n>T: P h|q\n>T: P "     \
+	"sHOLD|q\n>T: S\n"
+
+/* One that is held while the statements it was read beside fail, so that the table of names goes back. */
+static void test_deallocate_held(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN NINE_PARSED "C: Q DEALLOCATE sHOLD\n!: COMMAND 10 simple DEALLOCATE sHOLD\n=: park\n"
+	                          "T: E ERROR 42601 x\nT: Z I\n!: RESULT 1  rows=0 masked=0 failed 42601\n"
+	                          ">C: E ERROR 42601 x\n>C: Z I\n=: park\n"
+	                          "R: allow\n>T: Q DEALLOCATE sHOLD\nT: C DEALLOCATE\nT: Z I\n"
+	                          "!: RESULT 10 DEALLOCATE rows=0 masked=0\n>C: C DEALLOCATE\n>C: Z I\n");
+}
+
+/* Which statement or portal a Close removes is known when the one of that name, in flight, has its reply. */
+static void test_closed_in_flight(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN PARSED("s") "C: P x|bad\nC: C S|s\nC: P s|new\nC: S\nC: C S|s\nC: S\n"
+	                          "!: COMMAND 2 prepare bad\n!: COMMAND 3 prepare new\n"
+	                          ">T: P x|bad\n>T: C S|s\n>T: P s|new\n>T: S\n=: again\n"
+	                          "T: E ERROR 42601 x\nT: Z I\n!: RESULT 2  rows=0 masked=0 failed 42601\n"
+	                          ">C: E ERROR 42601 x\n>C: Z I\n>T: C S|s\n>T: S\nT: 3\nT: Z I\n>C: 3\n>C: "
+	                          "Z I\n" GONE);
+}
+
+#define TAKEN                                                                                                \
+	">T: P sluice_denied|SLUICE DENIED\n>T: S\n"                                                         \
+	"T: C PREPARE\nT: Z I\n!: RESULT 2 PREPARE rows=0 masked=0\n>C: C PREPARE\n>C: Z I\n"                \
+	"T: E ERROR 42601 x\nT: Z I\n>C: E ERROR 26000 prepared statement does not exist\n>C: Z I\n"
+
+/* Behind SQL's PREPARE a Bind does not go by what Parse had made under the name. */
+static void test_prepared_in_flight(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN PARSED("s") "C: Q PREPARE s\nC: B |s\nC: S\n!: COMMAND 2 simple PREPARE s\n"
+	                          ">T: Q PREPARE s\n" TAKEN);
+	/* nor by one that has no reply yet */
+	run(PGH_LOGIN "C: P s|q\nC: S\nC: Q PREPARE s\nC: B |s\nC: S\n!: COMMAND 1 prepare q\n"
+	              "!: COMMAND 2 simple PREPARE s\n>T: P s|q\n>T: S\n>T: Q PREPARE s\n"
+	              ">T: P sluice_denied|SLUICE DENIED\n>T: S\nT: 1\nT: Z I\n>C: 1\n>C: Z I\n"
+	              "T: C PREPARE\nT: Z I\n!: RESULT 2 PREPARE rows=0 masked=0\n>C: C PREPARE\n>C: Z I\n"
+	              "T: E ERROR 42601 x\nT: Z I\n>C: E ERROR 26000 prepared statement does not exist\n"
+	              ">C: Z I\n");
+	/* others stay; where the name is not plain, none does */
+	run(PGH_LOGIN PARSED("s") "C: Q PREPARE other\n!: COMMAND 2 simple PREPARE other\n"
+	                          ">T: Q PREPARE other\n" THERE);
+	run(PGH_LOGIN PARSED("s") "C: Q PREPARE\nC: B |s\nC: S\n!: COMMAND 2 simple PREPARE\n"
+	                          ">T: Q PREPARE\n" TAKEN);
+	/* by the protocol's own way */
+	run(PGH_LOGIN PARSED("s") "C: P |PREPARE s\nC: B |\nC: B |s\nC: S\n"
+	                          "!: COMMAND 2 prepare PREPARE s\n!: COMMAND 3 execute PREPARE s\n"
+	                          ">T: P |PREPARE s\n>T: B |\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n");
+	/* and where others were made since it was bound, and perhaps removed */
+	run(PGH_LOGIN "C: P |PREPARE s\nC: B p|\nC: P s|q\nC: B |s\nC: E |0\nC: E p|0\nC: B |s\nC: S\n"
+	              "!: COMMAND 1 prepare PREPARE s\n!: COMMAND 2 execute PREPARE s\n"
+	              "!: COMMAND 3 prepare q\n!: COMMAND 4 execute q\n"
+	              ">T: P |PREPARE s\n>T: B p|\n>T: P s|q\n>T: B |s\n>T: D P|\n>T: E |0\n>T: D P|p\n"
+	              ">T: E p|0\n>T: P sluice_denied|SLUICE DENIED\n>T: S\n");
+	/* a statement that takes its own name */
+	run(PGH_LOGIN "C: P s|PREPARE s\nC: B |s\nC: S\n!: COMMAND 1 prepare PREPARE s\n"
+	              "!: COMMAND 2 execute PREPARE s\n>T: P s|PREPARE s\n"
+	              ">T: P sluice_denied|SLUICE DENIED\n>T: S\n");
+}
+
+/* EXECUTE is refused while a statement of FETCH has a name: behind DEALLOCATE ALL there is none. */
+static void test_execute_behind_deallocate_all(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN "C: P s|FETCH\nC: S\n!: COMMAND 1 prepare FETCH\n>T: P s|FETCH\n>T: S\n"
+	              "T: 1\nT: Z I\n>C: 1\n>C: Z I\n"
+	              "C: Q DEALLOCATE ALL\n!: COMMAND 2 simple DEALLOCATE ALL\n>T: Q DEALLOCATE ALL\n"
+	              "T: C DEALLOCATE ALL\nT: Z I\n!: RESULT 2 DEALLOCATE ALL rows=0 masked=0\n"
+	              ">C: C DEALLOCATE ALL\n>C: Z I\n"
+	              "C: Q EXECUTE x\n!: COMMAND 3 simple EXECUTE x\n>T: Q EXECUTE x\n");
+}
+
 /* Which statements and portals have a name. */
 static void test_named(void **state)
 {
@@ -740,6 +823,10 @@ int main(void)
 	        cmocka_unit_test(test_parameter_types),
 	        cmocka_unit_test(test_closed_statement),
 	        cmocka_unit_test(test_deallocated),
+	        cmocka_unit_test(test_deallocate_held),
+	        cmocka_unit_test(test_closed_in_flight),
+	        cmocka_unit_test(test_prepared_in_flight),
+	        cmocka_unit_test(test_execute_behind_deallocate_all),
 	        cmocka_unit_test(test_named),
 	        cmocka_unit_test(test_portal_of_sql),
 	        cmocka_unit_test(test_portal_of_query),
