@@ -13,8 +13,10 @@ import time
 from . import base
 from .base import Stack, say
 
-# name -> load, service behind the relay
-LOADS = {"rr": ("rr", "echo"), "many": ("rr", "echo"), "connect": ("connect", "once"), "send": ("send", "discard"), "receive": ("receive", "source")}
+# name -> load, service behind the relay, options of both stacks
+SMALL = ["--buffer", "131072"]  # what is under way stays in the caches
+LOADS = {"rr": ("rr", "echo", []), "many": ("rr", "echo", []), "connect": ("connect", "once", []), "send": ("send", "discard", []),
+         "receive": ("receive", "source", []), "send-128k": ("send", "discard", SMALL), "receive-128k": ("receive", "source", SMALL)}
 WARM_S = 1.5
 MEMORY = 1024
 MBUFS, MBUFS_MANY = 32768, 131072  # of many connections tens of thousands of replies wait for a delayed ACK
@@ -49,16 +51,16 @@ def difference(first, last):
 
 
 def measure(work, name, args, stages):
-    load, service = LOADS[name]
+    load, service, options = LOADS[name]
     nb = {"rr": args.clients, "many": args.many, "connect": args.clients}.get(name, args.streams)
     mbufs = MBUFS_MANY if name == "many" else MBUFS
-    relay = Stack("serve", [*ports(1), "--listen", "relay,10.0.1.1:7000,10.0.2.2:7100", "--max-conns", "65536", "--mbufs", str(mbufs), "--interval", "100",
+    relay = Stack("serve", [*ports(1), "--listen", "relay,10.0.1.1:7000,10.0.2.2:7100", *options, "--max-conns", "65536", "--mbufs", str(mbufs), "--interval", "100",
                             *(["--stages"] if stages else [])], eal(work, "relay"))
     drive = None
     try:
         relay.ready()
         drive = Stack("drive", [*ports(2), "--listen", f"{service},10.0.2.2:7100", "--load", load, "--conns", str(nb), "--at-once", str(args.clients),
-                                "--remote", "10.0.1.1:7000", "--max-conns", "65536", "--mbufs", str(mbufs), "--interval", "100"], eal(work, "drive"), core=base.FIRST)
+                                "--remote", "10.0.1.1:7000", *options, "--max-conns", "65536", "--mbufs", str(mbufs), "--interval", "100"], eal(work, "drive"), core=base.FIRST)
         if name == "many":
             drive.wait_for(lambda line: line["load"]["opened"] >= nb, 30, f"{nb} connections")
         (r0, d0), (r1, d1) = window(relay, drive, args.seconds)
@@ -114,11 +116,11 @@ def show(results):
     say("\nPer busy core of the relay (two legs); cycles for a packet over packets received and sent")
     for r in results:
         if "failed" in r:
-            say(f"  {r['name']:8} failed: {r['failed']}")
+            say(f"  {r['name']:12} failed: {r['failed']}")
         elif r["name"] == "testpmd":
             say(f"  testpmd io: {r['mpps']:.2f} M frames/s of {r['frame']} B, {r['mpps'] * r['frame'] * 8 / 1e3:.1f} Gbit/s; {'; '.join(r['says'])}")
         else:
-            say(f"  {r['name']:8} {r['replies_per_busy_s']:10.0f} replies/s {r['closed_per_busy_s']:9.0f} connects/s {r['gbit_per_busy_s']:6.2f} Gbit/s "
+            say(f"  {r['name']:12} {r['replies_per_busy_s']:10.0f} replies/s {r['closed_per_busy_s']:9.0f} connects/s {r['gbit_per_busy_s']:6.2f} Gbit/s "
                 f"{r['cycles_per_packet']:6.0f} cycles/packet, busy {r['busy_share']:.0%}, p50 {r['p50_us']} us, p99 {r['p99_us']} us")
             for k, v in r.get("stages", {}).items():
                 say(f"           {k:8} {v:7.0f} cycles for a received packet")
