@@ -80,7 +80,7 @@ struct sl_sql_stmt {
 	bool declares, fetches, executes, deallocates;
 	struct sl_span text;     /* its part of the query string */
 	struct sl_span set_name; /* SET, RESET: see above; "" else */
-	struct sl_span name;     /* FETCH, MOVE, PREPARE, DEALLOCATE: as written; "" where that is not plain */
+	struct sl_span name; /* FETCH, MOVE, PREPARE, DEALLOCATE: as written; "" where that is not plain */
 };
 
 #define SL_SQL_STMTS_MAX     64  /* statements of one query string; with more it is opaque */
