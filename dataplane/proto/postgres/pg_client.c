@@ -266,10 +266,11 @@ static int judge(struct pg *d, const struct sl_ev_command *c)
 		                         : PG_NO_SLOT;
 		if (d->judged_gone != PG_NO_SLOT)
 			d->judged_gone_seq = pg_stmt(d, d->judged_gone)->seq;
-		if ((v.names & SL_NAMES_PREPARE) != 0 && c->phase != SL_PHASE_PREPARE)
-			pg_stmts_taken(d, v.name);
 	}
 	kept = rc != SL_OK || v.keep.n == 0 || pg_keep(d, d->judged_cmd, v.keep);
+	/* The text in hand may go with it. */
+	if (rc == SL_OK && (v.names & SL_NAMES_PREPARE) != 0 && c->phase != SL_PHASE_PREPARE)
+		pg_stmts_taken(d, v.name);
 	/* A held one runs into the refusal of its rows. */
 	if (rc == SL_OK && v.action == SL_ACT_PARK)
 		return park(d, &v, notice);

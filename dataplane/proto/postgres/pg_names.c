@@ -357,6 +357,13 @@ void pg_stmts_forget(struct pg *d)
 /* Those that have no reply yet, too: which of them holds could change what the name is again. */
 void pg_stmts_taken(struct pg *d, struct sl_span name)
 {
+	char own[PG_NAME_MAX]; /* the name may be of a text that goes */
+
+	if (name.n > sizeof(own))
+		name.n = 0;
+	if (name.n > 0)
+		memcpy(own, name.p, name.n);
+	name = sl_span(own, name.n);
 	for (uint16_t i = 0; i < d->stmts.nb; i++) {
 		struct pg_named *e = &d->stmts.v[i];
 
