@@ -37,6 +37,8 @@ static void fin_acked(struct sl_tcp_conn *c, uint64_t now_us)
 		c->state = TCP_FIN_WAIT_2;
 		break;
 	case TCP_CLOSING:
+		if (c->ack_now) /* their FIN came in the same burst */
+			(void)tcp_send_ack(c, now_us);
 		tcp_conn_time_wait(c, now_us);
 		break;
 	case TCP_LAST_ACK:

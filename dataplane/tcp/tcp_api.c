@@ -33,6 +33,7 @@ static int init_memory(struct sl_tcp *t)
 	t->nb_own_max = t->cfg.pool->size / 2; /* the other half is for segments on their way */
 	tcp_pool_init(&t->pieces, sizeof(struct tcp_piece), TCP_POOL_SLAB);
 	tcp_pool_init(&t->sents, sizeof(struct tcp_sent), TCP_POOL_SLAB);
+	tcp_pool_init(&t->posts, sizeof(struct tcp_posts), TCP_RUNS_SLAB);
 	tcp_pool_init(&t->rpieces, sizeof(struct tcp_rpiece), TCP_POOL_SLAB);
 	tcp_pool_init(&t->ooo, sizeof(struct tcp_ooo), TCP_POOL_SLAB);
 	tcp_pool_init(&t->runs, TCP_OOO_RUNS * sizeof(struct tcp_run), TCP_RUNS_SLAB);
@@ -120,6 +121,7 @@ void sl_tcp_free(struct sl_tcp *t)
 	tcp_listeners_fini(t);
 	tcp_pool_fini(&t->pieces);
 	tcp_pool_fini(&t->sents);
+	tcp_pool_fini(&t->posts);
 	tcp_pool_fini(&t->rpieces);
 	tcp_pool_fini(&t->ooo);
 	tcp_pool_fini(&t->runs);

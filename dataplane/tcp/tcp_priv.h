@@ -79,7 +79,7 @@
 #define TCP_BUF_MAX           (64U * 1024 * 1024)
 #define TCP_TOTAL_DEFAULT     (UINT64_C(1) << 30)
 #define TCP_POOL_SLAB         64U  /* objects of a pool taken from the heap at a time, */
-#define TCP_RUNS_SLAB         4U   /* and blocks of 24 KiB */
+#define TCP_RUNS_SLAB         4U   /* and of blocks of 2 and of 24 KiB */
 #define TCP_COPY_BELOW        256U /* payload that is copied rather than referenced */
 #define TCP_PIN_FACTOR        2U   /* buffers that a send queue may pin by reference, in tx_buf_bytes */
 #define TCP_TX_SEGS_MAX       8U   /* pieces of a segment that goes out by reference */
@@ -185,7 +185,7 @@ struct tcp_prr {
 
 /* What it takes to take a reduction back. */
 struct tcp_undo {
-	uint64_t rxt_us; /* the first retransmission; 0: none */
+	uint64_t rxt_us, next_us; /* the first retransmission, 0: none; not again before */
 	uint32_t una;
 	int32_t nb_rxt; /* segments sent again and not reported as duplicates; -1: none was sent */
 	uint32_t cwnd, ssthresh;
@@ -340,18 +340,17 @@ struct sl_tcp_conn {
 	uint32_t una_laps, rcv_laps; /* how often SND.UNA and RCV.NXT have come round */
 	uint16_t path_mss, peer_mss;
 	uint16_t path_tso_segs; /* of a packet that the port cuts; 0: no limit */
-	bool hashed : 1, on_starved : 1, dead : 1;
-	bool passive : 1;
+	bool hashed : 1, on_starved : 1, dead : 1, passive : 1;
 	bool rtt_timing : 1; /* rtt_us is when our only SYN went out */
 	bool syn_lost : 1;
 	bool ecn_asked : 1; /* our SYN offered it */
 	bool in_use : 1;
 	uint8_t dupacks, nb_challenge;
-	int32_t err;
-	int32_t soft_err;
+	int32_t err, soft_err;
 	uint32_t user_timeout_ms;
 	uint64_t rtt_us, challenge_us, orphan_until_us;
 	uint64_t retransmits, bytes_retrans;
+	struct tcp_posts *posts; /* of the board; NULL: none */
 	struct tcp_prr prr;
 	struct tcp_undo undo;
 	uint32_t tmr_keep, tmr_life, tmr_reseq, tmr_pace;
@@ -489,7 +488,7 @@ struct sl_tcp {
 	struct tcp_pool runs;        /* blocks of TCP_OOO_RUNS */
 	uint32_t nb_rcv_own;         /* mbufs of cfg.pool in receive queues */
 	struct tcp_rx_pool rx_pool[TCP_POOLS];
-	struct tcp_pool sents; /* struct tcp_sent */
+	struct tcp_pool sents, posts; /* struct tcp_sent, struct tcp_posts */
 	struct tcp_wheel wheel;
 	uint64_t paced_until_us; /* the end of the last wait for which TCP_TMR_PACE was set */
 	struct sl_tcp_listener *listeners[TCP_LISTEN_BUCKETS], *listeners_gone;
@@ -637,7 +636,8 @@ static inline uint32_t tx_bytes(const struct sl_tcp_conn *c)
 /* Bytes of the buffers that its queues hold, and of the board of what is in flight. */
 static inline uint32_t tcp_conn_mem(const struct sl_tcp_conn *c)
 {
-	return c->sndq.pinned + c->rcvq.true_bytes + c->board.nb * (uint32_t)sizeof(struct tcp_sent);
+	return c->sndq.pinned + c->rcvq.true_bytes + c->board.nb * (uint32_t)sizeof(struct tcp_sent) +
+	       (c->posts != NULL ? (uint32_t)sizeof(struct tcp_posts) : 0);
 }
 
 /* Sequence number behind all that there is to send, the FIN counted. */

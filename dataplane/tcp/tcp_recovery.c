@@ -5,6 +5,10 @@
  */
 #include "tcp_priv.h"
 
+/* A peer can let all that flies seem lost and take it back with each ACK: not again for so long, of each
+ * packet that was taken back. It is a hundred times what that costs. */
+#define UNDO_PAUSE_US 3U
+
 static void undo_arm(struct sl_tcp_conn *c)
 {
 	struct tcp_undo *u = &c->undo;
@@ -38,9 +42,19 @@ static bool answers_original(const struct sl_tcp_conn *c, const struct tcp_acked
 	       seq_lt(a->ts_ecr, tcp_ts_now(c->ts_offset, c->undo.rxt_us));
 }
 
+static bool undo_due(const struct sl_tcp_conn *c)
+{
+	return c->undo_armed && c->t->now_us >= c->undo.next_us;
+}
+
 static bool may_undo(const struct sl_tcp_conn *c, const struct tcp_acked *a)
 {
-	return c->undo_armed && (c->undo.nb_rxt == 0 || answers_original(c, a));
+	return undo_due(c) && (c->undo.nb_rxt == 0 || answers_original(c, a));
+}
+
+static void losses_back(struct sl_tcp_conn *c)
+{
+	c->undo.next_us = c->t->now_us + (uint64_t)tcp_sent_unlose(c) * UNDO_PAUSE_US;
 }
 
 /* The window goes back to where it was before the reduction. */
@@ -188,9 +202,9 @@ static void find_losses(struct sl_tcp_conn *c, const struct tcp_acked *a, uint64
 /* A partial ACK in recovery: originals still come in, so it was reordering. */
 static void try_undo_partial(struct sl_tcp_conn *c, const struct tcp_acked *a)
 {
-	if (!c->undo_armed || !answers_original(c, a) || c->board.rxt_bytes > 0)
+	if (!undo_due(c) || !answers_original(c, a) || c->board.rxt_bytes > 0)
 		return;
-	tcp_sent_unlose(c);
+	losses_back(c);
 	undo_window(c);
 	open_state(c);
 }
@@ -206,7 +220,7 @@ static bool try_undo_timeout(struct sl_tcp_conn *c, const struct tcp_acked *a)
 
 	if (!(a->advanced && may_undo(c, a)) && !original)
 		return false;
-	tcp_sent_unlose(c);
+	losses_back(c);
 	if (c->undo_armed)
 		undo_window(c);
 	c->nb_rtx = 0;
@@ -295,11 +309,13 @@ void tcp_recovery_ack(struct sl_tcp_conn *c, struct tcp_acked *a, uint64_t now_u
 	else if (c->ca_state == TCP_CA_RECOVERY && a->advanced)
 		try_undo_partial(c, a);
 	/* D-SACKs for all that was sent again: at any time until the next reduction. */
-	if (c->undo_armed && c->undo.nb_rxt == 0 && a->dsack && c->ca_state != TCP_CA_LOSS) {
-		tcp_sent_unlose(c);
+	if (undo_due(c) && c->undo.nb_rxt == 0 && a->dsack && c->ca_state != TCP_CA_LOSS) {
+		losses_back(c);
 		undo_window(c);
 		open_state(c);
 	}
+	if (a->dsack_tlp) /* counted once */
+		c->tlp_open = false;
 	find_losses(c, a, now_us);
 	losses_found(c, now_us);
 }

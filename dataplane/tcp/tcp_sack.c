@@ -2,18 +2,15 @@
 #include "tcp_priv.h"
 
 /*
- * SACKs the segments of [start, end) that are whole in it, looked for from e on. What the peer has of a
- * segment but not all of it counts as missing: so a peer cannot cut the board into crumbs. Returns where
- * start lies: the next block is looked for from there, and an ACK walks over the board once.
+ * SACKs the segments of [start, end) that are whole in it; start lies in e. What the peer has of a segment
+ * but not all of it counts as missing: so a peer cannot cut the board into crumbs. Returns where start lies
+ * now: the next block is looked for from there.
  */
 static struct tcp_sent *tag(struct sl_tcp_conn *c, struct tcp_sent *e, uint32_t start, uint32_t end,
                             struct tcp_acked *a, uint64_t now_us)
 {
-	struct tcp_sent *first;
+	struct tcp_sent *first = e;
 
-	while (e != NULL && seq_le(e->end, start))
-		e = TAILQ_NEXT(e, order);
-	first = e;
 	while (e != NULL && seq_lt(e->seq, end)) {
 		uint32_t cut = e->seq;
 
@@ -112,6 +109,7 @@ void tcp_sack_input(struct sl_tcp_conn *c, const struct tcp_seg *s, struct tcp_a
 	for (uint32_t i = 0; i < nb; i++) {
 		if (b->high != NULL && seq_le(b->high->seq, r[i].start))
 			at = b->high;
+		at = tcp_sent_find(c, at, r[i].start);
 		at = tag(c, at, r[i].start, r[i].end, a, now_us);
 	}
 	b->nb_seen = 0;

@@ -37,10 +37,78 @@ static void leave_state(struct tcp_board *b, struct tcp_sent *e)
 	TAILQ_REMOVE(&b->flying, e, state);
 }
 
+/* Posts that stand at seq or before. */
+static uint32_t posts_to(const struct tcp_posts *p, uint32_t seq)
+{
+	uint32_t nb = 0;
+
+	for (uint32_t end = p->nb; nb < end;) {
+		uint32_t mid = (nb + end) / 2;
+
+		if (seq_le(p->at[mid]->seq, seq))
+			nb = mid + 1;
+		else
+			end = mid;
+	}
+	return nb;
+}
+
+static struct tcp_sent *last_post(const struct sl_tcp_conn *c, uint32_t seq)
+{
+	uint32_t nb = c->posts != NULL ? posts_to(c->posts, seq) : 0;
+
+	return nb > 0 ? c->posts->at[nb - 1] : NULL;
+}
+
+static void post_down(struct sl_tcp_conn *c, struct tcp_sent *e)
+{
+	struct tcp_posts *p = c->posts;
+	uint32_t i = posts_to(p, e->seq);
+
+	e->flags &= (uint8_t)~TCP_SENT_POST;
+	memmove(&p->at[i - 1], &p->at[i], (p->nb - i) * sizeof(p->at[0]));
+	if (--p->nb > 0)
+		return;
+	c->posts = NULL;
+	tcp_mem_give(c, sizeof(*p));
+	tcp_pool_give(&c->t->posts, p);
+}
+
+/*
+ * Without memory a search just takes longer. There are twice as many places as the largest board needs: when
+ * they are full, some posts stand closer than they must, and all are set up anew. As many were set up since
+ * the last time as the board needs, so that the walk for it costs little beside theirs.
+ */
+static void post_up(struct sl_tcp_conn *c, struct tcp_sent *e)
+{
+	struct tcp_posts *p = c->posts;
+	uint32_t i;
+
+	if (p == NULL) {
+		p = tcp_pool_take(&c->t->posts);
+		if (p == NULL)
+			return;
+		p->nb = 0;
+		c->posts = p;
+		tcp_mem_take(c, sizeof(*p));
+	}
+	if (p->nb == TCP_POSTS) {
+		while (p->nb > 0)
+			p->at[--p->nb]->flags &= (uint8_t)~TCP_SENT_POST;
+	}
+	i = posts_to(p, e->seq);
+	memmove(&p->at[i + 1], &p->at[i], (p->nb - i) * sizeof(p->at[0]));
+	p->at[i] = e;
+	p->nb++;
+	e->flags |= TCP_SENT_POST;
+}
+
 static void forget(struct sl_tcp_conn *c, struct tcp_sent *e)
 {
 	struct tcp_board *b = &c->board;
 
+	if (e->flags & TCP_SENT_POST)
+		post_down(c, e);
 	if (e->flags & TCP_SENT_SACKED && b->high == e)
 		b->high = NULL;
 	TAILQ_REMOVE(&b->all, e, order);
@@ -99,6 +167,7 @@ struct tcp_sent *tcp_sent_split(struct sl_tcp_conn *c, struct tcp_sent *e, uint3
 	*rest = *e;
 	if (e->flags & TCP_SENT_SACKED)
 		b->sacked_segs -= e->nb_segs;
+	rest->flags &= (uint8_t)~TCP_SENT_POST;
 	e->end = seq;
 	e->flags &= (uint8_t)~TCP_SENT_FIN;
 	count_segs(e);
@@ -111,6 +180,28 @@ struct tcp_sent *tcp_sent_split(struct sl_tcp_conn *c, struct tcp_sent *e, uint3
 	else
 		TAILQ_INSERT_AFTER(e->flags & TCP_SENT_LOST ? &b->lost : &b->flying, e, rest, state);
 	return rest;
+}
+
+struct tcp_sent *tcp_sent_find(struct sl_tcp_conn *c, struct tcp_sent *from, uint32_t seq)
+{
+	struct tcp_sent *e = from, *post;
+	uint32_t apart;
+
+	if (e == NULL || seq_lt(seq, e->end))
+		return e;
+	post = last_post(c, seq);
+	if (post != NULL && seq_lt(e->seq, post->seq))
+		e = post;
+	/* From here to seq there is no post. */
+	apart = u32_max(TCP_POSTS_APART, 2 * tcp_sent_max(c) / TCP_POSTS);
+	for (uint32_t n = 0; e != NULL && seq_le(e->end, seq); n++) {
+		if (n == apart) {
+			post_up(c, e);
+			n = 0;
+		}
+		e = TAILQ_NEXT(e, order);
+	}
+	return e;
 }
 
 /* What was sent once, up to `to`, says how long it took, and behind a timeout that not all was lost. */
@@ -190,7 +281,7 @@ struct tcp_sent *tcp_sent_sacked(struct sl_tcp_conn *c, struct tcp_sent *e, stru
 	delivered(c, e, a, true, now_us);
 	a->sacked += bytes_of(e);
 	leave_state(b, e);
-	e->flags = (e->flags & TCP_SENT_FIN) | TCP_SENT_SACKED;
+	e->flags = (e->flags & (TCP_SENT_FIN | TCP_SENT_POST)) | TCP_SENT_SACKED;
 	b->sacked_bytes += bytes_of(e);
 	b->sacked_segs += e->nb_segs;
 	if (b->high == NULL || seq_lt(b->high->seq, e->seq))
@@ -275,15 +366,15 @@ static struct tcp_sent *merge(struct tcp_sent *x, struct tcp_sent *y)
 }
 
 /* By a merge sort, as a peer has a hand in the order in which they went out. */
-void tcp_sent_unlose(struct sl_tcp_conn *c)
+uint32_t tcp_sent_unlose(struct sl_tcp_conn *c)
 {
 	struct tcp_board *b = &c->board;
 	struct tcp_sent *run[TCP_SENT_RUNS] = {NULL}, *all = NULL, *e; /* of 1, 2, 4, ... or none */
-	uint32_t i;
+	uint32_t i, nb = 0;
 
 	if (TAILQ_EMPTY(&b->lost))
-		return;
-	while ((e = TAILQ_FIRST(&b->lost)) != NULL) {
+		return 0;
+	for (; (e = TAILQ_FIRST(&b->lost)) != NULL; nb++) {
 		leave_state(b, e);
 		e->flags &= (uint8_t)~TCP_SENT_LOST;
 		e->state.tqe_next = NULL;
@@ -301,6 +392,7 @@ void tcp_sent_unlose(struct sl_tcp_conn *c)
 		all = e->state.tqe_next;
 		TAILQ_INSERT_TAIL(&b->flying, e, state);
 	}
+	return nb;
 }
 
 void tcp_sent_renege(struct sl_tcp_conn *c)
@@ -313,7 +405,7 @@ void tcp_sent_renege(struct sl_tcp_conn *c)
 		if (!(e->flags & TCP_SENT_SACKED))
 			continue;
 		leave_state(b, e);
-		e->flags = (e->flags & TCP_SENT_FIN) | TCP_SENT_EVER_RXT;
+		e->flags = (e->flags & (TCP_SENT_FIN | TCP_SENT_POST)) | TCP_SENT_EVER_RXT;
 		TAILQ_INSERT_HEAD(&b->flying, e, state);
 	}
 	b->high = NULL;

@@ -10,6 +10,11 @@
  * or cut smaller later) is split where the peer has only some of them. There are tcp_sent_max() entries at
  * most, whatever segments a peer makes us send and whatever it SACKs of them; they are counted as memory of
  * the connection.
+ *
+ * Where a SACK block lies is looked for from the last post in front of it. Posts are entries that a search
+ * has marked on its way, where it met none for TCP_POSTS_APART: so each entry is walked over once, and from
+ * then on a block that tells nothing costs about that many steps, wherever it lies and whatever was asked
+ * before.
  */
 #ifndef TCP_SENT_H
 #define TCP_SENT_H
@@ -30,6 +35,7 @@ enum tcp_sent_flags {
 	TCP_SENT_EVER_RXT = 8, /* it was sent more than once */
 	TCP_SENT_FIN = 16,     /* the last sequence number is the FIN's */
 	TCP_SENT_PROBE = 32,   /* larger than the MSS, to see whether it gets through */
+	TCP_SENT_POST = 64,    /* it is among the posts */
 };
 
 struct tcp_sent {
@@ -48,6 +54,18 @@ TAILQ_HEAD(tcp_sent_list, tcp_sent);
 struct tcp_block {
 	uint32_t start, end;
 };
+
+#define TCP_POSTS 255U
+#define TCP_POSTS_APART                                                                                      \
+	64U /* entries from one to the next; more where half of TCP_POSTS would be too few                   \
+	     */
+
+/* There are some on a board only when a search on it went far. */
+struct tcp_posts {
+	uint32_t nb;
+	struct tcp_sent *at[TCP_POSTS]; /* in the order of sequence numbers */
+};
+_Static_assert(sizeof(struct tcp_posts) <= 2048, "posts are small beside a board that has some");
 
 struct tcp_board {
 	struct tcp_sent_list all, flying;
@@ -91,6 +109,8 @@ void tcp_sent_add(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us);
 uint32_t tcp_sent_max(const struct sl_tcp_conn *c);
 /* Cuts e at seq; the second part follows it. NULL: no memory, or no further entry. */
 struct tcp_sent *tcp_sent_split(struct sl_tcp_conn *c, struct tcp_sent *e, uint32_t seq);
+/* The entry that seq lies in, looked for from `from` on, which is not behind it; NULL: it was not sent. */
+struct tcp_sent *tcp_sent_find(struct sl_tcp_conn *c, struct tcp_sent *from, uint32_t seq);
 /* All below `ack` is acknowledged. Call before the send queue lets the bytes go. */
 void tcp_sent_ack(struct sl_tcp_conn *c, uint32_t ack, struct tcp_acked *a, uint64_t now_us);
 /* Returns the entry that e is part of now. */
@@ -99,8 +119,8 @@ struct tcp_sent *tcp_sent_sacked(struct sl_tcp_conn *c, struct tcp_sent *e, stru
 void tcp_sent_lost(struct sl_tcp_conn *c, struct tcp_sent *e);
 /* It went out again. */
 void tcp_sent_again(struct sl_tcp_conn *c, struct tcp_sent *e, uint64_t now_us);
-/* What waits as lost was never lost: it flies on. */
-void tcp_sent_unlose(struct sl_tcp_conn *c);
+/* What waits as lost was never lost: it flies on. Returns how many entries. */
+uint32_t tcp_sent_unlose(struct sl_tcp_conn *c);
 /* The peer has taken back all that it had SACKed. */
 void tcp_sent_renege(struct sl_tcp_conn *c);
 /* Bytes that the network may still hold. */

@@ -3,6 +3,7 @@
  * there are, that they are counted, and that its lists keep their orders.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "test_tcp_util.h"
 
@@ -10,6 +11,7 @@
 #define WND  65535
 #define FULL 3500000U /* bytes in flight: near the largest send buffer */
 #define RTT  20000
+#define MANY 8000U /* entries: near the most that there may be */
 
 static uint8_t zeros[60000];
 
@@ -21,17 +23,18 @@ static void ack_all(struct peer *p)
 	peer_tx(p, F_ACK, p->seq, p->ack, NULL, 0);
 }
 
-/* As much is in flight as the gateway lets go, to a peer that has taken all until now. */
-static void fill(struct peer *p, uint16_t mss, bool ts)
+/* As much is in flight as the gateway lets go, to a peer that has taken all until now. What is in flight may
+ * stay the same for some round trips while the window grows. */
+static void fill_scaled(struct peer *p, uint16_t mss, bool ts, uint8_t wscale)
 {
 	struct sl_tcp_cfg tune = {.max_conns = 8, .max_total_bytes = 64 << 20};
-	uint32_t before;
+	uint32_t before, same = 0;
 
 	peer_init(p, &tune);
 	p->mss = mss;
 	p->sack = true;
 	p->ts = ts;
-	p->wscale = 14;
+	p->wscale = wscale;
 	peer_connect(p);
 	(void)peer_deaf(p);
 	/* Three bytes out of order: our segments carry SACK blocks, and less data. */
@@ -43,7 +46,13 @@ static void fill(struct peer *p, uint16_t mss, bool ts)
 		while (sl_tcp_write(p->e.c, sl_span(zeros, sizeof(zeros))) == sizeof(zeros))
 			;
 		sl_tcp_flush(p->h.t, p->now);
-	} while (p->e.c->snd_nxt - p->e.c->snd_una != before && p->e.c->snd_nxt - p->e.c->snd_una < FULL);
+		same = p->e.c->snd_nxt - p->e.c->snd_una == before ? same + 1 : 0;
+	} while (same < 20 && p->e.c->snd_nxt - p->e.c->snd_una < FULL && p->e.c->board.nb < MANY);
+}
+
+static void fill(struct peer *p, uint16_t mss, bool ts)
+{
+	fill_scaled(p, mss, ts, 14);
 }
 
 /* The board is whole: its bounds, its counts, and the orders of its lists. */
@@ -52,7 +61,7 @@ static void check_board(const struct peer *p)
 	const struct sl_tcp_conn *c = p->e.c;
 	const struct tcp_board *b = &c->board;
 	const struct tcp_sent *e, *last = NULL;
-	uint32_t nb = 0, lost = 0, at = c->snd_una;
+	uint32_t nb = 0, lost = 0, posts = 0, at = c->snd_una;
 
 	assert_true(b->nb <= tcp_sent_max(c) + 1);
 	TAILQ_FOREACH(e, &b->all, order)
@@ -60,7 +69,11 @@ static void check_board(const struct peer *p)
 		assert_int_equal(e->seq, at);
 		at = e->end;
 		nb++;
+		if (e->flags & TCP_SENT_POST)
+			assert_ptr_equal(c->posts->at[posts++], e);
 	}
+	assert_int_equal(posts, c->posts != NULL ? c->posts->nb : 0);
+	assert_true(p->h.t->mem_used == tcp_conn_mem(c));
 	assert_int_equal(at, c->snd_nxt);
 	assert_int_equal(nb, b->nb);
 	TAILQ_FOREACH(e, &b->lost, state)
@@ -254,6 +267,251 @@ static void test_blocks_overlap(void **state)
 	fini(p);
 }
 
+static uint32_t below(uint64_t *seed, uint32_t n)
+{
+	return (uint32_t)(test_rand(seed) % n);
+}
+
+/* What a block SACKs, by a walk over the whole board; false: the board is too full to say. */
+static bool would_sack(const struct sl_tcp_conn *c, const struct tcp_range *r, uint32_t *bytes)
+{
+	const struct tcp_sent *e;
+
+	TAILQ_FOREACH(e, &c->board.all, order)
+	{
+		uint32_t n = e->seg_bytes, from = e->seq, to = e->end;
+
+		if (e->flags & TCP_SENT_SACKED || seq_le(e->end, r->start) || seq_le(r->end, e->seq))
+			continue;
+		if (seq_lt(from, r->start))
+			from += (r->start - from + n - 1) / n * n;
+		if (seq_lt(r->end, to))
+			to = e->seq + (r->end - e->seq) / n * n;
+		if (!seq_lt(from, to))
+			continue;
+		if ((from != e->seq || to != e->end) && c->board.nb + 8 > tcp_sent_max(c))
+			return false;
+		*bytes += to - from;
+	}
+	return true;
+}
+
+/* Blocks of any length anywhere say what they say, while the board is acknowledged, filled and sent again. */
+static void anywhere(uint16_t mss)
+{
+	struct peer peer, *p = &peer;
+	struct sl_tcp_conn *c;
+	struct tcp_range r[4];
+	uint64_t seed = test.seed;
+	bool posts = false;
+
+	fill(p, mss, false);
+	c = p->e.c;
+	for (uint32_t i = 0; i < 1000; i++) {
+		uint32_t part = (c->snd_nxt - c->snd_una) / 4, want = c->board.sacked_bytes;
+		bool known = true;
+
+		for (uint32_t k = 0; k < 4; k++) {
+			r[k].start = c->snd_una + k * part + 1 + below(&seed, part - 1);
+			r[k].end = c->snd_una + (k + 1) * part;
+			r[k].end = seq_min(r[k].end, r[k].start + 1 + below(&seed, 4 * SEG));
+			known = would_sack(c, &r[k], &want) && known;
+		}
+		peer_ack(p, p->ack, 0, r, 4);
+		check_board(p);
+		if (known)
+			assert_int_equal(c->board.sacked_bytes, want);
+		posts = posts || c->posts != NULL;
+		if (i % 8 != 0)
+			continue;
+		p->ack += below(&seed, u32_min(40 * SEG, part));
+		p->now += RTT;
+		peer_ack(p, p->ack, WND, NULL, 0);
+		while (sl_tcp_write(c, sl_span(zeros, sizeof(zeros))) == sizeof(zeros))
+			;
+		sl_tcp_flush(p->h.t, p->now);
+		wire_clear(&p->wire);
+		check_board(p);
+	}
+	assert_true(posts || c->board.nb < 2 * TCP_POSTS_APART);
+	p->ack = c->snd_nxt;
+	peer_ack(p, p->ack, 0, NULL, 0);
+	check_board(p);
+	assert_null(c->posts);
+	fini(p);
+}
+
+static void test_anywhere(void **state)
+{
+	(void)state;
+	anywhere(test_mss());
+	anywhere(TCP_MSS_MIN);
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static struct tcp_range last_of(const struct sl_tcp_conn *c, uint32_t nb_bytes)
+{
+	return (struct tcp_range){c->snd_nxt - nb_bytes, c->snd_nxt};
+}
+
+/*
+ * All but the end seems lost; then each ACK says that what was sent again had come, by a D-SACK, and opens
+ * the window for one more segment to be sent again. Returns what such an ACK costs, with n bytes left of what
+ * is in flight.
+ */
+static uint64_t cost_of_dsacks(uint32_t n)
+{
+	struct peer peer, *p = &peer;
+	struct sl_tcp_conn *c;
+	struct tcp_range r[2];
+	uint64_t all = 0, t0;
+
+	fill_scaled(p, TCP_MSS_MIN, false, 3);
+	c = p->e.c;
+	if (n != 0) {
+		p->ack = c->snd_nxt - n * SEG;
+		peer_ack(p, p->ack, 0, NULL, 0);
+	}
+	p->now += RTT;
+	r[1] = last_of(c, 10 * SEG);
+	peer_ack(p, p->ack, 0, &r[1], 1);
+	for (uint32_t i = 0; i < 100; i++) {
+		r[0] = (struct tcp_range){r[1].start, r[1].start + 1 + i % SEG};
+		p->now += 1000;
+		t0 = cpu_ns();
+		peer_ack(p, p->ack, (uint16_t)(SEG / 8 * (i + 2)), r, 2);
+		all += cpu_ns() - t0;
+	}
+	check_board(p);
+	print_message("  %u in flight: %lu ns for an ACK, sent again: %lu\n", c->board.nb,
+	              (unsigned long)all / 100, (unsigned long)c->retransmits);
+	fini(p);
+	return all;
+}
+
+static void test_dsacks_cost(void **state)
+{
+	uint64_t few, many;
+
+	(void)state;
+	few = cost_of_dsacks(120);
+	many = cost_of_dsacks(0);
+	assert_true(many < 25 * few);
+}
+
+/* The same with one ACK again and again, behind a loss probe that went for nothing: it counts for each
+ * recovery anew. */
+static void test_dsack_again_cost(void **state)
+{
+	struct peer peer, *p = &peer;
+	struct sl_tcp_conn *c;
+	struct tcp_range r[2];
+	uint64_t t0, ordinary, all;
+
+	(void)state;
+	fill(p, TCP_MSS_MIN, false);
+	c = p->e.c;
+	peer_ack(p, p->ack, 0, NULL, 0);
+	t0 = cpu_ns();
+	for (uint32_t i = 0; i < 100; i++)
+		peer_ack(p, p->ack, 0, NULL, 0);
+	ordinary = cpu_ns() - t0;
+	peer_run(p, 3 * RTT);
+	assert_true(c->tlp_open && c->tlp_is_rxt);
+	r[1] = last_of(c, 10 * SEG);
+	peer_ack(p, p->ack, 0, &r[1], 1);
+	r[0] = (struct tcp_range){r[1].start, r[1].start + SEG};
+	t0 = cpu_ns();
+	for (uint32_t i = 0; i < 1000;
+	     i++) { /* a second; no timeout, as a segment is acknowledged now and then */
+		p->now += 1000;
+		if (i % 100 == 99)
+			p->ack += SEG;
+		peer_ack(p, p->ack, 0, r, 2);
+		(void)sl_tcp_tick(p->h.t, p->now);
+	}
+	all = (cpu_ns() - t0) / 10;
+	print_message("  %u in flight: %lu ns for an ACK, %lu for an ordinary one; sent again: %lu\n",
+	              c->board.nb, (unsigned long)all / 100, (unsigned long)ordinary / 100,
+	              (unsigned long)c->retransmits);
+	check_board(p);
+	fini(p);
+	assert_true(all < 50 * ordinary);
+}
+
+/* Which packets in front of the last one an ACK has a byte of, and how far on those of the next ACK are. */
+struct parts {
+	uint32_t nb, at[4], step;
+};
+
+/* The least that such an ACK costs, in nanoseconds: it says nothing, each time in other words. */
+static uint64_t cost_of_parts(struct peer *p, const char *name, const struct parts *x)
+{
+	uint32_t all = p->e.c->board.nb - 1, i = 0;
+	uint64_t cost = UINT64_MAX;
+	struct tcp_range r[4];
+
+	while (i < 2000) {
+		uint64_t t0 = cpu_ns();
+
+		do {
+			for (uint32_t k = 0; k < x->nb; k++) {
+				uint32_t packet = (x->at[k] + i * x->step) % all;
+
+				r[k].start = p->e.c->snd_una + packet * SEG + 1 + i % 16;
+				r[k].end = r[k].start + 1;
+			}
+			peer_ack(p, p->ack, 0, r, x->nb);
+		} while (++i % 100 != 0);
+		t0 = (cpu_ns() - t0) / 100;
+		cost = t0 < cost ? t0 : cost;
+	}
+	print_message("  %u in flight: %lu ns for an ACK about %s\n", all + 1, (unsigned long)cost, name);
+	return cost;
+}
+
+/* Blocks that say nothing, of parts of segments, in front of the last segment, which the peer has: wherever
+ * they are, they cost about as much as at the first. */
+static void test_parts_cost(void **state)
+{
+	struct parts one = {.nb = 1}, four = {.nb = 4, .at = {0, 1, 2, 3}};
+	struct peer peer, *p = &peer;
+	uint64_t few, many;
+	struct tcp_range last;
+	uint32_t n;
+
+	(void)state;
+	fill(p, TCP_MSS_MIN, false);
+	n = p->e.c->board.nb;
+	assert_true(n >= MANY);
+	p->now += RTT;
+	last = last_of(p->e.c, SEG);
+	peer_ack(p, p->ack, 0, &last, 1);
+	few = cost_of_parts(p, "the first", &one);
+	many = cost_of_parts(p, "the last", &(struct parts){.nb = 1, .at = {n - 2}});
+	assert_true(many < 10 * few);
+	many = cost_of_parts(p, "first, middle, last", &(struct parts){.nb = 1, .step = n / 2 - 1});
+	assert_true(many < 10 * few);
+	few = cost_of_parts(p, "the first four", &four);
+	four = (struct parts){.nb = 4, .at = {n / 8, n * 3 / 8, n * 5 / 8, n * 7 / 8}};
+	many = cost_of_parts(p, "four far from each other", &four);
+	assert_true(many < 10 * few);
+	four.step = 7919;
+	many = cost_of_parts(p, "four anywhere", &four);
+	assert_true(many < 10 * few);
+	check_board(p);
+	assert_int_equal(p->e.c->board.sacked_bytes, SEG);
+	assert_int_equal(p->e.c->board.nb, n);
+	fini(p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,9 +521,18 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_lost_again),
 	        cmocka_unit_test(test_crumbs),
 	        cmocka_unit_test(test_blocks_overlap),
+	        cmocka_unit_test(test_anywhere),
 	};
+	/* With offloads an entry is many segments, and there are few. */
+	const struct CMUnitTest costs[] = {
+	        cmocka_unit_test(test_dsacks_cost),
+	        cmocka_unit_test(test_dsack_again_cost),
+	        cmocka_unit_test(test_parts_cost),
+	};
+	int failed;
 
 	if (test_setup(argc, argv) < 0)
 		return 1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	return test.offload ? failed : failed + cmocka_run_group_tests(costs, NULL, NULL);
 }

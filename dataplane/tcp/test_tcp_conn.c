@@ -880,6 +880,41 @@ static void test_icmp_other_family(void **state)
 	peer_fini(&p);
 }
 
+/* Both close at a time, and the peer's FIN and its ACK of ours come in one burst: its FIN is acknowledged,
+ * though the connection is in TIME_WAIT when it is the turn of what goes out. */
+static void test_simultaneous_close_in_a_burst(void **state)
+{
+	struct peer p;
+	struct seg s = {0};
+	struct sl_net_segment ip[2];
+	struct rte_mbuf *m[2];
+
+	(void)state;
+	peer_init(&p, NULL);
+	peer_connect(&p);
+	sl_tcp_shutdown(p.e.c);
+	sl_tcp_flush(p.h.t, p.now);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.flags & F_FIN, F_FIN);
+	s = (struct seg){.seq = p.seq,
+	                 .ack = p.ack,
+	                 .flags = F_FIN | F_ACK,
+	                 .wnd = 65535,
+	                 .sport = p.sport,
+	                 .dport = p.dport};
+	m[0] = peer_segment(&p, &s, &ip[0]);
+	s.seq++;
+	s.ack++;
+	s.flags = F_ACK;
+	m[1] = peer_segment(&p, &s, &ip[1]);
+	sl_tcp_input(p.h.t, m, ip, 2, p.now);
+	sl_tcp_flush(p.h.t, p.now);
+	assert_int_equal(p.e.c->state, TCP_TIME_WAIT);
+	assert_true(peer_rx(&p));
+	assert_int_equal(p.got.ack, s.seq);
+	peer_fini(&p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -916,6 +951,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_icmp_mtu),
 	        cmocka_unit_test(test_icmp_unreachable),
 	        cmocka_unit_test(test_icmp_other_family),
+	        cmocka_unit_test(test_simultaneous_close_in_a_burst),
 	};
 
 	if (test_setup(argc, argv) < 0)
