@@ -5,16 +5,19 @@
 #include "sl_queue.h"
 #include "sl_secret.h"
 
+/* Beside what a message has itself: the new values of a row under masks, for example. */
+#define BUF_MORE 16
+
 struct size_class {
 	size_t cap;
-	uint32_t nb_made, max;
+	uint32_t nb_made, nb_used, max;
 	struct sl_buf *free;
 };
 
 struct sl_buf_pool {
 	struct size_class small, large;
 	uint32_t in_use;
-	uint32_t nb_pieces, max_pieces; /* made, and may be */
+	uint32_t nb_pieces, nb_pieces_used, max_pieces; /* made, taken, and may be */
 	struct sl_queue_piece *free_pieces;
 	size_t pinned, max_pinned;
 };
@@ -76,6 +79,7 @@ static struct sl_buf *class_get(struct sl_buf_pool *p, struct size_class *c)
 	b->next = NULL;
 	b->from = b->to = b->high = 0;
 	b->users = 0;
+	c->nb_used++;
 	p->in_use++;
 	return b;
 }
@@ -100,7 +104,25 @@ void sl_buf_put(struct sl_buf_pool *p, struct sl_buf *b)
 	sl_cleanse(b->data, b->high);
 	b->next = c->free;
 	c->free = b;
+	c->nb_used--;
 	p->in_use--;
+}
+
+uint32_t sl_buf_left(const struct sl_buf_pool *p)
+{
+	return p->small.max - p->small.nb_used;
+}
+
+bool sl_buf_short(const struct sl_buf_pool *p)
+{
+	return sl_buf_left(p) < p->small.max / 2;
+}
+
+bool sl_buf_for(const struct sl_buf_pool *p, size_t bytes)
+{
+	uint32_t more = p->small.max / 8 < BUF_MORE ? p->small.max / 8 : BUF_MORE;
+
+	return sl_buf_left(p) >= bytes / SL_BUF_SMALL + 2 + more;
 }
 
 uint32_t sl_buf_in_use(const struct sl_buf_pool *p)
@@ -114,13 +136,11 @@ struct sl_queue_piece *sl_buf_piece(struct sl_buf_pool *p)
 
 	if (e != NULL) {
 		p->free_pieces = e->next;
-		return e;
+	} else if (p->nb_pieces < p->max_pieces) {
+		e = malloc(sizeof(*e));
+		p->nb_pieces += e != NULL;
 	}
-	if (p->nb_pieces == p->max_pieces)
-		return NULL;
-	e = malloc(sizeof(*e));
-	if (e != NULL)
-		p->nb_pieces++;
+	p->nb_pieces_used += e != NULL;
 	return e;
 }
 
@@ -128,11 +148,13 @@ void sl_buf_piece_put(struct sl_buf_pool *p, struct sl_queue_piece *e)
 {
 	e->next = p->free_pieces;
 	p->free_pieces = e;
+	p->nb_pieces_used--;
 }
 
 bool sl_buf_pin(struct sl_buf_pool *p, size_t bytes)
 {
-	if (bytes > p->max_pinned - p->pinned)
+	/* Copies take few pieces: those are left to them. */
+	if (bytes > p->max_pinned - p->pinned || p->nb_pieces_used >= p->max_pieces / 2)
 		return false;
 	p->pinned += bytes;
 	return true;

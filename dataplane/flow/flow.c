@@ -146,8 +146,9 @@ static size_t io_room(void *ctx, enum sl_side to)
 {
 	struct sl_flow *f = ctx;
 	size_t n = queued(leg_of(f, to));
+	size_t most = sl_buf_short(f->pool) ? SL_FLOW_QUEUE_SHORT : SL_FLOW_QUEUE_SOFT;
 
-	return n < SL_FLOW_QUEUE_SOFT ? SL_FLOW_QUEUE_SOFT - n : 0;
+	return n < most ? most - n : 0;
 }
 
 /* Done when the feed is over: only then is it known which bytes came behind the request. */
@@ -253,7 +254,7 @@ static int feed(struct sl_flow *f, enum sl_side from, struct rte_mbuf *m, struct
 	int rc, err;
 
 	*used = 0;
-	if (!f->host.may_feed(f->host.ctx))
+	if (!f->host.may_feed(f->host.ctx) || !sl_buf_for(f->pool, bytes.n))
 		return starved(f);
 	f->feeding = true;
 	f->fed = m;
@@ -522,9 +523,10 @@ static int join_more(struct sl_flow_leg *leg, struct pieces *c, size_t shown, si
 {
 	struct sl_buf *b = leg->in;
 
-	leg->want = 2 * shown;
+	/* All that a small buffer holds comes before a large one. */
+	leg->want = shown < SL_BUF_SMALL && 2 * shown > SL_BUF_SMALL ? SL_BUF_SMALL : 2 * shown;
 	if (tail < c->left)
-		return shown == b->cap ? sl_fail(SL_E_FLOW_MESSAGE_SIZE) : SL_MORE;
+		return shown == b->cap && b->cap > SL_BUF_SMALL ? sl_fail(SL_E_FLOW_MESSAGE_SIZE) : SL_MORE;
 	sl_buf_grew(b, tail);
 	advance(c, tail);
 	return SL_MORE;
@@ -786,7 +788,8 @@ int sl_flow_drain(struct sl_flow *f)
 
 void sl_flow_close(struct sl_flow *f)
 {
-	f->dec->close(f->dec_state);
+	if (f->dec != NULL) /* it was opened */
+		f->dec->close(f->dec_state);
 	for (int side = SL_CLIENT; side <= SL_TARGET; side++) {
 		leg_drop(f, &f->leg[side]);
 		sl_buf_put(f->pool, f->leg[side].in);

@@ -34,6 +34,8 @@
 
 /* Bytes that may wait towards one side before the flow stops reading the other. */
 #define SL_FLOW_QUEUE_SOFT (256 * 1024)
+/* The same while buffers are short (sl_buf.h): so much is left for each of those that do read. */
+#define SL_FLOW_QUEUE_SHORT (32 * 1024)
 /* Barriers that are told apart; more are merged into the last one, which only makes it stricter. */
 #define SL_FLOW_BARRIERS 64
 

@@ -153,6 +153,98 @@ static void test_slow_client(void **state)
 	assert_memory_equal(b->client.out, b->target.in, total);
 }
 
+/* Clients that do not read hold most buffers of the worker's pool: nobody ends for it, others go on, and
+ * nothing is lost when they read again. */
+static void test_slow_clients_share_a_pool(void **state)
+{
+	enum {
+		OTHERS = 8,
+		TOTAL = 1024 * 1024
+	};
+	struct bench *b = *state, *others[OTHERS];
+	struct sl_buf_pool *own[OTHERS];
+	void *one;
+
+	for (int i = 0; i < OTHERS; i++) {
+		assert_int_equal(setup(&one), 0);
+		others[i] = one;
+		own[i] = others[i]->flow.pool;
+		others[i]->flow.pool = b->pool;
+		say_bulk(&others[i]->target, TOTAL);
+		others[i]->client.out_room = 1000;
+	}
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < OTHERS; i++)
+			assert_true(sl_flow_run(&others[i]->flow) >= 0);
+	}
+	say_bulk(&b->target, TOTAL);
+	for (int round = 0; round < 1000 && b->client.out_n < TOTAL; round++)
+		assert_true(sl_flow_run(&b->flow) >= 0);
+	assert_int_equal(b->client.out_n, TOTAL);
+	assert_memory_equal(b->client.out, b->target.in, TOTAL);
+	for (int i = 0; i < OTHERS; i++) {
+		others[i]->client.out_room = SIZE_MAX / 2;
+		while (others[i]->client.out_n < TOTAL)
+			assert_true(sl_flow_run(&others[i]->flow) >= 0);
+		assert_memory_equal(others[i]->client.out, others[i]->target.in, TOTAL);
+	}
+	for (int i = 0; i < OTHERS; i++) {
+		assert_int_equal(sl_flow_run(&others[i]->flow), SL_OK);
+		sl_flow_close(&others[i]->flow);
+		others[i]->flow.pool = own[i];
+		others[i]->flow.dec = NULL;
+		bench_close(others[i]);
+	}
+}
+
+/* Sessions that are stuck both ways (a client that pipelines and does not read: so its target does not read
+ * either) leave buffers for one that is not. */
+static void test_stuck_both_ways(void **state)
+{
+	enum {
+		SESSIONS = 32,
+		STUCK = 31,
+	};
+	struct bench *b = *state, *others[STUCK];
+	struct sl_buf_pool *pool = sl_buf_pool_new(65536 + SL_BUF_SMALL, sl_buf_wanted(SESSIONS, 65536),
+	                                           SESSIONS / 16 + 16, 0),
+	                   *own[STUCK], *mine = b->flow.pool;
+	void *one;
+
+	for (int i = 0; i < STUCK; i++) {
+		assert_int_equal(setup(&one), 0);
+		others[i] = one;
+		own[i] = others[i]->flow.pool;
+		others[i]->flow.pool = pool;
+		others[i]->client.out_room = others[i]->target.out_room = 1000;
+		say_bulk(&others[i]->target, 1024 * 1024);
+		for (int k = 0; k < 16; k++)
+			say_long(&others[i]->client, 60000);
+	}
+	for (int i = 0; i < STUCK; i++) { /* one after the other: who comes first takes 256 KB each way */
+		for (int round = 0; round < 50; round++)
+			assert_true(sl_flow_run(&others[i]->flow) >= 0);
+	}
+	print_message("  %d of %d are stuck, %u buffers of %u are left\n", STUCK, SESSIONS, sl_buf_left(pool),
+	              sl_buf_wanted(SESSIONS, 65536));
+	b->flow.pool = pool;
+	say(&b->client, "query");
+	for (int round = 0; round < 1000; round++)
+		assert_true(sl_flow_run(&b->flow) >= 0);
+	print_message("  the one that reads has sent %zu bytes\n", b->target.out_n);
+	assert_int_equal(b->target.out_n, 6);
+	sl_flow_close(&b->flow);
+	b->flow.pool = mine;
+	b->flow.dec = NULL;
+	for (int i = 0; i < STUCK; i++) {
+		sl_flow_close(&others[i]->flow);
+		others[i]->flow.pool = own[i];
+		others[i]->flow.dec = NULL;
+		bench_close(others[i]);
+	}
+	sl_buf_pool_free(pool);
+}
+
 static void test_slow_target(void **state)
 {
 	struct bench *b = *state;
@@ -497,6 +589,27 @@ static void test_mem(void **state)
 	sl_mem_free(m);
 }
 
+/* The longest message can be read with few sessions, too, while some others wait with what they had read. */
+static void test_buffers_for_a_message(void **state)
+{
+	(void)state;
+	for (size_t message = 64 * 1024; message <= 16 * 1024 * 1024; message *= 2) {
+		for (uint32_t sessions = 1; sessions <= 4096; sessions *= 2) {
+			struct sl_buf_pool *p = sl_buf_pool_new(message + SL_BUF_SMALL,
+			                                        sl_buf_wanted(sessions, message), 16, 0);
+			struct sl_buf *b[4];
+
+			assert_non_null(p);
+			for (int i = 0; i < 4; i++)
+				b[i] = sl_buf_small(p);
+			assert_true(sl_buf_for(p, message + SL_BUF_SMALL));
+			for (int i = 0; i < 4; i++)
+				sl_buf_put(p, b[i]);
+			sl_buf_pool_free(p);
+		}
+	}
+}
+
 int main(void)
 {
 	int failed;
@@ -512,6 +625,7 @@ int main(void)
 	        T(test_client_reset_during_hold),
 	        T(test_again),
 	        T(test_slow_client),
+	        T(test_slow_clients_share_a_pool),
 	        T(test_slow_target),
 	        T(test_goodbye),
 	        T(test_goodbye_that_is_overtaken),
@@ -530,11 +644,16 @@ int main(void)
 	        T(test_upgrade_of_the_target),
 	        T(test_upgrade_that_fails),
 	        cmocka_unit_test(test_pool_is_bounded),
+	        cmocka_unit_test(test_buffers_for_a_message),
 	};
+
+	/* By reference the wires of so many would take all mbufs of the test. */
+	const struct CMUnitTest many[] = {T(test_stuck_both_ways)};
 
 	if (test_eal() < 0)
 		return 1;
 	failed = cmocka_run_group_tests_name("by copy", tests, NULL, NULL);
+	failed += cmocka_run_group_tests_name("many, by copy", many, NULL, NULL);
 	test_by_ref = true;
 	return failed + cmocka_run_group_tests_name("by reference", tests, NULL, NULL);
 }

@@ -192,6 +192,27 @@ static void test_whole_messages(void **state)
 	assert_true(b->target.ref_bytes > b->target.out_n / 3);
 }
 
+/* However much of it lies in the first mbuf: what is shown then grows to just what a small buffer holds, or
+ * past it. */
+static void test_whole_message_of_any_cut(void **state)
+{
+	void *one;
+
+	for (uint16_t before = 4; before < WIRE_PIECE - 4; before += 4) {
+		struct bench *b;
+
+		assert_int_equal(setup(&one), 0);
+		b = one;
+		say_long(&b->client, before);
+		say_whole(&b->client, 60000);
+		say(&b->client, "next");
+		while (b->client.in_at < b->client.in_n)
+			assert_true(sl_flow_run(&b->flow) >= 0);
+		assert_same(&b->target, &b->client);
+		bench_close(b);
+	}
+}
+
 /* The same, in bytes that come one mbuf at a time. */
 static void test_whole_message_slowly(void **state)
 {
@@ -427,6 +448,7 @@ int main(void)
 	        T(test_pinned_is_bounded),
 	        cmocka_unit_test(test_bound_of_all),
 	        T(test_whole_messages),
+	        T(test_whole_message_of_any_cut),
 	        T(test_whole_message_slowly),
 	        T(test_message_too_large),
 	        T(test_hold_across_mbufs),

@@ -77,6 +77,8 @@ extern struct rte_mempool *test_mbufs;
 int test_eal(void);
 int setup(void **state);
 int teardown(void **state);
+/* The same without a look at what others hold. */
+void bench_close(struct bench *b);
 /* The peer has acknowledged all: what was taken by reference is given back. */
 void wire_ack(struct wire *w);
 void say(struct wire *w, const char *body);
