@@ -7,9 +7,8 @@
 
 #include <netinet/in.h>
 
-#define EXT_BYTES_MAX  256 /* of all extension headers of a packet */
-#define EXT_OPTS_MAX   8   /* options that are not padding, in one header */
-#define PAD_MAX        7   /* bytes of padding in a row: more is a hiding place */
+#define EXT_OPTS_MAX   8 /* options that are not padding, in one header */
+#define PAD_MAX        7 /* bytes of padding in a row: more is a hiding place */
 #define OPT_PAD1       0
 #define OPT_PADN       1
 #define OPT_ALERT      5 /* router alert (RFC 2711): nothing to do for a host */
@@ -127,7 +126,7 @@ static int one(struct net_ext6 *x, const uint8_t *ip, uint32_t len, enum net_ext
 	n = ((uint32_t)ip[at + 1] + 1) * 8;
 	if (n > len - at)
 		return SL_E_NET_SHORT;
-	if (at + n > NET_IP6_LEN + EXT_BYTES_MAX)
+	if (at + n > NET_IP6_LEN + NET_EXT6_BYTES_MAX)
 		return SL_E_NET_IP6_EXT;
 	rc = rank == NET_EXT6_ROUTING ? routing(x, ip, at) : options(x, ip, at + 2, at + n);
 	if (rc != SL_OK)

@@ -124,6 +124,8 @@ static int fragment(struct sl_net *net, struct net_pkt *p, struct net_ext6 *x, b
 
 	if (p->l3_len - x->at < FRAG_LEN)
 		return SL_E_NET_SHORT;
+	if (x->at + FRAG_LEN > NET_IP6_LEN + NET_EXT6_BYTES_MAX)
+		return SL_E_NET_IP6_EXT;
 	p->fragment = true;
 	place = sl_get_be16(ip + x->at + 2);
 	if ((place & (FRAG_OFFSET | FRAG_MORE)) == 0) {

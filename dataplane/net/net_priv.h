@@ -29,14 +29,15 @@
 #define NET_ERROR_RATE                                                                                       \
 	100 /* ICMP errors of ours per second and worker (RFC 1812 4.3.2.8, RFC 4443 2.4 f)                  \
 	     */
-#define NET_ERROR_BURST 50
-#define NET_IP4_MTU_MIN 68   /* RFC 791 */
-#define NET_IP6_MTU_MIN 1280 /* RFC 8200 */
-#define NET_IP4_LEN     ((uint16_t)sizeof(struct rte_ipv4_hdr))
-#define NET_IP6_LEN     ((uint16_t)sizeof(struct rte_ipv6_hdr))
-#define NET_ECN_MASK    0x03
-#define NET_TCP_HDR_MIN 20
-#define NET_ETHER_MAX   (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
+#define NET_ERROR_BURST    50
+#define NET_IP4_MTU_MIN    68   /* RFC 791 */
+#define NET_IP6_MTU_MIN    1280 /* RFC 8200 */
+#define NET_IP4_LEN        ((uint16_t)sizeof(struct rte_ipv4_hdr))
+#define NET_IP6_LEN        ((uint16_t)sizeof(struct rte_ipv6_hdr))
+#define NET_EXT6_BYTES_MAX 256 /* of all extension headers of a packet: as the port counts them */
+#define NET_ECN_MASK       0x03
+#define NET_TCP_HDR_MIN    20
+#define NET_ETHER_MAX      (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
 
 /* Neighbours (RFC 4861 10). */
 #define NEIGH_PROBES         3        /* of each kind */

@@ -62,8 +62,10 @@ static uint64_t fold(const struct sl_port *p, const struct sl_endpoint *e)
 	uint64_t w[2];
 
 	memcpy(w, e->addr.b, sizeof(w));
+	w[0] = mix(w[0] ^
+	           p->hash_key[0]); /* before the port: else what is the same of both together folds alike */
 	if (e->addr.family == SL_AF_INET6)
-		w[0] = mix(mix(w[0] ^ p->hash_key[0]) + w[1]);
+		w[0] = mix(w[0] + w[1]);
 	return mix(w[0] ^ e->port);
 }
 

@@ -46,6 +46,15 @@ static void test_owner(void **state)
 		count[sl_port_owner(two.port, &a, &b)]++;
 	}
 	assert_true(count[0] > 1700 && count[1] > 1700);
+	/* Nor can a peer with many addresses choose ports for them that load one worker. */
+	memset(count, 0, sizeof(count));
+	for (uint16_t i = 0; i < 256; i++) {
+		struct sl_endpoint a = end_of(rte_cpu_to_be_32(IP(10, i, 0, 2)), (uint16_t)(0x8000 ^ i << 8));
+		struct sl_endpoint b = end_of(rte_cpu_to_be_32(IP(10, 0, 0, 1)), 5432);
+
+		count[sl_port_owner(two.port, &a, &b)]++;
+	}
+	assert_true(count[0] > 80 && count[1] > 80);
 }
 
 static uint16_t owner_of(const struct rig_frame *f)
