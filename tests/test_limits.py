@@ -44,6 +44,23 @@ def limit_commands_a_second():
 
 
 @test
+def longest_message_with_few_sessions():
+    """A statement and a row of nearly 1 MB find their buffers in a gateway for two sessions, while another client reads nothing."""
+    lab("gateway", "stop")
+    gateway_start(GW_SESSIONS=2)
+    try:
+        with session("bench", "bench") as slow, session("bench", "bench") as w:
+            slow.send(query("select repeat('y', 1000) from generate_series(1, 20000)"))
+            for n in (60_000, 1_000_000):
+                rows = w.simple(f"select length('{'x' * n}'), repeat('z', {n})")
+                same([(int(a), len(b)) for a, b in rows], [(n, n)], f"{n} bytes")
+            same(len([k for k, _ in slow.until("Z") if k == "D"]), 20000, "what the slow one reads at last")
+    finally:
+        lab("gateway", "stop")
+        gateway_start()
+
+
+@test
 def limit_sessions_at_a_time():
     with policy(("Limit", "few", "roles: [reader], sessions: 2")):
         with session("reader"), session("reader"):

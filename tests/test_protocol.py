@@ -548,10 +548,12 @@ def fetch_of_a_cursor_goes_on():
 
 @test
 def statements_that_sql_deallocates():
-    """psycopg drops what it has prepared and needs no more by SQL: as many as it likes, one after the other."""
+    """psycopg drops what it has prepared and needs no more by SQL, in a pipeline by the extended protocol: as many as it likes, one after
+    the other."""
     w = session("bench", "bench")
-    for i in range(300):
+    for i in range(600):
+        end = f'DEALLOCATE "_pg3_{i}"'
         w.send(parse(f"select {i}", name=f"_pg3_{i}"), bind(statement=f"_pg3_{i}"), execute(), sync())
         same(errors(w.until("Z")), [], f"statement {i}")
-        w.send(query(f'DEALLOCATE "_pg3_{i}"'))
+        w.send(*([query(end)] if i % 2 == 0 else [parse(end), bind(), describe(), execute(), sync()]))
         same(errors(w.until("Z")), [], f"its end, {i}")

@@ -25,6 +25,8 @@ struct fetch {
 	struct sl_tls_ctx *tls;
 	struct sl_snapshot *snapshot; /* counted */
 	struct sl_login login;
+	char user[SL_BUS_NAME_MAX]; /* its own: the next login may bring another credential */
+	struct sl_secret secret;
 	struct sl_catalog_builder *builder;
 	struct sl_catalog *made;
 	uint64_t version, changes, begun_us;
@@ -148,12 +150,15 @@ static void fetch_free(struct fetch *f)
 	free(f);
 }
 
-static void login_set(struct fetch *f, const struct sl_resource *res)
+static int login_set(struct fetch *f, const struct sl_resource *res)
 {
 	struct sl_login *l = &f->login;
 
-	l->user = sl_span_str(f->c->user);
-	l->secret = sl_secret_span(&f->c->secret);
+	if (sl_secret_set(&f->secret, sl_secret_span(&f->c->secret)) < 0)
+		return sl_fail(SL_E_SEAL);
+	memcpy(f->user, f->c->user, sizeof(f->user));
+	l->user = sl_span_str(f->user);
+	l->secret = sl_secret_span(&f->secret);
 	l->database = sl_span_str(f->c->database);
 	l->tls_required = l->tls_offered = res->tls_mode == SL_TARGET_TLS_REQUIRE;
 	l->tls_direct = res->tls_direct;
@@ -161,6 +166,7 @@ static void login_set(struct fetch *f, const struct sl_resource *res)
 	l->minor = res->minor;
 	worker_random(l->nonce, sizeof(l->nonce));
 	f->tls = res->tls;
+	return SL_OK;
 }
 
 static int fetch_open(struct fetch *f, const struct sl_snapshot *s)
@@ -234,8 +240,9 @@ static void fetch_begin(struct sl_worker *w, struct catalog *c, struct sl_snapsh
 	f->begun_us = w->now_us;
 	c->fetch = f;
 	w->nb_fetches++;
-	login_set(f, res);
-	rc = fetch_open(f, s);
+	rc = login_set(f, res);
+	if (rc == SL_OK)
+		rc = fetch_open(f, s);
 	if (rc < 0) {
 		failed(c, w, sl_err_text(rc));
 		fetch_free(f);

@@ -515,6 +515,9 @@ void session_run(struct session *s)
 		login_step(s);
 	if (s->state != SESSION_CLOSING)
 		run_flow(s);
+	/* An answer that is still there found no room in the records: no stream tells when there is. */
+	if (s->state == SESSION_AUTH && s->login->answer != NULL)
+		set_starving(s, true);
 	if (s->state == SESSION_CLOSING) {
 		int rc = closing_step(s);
 

@@ -26,12 +26,16 @@ enum answer {
 	REFUSED,
 };
 
+#define HELD_MAX 16
+
 static struct {
 	struct sl_flow_host host; /* of the last question */
 	enum answer answer;
 	uint32_t nb_connects, nb_open; /* connections; flows that are open */
 	uint64_t given_back;
-	struct sl_catalog *set; /* what inspection was given last */
+	struct sl_catalog *set; /* what inspection was given last; it holds them: */
+	struct sl_catalog *held[HELD_MAX];
+	uint32_t nb_held;
 	struct sl_snapshot snapshot;
 	struct sl_resource resource;
 	bool none_wanted;
@@ -167,6 +171,8 @@ void sl_inspect_set_catalog(struct sl_inspect *in, struct sl_catalog *c)
 {
 	in->want.has = c;
 	played.set = c;
+	assert_true(played.nb_held < HELD_MAX);
+	played.held[played.nb_held++] = sl_catalog_ref(c);
 }
 
 void worker_give_back(struct sl_worker *w, struct sl_snapshot *s)
@@ -208,6 +214,8 @@ static void worker_up(void)
 static void worker_down(void)
 {
 	catalogs_free(&w);
+	while (played.nb_held > 0)
+		sl_catalog_unref(played.held[--played.nb_held]);
 	assert_int_equal(w.nb_fetches, 0);
 	assert_int_equal(played.nb_open, 0);
 	assert_int_equal(atomic_load(&played.snapshot.refs), 1);
@@ -276,6 +284,27 @@ static void test_shared(void **state)
 	answer(ROWS);
 	served(&other);
 	assert_ptr_not_equal(a.in.want.has, other.in.want.has);
+	worker_down();
+}
+
+/* The credential changes between a question and its login: that goes with the one that it began with. */
+static void test_credential_changes(void **state)
+{
+	struct caller a, b;
+
+	(void)state;
+	worker_up();
+	assert_int_equal(login(&a, "shop"), SL_OK);
+	waits(&a, 1);
+	(void)memset(&b, 0, sizeof(b));
+	b.in.want = a.in.want;
+	b.s.w = &w;
+	b.s.inspect = &b.in;
+	b.s.target = played.resource.address;
+	assert_int_equal(catalog_login(&b.s, SL_SPAN_LIT("gw"), SL_SPAN_LIT("newer")), SL_OK);
+	answer(ROWS);
+	served(&a);
+	served(&b);
 	worker_down();
 }
 
@@ -522,10 +551,15 @@ static void test_places(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_shared),   cmocka_unit_test(test_not_wanted),
-	        cmocka_unit_test(test_age),      cmocka_unit_test(test_change),
-	        cmocka_unit_test(test_policy),   cmocka_unit_test(test_doubt),
-	        cmocka_unit_test(test_failures), cmocka_unit_test(test_leaving),
+	        cmocka_unit_test(test_credential_changes),
+	        cmocka_unit_test(test_shared),
+	        cmocka_unit_test(test_not_wanted),
+	        cmocka_unit_test(test_age),
+	        cmocka_unit_test(test_change),
+	        cmocka_unit_test(test_policy),
+	        cmocka_unit_test(test_doubt),
+	        cmocka_unit_test(test_failures),
+	        cmocka_unit_test(test_leaving),
 	        cmocka_unit_test(test_places),
 	};
 

@@ -283,9 +283,8 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 	if (rc == SL_OK)
 		rc = worker_services_new(w);
 	if (rc == SL_OK) {
-		/* Both input buffers and both queues of each session, and what they may grow to, for a
-		 * quarter of them. */
-		w->bufs = sl_buf_pool_new(cfg->message_max + SL_BUF_SMALL, 8 * cfg->max_sessions,
+		w->bufs = sl_buf_pool_new(cfg->message_max + SL_BUF_SMALL,
+		                          sl_buf_wanted(cfg->max_sessions, cfg->message_max),
 		                          cfg->max_sessions / 16 + 16, pinned_max(cfg));
 		w->mem = sl_mem_new(cfg->session_memory);
 		w->scratch = malloc(session_scratch_bytes());

@@ -3,6 +3,7 @@
  * and nowhere else; a session credential is proved by SCRAM (pg_auth_sasl.c).
  */
 #include "pg_priv.h"
+#include "sl_buf.h"
 
 /* Told to somebody who has shown who it is: what it is refused for is no secret. */
 static bool about_limits(enum sl_reason_code code)
@@ -70,6 +71,8 @@ static int judge(struct pg *d, const struct pg_msg *m)
 
 	return rc != SL_OK ? rc : password_take(d, &v);
 }
+
+_Static_assert(PG_PASSWORD_MAX + 6 < SL_BUF_SMALL, "who is not known yet takes no large buffer");
 
 int pg_password_step(struct pg *d, struct sl_span b, size_t *used)
 {

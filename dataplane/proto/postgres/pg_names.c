@@ -169,6 +169,8 @@ static void make(struct pg *d, struct pg_named *e, struct sl_span name, struct p
 	e->mark = d->judged_mark;
 	e->acts = d->acts;
 	e->names = d->judged_names;
+	e->gone = d->judged_gone;
+	e->gone_seq = d->judged_gone_seq;
 }
 
 static void drop(struct pg *d, struct pg_named *e)

@@ -144,6 +144,8 @@ struct pg_named {
 	uint32_t mark; /* of cmd */
 	uint64_t acts; /* pg.acts when it was made, and when a portal ran last */
 	uint8_t names; /* enum sl_names, of its statement */
+	uint16_t gone; /* portal: the slot of the statement that it DEALLOCATEs, or PG_NO_SLOT */
+	uint64_t gone_seq;
 	char name[PG_NAME_MAX + 1];
 };
 

@@ -166,10 +166,14 @@ static int result_done(struct pg *d, const struct pg_entry *e, struct sl_span ta
 static void tag_effects(struct pg *d, const struct pg_entry *e, struct sl_span tag)
 {
 	if (sl_span_is(tag, "DEALLOCATE")) {
+		const struct pg_named *p = e->kind == PG_Q_EXECUTE ? pg_portal_at(d, e->slot, e->seq) : NULL;
+
 		d->sql_deallocated = true;
 		/* What the client has made in that place since is pending. */
 		if (e->kind == PG_Q_SIMPLE && e->slot != PG_NO_SLOT && !pg_stmt(d, e->slot)->pending)
 			pg_stmt_close(d, e->slot, pg_stmt(d, e->slot)->seq);
+		if (p != NULL)
+			pg_stmt_close(d, p->gone, p->gone_seq);
 	} else if (sl_span_is(tag, "DEALLOCATE ALL") || sl_span_is(tag, "DISCARD ALL")) {
 		pg_stmts_gone(d);
 		if (e->kind == PG_Q_SIMPLE && d->lost_seg <= e->seq)

@@ -165,6 +165,33 @@ static void test_deallocated(void **state)
 	             "C: B |s\n!: COMMAND 4 execute new\n>T: B |s\n");
 }
 
+#define DEALLOCATED(more, sent, said, tag, read)                                                             \
+	PARSED("s")                                                                                          \
+	"C: P |DEALLOCATE s\nC: B |\n" more "C: E |0\nC: S\n"                                                \
+	"!: COMMAND 2 prepare DEALLOCATE s\n!: COMMAND 3 execute DEALLOCATE s\n" said                        \
+	">T: P |DEALLOCATE s\n>T: B |\n" sent ">T: D P|\n>T: E |0\n>T: S\nT: 1\nT: 2\n" read "T: n\n"        \
+	"T: " tag "\nT: Z I\n"
+
+/* The same by the extended protocol, as psycopg does it in a pipeline. */
+static void test_deallocated_extended(void **state)
+{
+	(void)state;
+	run(PGH_LOGIN DEALLOCATED("", "", "", "C DEALLOCATE",
+	                          "") "!: RESULT 3 DEALLOCATE rows=0 masked=0\n"
+	                              ">C: 1\n>C: 2\n>C: C DEALLOCATE\n>C: Z I\n" GONE);
+	/* one that the target refuses */
+	run(PGH_LOGIN DEALLOCATED("", "", "", "E ERROR 26000 x",
+	                          "") "!: RESULT 3  rows=0 masked=0 failed 26000\n"
+	                              ">C: 1\n>C: 2\n>C: E ERROR 26000 x\n>C: Z I\n"
+	                              "C: B |s\n!: COMMAND 4 execute q\n>T: B |s\n");
+	/* one that is closed and made again before it runs */
+	run(PGH_LOGIN DEALLOCATED("C: C S|s\nC: P s|new\n", ">T: C S|s\n>T: P s|new\n",
+	                          "!: COMMAND 4 prepare new\n", "C DEALLOCATE",
+	                          "T: 3\nT: 1\n") "!: RESULT 3 DEALLOCATE rows=0 masked=0\n"
+	                                          ">C: 1\n>C: 2\n>C: 3\n>C: 1\n>C: C DEALLOCATE\n>C: Z I\n"
+	                                          "C: B |s\n!: COMMAND 5 execute new\n>T: B |s\n");
+}
+
 #define NINE_PARSED                                                                                          \
 	"C: P a|q\nC: P b|q\nC: P c|q\nC: P d|q\nC: P e|q\nC: P f|q\nC: P g|q\nC: P h|q\nC: P sHOLD|q\nC: "  \
 	"S\n"                                                                                                \
@@ -823,6 +850,7 @@ int main(void)
 	        cmocka_unit_test(test_parameter_types),
 	        cmocka_unit_test(test_closed_statement),
 	        cmocka_unit_test(test_deallocated),
+	        cmocka_unit_test(test_deallocated_extended),
 	        cmocka_unit_test(test_deallocate_held),
 	        cmocka_unit_test(test_closed_in_flight),
 	        cmocka_unit_test(test_prepared_in_flight),

@@ -82,6 +82,14 @@ def with_psycopg():
     except psycopg.errors.DivisionByZero:
         pass
     same(c.execute("select 3").fetchone(), (3,))
+    # It keeps 100 of them prepared, and drops those before when it knows how they went.
+    cursors = []
+    with c.pipeline() as pipeline:
+        for n in range(400):
+            cursors.append(c.execute(f"select {n}, %s::int", (n,), prepare=True))
+            if n % 50 == 0:
+                pipeline.sync()
+    same([x.fetchone() for x in cursors], [(n, n) for n in range(400)])
     say("pipelined")
     cur = c.cursor(binary=True)
     same(cur.execute("select %b::int8, %b::bytea, 1.5::numeric, now() is not null", (-7, b"\x00\xff")).fetchone()[:2], (-7, b"\x00\xff"))
