@@ -443,15 +443,21 @@ int sl_mgmt_run(struct sl_mgmt *m)
 	return rc < 0 ? sl_fail(SL_E_SYS) : SL_OK;
 }
 
-/* Counts that workers gave back after the loop had ended. */
+/*
+ * What workers said after the loop had ended, or had left to say when the time of a stop was up: a lock must
+ * outlive it; what they gave back is counted. The rest ends with the process.
+ */
 static void take_last_messages(struct sl_mgmt *m)
 {
 	struct sl_msg *msg;
 
+	(void)mg_gone_look(m); /* the word of one that has died since is not believed */
 	for (uint32_t i = 0; i < m->nb_workers; i++) {
 		while ((msg = sl_bus_mgmt_recv(m->bus, i)) != NULL) {
 			if (msg->type == SL_MSG_SNAPSHOT_FREE)
 				mg_policy_release(msg->snapshot);
+			else if (msg->type == SL_MSG_LOCKED && m->locks != NULL)
+				mg_locks_add(m->locks, &msg->locked);
 			sl_bus_mgmt_done(m->bus, i, msg);
 		}
 	}

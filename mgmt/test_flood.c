@@ -259,11 +259,22 @@ static void test_clients_left(void **state)
 	free(token);
 }
 
+static int both_stop(void **state)
+{
+	struct world *w = *state;
+	struct sl_msg *m = sl_bus_worker_new(w->bus, 1);
+
+	m->type = SL_MSG_STOPPED;
+	sl_bus_worker_send(w->bus, 1, m);
+	sl_bus_worker_kick(w->bus, 1);
+	return teardown(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_others_have_their_turn, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_clients_left, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_others_have_their_turn, setup, both_stop),
+	        cmocka_unit_test_setup_teardown(test_clients_left, setup, both_stop),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

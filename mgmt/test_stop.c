@@ -1,4 +1,5 @@
-/* Stopping: while a verification runs, in which each record takes 10 ms (test_slow.c), and more than once. */
+/* Stopping: while a verification runs, in which each record takes 10 ms, more than once, and
+ * too late. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,12 +7,16 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "test_gateway.h"
+#include "test_slow.h"
 
-#define NB_RECORDS 1000 /* 10 s */
+#define NB_RECORDS 1000
+#define SLOW_US    10000 /* with so many records 10 s */
 
 static void put_records(struct world *w)
 {
@@ -52,12 +57,14 @@ static void test_stop_verifying(void **state)
 	uint64_t at;
 
 	put_records(w);
+	record_check_us = SLOW_US;
 	assert_int_equal(pthread_create(&thread, NULL, verify_thread, w), 0);
 	usleep(1000000);
 	at = mg_mono_us();
 	stop_mgmt(w);
 	assert_in_range(mg_mono_us() - at, 0, 3000000);
 	pthread_join(thread, NULL);
+	record_check_us = 0;
 	start_mgmt(w);
 	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
 }
@@ -89,11 +96,53 @@ static void test_stop_again(void **state)
 	assert_in_range(first, at + 5000000, mg_mono_us() + 5000000);
 }
 
+/* A stop that no worker answered in time; what one has still to say comes when the loop has ended. */
+static void stop_late(struct world *w, const char *subject)
+{
+	struct sl_msg *m;
+
+	sl_mgmt_stop(w->mgmt, 0);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_DRAIN));
+	pthread_join(w->thread, NULL);
+	give_back(w);
+	m = sl_bus_worker_new(w->bus, 0);
+	assert_non_null(m);
+	m->type = SL_MSG_LOCKED;
+	memset(&m->locked, 0, sizeof(m->locked));
+	m->locked.denials = 3;
+	m->locked.window_s = 60;
+	m->locked.wall_us = mg_wall_us();
+	snprintf(m->locked.breaker, sizeof(m->locked.breaker), "Breaker/b");
+	snprintf(m->locked.identity.issuer, sizeof(m->locked.identity.issuer), "%s", w->idp.issuer);
+	snprintf(m->locked.identity.subject, sizeof(m->locked.identity.subject), "%s", subject);
+	sl_bus_worker_send(w->bus, 0, m);
+	sl_mgmt_free(w->mgmt);
+}
+
+/* Who was locked while the gateway stopped is locked when it has started again. */
+static void test_locked_at_the_end(void **state)
+{
+	struct world *w = *state;
+	json_t *locks;
+	struct reply r;
+
+	stop_late(w, "bot");
+	start_mgmt(w);
+	sl_bus_worker_done(w->bus, 0, worker_wait(w, SL_MSG_SNAPSHOT));
+	r = as(w, "ops", "GET", "/v1/locks", NULL, NULL);
+	assert_int_equal(r.status, 200);
+	locks = json_object_get(r.json, "locks");
+	assert_int_equal(json_array_size(locks), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(locks, 0), "subject")), "bot");
+	done(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(test_stop_verifying, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_stop_again, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_locked_at_the_end, setup, teardown),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

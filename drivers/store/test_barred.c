@@ -3,9 +3,11 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "test_slow.h"
 #include "test_util.h"
 
-#define NB_RECORDS 1000 /* 10 s */
+#define NB_RECORDS 1000
+#define SLOW_US    10000 /* with so many records 10 s */
 
 struct check {
 	struct sl_store *s;
@@ -27,6 +29,7 @@ static void *check_thread(void *arg)
 static void check_start(struct check *c, struct sl_store *s)
 {
 	*c = (struct check){.s = s};
+	record_check_us = SLOW_US;
 	assert_int_equal(pthread_create(&c->thread, NULL, check_thread, c), 0);
 	while (!c->begun)
 		nap_us(1000);
@@ -72,6 +75,7 @@ static void test_reopen(void **state)
 	wait_durable(s, 0, at);
 	assert_in_range(now_ms() - n, 0, 4000);
 	pthread_join(c.thread, NULL);
+	record_check_us = 0;
 	assert_int_equal(c.rc, SL_E_STORE_WRITE);
 	sl_store_close(s);
 	dir_remove(&d);
@@ -95,6 +99,7 @@ static void test_bar(void **state)
 	at = now_ms();
 	sl_store_verify_bar(s);
 	pthread_join(c.thread, NULL);
+	record_check_us = 0;
 	assert_in_range(now_ms() - at, 0, 2000);
 	assert_int_equal(c.rc, SL_E_STORE_WRITE);
 	assert_int_equal(c.r.problem[0], 0);
