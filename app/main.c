@@ -455,7 +455,7 @@ static void gateway_stop_damaged(struct gateway *g)
 
 static void gateway_stop(struct gateway *g)
 {
-	watch_wait_workers();
+	watch_end();
 	if (sl_fault_dead() != 0) {
 		gateway_stop_damaged(g);
 		return;
@@ -510,7 +510,6 @@ static int run(const char *file, bool check_only)
 	       (unsigned long)g.cfg.workers, g.cfg.nb_ports, g.cfg.nb_listeners, g.cfg.mgmt_listen);
 	fprintf(stderr, "sluiced: ready\n");
 	err = sl_mgmt_run(g.mgmt);
-	watch_stop();
 	gateway_stop(&g);
 	if (sl_fault_dead() != 0)
 		_exit(err < 0 ? EXIT_FAILURE : EXIT_SUCCESS); /* nor do the libraries clean up */

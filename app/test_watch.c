@@ -136,9 +136,19 @@ static int body_block(void)
 	return hangs(BLOCK);
 }
 
+/* While the gateway stops. */
+static int body_end(void)
+{
+	start();
+	atomic_store(&hang_now, (int)SPIN);
+	alarm(PATIENCE * LIMIT_MS / 1000 + 1);
+	watch_end();
+	return 95; /* nobody has waited */
+}
+
 static void test_hang_ends_process(void **state)
 {
-	int (*const bodies[])(void) = {body_spin, body_block};
+	int (*const bodies[])(void) = {body_spin, body_block, body_end};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
@@ -162,9 +172,8 @@ static int body_lives(void)
 	if (atomic_load(&asked_grace_ms) != GRACE_MS)
 		return 94;
 	atomic_store(&stop, true);
-	watch_wait_workers();
 	nap(LIMIT_MS * 3L / 2);
-	watch_stop();
+	watch_end();
 	for (int i = 0; i < NB_WORKERS; i++)
 		pthread_join(threads[i], NULL);
 	return 0;

@@ -58,15 +58,11 @@ int watch_start(struct sl_mgmt *mgmt, uint32_t grace_ms)
 	return pthread_create(&watch.thread, NULL, watch_main, NULL) == 0 ? SL_OK : SL_E_SYS;
 }
 
-void watch_stop(void)
-{
-	pthread_kill(watch.thread, STOP_SIGNAL);
-	pthread_join(watch.thread, NULL);
-}
-
 /* Not by EAL's means: it would wait for a dead one for ever. */
-void watch_wait_workers(void)
+void watch_end(void)
 {
 	while (sl_fault_running() != 0)
 		nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
+	pthread_kill(watch.thread, STOP_SIGNAL);
+	pthread_join(watch.thread, NULL);
 }

@@ -11,8 +11,7 @@
 void watch_block_signals(void);
 /* Starts it; SIGTERM and SIGINT drain the gateway. 0, SL_E_SYS. */
 int watch_start(struct sl_mgmt *mgmt, uint32_t grace_ms);
-void watch_stop(void);
-/* Until no worker runs. */
-void watch_wait_workers(void);
+/* Waits until no worker runs, and looks at them as long: one that hangs ends the process. Then it ends. */
+void watch_end(void);
 
 #endif
