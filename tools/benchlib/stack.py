@@ -2,7 +2,6 @@
 Each figure is for one busy core of the relay: loops that found nothing to do do not count. testpmd's io forwarding stands in the
 relay's place in the same run.
 """
-import contextlib
 import os
 import shutil
 import signal
@@ -106,8 +105,6 @@ def testpmd(work, args, frame):
         except subprocess.TimeoutExpired:
             pmd.kill()
             pmd.wait()
-        with contextlib.suppress(OSError):
-            os.unlink(f"{work}/memif")  # killed, it leaves its socket behind
     lines = [x.strip() for x in base.tail(f"{work}/testpmd", 1000).splitlines() if "cycles" in x.lower()]
     return {"name": "testpmd", "frame": frame, "mpps": d.get("frames_in", 0) / d["t"] / 1e6, "says": lines}
 
@@ -131,15 +128,19 @@ def main(args):
     wanted = args.only.split(",") if args.only else ["testpmd", *LOADS]
     results = []
     work = tempfile.mkdtemp(prefix="sluice-stack-bench.")
+
+    def room():
+        """Who is killed leaves its socket behind."""
+        return tempfile.mkdtemp(dir=work)
     try:
         for name in wanted:
             say(f"{name} ...")
             try:
                 if name == "testpmd":
-                    results += [testpmd(work, args, frame) for frame in (64, FRAME)]
+                    results += [testpmd(room(), args, frame) for frame in (64, FRAME)]
                     continue
-                got = measure(work, name, args, False)
-                got["stages"] = measure(work, name, args, True)["cycles_per_received_packet"]
+                got = measure(room(), name, args, False)
+                got["stages"] = measure(room(), name, args, True)["cycles_per_received_packet"]
                 results.append(got)
             except base.Broken as e:
                 results.append({"name": name, "failed": str(e)})
