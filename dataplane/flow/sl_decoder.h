@@ -49,9 +49,9 @@
 #include "sl_login_name.h"
 #include "sl_span.h"
 
-#define SL_DEC_ROOM_MIN                                                                                      \
-	4096 /* bytes a decoder may add on a side while it handles one message, rows apart                   \
-	      */
+/* Bytes that a decoder may add on a side while it handles one message. More goes only into room that is
+ * there. */
+#define SL_DEC_ROOM_MIN 4096
 
 #define SL_DEC_BINDING_MAX 64          /* bytes of channel binding data */
 #define SL_CANCEL_KEY_MAX  32          /* bytes of a cancel key of the gateway's */

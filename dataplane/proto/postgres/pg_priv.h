@@ -236,10 +236,11 @@ struct pg_rows {
 	uint64_t left_rows, left_bytes, counted;
 	bool metered;
 	uint32_t masked;
-	/* The row in hand: judged up to column `col` at `off`; then passed out with its edits. */
+	/* The row in hand: judged up to column `col` at `off`; then passed out with its edits, of which
+	 * `edit` is out up to `put`. */
 	bool judging, emitting;
 	uint16_t col, next;
-	uint32_t nb_edits, edit;
+	uint32_t nb_edits, edit, put;
 	uint32_t off, used, total, skip;
 	struct pg_mask *mask;  /* nb_wanted > 0 */
 	struct pg_edit *edits; /* edits_max of them, while a row is in hand */

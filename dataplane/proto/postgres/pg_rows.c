@@ -340,7 +340,7 @@ int pg_rows_out(struct pg *d, const struct pg_msg *m)
 	sl_put_be32(head + 1, (uint32_t)(size - 1));
 	r->emitting = true;
 	r->off = 0;
-	r->edit = 0;
+	r->edit = r->put = 0;
 	r->total = m->size;
 	r->skip = PG_HEADER;
 	return pg_add(d, SL_CLIENT, head, sizeof(head));
@@ -400,6 +400,26 @@ static void emit_end(struct pg *d)
 	pg_row_free(d);
 }
 
+/* As much of a new value as there is room for; behind the last of it the old one is skipped. */
+static int emit_edit(struct pg *d, const struct pg_edit *e, size_t room)
+{
+	struct pg_rows *r = &d->rows;
+	uint32_t n = e->ins - r->put;
+	int rc = SL_OK;
+
+	n = n < room ? n : (uint32_t)room;
+	if (n > 0)
+		rc = pg_add(d, SL_CLIENT, r->replaced + e->at + r->put, n);
+	r->put += n;
+	if (rc != SL_OK || r->put < e->ins)
+		return rc;
+	r->skip = e->del;
+	r->put = 0;
+	r->edit++;
+	emit_end(d);
+	return SL_OK;
+}
+
 int pg_rows_emit(struct pg *d, struct sl_span b, size_t *used)
 {
 	struct pg_rows *r = &d->rows;
@@ -415,14 +435,8 @@ int pg_rows_emit(struct pg *d, struct sl_span b, size_t *used)
 		room = d->io.room(d->io.ctx, SL_CLIENT);
 		if (room == 0)
 			return SL_AGAIN;
-		if (e != NULL && r->off == end) {
-			rc = e->ins > 0 ? pg_add(d, SL_CLIENT, r->replaced + e->at, e->ins) : SL_OK;
-			r->skip = e->del;
-			r->edit++;
-			if (rc == SL_OK)
-				emit_end(d);
-			return rc;
-		}
+		if (e != NULL && r->off == end)
+			return emit_edit(d, e, room);
 		if (n == 0)
 			return SL_MORE;
 		n = n < end - r->off ? n : end - r->off;

@@ -34,7 +34,9 @@ struct world {
 	struct text events, log;
 	const uint8_t *span; /* what feed() was given: pass() must stay inside */
 	size_t span_n;
-	bool again; /* answer SL_AGAIN and lack room at random */
+	bool again;     /* answer SL_AGAIN and lack room at random */
+	size_t room[2]; /* left for this call of the decoder */
+	bool over;      /* it said more than that, which only its last word may */
 	uint32_t seed;
 	char replace[64];
 	size_t taken; /* bytes of blocks that the decoder holds */
@@ -45,6 +47,13 @@ static uint32_t rnd(struct world *w)
 {
 	w->seed = w->seed * 1664525u + 1013904223u;
 	return w->seed >> 16;
+}
+
+static size_t some_room(struct world *w)
+{
+	if (!w->again)
+		return 1u << 16;
+	return rnd(w) % 3 == 0 ? rnd(w) % 8 : SL_DEC_ROOM_MIN;
 }
 
 /* ---- the flow's side of the contract ---- */
@@ -338,6 +347,8 @@ static int on_add(void *ctx, enum sl_side to, struct sl_span b)
 {
 	struct world *w = ctx;
 
+	w->over |= b.n > w->room[to];
+	w->room[to] -= b.n < w->room[to] ? b.n : w->room[to];
 	assert_true(w->out[to].n + b.n <= BYTES_MAX);
 	if (b.n > 0)
 		memcpy(w->out[to].b + w->out[to].n, b.p, b.n);
@@ -355,12 +366,7 @@ static int on_pass(void *ctx, enum sl_side to, struct sl_span b)
 
 static size_t on_room(void *ctx, enum sl_side to)
 {
-	struct world *w = ctx;
-
-	(void)to;
-	if (!w->again)
-		return 1u << 16;
-	return rnd(w) % 3 == 0 ? rnd(w) % 8 : SL_DEC_ROOM_MIN;
+	return ((struct world *)ctx)->room[to];
 }
 
 static int on_upgrade(void *ctx, enum sl_side side)
@@ -428,11 +434,14 @@ static bool feed(struct world *w, enum sl_side s, size_t limit)
 		memcpy(copy, w->in[s].b, n);
 	w->span = copy;
 	w->span_n = n;
+	w->room[SL_CLIENT] = some_room(w);
+	w->room[SL_TARGET] = some_room(w);
+	w->over = false;
 	w->in[s].rc = sl_postgres_decoder.feed(w->st, s, sl_span(copy, n), &used);
 	free(copy);
 	if (w->in[s].rc < 0)
 		return false;
-	assert_true(used <= n);
+	assert_true(used <= n && !w->over);
 	if (w->in[s].direct) { /* all that was not consumed is TLS's */
 		w->in[s].direct = false;
 		w->in[s].n = used = 0;
@@ -500,6 +509,7 @@ static void control(struct world *w, char what, char *rest)
 	struct sl_verdict v = {.auth = &auth_more};
 	char *word = pgt_part(&rest, ' ');
 
+	w->room[SL_CLIENT] = w->room[SL_TARGET] = SL_DEC_ROOM_MIN;
 	if (what == 'L') {
 		struct sl_login l = {.user = SL_SPAN_LIT("svc"),
 		                     .secret = SL_SPAN_LIT("pw"),
