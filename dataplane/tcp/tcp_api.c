@@ -172,6 +172,7 @@ int sl_tcp_connect(struct sl_tcp *t, const struct sl_endpoint *remote, void *use
 	c->snd_una = c->iss;
 	tcp_sndq_start(c);
 	c->snd_nxt = c->iss;
+	c->syn_due = true;
 	c->recover = c->iss;
 	TCP_TRACE(c, OPEN, 0, c->mss);
 	tcp_conn_want_out(c);

@@ -255,8 +255,7 @@ static bool syn_rcvd_syn(struct sl_tcp_conn *c, struct tcp_seg *s, uint64_t now_
 	}
 	if (now_us - c->challenge_us >= TCP_CHALLENGE_SPAN) {
 		c->challenge_us = now_us;
-		c->snd_nxt = c->iss;
-		c->syn_lost = true;
+		c->syn_due = c->syn_lost = true;
 		tcp_output(c, now_us);
 	}
 	return false;
@@ -271,7 +270,7 @@ static void syn_sent_syn(struct sl_tcp_conn *c, const struct tcp_seg *s, uint64_
 	if (!acked) {
 		/* Simultaneous open: SYN-ACK in the place of the SYN. */
 		c->state = TCP_SYN_RCVD;
-		c->snd_nxt = c->iss;
+		c->syn_due = true;
 		tcp_output(c, now_us);
 		return;
 	}

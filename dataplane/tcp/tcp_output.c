@@ -240,6 +240,7 @@ static int send_syn(struct sl_tcp_conn *c, uint64_t now_us)
 	}
 	put_header(p, &c->tuple, c->iss, c->rcv_nxt, flags, window_field(c, true), hdr_len);
 	c->snd_nxt = c->iss + 1;
+	c->syn_due = false;
 	c->rtt_timing = !c->syn_lost;
 	c->rtt_us = now_us;
 	if (!c->syn_lost)
@@ -599,7 +600,7 @@ void tcp_output(struct sl_tcp_conn *c, uint64_t now_us)
 		return;
 	case TCP_SYN_SENT:
 	case TCP_SYN_RCVD:
-		if (c->snd_nxt == c->iss)
+		if (c->syn_due)
 			r = send_syn(c, now_us);
 		else if (c->ack_now)
 			r = tcp_send_ack(c, now_us);

@@ -341,9 +341,9 @@ struct sl_tcp_conn {
 	uint16_t path_mss, peer_mss;
 	uint16_t path_tso_segs; /* of a packet that the port cuts; 0: no limit */
 	bool hashed : 1, on_starved : 1, dead : 1, passive : 1;
-	bool rtt_timing : 1; /* rtt_us is when our only SYN went out */
-	bool syn_lost : 1;
-	bool ecn_asked : 1; /* our SYN offered it */
+	bool rtt_timing : 1;            /* rtt_us is when our only SYN went out */
+	bool syn_due : 1, syn_lost : 1; /* one is to go out; more than one had to */
+	bool ecn_asked : 1;             /* our SYN offered it */
 	bool in_use : 1;
 	uint8_t dupacks, nb_challenge;
 	int32_t err, soft_err;

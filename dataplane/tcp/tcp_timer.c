@@ -174,8 +174,7 @@ static void on_syn_timeout(struct sl_tcp_conn *c, uint64_t now_us)
 	TCP_TRACE(c, RTO, tcp_rto(c) / TCP_MS, c->nb_rtx + 1);
 	tcp_rtx_back_off(c);
 	c->retransmits++;
-	c->syn_lost = true;
-	c->snd_nxt = c->iss;
+	c->syn_due = c->syn_lost = true;
 	tcp_rtx_arm(c, now_us);
 	tcp_output(c, now_us);
 }

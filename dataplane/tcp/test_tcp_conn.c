@@ -242,7 +242,28 @@ static void test_syn_lost_rto(void **state)
 	peer_fini(&p);
 }
 
-/* The same for a SYN-ACK. */
+/* A SYN is due again and there is no buffer for it: the answer to the first one is as good as before. */
+static void test_syn_waits_for_buffer(void **state)
+{
+	static struct rte_mbuf *held[8192];
+	uint32_t n = 0;
+	struct peer p;
+
+	(void)state;
+	peer_init(&p, NULL);
+	peer_asked(&p);
+	while (n < RTE_DIM(held) && (held[n] = rte_pktmbuf_alloc(test_pool)) != NULL)
+		n++;
+	peer_run(&p, TCP_RTO_INIT + 10 * TCP_MS);
+	peer_none(&p);
+	while (n > 0)
+		rte_pktmbuf_free(held[--n]);
+	peer_accept_last(&p);
+	peer_none(&p);
+	peer_fini(&p);
+}
+
+/* RFC 6298, 5.7 for a SYN-ACK. */
 static void test_synack_lost_rto(void **state)
 {
 	for (int ts = 0; ts < 2; ts++) {
@@ -927,6 +948,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_rst_generation),
 	        cmocka_unit_test(test_synack_again),
 	        cmocka_unit_test(test_syn_lost_rto),
+	        cmocka_unit_test(test_syn_waits_for_buffer),
 	        cmocka_unit_test(test_synack_lost_rto),
 	        cmocka_unit_test(test_syn_retries),
 	        cmocka_unit_test(test_close_by_us),
