@@ -1,5 +1,7 @@
 """Limits and breakers: commands, sessions, rows, bytes, and identities that are locked."""
 import contextlib
+import select
+import time
 
 from labtest import (admin, api, api_ok, check, contains, eventually, finish, gateway_start, lab, latest_ended, marker, psql, psql_start, records,
                      same, session, sluice, test)
@@ -55,6 +57,36 @@ def longest_message_with_few_sessions():
                 rows = w.simple(f"select length('{'x' * n}'), repeat('z', {n})")
                 same([(int(a), len(b)) for a, b in rows], [(n, n)], f"{n} bytes")
             same(len([k for k, _ in slow.until("Z") if k == "D"]), 20000, "what the slow one reads at last")
+    finally:
+        lab("gateway", "stop")
+        gateway_start()
+
+
+@test
+def half_messages_give_way():
+    """The 17 large buffers of a gateway for 18 sessions keep messages that do not become whole. Who waits for one gets the oldest's, in 10 s."""
+    lab("gateway", "stop")
+    gateway_start(GW_SESSIONS=18)
+    whole = query("/* " + "x" * 100_000)
+    try:
+        with contextlib.ExitStack() as stack:
+            slow = [stack.enter_context(session("bench", "bench")) for _ in range(17)]
+            w = stack.enter_context(session("bench", "bench", timeout=20))
+            for s in slow:
+                s.send(whole[:60_000])
+            time.sleep(1)
+            start = time.monotonic()
+            same(w.simple(f"select length('{'x' * 60_000}')"), [[b"60000"]], "the answer to who waits")
+            check(time.monotonic() - start > 5, "nobody waited")
+            ended = 0
+            for s in slow:
+                if select.select([s.sock], [], [], 0)[0]:
+                    ended += 1
+                    same([e["C"] for e in errors(s.drain())], ["08P01"], "the last word to who gave way")
+                else:
+                    s.send(whole[60_000:])
+                    same([e["C"] for e in errors(s.until("Z"))], ["42601"], "the answer to a message that became whole at last")
+            same(ended, 1, "sessions that gave way")
     finally:
         lab("gateway", "stop")
         gateway_start()

@@ -125,6 +125,11 @@ bool sl_buf_for(const struct sl_buf_pool *p, size_t bytes)
 	return sl_buf_left(p) >= bytes / SL_BUF_SMALL + 2 + more;
 }
 
+bool sl_buf_no_large(const struct sl_buf_pool *p)
+{
+	return p->large.nb_used == p->large.max;
+}
+
 uint32_t sl_buf_in_use(const struct sl_buf_pool *p)
 {
 	return p->in_use;

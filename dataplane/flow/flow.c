@@ -365,6 +365,17 @@ static int leg_grow(struct sl_flow *f, struct sl_flow_leg *leg)
 	return SL_OK;
 }
 
+bool sl_flow_has_large(const struct sl_flow *f)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct sl_flow_leg *leg = &f->leg[i];
+
+		if (leg->in != NULL && leg->in->cap > SL_BUF_SMALL && !leg->parked)
+			return true;
+	}
+	return false;
+}
+
 static void compact(struct sl_buf *b)
 {
 	memmove(b->data, b->data + b->from, sl_buf_len(b));
@@ -748,6 +759,15 @@ static void leg_discard(struct sl_flow_leg *leg)
 		leg->stream.ops->discard(leg->stream.st);
 }
 
+/* What was not consumed; nothing more of it will be. */
+static void drop_input(struct sl_flow *f)
+{
+	for (int side = SL_CLIENT; side <= SL_TARGET; side++) {
+		sl_buf_put(f->pool, f->leg[side].in);
+		f->leg[side].in = NULL;
+	}
+}
+
 void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason)
 {
 	if (leg_of(f, SL_CLIENT)->upgrade) /* the last word is in clear: what waits for the layer is not */
@@ -763,6 +783,8 @@ void sl_flow_bye(struct sl_flow *f, const struct sl_reason *reason)
 	f->nb_barriers = 0;
 	f->closed = true;
 	leg_discard(leg_of(f, SL_TARGET));
+	if (!f->feeding)
+		drop_input(f);
 }
 
 int sl_flow_drain(struct sl_flow *f)
@@ -790,9 +812,7 @@ void sl_flow_close(struct sl_flow *f)
 {
 	if (f->dec != NULL) /* it was opened */
 		f->dec->close(f->dec_state);
-	for (int side = SL_CLIENT; side <= SL_TARGET; side++) {
+	for (int side = SL_CLIENT; side <= SL_TARGET; side++)
 		leg_drop(f, &f->leg[side]);
-		sl_buf_put(f->pool, f->leg[side].in);
-		f->leg[side].in = NULL;
-	}
+	drop_input(f);
 }

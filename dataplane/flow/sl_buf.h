@@ -54,6 +54,8 @@ uint32_t sl_buf_left(const struct sl_buf_pool *p);
 bool sl_buf_short(const struct sl_buf_pool *p);
 /* Enough of them can for what becomes of so many bytes. */
 bool sl_buf_for(const struct sl_buf_pool *p, size_t bytes);
+/* All large ones are taken. */
+bool sl_buf_no_large(const struct sl_buf_pool *p);
 /* Buffers taken and not given back. */
 uint32_t sl_buf_in_use(const struct sl_buf_pool *p);
 

@@ -120,6 +120,10 @@ int sl_flow_run(struct sl_flow *f);
  */
 int sl_flow_show(struct sl_flow *f);
 
+/* A large buffer (sl_buf.h) keeps a message that is not whole yet, or that waits for room; not one that is
+ * parked. */
+bool sl_flow_has_large(const struct sl_flow *f);
+
 /* A parked command or login was decided. Then run. */
 int sl_flow_resume(struct sl_flow *f, const struct sl_verdict *v);
 /* The target's stream is open: log in there. Then run. */

@@ -233,6 +233,32 @@ static void test_whole_message_slowly(void **state)
 	assert_int_equal(b->nb_events, 2);
 }
 
+/* Half of a long message has a large buffer, until it is whole or nobody wants it any more. */
+static void test_half_message(void **state)
+{
+	struct bench *b = *state;
+	size_t n;
+
+	say_whole(&b->client, 60000);
+	n = b->client.in_n;
+	for (int half = 1; half >= 0; half--) {
+		b->client.in_n = n - 10;
+		assert_false(sl_flow_has_large(&b->flow));
+		assert_int_equal(sl_flow_run(&b->flow), SL_OK);
+		assert_true(sl_flow_has_large(&b->flow));
+		b->client.in_n = n;
+		if (half == 0)
+			break;
+		assert_int_equal(sl_flow_run(&b->flow), SL_OK);
+		assert_false(sl_flow_has_large(&b->flow));
+		say_whole(&b->client, 60000);
+		n = b->client.in_n;
+	}
+	sl_flow_bye(&b->flow, NULL);
+	assert_false(sl_flow_has_large(&b->flow));
+	assert_null(b->flow.leg[SL_CLIENT].in);
+}
+
 static void test_message_too_large(void **state)
 {
 	struct bench *b = *state;
@@ -242,8 +268,6 @@ static void test_message_too_large(void **state)
 	say_whole(&b->client, 60000);
 	assert_int_equal(sl_flow_run(&b->flow), SL_E_FLOW_MESSAGE_SIZE);
 	sl_flow_bye(&b->flow, NULL);
-	sl_buf_put(small, b->flow.leg[SL_CLIENT].in);
-	b->flow.leg[SL_CLIENT].in = NULL;
 	assert_int_equal(sl_buf_in_use(small), 0);
 	sl_buf_pool_free(small);
 	b->flow.pool = pool;
@@ -450,6 +474,7 @@ int main(void)
 	        T(test_whole_messages),
 	        T(test_whole_message_of_any_cut),
 	        T(test_whole_message_slowly),
+	        T(test_half_message),
 	        T(test_message_too_large),
 	        T(test_hold_across_mbufs),
 	        T(test_piggyback_in_the_next_mbuf),

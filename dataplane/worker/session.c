@@ -248,6 +248,30 @@ static void set_starving(struct session *s, bool starving)
 		TAILQ_REMOVE(&s->w->starving, s, starve_link);
 }
 
+static void set_large(struct session *s, bool has)
+{
+	if ((s->large_us != 0) == has)
+		return;
+	s->large_us = has ? s->w->now_us : 0;
+	if (has)
+		TAILQ_INSERT_TAIL(&s->w->large, s, large_link);
+	else
+		TAILQ_REMOVE(&s->w->large, s, large_link);
+}
+
+/*
+ * Large buffers are few. While there is one for everybody a message may take its time; when others wait for
+ * one, whose message is not whole for long gives its own up.
+ */
+void session_half_messages(struct sl_worker *w)
+{
+	struct session *s = TAILQ_FIRST(&w->large);
+
+	if (s != NULL && sl_buf_no_large(w->bufs) && w->now_us - s->large_us >= HALF_MESSAGE_US)
+		session_end(s, sl_fail(SL_E_FLOW_MESSAGE_TIME), SL_RSN_PROTOCOL,
+		            sl_err_text(SL_E_FLOW_MESSAGE_TIME));
+}
+
 void session_waits_no_more(struct session *s)
 {
 	if (!s->waiting)
@@ -343,6 +367,7 @@ static void session_free(struct session *s)
 	struct sl_worker *w = s->w;
 
 	set_starving(s, false);
+	set_large(s, false);
 	session_unready(s);
 	session_waits_no_more(s);
 	wheel_remove(&w->deadlines, &s->deadline);
@@ -367,6 +392,7 @@ void session_end(struct session *s, int err, enum sl_reason_code code, const cha
 	if (s->state == SESSION_CLOSING)
 		return;
 	session_waits_no_more(s);
+	set_large(s, false);
 	s->running = s->state == SESSION_OPEN && !s->flow.closed;
 	snprintf(s->end_why, sizeof(s->end_why), "%s", why);
 	s->end_err = err;
@@ -500,6 +526,7 @@ static void run_flow(struct session *s)
 	}
 	rc = sl_flow_run(&s->flow);
 	set_starving(s, say_locked(s) == SL_AGAIN || rc == SL_AGAIN);
+	set_large(s, sl_flow_has_large(&s->flow));
 	if (rc == SL_CLOSED)
 		session_end(s, SL_OK, SL_RSN_NONE, "closed by the client");
 	else if (rc < 0)

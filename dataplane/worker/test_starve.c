@@ -1,6 +1,6 @@
 /*
- * A login that has to wait for room in the records goes on when there is room. The flow, inspection, the bus
- * and TCP are played.
+ * A login that has to wait for room in the records goes on when there is room; who waits for a large buffer
+ * gets one. The flow, inspection, the bus and TCP are played.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +19,7 @@ static struct {
 	struct sl_msg msg;
 	struct sl_resource resource;
 	bool no_room; /* for records */
+	bool large;   /* the flow keeps half of a message */
 	uint32_t nb_connects, nb_logins, nb_refused, nb_done;
 } played;
 
@@ -96,6 +97,12 @@ int sl_flow_drain(struct sl_flow *f)
 void sl_flow_close(struct sl_flow *f)
 {
 	(void)f;
+}
+
+bool sl_flow_has_large(const struct sl_flow *f)
+{
+	(void)f;
+	return played.large;
 }
 
 size_t sl_inspect_bytes(void)
@@ -455,6 +462,7 @@ static struct session *at_auth(void)
 	TAILQ_INIT(&w.ready);
 	TAILQ_INIT(&w.starving);
 	TAILQ_INIT(&w.waiting);
+	TAILQ_INIT(&w.large);
 	wheel_init(&w.deadlines, w.now_us);
 	assert_non_null(session_accept(&w, &listener, (struct sl_tcp_conn *)(void *)&connections[0]));
 	s = sessions[0];
@@ -517,11 +525,52 @@ static void test_refused_without_room(void **state)
 	session_free_pool(&w);
 }
 
+/* Half of a message keeps its buffer for as long as there is another; then for ten seconds in all. */
+static void test_half_message(void **state)
+{
+	struct session *s = at_auth();
+	struct sl_buf *its, *other;
+
+	(void)state;
+	w.bufs = sl_buf_pool_new(1 << 20, 8, 2, 0);
+	assert_non_null(w.bufs);
+	its = sl_buf_large(w.bufs);
+	played.large = true;
+	session_ready(s);
+	run_ready();
+	w.now_us += 60 * 1000000ull;
+	session_half_messages(&w);
+	assert_int_not_equal(s->state, SESSION_CLOSING);
+	played.large = false;
+	session_ready(s);
+	run_ready();
+	played.large = true;
+	session_ready(s);
+	run_ready();
+	other = sl_buf_large(w.bufs);
+	w.now_us += 10 * 1000000ull - 1;
+	session_half_messages(&w);
+	assert_int_not_equal(s->state, SESSION_CLOSING);
+	w.now_us++;
+	session_half_messages(&w);
+	assert_int_equal(s->state, SESSION_CLOSING);
+	assert_int_equal(s->end_err, SL_E_FLOW_MESSAGE_TIME);
+	assert_true(TAILQ_EMPTY(&w.large));
+	session_half_messages(&w);
+	run_ready();
+	assert_null(sessions[0]);
+	sl_buf_put(w.bufs, its);
+	sl_buf_put(w.bufs, other);
+	sl_buf_pool_free(w.bufs);
+	session_free_pool(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_accepted_without_room),
 	        cmocka_unit_test(test_refused_without_room),
+	        cmocka_unit_test(test_half_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

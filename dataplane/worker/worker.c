@@ -273,6 +273,7 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 		w->cfg.catalog_age_us = CATALOG_AGE_US;
 	w->nb_blocks = sl_store_blocks_free(cfg->store, cfg->worker); /* nothing is on the way yet */
 	TAILQ_INIT(&w->starving);
+	TAILQ_INIT(&w->large);
 	TAILQ_INIT(&w->waiting);
 	TAILQ_INIT(&w->ready);
 	rc = sl_inspect_worker_new(&icfg, &w->inspect);
@@ -495,6 +496,7 @@ static uint32_t poll_store(struct sl_worker *w)
 	if (TAILQ_EMPTY(&w->starving) || (!moved && w->now_us < w->next_starve_us))
 		return 0;
 	w->next_starve_us = w->now_us + STARVE_RETRY_US;
+	session_half_messages(w);
 	TAILQ_FOREACH(s, &w->starving, starve_link)
 	session_ready(s);
 	return moved ? 1 : 0;

@@ -20,6 +20,7 @@
 #define CANCEL_BYTES_MAX   272               /* PostgreSQL: 12, and a key of up to 256 */
 #define CATALOG_AGE_US     (60 * 1000000ull) /* unless the configuration says so */
 #define CATALOGS_MAX       64                /* of resources and databases at a time */
+#define HALF_MESSAGE_US    (10 * 1000000ull) /* that one may keep a large buffer, once others wait for one */
 #define EVICT_SHARE        32 /* of the sessions: the places that connections without a login leave free */
 
 /*
@@ -73,10 +74,12 @@ struct session {
 	enum session_state state;
 	TAILQ_ENTRY(session) starve_link;
 	TAILQ_ENTRY(session) waiting_link;
-	bool waiting;  /* has not said who it is: is in that list */
-	bool evicted;  /* gave way to a newer connection: no last word */
-	bool ready;    /* is in the ready list */
-	bool starving; /* waits for records, messages, buffers or durability: is in that list */
+	TAILQ_ENTRY(session) large_link;
+	uint64_t large_us; /* has a large buffer since: is in that list; 0: has none */
+	bool waiting;      /* has not said who it is: is in that list */
+	bool evicted;      /* gave way to a newer connection: no last word */
+	bool ready;        /* is in the ready list */
+	bool starving;     /* waits for records, messages, buffers or durability: is in that list */
 	struct peer peer[2];
 	struct sl_stream layer[2]; /* TLS, where there is one */
 	struct sl_flow flow;
@@ -148,6 +151,7 @@ struct sl_worker {
 	TAILQ_HEAD(, session) starving;
 	TAILQ_HEAD(, session) waiting; /* for the client's token, the oldest first */
 	uint32_t nb_waiting;
+	TAILQ_HEAD(, session) large; /* whose messages are not whole, the oldest first */
 	struct catalog *catalogs[CATALOGS_MAX];
 	uint32_t nb_fetches; /* of them under way */
 	uint64_t next_catalog_us;
@@ -190,6 +194,7 @@ void session_end(struct session *s, int err, enum sl_reason_code code, const cha
 struct session *session_find(struct sl_worker *w, const struct sl_flow_ref *ref);
 struct sl_flow_ref session_ref(const struct session *s);
 /* The client has said who it is, or ends. */
+void session_half_messages(struct sl_worker *w);
 void session_waits_no_more(struct session *s);
 void session_free_pool(struct sl_worker *w);
 size_t session_scratch_bytes(void);

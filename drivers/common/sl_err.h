@@ -113,6 +113,7 @@ enum sl_flow_control {
 	X(SL_E_FLOW_LIMIT, 'R', "flow limit reached")                                                        \
 	X(SL_E_FLOW_LOGIN_TIMEOUT, 'P', "the client did not finish its login in time")                       \
 	X(SL_E_FLOW_MESSAGE_SIZE, 'R', "message larger than the gateway reads")                              \
+	X(SL_E_FLOW_MESSAGE_TIME, 'P', "a message was not whole in time, and others waited for its buffer")  \
 	X(SL_E_FLOW_MEMORY, 'R', "no memory left for a session's tables")                                    \
 	X(SL_E_FLOW_UNAUTH, 'R', "a connection without a login gave way to a newer one")                     \
 	X(SL_E_FLOW_KILLED, 'R', "session ended by an operator")                                             \
