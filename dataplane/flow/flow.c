@@ -272,6 +272,7 @@ static int feed(struct sl_flow *f, enum sl_side from, struct rte_mbuf *m, struct
 		return err;
 	if (*used > bytes.n)
 		return sl_fail(SL_E_INVAL);
+	leg_of(f, from)->nb_used += *used;
 	leg_of(f, from)->parked = rc == SL_PARK;
 	return rc;
 }
@@ -365,15 +366,11 @@ static int leg_grow(struct sl_flow *f, struct sl_flow_leg *leg)
 	return SL_OK;
 }
 
-bool sl_flow_has_large(const struct sl_flow *f)
+bool sl_flow_has_large(const struct sl_flow *f, enum sl_side side)
 {
-	for (int i = 0; i < 2; i++) {
-		const struct sl_flow_leg *leg = &f->leg[i];
+	const struct sl_flow_leg *leg = &f->leg[side];
 
-		if (leg->in != NULL && leg->in->cap > SL_BUF_SMALL && !leg->parked)
-			return true;
-	}
-	return false;
+	return leg->in != NULL && leg->in->cap > SL_BUF_SMALL && !leg->parked;
 }
 
 static void compact(struct sl_buf *b)

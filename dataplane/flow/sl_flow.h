@@ -74,7 +74,8 @@ struct sl_flow_leg {
 	size_t clear; /* this much of the queue was added before it asked */
 	bool parked;  /* feed returned SL_PARK */
 	bool shut;    /* we said that we will send nothing more */
-	uint64_t nb_in, nb_out;
+	uint64_t nb_in, nb_out; /* bytes from and to the stream */
+	uint64_t nb_used;       /* consumed by the decoder */
 };
 
 struct sl_flow {
@@ -120,9 +121,9 @@ int sl_flow_run(struct sl_flow *f);
  */
 int sl_flow_show(struct sl_flow *f);
 
-/* A large buffer (sl_buf.h) keeps a message that is not whole yet, or that waits for room; not one that is
- * parked. */
-bool sl_flow_has_large(const struct sl_flow *f);
+/* A large buffer (sl_buf.h) keeps a message of that side's that is not whole yet, or that waits for room; not
+ * one that is parked. */
+bool sl_flow_has_large(const struct sl_flow *f, enum sl_side side);
 
 /* A parked command or login was decided. Then run. */
 int sl_flow_resume(struct sl_flow *f, const struct sl_verdict *v);

@@ -237,25 +237,27 @@ static void test_whole_message_slowly(void **state)
 static void test_half_message(void **state)
 {
 	struct bench *b = *state;
-	size_t n;
+	size_t n, whole = 0;
 
 	say_whole(&b->client, 60000);
 	n = b->client.in_n;
 	for (int half = 1; half >= 0; half--) {
 		b->client.in_n = n - 10;
-		assert_false(sl_flow_has_large(&b->flow));
+		assert_false(sl_flow_has_large(&b->flow, SL_CLIENT));
 		assert_int_equal(sl_flow_run(&b->flow), SL_OK);
-		assert_true(sl_flow_has_large(&b->flow));
+		assert_true(sl_flow_has_large(&b->flow, SL_CLIENT));
+		assert_int_equal(b->flow.leg[SL_CLIENT].nb_used, half ? 0 : whole);
 		b->client.in_n = n;
 		if (half == 0)
 			break;
 		assert_int_equal(sl_flow_run(&b->flow), SL_OK);
-		assert_false(sl_flow_has_large(&b->flow));
+		assert_false(sl_flow_has_large(&b->flow, SL_CLIENT));
+		whole = n;
 		say_whole(&b->client, 60000);
 		n = b->client.in_n;
 	}
 	sl_flow_bye(&b->flow, NULL);
-	assert_false(sl_flow_has_large(&b->flow));
+	assert_false(sl_flow_has_large(&b->flow, SL_CLIENT));
 	assert_null(b->flow.leg[SL_CLIENT].in);
 }
 

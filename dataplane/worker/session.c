@@ -248,15 +248,19 @@ static void set_starving(struct session *s, bool starving)
 		TAILQ_REMOVE(&s->w->starving, s, starve_link);
 }
 
-static void set_large(struct session *s, bool has)
+/* Of a side that has a large buffer, since when it has it for this message. */
+static void set_half(struct session *s, enum sl_side side, bool has)
 {
-	if ((s->large_us != 0) == has)
+	struct half *h = &s->half[side];
+	uint64_t used = s->flow.leg[side].nb_used;
+
+	if (has == (h->since_us != 0) && (!has || h->used == used))
 		return;
-	s->large_us = has ? s->w->now_us : 0;
+	if (h->since_us != 0)
+		TAILQ_REMOVE(&s->w->halves, h, link);
+	*h = (struct half){.session = s, .since_us = has ? s->w->now_us : 0, .used = used};
 	if (has)
-		TAILQ_INSERT_TAIL(&s->w->large, s, large_link);
-	else
-		TAILQ_REMOVE(&s->w->large, s, large_link);
+		TAILQ_INSERT_TAIL(&s->w->halves, h, link);
 }
 
 /*
@@ -265,10 +269,10 @@ static void set_large(struct session *s, bool has)
  */
 void session_half_messages(struct sl_worker *w)
 {
-	struct session *s = TAILQ_FIRST(&w->large);
+	struct half *h = TAILQ_FIRST(&w->halves);
 
-	if (s != NULL && sl_buf_no_large(w->bufs) && w->now_us - s->large_us >= HALF_MESSAGE_US)
-		session_end(s, sl_fail(SL_E_FLOW_MESSAGE_TIME), SL_RSN_PROTOCOL,
+	if (h != NULL && sl_buf_no_large(w->bufs) && w->now_us - h->since_us >= HALF_MESSAGE_US)
+		session_end(h->session, sl_fail(SL_E_FLOW_MESSAGE_TIME), SL_RSN_PROTOCOL,
 		            sl_err_text(SL_E_FLOW_MESSAGE_TIME));
 }
 
@@ -367,7 +371,8 @@ static void session_free(struct session *s)
 	struct sl_worker *w = s->w;
 
 	set_starving(s, false);
-	set_large(s, false);
+	set_half(s, SL_CLIENT, false);
+	set_half(s, SL_TARGET, false);
 	session_unready(s);
 	session_waits_no_more(s);
 	wheel_remove(&w->deadlines, &s->deadline);
@@ -392,7 +397,8 @@ void session_end(struct session *s, int err, enum sl_reason_code code, const cha
 	if (s->state == SESSION_CLOSING)
 		return;
 	session_waits_no_more(s);
-	set_large(s, false);
+	set_half(s, SL_CLIENT, false);
+	set_half(s, SL_TARGET, false);
 	s->running = s->state == SESSION_OPEN && !s->flow.closed;
 	snprintf(s->end_why, sizeof(s->end_why), "%s", why);
 	s->end_err = err;
@@ -526,7 +532,8 @@ static void run_flow(struct session *s)
 	}
 	rc = sl_flow_run(&s->flow);
 	set_starving(s, say_locked(s) == SL_AGAIN || rc == SL_AGAIN);
-	set_large(s, sl_flow_has_large(&s->flow));
+	for (enum sl_side side = SL_CLIENT; side <= SL_TARGET; side++)
+		set_half(s, side, s->state != SESSION_CLOSING && sl_flow_has_large(&s->flow, side));
 	if (rc == SL_CLOSED)
 		session_end(s, SL_OK, SL_RSN_NONE, "closed by the client");
 	else if (rc < 0)

@@ -99,10 +99,10 @@ void sl_flow_close(struct sl_flow *f)
 	(void)f;
 }
 
-bool sl_flow_has_large(const struct sl_flow *f)
+bool sl_flow_has_large(const struct sl_flow *f, enum sl_side side)
 {
 	(void)f;
-	return played.large;
+	return side == SL_CLIENT && played.large;
 }
 
 size_t sl_inspect_bytes(void)
@@ -462,7 +462,7 @@ static struct session *at_auth(void)
 	TAILQ_INIT(&w.ready);
 	TAILQ_INIT(&w.starving);
 	TAILQ_INIT(&w.waiting);
-	TAILQ_INIT(&w.large);
+	TAILQ_INIT(&w.halves);
 	wheel_init(&w.deadlines, w.now_us);
 	assert_non_null(session_accept(&w, &listener, (struct sl_tcp_conn *)(void *)&connections[0]));
 	s = sessions[0];
@@ -541,10 +541,11 @@ static void test_half_message(void **state)
 	w.now_us += 60 * 1000000ull;
 	session_half_messages(&w);
 	assert_int_not_equal(s->state, SESSION_CLOSING);
-	played.large = false;
+	s->flow.leg[SL_TARGET].nb_used = 1000; /* the other side's */
 	session_ready(s);
 	run_ready();
-	played.large = true;
+	assert_true(s->half[SL_CLIENT].since_us < w.now_us);
+	s->flow.leg[SL_CLIENT].nb_used = 1000; /* this is another message */
 	session_ready(s);
 	run_ready();
 	other = sl_buf_large(w.bufs);
@@ -555,7 +556,7 @@ static void test_half_message(void **state)
 	session_half_messages(&w);
 	assert_int_equal(s->state, SESSION_CLOSING);
 	assert_int_equal(s->end_err, SL_E_FLOW_MESSAGE_TIME);
-	assert_true(TAILQ_EMPTY(&w.large));
+	assert_true(TAILQ_EMPTY(&w.halves));
 	session_half_messages(&w);
 	run_ready();
 	assert_null(sessions[0]);

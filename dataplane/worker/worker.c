@@ -273,7 +273,7 @@ int sl_worker_new(const struct sl_worker_cfg *cfg, struct sl_worker **out, char 
 		w->cfg.catalog_age_us = CATALOG_AGE_US;
 	w->nb_blocks = sl_store_blocks_free(cfg->store, cfg->worker); /* nothing is on the way yet */
 	TAILQ_INIT(&w->starving);
-	TAILQ_INIT(&w->large);
+	TAILQ_INIT(&w->halves);
 	TAILQ_INIT(&w->waiting);
 	TAILQ_INIT(&w->ready);
 	rc = sl_inspect_worker_new(&icfg, &w->inspect);

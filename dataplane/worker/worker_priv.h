@@ -52,6 +52,14 @@ struct peer {
 	void *owner;
 };
 
+/* A message of one side's that is not whole, or cannot go on. */
+struct half {
+	TAILQ_ENTRY(half) link;
+	struct session *session;
+	uint64_t since_us; /* it has a large buffer since then, and is in that list; 0: it has none */
+	uint64_t used;     /* what that side's decoder had consumed by then */
+};
+
 /* What is only needed until the session is open. */
 struct login {
 	char user[SL_BUS_NAME_MAX], database[SL_BUS_NAME_MAX], resource[SL_BUS_NAME_MAX],
@@ -74,12 +82,11 @@ struct session {
 	enum session_state state;
 	TAILQ_ENTRY(session) starve_link;
 	TAILQ_ENTRY(session) waiting_link;
-	TAILQ_ENTRY(session) large_link;
-	uint64_t large_us; /* has a large buffer since: is in that list; 0: has none */
-	bool waiting;      /* has not said who it is: is in that list */
-	bool evicted;      /* gave way to a newer connection: no last word */
-	bool ready;        /* is in the ready list */
-	bool starving;     /* waits for records, messages, buffers or durability: is in that list */
+	struct half half[2];
+	bool waiting;  /* has not said who it is: is in that list */
+	bool evicted;  /* gave way to a newer connection: no last word */
+	bool ready;    /* is in the ready list */
+	bool starving; /* waits for records, messages, buffers or durability: is in that list */
 	struct peer peer[2];
 	struct sl_stream layer[2]; /* TLS, where there is one */
 	struct sl_flow flow;
@@ -151,7 +158,7 @@ struct sl_worker {
 	TAILQ_HEAD(, session) starving;
 	TAILQ_HEAD(, session) waiting; /* for the client's token, the oldest first */
 	uint32_t nb_waiting;
-	TAILQ_HEAD(, session) large; /* whose messages are not whole, the oldest first */
+	TAILQ_HEAD(, half) halves; /* those that have large buffers, the oldest first */
 	struct catalog *catalogs[CATALOGS_MAX];
 	uint32_t nb_fetches; /* of them under way */
 	uint64_t next_catalog_us;
